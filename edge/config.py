@@ -1,21 +1,14 @@
-"""The configuration: a TOML file in, typed immutable tables out, or every fault with its file, key and remedy.
+"""The configuration as typed immutable tables: each table is a type, its fields are the allowed keys.
 
-Each table below is a type; its fields are the allowed keys. `load` reports all faults of a file at once, because the
-integrator who mends them one at a time stands in the wind.
+`edge.config_file` reads them, `edge.config_rules` checks what types alone cannot say. All faults of a file are
+reported at once, because the integrator who mends them one at a time stands in the wind.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import tomllib
-import types
-import typing
-from collections import Counter
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -31,7 +24,7 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the file: its fields are the only keys allowed in it."""
 
 
-class Site(Table):
+class Site(Table, frozen=True, kw_only=True):
     country: str
     port: str
     name: str = ""
@@ -39,7 +32,7 @@ class Site(Table):
     source: str | None = None  # name of this computer; without it the common name of the first client certificate
 
 
-class Sensor(Table):
+class Sensor(Table, frozen=True, kw_only=True):
     name: str
     type: Literal["strip", "plate", "loop"]
     channel: int
@@ -54,7 +47,7 @@ class Sensor(Table):
     angle_deg: float = 0.0  # of the strip against the perpendicular to the lane
 
 
-class Wim(Table):
+class Wim(Table, frozen=True, kw_only=True):
     device: str | None = None
     sample_rate_hz: float
     mode: Literal["loop", "gap"] = "gap"
@@ -63,7 +56,7 @@ class Wim(Table):
     sensor: tuple[Sensor, ...]
 
 
-class Lane(Table):
+class Lane(Table, frozen=True, kw_only=True):
     id: str
     traffic: Traffic
     program: Program = "standard"
@@ -72,7 +65,7 @@ class Lane(Table):
     wim: Wim | None = None
 
 
-class Device(Table):
+class Device(Table, frozen=True, kw_only=True):
     name: str
     driver: str
     url: str
@@ -81,22 +74,22 @@ class Device(Table):
     options: dict[str, Any] = {}
 
 
-class Point(Table):
+class Point(Table, frozen=True, kw_only=True):
     name: str
     x_m: float | None = None
 
 
-class Waits(Table):
+class Waits(Table, frozen=True, kw_only=True):
     interval_s: int = 60
     baseline: dict[str, float] = {}
 
 
-class Identity(Table):
+class Identity(Table, frozen=True, kw_only=True):
     key_file: str
     rotation: str = "24h"
 
 
-class Collector(Table):
+class Collector(Table, frozen=True, kw_only=True):
     name: str
     url: str
     protocol: Literal[5, 4] = 5
@@ -108,12 +101,12 @@ class Collector(Table):
     password_file: str | None = None
 
 
-class Store(Table):
+class Store(Table, frozen=True, kw_only=True):
     path: str = "/var/lib/borderflow"
     max_bytes: int = 8_000_000_000
 
 
-class Config(Table):
+class Config(Table, frozen=True, kw_only=True):
     site: Site
     lane: tuple[Lane, ...]
     device: tuple[Device, ...] = ()
@@ -122,3 +115,32 @@ class Config(Table):
     identity: Identity | None = None
     collector: tuple[Collector, ...] = ()
     store: Store = Store()
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `faults` holds every fault as one line with its file, key and remedy."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class Faults:
+    """Collects the faults of one file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: list[str] = []
+
+    def add(self, key: str, text: str) -> None:
+        self.lines.append(f"{self.path}: {key}: {text}" if key else f"{self.path}: {text}")
+
+
+def digest(table: Any) -> str:
+    """Short digest of a configuration or a part of it: eight hex digits that change when its meaning changes."""
+    return hashlib.sha256(msgspec.json.encode(table, order="sorted")).hexdigest()[:8]
+
+
+def named(items: tuple[Any, ...], name: str) -> Any:
+    """The item of that name among tables with a `name` or an `id`, or None."""
+    return next((item for item in items if getattr(item, "name", getattr(item, "id", None)) == name), None)

@@ -1,0 +1,123 @@
+"""Reads a configuration file: TOML text in, a checked `Config` out, or every fault with its file, key and remedy.
+
+Called by every command that takes --config. The conversion walks the types of `edge.config`, so that a new key needs
+no line here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+
+from edge.config import Config, ConfigError, Faults, Table
+from edge.config_rules import check_config
+
+
+def load(path: Path, *, live: bool = False) -> Config:
+    """Read and check a configuration; with `live` also what only the daemon uses: devices, key files, collectors.
+
+    Raises ConfigError with all faults found.
+    """
+    faults = Faults(path)
+    try:
+        table = tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read ({error.strerror}); name an existing file with --config"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path}: is not valid TOML: {error}"]) from None
+    config = _table(table, Config, "", faults)
+    if isinstance(config, Config):
+        check_config(config, faults, live=live)
+    if faults.lines:
+        raise ConfigError(faults.lines)
+    assert isinstance(config, Config)
+    return config
+
+
+def _table(value: Any, table: type[Table], key: str, faults: Faults) -> Table | None:
+    """One table of the file as its type, so far as it can be had: None when a key that it needs is missing or wrong."""
+    if not isinstance(value, dict):
+        faults.add(key, f"must be a table of {', '.join(table.__struct_fields__)}")
+        return None
+    hints = typing.get_type_hints(table)
+    for name in value.keys() - hints.keys():
+        close = difflib.get_close_matches(name, hints, n=1)
+        advice = f"did you mean `{close[0]}`?" if close else f"allowed are {', '.join(table.__struct_fields__)}"
+        faults.add(_join(key, name), f"unknown key; {advice}")
+    fields: dict[str, Any] = {}
+    usable = True
+    for field in msgspec.structs.fields(table):
+        where = _join(key, field.name)
+        found = None
+        if field.name in value:
+            found = _value(value[field.name], hints[field.name], where, faults)
+        elif field.required:
+            faults.add(where, f"is missing; give {_allowed(hints[field.name])}")
+        if found is not None:
+            fields[field.name] = found
+        elif field.required:
+            usable = False
+    return table(**fields) if usable else None
+
+
+def _value(value: Any, hint: Any, key: str, faults: Faults) -> Any:
+    """One value as its type; None, with a fault noted, when it does not fit."""
+    options = get_args(hint) if get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    for option in options:
+        if isinstance(option, type) and issubclass(option, Table):
+            return _table(value, option, key, faults)
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is tuple and args[-1] is Ellipsis and isinstance(args[0], type) and issubclass(args[0], Table):
+        if not isinstance(value, list):
+            faults.add(key, f"must be an array of tables, written [[{key}]]")
+            return ()
+        tables = (_table(item, args[0], f"{key}[{_label(item, i)}]", faults) for i, item in enumerate(value))
+        return tuple(table for table in tables if table is not None)
+    try:
+        return msgspec.convert(value, hint)
+    except msgspec.ValidationError:
+        faults.add(key, f"{value!r} does not fit; give {_allowed(hint)}")
+        return None
+
+
+def _label(item: Any, index: int) -> str:
+    """How a person finds an item of an array of tables: its name, else its place counted from 1."""
+    name = item.get("name", item.get("id")) if isinstance(item, dict) else None
+    return name if isinstance(name, str) else f"#{index + 1}"
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
+
+
+def _allowed(hint: Any) -> str:
+    """What a type admits, in words."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return " or ".join(repr(arg) for arg in args)
+    if origin in (types.UnionType, typing.Union):
+        return _allowed(next(arg for arg in args if arg is not type(None)))
+    if origin is tuple:
+        if args[-1] is not Ellipsis:
+            return f"an array of {len(args)} numbers"
+        inner = args[0]
+        return (
+            "at least one table"
+            if isinstance(inner, type) and issubclass(inner, Table)
+            else f"an array of {_allowed(inner)}"
+        )
+    if origin is dict:
+        return "a table of names and values"
+    if isinstance(hint, type) and issubclass(hint, Table):
+        return f"a table with {', '.join(hint.__struct_fields__)}"
+    return {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}.get(
+        hint, str(hint)
+    )

@@ -1,0 +1,237 @@
+"""What types alone cannot say about a configuration: names that agree, geometry that works, files that exist.
+
+Called by `edge.config_file.load` with the typed configuration; every rule adds a line with the key and the remedy.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from edge.config import Collector, Config, Device, Faults, Lane, Sensor, Wim, named
+
+_TOPIC_LEVEL = re.compile(r"[^/+#\x00$\s][^/+#\x00\s]*")
+_ROTATION = re.compile(r"(\d+)([hd])")
+_SAME_PLACE_M = 0.02  # two sensors nearer than this along the lane stand on one line
+
+
+def rotation_s(text: str) -> int:
+    """Seconds of a rotation such as `24h` or `7d`; ValueError if it is none."""
+    match = _ROTATION.fullmatch(text)
+    if not match or int(match[1]) == 0:
+        raise ValueError(f"{text!r} is no duration; write hours or days, such as 24h or 7d")
+    return int(match[1]) * (3600 if match[2] == "h" else 86_400)
+
+
+def check_config(config: Config, faults: Faults, *, live: bool) -> None:
+    """Add a fault for everything that cannot work."""
+    _check_site(config, faults)
+    _unique((lane.id for lane in config.lane), "lane", faults)
+    _unique((device.name for device in config.device), "device", faults)
+    _unique((point.name for point in config.point), "point", faults)
+    _unique((collector.name for collector in config.collector), "collector", faults)
+    if not config.lane:
+        faults.add("lane", "there is none; add at least one [[lane]]")
+    for lane in config.lane:
+        _check_lane(lane, config, faults)
+    if not 1 <= config.wait.interval_s <= 3600 or 3600 % config.wait.interval_s:
+        faults.add("wait.interval_s", f"{config.wait.interval_s} does not divide an hour; give for instance 60 or 300")
+    for program, reference_s in config.wait.baseline.items():
+        if reference_s <= 0:
+            faults.add(f"wait.baseline.{program}", "must be a positive number of seconds")
+    if config.identity is not None:
+        try:
+            rotation_s(config.identity.rotation)
+        except ValueError as error:
+            faults.add("identity.rotation", str(error))
+    for collector in config.collector:
+        _check_collector(collector, faults, live=live)
+    for device in config.device:
+        _check_device(device, config, faults, live=live)
+    if live:
+        _check_live(config, faults)
+
+
+def _unique(names: Iterable[str], key: str, faults: Faults) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            faults.add(f"{key}[{name}]", f"there are two of this name; every [[{key}]] needs its own")
+        seen.add(name)
+
+
+def _topic_level(text: str, key: str, faults: Faults) -> None:
+    if not _TOPIC_LEVEL.fullmatch(text):
+        faults.add(key, f"{text!r} cannot stand in a topic; use letters, digits, - and _")
+
+
+def _check_site(config: Config, faults: Faults) -> None:
+    site = config.site
+    if not re.fullmatch(r"[A-Z]{2}", site.country):
+        faults.add(
+            "site.country", f"{site.country!r} is no ISO 3166-1 alpha-2 code; write two capitals, such as CA, US, MX"
+        )
+    _topic_level(site.port, "site.port", faults)
+    if site.source is not None:
+        _topic_level(site.source, "site.source", faults)
+    try:
+        ZoneInfo(site.timezone)
+    except (KeyError, ValueError, OSError):
+        faults.add("site.timezone", f"{site.timezone!r} is no IANA time zone; write for instance America/Toronto")
+
+
+def _check_lane(lane: Lane, config: Config, faults: Faults) -> None:
+    key = f"lane[{lane.id}]"
+    _topic_level(lane.id, f"{key}.id", faults)
+    if lane.id == "_":
+        faults.add(f"{key}.id", "_ stands for the whole crossing; name the lane otherwise")
+    if lane.booths < 1:
+        faults.add(f"{key}.booths", "must be at least 1")
+    if lane.wim is not None:
+        _check_wim(lane.wim, f"{key}.wim", faults)
+
+
+def _check_wim(wim: Wim, key: str, faults: Faults) -> None:
+    if not 100 <= wim.sample_rate_hz <= 1_000_000:
+        faults.add(f"{key}.sample_rate_hz", f"{wim.sample_rate_hz} is outside 100 .. 1000000")
+    if not -60 <= wim.temperature_c <= 90:
+        faults.add(f"{key}.temperature_c", f"{wim.temperature_c} is outside -60 .. 90")
+    _unique((sensor.name for sensor in wim.sensor), f"{key}.sensor", faults)
+    by_channel: dict[int, str] = {}
+    for sensor in wim.sensor:
+        where = f"{key}.sensor[{sensor.name}]"
+        if sensor.channel in by_channel:
+            faults.add(
+                f"{where}.channel",
+                f"channel {sensor.channel} is used by {by_channel[sensor.channel]!r} already; give each sensor its own",
+            )
+        by_channel.setdefault(sensor.channel, sensor.name)
+        _check_sensor(sensor, where, faults)
+    scales = [sensor for sensor in wim.sensor if sensor.type != "loop"]
+    for i, first in enumerate(scales):
+        for second in scales[i + 1 :]:
+            if abs(first.x_m - second.x_m) < _SAME_PLACE_M and _overlap(first, second):
+                faults.add(
+                    f"{key}.sensor[{second.name}].x_m",
+                    f"stands at the same place as {first.name!r} (x_m {second.x_m}, y_m overlap); "
+                    "give halves of one line different y_m, or lines different x_m",
+                )
+    lines = {round(sensor.x_m / _SAME_PLACE_M) for sensor in scales if sensor.type == "strip"}
+    if not scales:
+        faults.add(f"{key}.sensor", "there is no strip and no plate; nothing can be weighed")
+    elif len(lines) < 2 and not any(sensor.type == "plate" for sensor in scales):
+        faults.add(
+            f"{key}.sensor", "one line of strips cannot tell a speed; give at least two lines with different x_m"
+        )
+    if wim.mode == "loop" and not any(sensor.type == "loop" for sensor in wim.sensor):
+        faults.add(f"{key}.mode", 'is "loop" but no sensor is of type "loop"; add one or write mode = "gap"')
+
+
+def _overlap(first: Sensor, second: Sensor) -> bool:
+    if first.y_m is None or second.y_m is None:
+        return True
+    return max(first.y_m[0], second.y_m[0]) < min(first.y_m[1], second.y_m[1]) - 1e-9
+
+
+def _check_sensor(sensor: Sensor, key: str, faults: Faults) -> None:
+    if not 0 <= sensor.channel < 128:
+        faults.add(f"{key}.channel", f"{sensor.channel} is outside 0 .. 127")
+    if not math.isfinite(sensor.x_m) or abs(sensor.x_m) > 1000:
+        faults.add(f"{key}.x_m", f"{sensor.x_m} is no position in metres near the array")
+    if sensor.y_m is not None and not sensor.y_m[0] < sensor.y_m[1]:
+        faults.add(f"{key}.y_m", f"{list(sensor.y_m)} covers nothing; write [left edge, right edge] in metres")
+    if sensor.type == "loop":
+        if sensor.threshold_counts is None:
+            faults.add(f"{key}.threshold_counts", "is missing; give the counts above which a vehicle is over the loop")
+        return
+    if sensor.gain_n is None or sensor.gain_n == 0 or not math.isfinite(sensor.gain_n):
+        faults.add(f"{key}.gain_n", "must be the newtons of one count, not 0 (negative for a reversed channel)")
+    if sensor.width_m is None or not 0.001 <= sensor.width_m <= 10:
+        faults.add(f"{key}.width_m", "must be the sensor's extent along the lane in metres, such as 0.053 for a strip")
+    if sensor.coupling_tau_s < 0:
+        faults.add(f"{key}.coupling_tau_s", "must be 0 (DC-coupled) or the time constant of the amplifier in seconds")
+    if abs(sensor.angle_deg) > 60:
+        faults.add(f"{key}.angle_deg", f"{sensor.angle_deg} is outside -60 .. 60")
+
+
+def _known(items: tuple[Device, ...], what: str) -> str:
+    names = ", ".join(item.name for item in items)
+    return f"the {what} are {names}" if names else f"there are no {what} yet"
+
+
+def _check_collector(collector: Collector, faults: Faults, *, live: bool) -> None:
+    key = f"collector[{collector.name}]"
+    url = urlsplit(collector.url)
+    if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
+        faults.add(f"{key}.url", f"{collector.url!r} does not fit; write mqtts://host:8883 or mqtt://host:1883")
+    if url.username or url.password:
+        faults.add(f"{key}.url", "holds a user or a password; write username and password_file instead")
+    if (collector.cert_file is None) != (collector.key_file is None):
+        faults.add(f"{key}.key_file", "cert_file and key_file go together; give both or none")
+    if live:
+        for name in ("ca_file", "cert_file", "key_file", "password_file"):
+            file = getattr(collector, name)
+            if file is not None:
+                _check_file(file, f"{key}.{name}", faults)
+
+
+def _check_device(device: Device, config: Config, faults: Faults, *, live: bool) -> None:
+    key = f"device[{device.name}]"
+    if device.lane is not None and named(config.lane, device.lane) is None:
+        lanes = ", ".join(lane.id for lane in config.lane)
+        faults.add(f"{key}.lane", f"there is no [[lane]] with id {device.lane!r}; the lanes are {lanes}")
+    if device.point is not None and config.point and named(config.point, device.point) is None:
+        points = ", ".join(point.name for point in config.point)
+        faults.add(f"{key}.point", f"there is no [[point]] named {device.point!r}; the points are {points}")
+    if live:
+        _check_driver(device, key, faults)
+
+
+def _check_driver(device: Device, key: str, faults: Faults) -> None:
+    from drivers import registry  # only the daemon needs the drivers
+
+    try:
+        driver = registry.find(device.driver)
+    except LookupError as error:
+        faults.add(f"{key}.driver", str(error))
+        return
+    scheme = urlsplit(device.url).scheme
+    if scheme not in driver.schemes:
+        faults.add(f"{key}.url", f"{device.url!r} does not fit {device.driver}; it takes {', '.join(driver.schemes)}")
+    try:
+        msgspec.convert(device.options, driver.Options)
+    except msgspec.ValidationError as error:
+        faults.add(f"{key}.options", f"{error}; `borderflow drivers {device.driver}` lists them")
+
+
+def _check_live(config: Config, faults: Faults) -> None:
+    if config.identity is None:
+        if any(device.point for device in config.device):
+            faults.add("identity.key_file", "is missing; pseudonyms need a secret: borderflow key FILE makes one")
+    else:
+        _check_file(config.identity.key_file, "identity.key_file", faults, remedy="borderflow key FILE makes one")
+    for lane in config.lane:
+        if lane.wim is not None:
+            _check_wim_devices(lane.wim, f"lane[{lane.id}].wim", config, faults)
+    if not config.point and config.device:
+        faults.add("point", "there is none; name the points in the order in which a vehicle passes them")
+
+
+def _check_file(file: str, key: str, faults: Faults, remedy: str = "name an existing file") -> None:
+    try:
+        with Path(file).open("rb"):
+            pass
+    except OSError as error:
+        faults.add(key, f"{file} cannot be read ({error.strerror}); {remedy}")
+
+
+def _check_wim_devices(wim: Wim, key: str, config: Config, faults: Faults) -> None:
+    for name, device in (("device", wim.device), ("temperature_device", wim.temperature_device)):
+        if device is not None and named(config.device, device) is None:
+            faults.add(f"{key}.{name}", f"there is no [[device]] named {device!r}; {_known(config.device, 'devices')}")
