@@ -1,0 +1,480 @@
+"""A scenario: a TOML file in, the typed description of a simulated crossing out.
+
+Read by the world (`world.py`), by the emulators, and by `commission.py`, which turns it into the configuration of the
+daemon. `load` takes a file or the name of a scenario shipped in `scenarios/`; every fault names its file and key.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Struct
+
+Traffic = Literal["commercial", "passenger", "bus"]
+Program = Literal["standard", "FAST", "NEXUS", "SENTRI", "READY"]
+DeviceKind = Literal[
+    "labjack_t7",
+    "dataq_cdc",
+    "moxa_e1200",
+    "adam_6000",
+    "transcore_encompass",
+    "thingmagic_mercury",
+    "llrp",
+    "lpr_frame",
+    "hikvision_isapi",
+    "scaime_enod4",
+    "hbm_aed",
+    "laumas_tlb",
+    "toledo_continuous",
+    "gpsd",
+    "chrony",
+]
+PLATE_READERS = ("lpr_frame", "hikvision_isapi")
+TAG_READERS = ("transcore_encompass", "thingmagic_mercury", "llrp")
+DIGITISERS = ("labjack_t7", "dataq_cdc")
+INPUT_DEVICES = ("moxa_e1200", "adam_6000")
+
+SHIPPED = Path(__file__).parent / "scenarios"
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot work; the text has a line for each fault: file, key, what is wrong, what is allowed."""
+
+
+class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file: its fields are the only keys allowed in it."""
+
+
+class Site(Table):
+    country: str
+    port: str
+    name: str = ""
+    timezone: str = "UTC"
+
+
+class Point(Table):
+    """A place along every lane, in the order in which a vehicle passes; `wim` is x = 0 of the sensor array."""
+
+    name: str
+    x_m: float
+
+
+class Sensor(Table):
+    """A sensor as the configuration of the daemon describes it, and below that what only the simulator knows."""
+
+    name: str
+    type: Literal["strip", "plate", "loop"]
+    channel: int
+    x_m: float  # centre, from the point `wim`
+    y_m: tuple[float, float] = (0.0, 3.5)  # from the left edge of the lane
+    width_m: float = 0.053  # extent along the lane
+    gain_n: float = 4.0
+    temp_coeff_per_c: float = 0.0
+    reference_temperature_c: float = 20.0
+    coupling_tau_s: float = 0.0
+    threshold_counts: float = 0.5  # of a loop
+    angle_deg: float = 0.0
+    # --- known to the simulator alone
+    gain_error: float = 0.0  # the true sensitivity is (1 + gain_error) times the configured one
+    loop_counts: float | None = None  # amplitude of an analogue loop signal; without it the channel is 0 or 1
+
+
+class Layout(Table):
+    """Short form of a strip array: lines at `lines_x_m`, each of two halves, and a loop, in that order of channels."""
+
+    lines_x_m: tuple[float, ...]
+    halves: bool = True
+    width_m: float = 0.053
+    gain_n: float = 4.0
+    temp_coeff_per_c: float = 0.0
+    coupling_tau_s: float = 0.0
+    gain_errors: tuple[float, ...] = ()  # of each strip, in the order of channels; missing ones are 0
+    loop_x_m: float | None = None  # centre of the loop; without it there is none
+    loop_length_m: float = 2.0
+    loop_counts: float | None = None
+
+
+class Electronics(Table):
+    """Amplifier and digitiser of one array. Amplitudes in counts."""
+
+    noise_counts: float = 6.0  # white, standard deviation
+    drift_counts_per_min: float = 20.0  # typical slope of the wandering baseline
+    baseline_counts: float = 300.0  # largest offset of a channel at the start
+    hum_counts: float = 0.0
+    mains_hz: float = 60.0
+    spikes_per_h: float = 0.0
+    spike_counts: float = 8000.0
+    low_pass_hz: float = 1500.0
+    full_scale_counts: float = 32767.0
+    clock_ppm: float = 0.0  # how much faster than nominal the device's clock runs
+    nonuniformity: float = 0.01  # standard deviation of a strip's sensitivity along its length
+    crosstalk: float = 0.0  # share of a strip's signal that its neighbour in the same line sees
+
+
+class Wim(Table):
+    sample_rate_hz: float = 5000.0
+    mode: Literal["loop", "gap"] | None = None  # for the daemon; without it: loop if there is a loop
+    layout: Layout | None = None
+    sensor: tuple[Sensor, ...] = ()  # filled from `layout` where that is given
+    electronics: Electronics = Electronics()
+    temperature_known: bool = True  # False: the daemon is told 20 degrees whatever the pavement has
+
+
+class Stops(Table):
+    """Vehicles that stop on the array without a reason that sensors could see."""
+
+    probability: float = 0.0
+    duration_s: tuple[float, float] = (2.0, 12.0)
+    roll_back_probability: float = 0.0
+
+
+class Wander(Table):
+    """Speed that changes all the time: a new target between `low_mps` and `high_mps` about every `every_s`."""
+
+    low_mps: float
+    high_mps: float
+    every_s: float = 3.0
+
+
+class Flow(Table):
+    """Arrivals and drivers of a lane."""
+
+    per_hour: tuple[float, ...] = (60.0,)  # one value, or 24: by hour of the local day
+    mix: dict[str, float] = {}  # share by vehicle type (names in vehicles.py); default by the traffic of the lane
+    speed_mps: tuple[float, float] = (6.0, 9.0)  # wished speed
+    gap_m: tuple[float, float] = (0.8, 2.5)  # kept when standing
+    initial: int = 0  # vehicles that stand in the lane at the start
+    initial_head_x_m: float | None = None  # where the first of them stands; without it 5 m before the first point
+    initial_hold_s: float = 3.0  # before the first of them moves
+    min_headway_s: float = 2.0
+    platoon: float = 1.0  # mean number of vehicles that arrive together
+    tag_share: float = 0.3
+    fleet_share: float = 0.3  # of trucks: plates of a fleet, which differ in their last two places
+    roll_back_probability: float = 0.05  # at a start
+    leave_share: float = 0.0  # leaves between approach and array (turns back, parks): no wait
+    stops: Stops = Stops()
+    wander: Wander | None = None
+    limit: int | None = None  # no more vehicles than this
+
+
+class BoothChange(Table):
+    at_s: float
+    open: bool
+    program: Program | None = None  # without it: unchanged
+
+
+class Booth(Table):
+    service_s: float = 60.0  # mean
+    service_cv: float = 0.6  # lognormal
+    long_share: float = 0.02  # of inspections that take between `long_s`
+    long_s: tuple[float, float] = (180.0, 600.0)
+    open: bool = True  # at the start
+    program: Program | None = None  # without it that of the lane
+    change: tuple[BoothChange, ...] = ()
+
+
+class Lane(Table):
+    id: str
+    traffic: Traffic = "commercial"
+    program: Program = "standard"
+    direction: str = "inbound"
+    width_m: float = 3.5
+    grade: float = 0.0  # rise over run
+    cross_fall: float = 0.0  # fall towards the right edge
+    curve_radius_m: float = 0.0  # 0: straight; positive: bends to the left
+    wim: Wim | None = None
+    flow: Flow = Flow()
+    booth: tuple[Booth, ...] = ()  # none: vehicles drive through
+
+
+class Input(Table):
+    """A digital input of an input module. A loop covers `length_m` from `x_m` on (default: its point's place)."""
+
+    name: str
+    signal: Literal["loop", "booth_open", "free"]
+    lane: str
+    point: str = "booth"
+    x_m: float | None = None
+    length_m: float = 2.0
+    booth: int = 0  # which booth of the lane, for `booth_open`
+
+
+class Device(Table):
+    """A device with its place and its endpoint: `pty`, `tcp` (loopback, any free port), `tcp://HOST:PORT`,
+    or `serial:///dev/...`. `options` are the driver's, handed on to the daemon's configuration unchanged."""
+
+    name: str
+    kind: DeviceKind
+    endpoint: str
+    lane: str | None = None
+    point: str | None = None
+    offset_m: float = 0.0  # of a reader's spot from its point
+    read_share: float = 0.95  # of tags or plates that are seen at all
+    char_error: float = 0.02  # of a plate reader: wrong or missing characters, each
+    inputs: tuple[Input, ...] = ()
+    options: dict[str, Any] = {}
+
+
+class Weather(Table):
+    temperature_c: float = 20.0  # mean of the pavement
+    swing_c: float = 0.0  # half the difference between day and night, warmest at 15 h
+
+
+class Road(Table):
+    """Unevenness by ISO 8608: G(n0) at n0 = 0.1 cycles/m by class (geometric means), and a step at the array."""
+
+    iso_class: Literal["A", "B", "C", "D"] = "A"
+    step_m: float = 0.0  # height of a joint 0.5 m before the array
+
+
+class Effects(Table):
+    """Each physical effect can be switched off, so that an error of the estimator and physics can be told apart."""
+
+    dynamics: bool = True  # body bounce and axle hop over the road profile
+    load_transfer: bool = True  # by acceleration, braking and grade
+    side_slope: bool = True  # cross fall and bends
+    imbalance: bool = True  # left and right of an axle differ
+    friction: bool = True  # of suspensions: loads inside a group stay shifted after each stop
+    footprint_shape: bool = True  # asymmetric, load dependent pressure; otherwise uniform
+    nonuniformity: bool = True  # of a strip along its length
+    bow_wave: bool = True
+    low_pass: bool = True
+    noise: bool = True
+    drift: bool = True
+    hum: bool = True
+    spikes: bool = True
+    lateral: bool = True  # vehicles off the middle of the lane
+
+
+class Fault(Table):
+    """Something breaks at `at_s` for `for_s` seconds. `kind` and `options` (all further keys of the table) are read by
+    the emulators, but for those in `world.SENSOR_FAULTS`, which the world itself applies to the samples."""
+
+    at_s: float
+    for_s: float
+    kind: str
+    device: str
+    options: dict[str, Any] = {}
+
+
+class Scenario(Table):
+    site: Site
+    point: tuple[Point, ...]
+    lane: tuple[Lane, ...]
+    name: str = "unnamed"
+    seed: int = 1
+    start: datetime = datetime(2026, 11, 24, 13, 0, tzinfo=timezone.utc)
+    duration_s: float = 3600.0  # what `record` writes without `--for`
+    wait_interval_s: int = 60
+    wait_baseline: dict[str, float] = {}
+    device: tuple[Device, ...] = ()
+    weather: Weather = Weather()
+    road: Road = Road()
+    effects: Effects = Effects()
+    fault: tuple[Fault, ...] = ()
+
+    @property
+    def start_ns(self) -> int:
+        """World time 0 as UTC nanoseconds since 1970."""
+        delta = self.start - datetime(1970, 1, 1, tzinfo=timezone.utc)
+        return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1000
+
+    def point_x_m(self, name: str) -> float:
+        """Place of a point along the lanes; KeyError if there is none of that name."""
+        for point in self.point:
+            if point.name == name:
+                return point.x_m
+        raise KeyError(name)
+
+    def lane_of(self, lane_id: str) -> Lane:
+        for lane in self.lane:
+            if lane.id == lane_id:
+                return lane
+        raise KeyError(lane_id)
+
+
+def utc_text(time_ns: int) -> str:
+    """RFC 3339 in UTC with microseconds."""
+    seconds, rest = divmod(time_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+
+
+def shipped() -> list[str]:
+    """Names of the scenarios that come with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def load(name_or_path: str | Path) -> Scenario:
+    """Read a scenario by file or by shipped name. Raises ScenarioError."""
+    path = Path(name_or_path)
+    if not path.is_file():
+        inside = SHIPPED / f"{name_or_path}.toml"
+        if not inside.is_file():
+            raise ScenarioError(f"{name_or_path}: no such file, and no shipped scenario; there are: {', '.join(shipped())}")
+        path = inside
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path}: cannot be read: {error}") from error
+    return parse(text, str(path), name=path.stem)
+
+
+def parse(text: str, source: str = "scenario", name: str = "unnamed") -> Scenario:
+    """The scenario in a TOML text; `source` names it in errors. Raises ScenarioError."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{source}: not valid TOML: {error}") from error
+    data.setdefault("name", name)
+    if isinstance(data.get("fault"), list):
+        data["fault"] = [_gather_options(row) for row in data["fault"]]
+    try:
+        scenario = msgspec.convert(data, Scenario)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `")
+        key = where.rstrip("`").removeprefix("$").removeprefix(".") or "top level"
+        raise ScenarioError(f"{source}: {key}: {what}") from error
+    scenario = msgspec.structs.replace(scenario, lane=tuple(_expanded(lane) for lane in scenario.lane))
+    faults = list(_faults(scenario))
+    if faults:
+        raise ScenarioError("\n".join(f"{source}: {fault}" for fault in faults))
+    return scenario
+
+
+def _gather_options(row: Any) -> Any:
+    """A fault table with its further keys moved into `options`."""
+    if not isinstance(row, dict) or "options" in row:
+        return row
+    known = {key: row[key] for key in ("at_s", "for_s", "kind", "device") if key in row}
+    return known | {"options": {key: value for key, value in row.items() if key not in known}}
+
+
+def _expanded(lane: Lane) -> Lane:
+    """The lane with the sensors of its layout written out."""
+    if lane.wim is None or lane.wim.layout is None or lane.wim.sensor:
+        return lane
+    sensors = layout_sensors(lane.wim.layout, lane.width_m)
+    return msgspec.structs.replace(lane, wim=msgspec.structs.replace(lane.wim, sensor=sensors))
+
+
+def layout_sensors(layout: Layout, lane_width_m: float) -> tuple[Sensor, ...]:
+    """Sensors of a layout: line by line, left before right, the loop last."""
+    middle = lane_width_m / 2
+    parts = [("-left", (0.0, middle)), ("-right", (middle, lane_width_m))] if layout.halves else [("", (0.0, lane_width_m))]
+    sensors: list[Sensor] = []
+    for number, x_m in enumerate(layout.lines_x_m, start=1):
+        for suffix, y_m in parts:
+            channel = len(sensors)
+            error = layout.gain_errors[channel] if channel < len(layout.gain_errors) else 0.0
+            sensors.append(
+                Sensor(
+                    name=f"line{number}{suffix}",
+                    type="strip",
+                    channel=channel,
+                    x_m=x_m,
+                    y_m=y_m,
+                    width_m=layout.width_m,
+                    gain_n=layout.gain_n,
+                    temp_coeff_per_c=layout.temp_coeff_per_c,
+                    coupling_tau_s=layout.coupling_tau_s,
+                    gain_error=error,
+                )
+            )
+    if layout.loop_x_m is not None:
+        sensors.append(
+            Sensor(
+                name="loop",
+                type="loop",
+                channel=len(sensors),
+                x_m=layout.loop_x_m,
+                y_m=(0.0, lane_width_m),
+                width_m=layout.loop_length_m,
+                threshold_counts=0.5 if layout.loop_counts is None else layout.loop_counts / 3,
+                loop_counts=layout.loop_counts,
+            )
+        )
+    return tuple(sensors)
+
+
+def _faults(scenario: Scenario) -> list[str]:
+    """What types alone cannot say; each line begins with the key."""
+    found: list[str] = []
+    lanes = {lane.id for lane in scenario.lane}
+    points = {point.name for point in scenario.point}
+    if scenario.start.tzinfo is None:
+        found.append("start: give it an offset from UTC, for example a trailing Z")
+    try:
+        ZoneInfo(scenario.site.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        found.append(f"site.timezone: {scenario.site.timezone!r} is no zone of the tz database")
+    for key, names in (
+        ("lane", [lane.id for lane in scenario.lane]),
+        ("point", [point.name for point in scenario.point]),
+        ("device", [device.name for device in scenario.device]),
+    ):
+        found += [f"{key}: {name!r} is there {n} times; names must differ" for name, n in Counter(names).items() if n > 1]
+    places = [point.x_m for point in scenario.point]
+    if places != sorted(places):
+        found.append("point: list the points in the order of x_m")
+    for needed in ("approach", "booth", "exit"):
+        if needed not in points:
+            found.append(f"point: there must be one named {needed!r}")
+    if "wim" not in points and any(lane.wim for lane in scenario.lane):
+        found.append("point: there must be one named 'wim' where a lane has a wim array")
+    if not scenario.lane:
+        found.append("lane: there must be at least one")
+    for i, lane in enumerate(scenario.lane):
+        found += [f"lane[{i}].{text}" for text in _lane_faults(lane)]
+    for i, device in enumerate(scenario.device):
+        if device.lane is not None and device.lane not in lanes:
+            found.append(f"device[{i}].lane: no lane {device.lane!r}; there are {', '.join(sorted(lanes))}")
+        if device.point is not None and device.point not in points:
+            found.append(f"device[{i}].point: no point {device.point!r}; there are {', '.join(sorted(points))}")
+        if device.kind in PLATE_READERS + TAG_READERS and (device.lane is None or device.point is None):
+            found.append(f"device[{i}]: a reader needs lane and point")
+        if device.endpoint not in ("pty", "tcp") and not device.endpoint.startswith(("tcp://", "serial://", "http://")):
+            found.append(f"device[{i}].endpoint: {device.endpoint!r}; allowed: pty, tcp, tcp://HOST:PORT, serial:///dev/...")
+        for k, line in enumerate(device.inputs):
+            if line.lane not in lanes:
+                found.append(f"device[{i}].inputs[{k}].lane: no lane {line.lane!r}")
+            if line.point not in points:
+                found.append(f"device[{i}].inputs[{k}].point: no point {line.point!r}")
+    devices = {device.name for device in scenario.device}
+    for i, fault in enumerate(scenario.fault):
+        if fault.device not in devices:
+            found.append(f"fault[{i}].device: no device {fault.device!r}; there are {', '.join(sorted(devices))}")
+        if fault.at_s < 0 or fault.for_s < 0:
+            found.append(f"fault[{i}]: at_s and for_s must not be negative")
+    return found
+
+
+def _lane_faults(lane: Lane) -> list[str]:
+    from firmware_sim.vehicles import TYPES  # here, because vehicles.py needs the types of this file
+
+    found: list[str] = []
+    if len(lane.flow.per_hour) not in (1, 24):
+        found.append(f"flow.per_hour: {len(lane.flow.per_hour)} values; give one, or 24")
+    unknown = sorted(set(lane.flow.mix) - set(TYPES))
+    if unknown:
+        found.append(f"flow.mix: no vehicle type {unknown[0]!r}; there are {', '.join(sorted(TYPES))}")
+    low, high = lane.flow.speed_mps
+    if not 0 < low <= high:
+        found.append("flow.speed_mps: [low, high] with 0 < low <= high")
+    if lane.wim is not None:
+        channels = [sensor.channel for sensor in lane.wim.sensor]
+        if not channels:
+            found.append("wim: give either layout or sensor")
+        if sorted(channels) != list(range(len(channels))):
+            found.append("wim.sensor: channels must be 0, 1, 2, ... without a gap, each once")
+        if lane.wim.sample_rate_hz <= 0:
+            found.append("wim.sample_rate_hz: must be positive")
+    return found
+
+
+assert set(get_args(DeviceKind)) >= set(PLATE_READERS + TAG_READERS + DIGITISERS + INPUT_DEVICES)
