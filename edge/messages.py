@@ -230,6 +230,15 @@ class Status(Message, frozen=True, kw_only=True):
     cause: str | None = None
 
 
+class ReplayRequest(Struct, frozen=True, kw_only=True):
+    """What a collector asks for when it misses messages of a topic: those from `from_seq` up to and with `to_seq`."""
+
+    topic: str
+    epoch: str
+    from_seq: int
+    to_seq: int
+
+
 KINDS: dict[str, type[Message]] = {
     "vehicle": Vehicle,
     "sighting": Sighting,

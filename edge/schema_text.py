@@ -1,0 +1,170 @@
+"""What each key of a message means, in one sentence: the words of the JSON Schemas and of docs/messages.md.
+
+Read by edge/schema.py alone. A test holds that no key of edge/messages.py is without its sentence.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+COMMON: Final = {
+    "schema": "name and version of the message's schema",
+    "id": "UUIDv7 of the message; the same when it is sent again",
+    "epoch": "name of the journal that numbers the messages; changes only when the journal was lost and begins anew",
+    "seq": "number of the message on its topic, up by one each time: a gap means loss, a repeat a duplicate",
+    "time": "time of what the message speaks of, UTC",
+    "site": "the port of entry",
+    "lane": "lane, or _ for the whole crossing",
+    "source": "computer that publishes, the common name of its client certificate",
+    "config": "short digest of the configuration that the measurement was made with",
+    "calibration": "short digest of the calibration that the measurement was made with",
+}
+
+MEANINGS: Final[dict[str, dict[str, str]]] = {
+    "Site": {
+        "country": "country of the port, ISO 3166-1 alpha-2",
+        "port": "the authority's own code of the port of entry",
+    },
+    "Axle": {
+        "position_m": "distance behind the first axle",
+        "load_kg": "static load of the axle",
+        "sigma_kg": "standard deviation of `load_kg`",
+        "left_kg": "share of the left wheels; null where not known",
+        "right_kg": "share of the right wheels; null where not known",
+        "dual_tyres": "whether the axle has dual tyres; null where not known",
+        "group": "index of the axle group, from 0 at the front",
+    },
+    "VehicleClass": {
+        "scheme": "classification scheme: fhwa, eu or cost323",
+        "code": "class in that scheme; 15 is unclassified in fhwa",
+        "confidence": "probability that the true axles and loads belong to the same class",
+    },
+    "Identity": {
+        "medium": "how the identity was read",
+        "pseudonym": "keyed hash of the identity, 128 bits in hexadecimal; changes with the rotation of the key",
+    },
+    "Violation": {
+        "rule": "jurisdiction, limit and axles concerned",
+        "limit_kg": "the limit",
+        "value_kg": "what was measured",
+        "probability": "probability that the true value is above the limit, given the sigma of the measurement",
+    },
+    "Vehicle": {
+        "speed_mps": "mean speed over the array; null where not known",
+        "length_m": "length of the vehicle; null without a loop that measures it",
+        "wheelbase_m": "distance from the first to the last axle",
+        "gross_kg": "gross weight",
+        "gross_sigma_kg": "standard deviation of `gross_kg`",
+        "axles": "the axles in the order of arrival",
+        "class": "vehicle class",
+        "flags": "what was unusual about the measurement; absent means nothing",
+        "identities": "pseudonyms read together with the vehicle",
+        "violations": "weight limits that were exceeded",
+        "esal": "equivalent standard axle loads of the vehicle (AASHTO, flexible pavement); null where not known",
+    },
+    "Sighting": {
+        "point": "point of the lane where the identity was read",
+        "medium": "how the identity was read",
+        "pseudonym": "keyed hash of the identity, 128 bits in hexadecimal; changes with the rotation of the key",
+        "confidence": "confidence of the reader, 0 to 1; null where it gives none",
+    },
+    "Experienced": {
+        "count": "vehicles that arrived at `to_point` in the interval with a known wait",
+        "median_s": "median wait; null where none is known",
+        "p10_s": "10th percentile of the waits; null where none is known",
+        "p90_s": "90th percentile of the waits; null where none is known",
+        "p95_s": "95th percentile of the waits; null where none is known",
+    },
+    "Bottleneck": {
+        "from_point": "first point of the pair with the largest delay",
+        "to_point": "second point of the pair",
+        "delay_s": "delay between the two points",
+        "share": "its share of the whole delay, 0 to 1",
+    },
+    "Wait": {
+        "traffic": "kind of traffic; null for all together",
+        "program": "program of the lanes; null for all together",
+        "from_point": "where the wait begins",
+        "to_point": "where the wait ends",
+        "interval_s": "length of the interval that ends at `time`",
+        "experienced": "waits of the vehicles that arrived in the interval",
+        "expected_s": "what a vehicle that joins the queue at `time` is going to wait; null where not known",
+        "low_s": "lower end of the 80 % interval of `expected_s`; null where not known",
+        "high_s": "upper end of the 80 % interval of `expected_s`; null where not known",
+        "queue_vehicles": "vehicles between the two points; null where not known",
+        "throughput_per_h": "vehicles served in an hour; null where not known",
+        "lower_bound": "true when the queue reaches beyond `from_point`, so that the true wait is longer",
+        "method": "from matched identities, from counts, or from both; null where nothing is known",
+        "match_rate": "share of the arrivals whose identity was matched, 0 to 1; null where not known",
+        "reference_s": "baseline of the authority; null where none is set",
+        "change": "relative change against the baseline, -0.25 for 25 % shorter; null where not known",
+        "bottleneck": "pair of points with the largest delay; null where not known",
+    },
+    "Distribution": {
+        "mean": "mean",
+        "sd": "standard deviation; null for a single value",
+        "p15": "15th percentile",
+        "p50": "median",
+        "p85": "85th percentile",
+    },
+    "Flow": {
+        "interval_s": "length of the interval that ends at `time`",
+        "point": "point of the lane where the vehicles were counted",
+        "count": "vehicles in the interval",
+        "count_by_class": "vehicles by class",
+        "speed_mps": "speeds; null without vehicles",
+        "headway_s": "times between the fronts of following vehicles; null without any",
+        "gross_kg_by_class": "sum of the gross weights by class",
+        "occupancy": "share of the interval in which a vehicle was over the point, 0 to 1; null where not known",
+        "identified_share": "share of the vehicles with an identity, 0 to 1; null where not known",
+    },
+    "Alarm": {
+        "code": "condition, for programs",
+        "state": "whether the condition begins or ends",
+        "severity": "how urgent it is",
+        "text": "condition and remedy, for people",
+        "device": "device concerned; null for other conditions",
+    },
+    "DeviceStatus": {
+        "state": "state of the device",
+        "since": "time at which the state began, UTC",
+        "text": "what went wrong; empty while nothing did",
+        "rejected": "input that was refused since the start, counted by reason",
+    },
+    "Backlog": {
+        "messages": "messages that the collector has not acknowledged",
+        "oldest": "time of the oldest of them, UTC; null without any",
+    },
+    "Status": {
+        "online": "false in the last will and after an orderly stop",
+        "since": "time at which this state began, UTC",
+        "version": "version of the software",
+        "devices": "state of each device",
+        "backlog": "what each collector has not acknowledged",
+        "cause": "why the computer is offline; null where not known",
+    },
+    "ReplayRequest": {
+        "topic": "topic of the missing messages",
+        "epoch": "epoch of the missing messages",
+        "from_seq": "number of the first message wanted",
+        "to_seq": "number of the last message wanted",
+    },
+}
+
+UNITS: Final = {
+    "_mps": "m/s",
+    "_kmh": "km/h",
+    "_kg": "kg",
+    "_hz": "Hz",
+    "_per_h": "1/h",
+    "_m": "m",
+    "_s": "s",
+    "_n": "N",
+    "_c": "°C",
+}
+
+
+def unit_of(key: str) -> str:
+    """Unit that stands in a key, empty for none: `kg` of `gross_kg_by_class` and of `load_kg`."""
+    name = key.removesuffix("_by_class")
+    return next((unit for suffix, unit in UNITS.items() if name.endswith(suffix)), "")
