@@ -1,0 +1,68 @@
+"""The emulated devices, one file each, and how a scenario's device becomes one; called by `serve.py` and by tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from firmware_sim.emulators.base import Emulator, Samples
+from firmware_sim.emulators.labjack_t7 import LabJackT7
+from firmware_sim.emulators.lpr_frame import LprFrame
+from firmware_sim.emulators.moxa_e1200 import MoxaE1200
+from firmware_sim.emulators.transcore_encompass import TransCoreEncompass
+from firmware_sim.scenario import DIGITISERS, Device, Scenario, ScenarioError
+
+DEFAULT_BAUD = 9600
+BAUD: dict[str, int] = {}  # of the devices that come with another rate
+
+
+def digital_channels(scenario: Scenario, lane_id: str) -> frozenset[int]:
+    """Channels of a lane that are contacts: its loops without an analogue signal."""
+    wim = scenario.lane_of(lane_id).wim
+    sensors = wim.sensor if wim is not None else ()
+    return frozenset(sensor.channel for sensor in sensors if sensor.type == "loop" and sensor.loop_counts is None)
+
+
+def create(
+    device: Device,
+    scenario: Scenario,
+    *,
+    clock: Callable[[float], datetime],
+    temperature_c: Callable[[float], float],
+    samples: Callable[[str], Samples],
+) -> Emulator:
+    """The emulator of a device of a scenario. `samples` gives the source of a lane. Raises ScenarioError."""
+    try:
+        return _create(device, scenario, clock, temperature_c, samples)
+    except (ValueError, TypeError) as error:
+        raise ScenarioError(f"device {device.name!r}: {error}") from error
+
+
+def _create(
+    device: Device,
+    scenario: Scenario,
+    clock: Callable[[float], datetime],
+    temperature_c: Callable[[float], float],
+    samples: Callable[[str], Samples],
+) -> Emulator:
+    # `options` are the driver's; an emulator takes those that say how its device is set up
+    if device.kind in DIGITISERS:
+        if device.lane is None or (wim := scenario.lane_of(device.lane).wim) is None:
+            raise ValueError("a digitiser needs a lane with a wim array")
+        channels, digital = len(wim.sensor), digital_channels(scenario, device.lane)
+        if device.kind == "labjack_t7":
+            return LabJackT7(samples(device.lane), channels, digital)
+    inputs = tuple(line.name for line in device.inputs)
+    match device.kind:
+        case "moxa_e1200":
+            return MoxaE1200(inputs, temperature_c=temperature_c, **_taken(device, "model"))
+        case "transcore_encompass":
+            return TransCoreEncompass(clock, **_taken(device, "protocol", "append_time", "append_aux"))
+        case "lpr_frame":
+            return LprFrame(clock, **_taken(device, "format", "byte_order", "ack_timeout_s"))
+    raise ValueError(f"there is no emulator for kind {device.kind!r} yet")
+
+
+def _taken(device: Device, *names: str) -> dict[str, Any]:
+    return {name: device.options[name] for name in names if name in device.options}

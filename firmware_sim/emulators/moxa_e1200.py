@@ -1,0 +1,195 @@
+"""Moxa ioLogik E1200: digital inputs and temperatures of the world in, Modbus TCP replies out; driven by `serve.py`.
+
+Models differ by a table; the Modbus addresses are the vendor's default map. Inputs are DI0, DI1, ... in the order in
+which the scenario lists them. What the manual does not say is marked ASSUMED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from firmware_sim.emulators.base import MAIN, Emulator, Hangup, Output, Send
+from firmware_sim.emulators.modbus import (
+    DEVICE_FAILURE,
+    ILLEGAL_ADDRESS,
+    ILLEGAL_VALUE,
+    MbapStream,
+    ModbusError,
+    Unit,
+    mbap,
+)
+from firmware_sim.events import InputChanged, WorldEvent
+
+PULSE_S = 1.0  # ASSUMED: a pulse output is set up for one pulse of this length
+MAC = (0x0090, 0xE800, 0x1214)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    name: str
+    inputs: int
+    outputs: int
+    rtds: int = 0
+
+
+MODELS = {
+    "E1210": Model("E1210", 16, 0),
+    "E1211": Model("E1211", 0, 16),
+    "E1212": Model("E1212", 8, 8),
+    "E1213": Model("E1213", 8, 4),
+    "E1214": Model("E1214", 6, 6),
+    "E1260": Model("E1260", 0, 0, rtds=6),
+}
+
+
+class MoxaE1200(Emulator, Unit):
+    """The device core. `inputs` are the names of the wired inputs, `temperature_c` is what the RTDs measure."""
+
+    faults = frozenset({"exception"})
+
+    def __init__(
+        self,
+        inputs: tuple[str, ...] = (),
+        *,
+        model: str = "E1214",
+        temperature_c: Callable[[float], float] = lambda now_s: 20.0,
+    ) -> None:
+        if model not in MODELS:
+            raise ValueError(f"model {model!r}: give one of {', '.join(MODELS)}")
+        self._model = MODELS[model]
+        if len(inputs) > self._model.inputs:
+            raise ValueError(f"{model} has {self._model.inputs} inputs, {len(inputs)} are wired")
+        self._place = {name: place for place, name in enumerate(inputs)}
+        self._level = [False] * self._model.inputs
+        self._temperature_c = temperature_c
+        self._exception: int | None = None
+        self._peers: dict[int, MbapStream] = {}
+        self._now_s = 0.0
+        self._power_up()
+
+    def _power_up(self) -> None:
+        self._counting = [False] * self._model.inputs  # ASSUMED: counters stand until they are started
+        self._counter = [0] * self._model.inputs
+        self._relay = [False] * self._model.outputs
+        self._pulse_until: list[float | None] = [None] * self._model.outputs
+
+    def reboot(self, now_s: float) -> Output:
+        self._power_up()
+        self._peers.clear()
+        return [Hangup(MAIN)]
+
+    def connected(self, port: str, peer: int, now_s: float) -> Output:
+        self._peers[peer] = MbapStream()
+        return []
+
+    def disconnected(self, port: str, peer: int, now_s: float) -> None:
+        self._peers.pop(peer, None)
+
+    def received(self, port: str, peer: int, data: bytes, now_s: float) -> Output:
+        stream = self._peers.get(peer)
+        if stream is None:
+            return []
+        self._now_s = max(now_s, self._now_s)
+        self._end_pulses()
+        output: Output = []
+        for transaction, unit, pdu in stream.feed(data):
+            output.append(Send(mbap(transaction, unit, self.answer(pdu)), MAIN, peer))
+        if stream.broken:
+            output.append(Hangup(MAIN, peer))
+        return output
+
+    def answer(self, pdu: bytes) -> bytes:
+        if self._exception is not None:
+            return bytes([pdu[0] | 0x80, self._exception])
+        return super().answer(pdu)
+
+    def happened(self, event: WorldEvent, now_s: float) -> Output:
+        if isinstance(event, InputChanged) and event.input in self._place:
+            place = self._place[event.input]
+            if event.on and not self._level[place] and self._counting[place]:
+                self._counter[place] = self._counter[place] + 1 & 0xFFFFFFFF
+            self._level[place] = event.on
+        return []
+
+    def fault(self, kind: str, active: bool, options: Mapping[str, Any], now_s: float) -> Output:
+        if kind == "exception":
+            self._exception = int(options.get("code", DEVICE_FAILURE)) if active else None
+        return []
+
+    def _end_pulses(self) -> None:
+        for place, until_s in enumerate(self._pulse_until):
+            if until_s is not None and self._now_s >= until_s:
+                self._pulse_until[place], self._relay[place] = None, False
+
+    # --- the map
+
+    def read_coils(self, address: int, count: int) -> list[bool]:
+        return [self._coil(place) for place in range(address, address + count)]
+
+    def _coil(self, address: int) -> bool:
+        inputs, outputs = self._model.inputs, self._model.outputs
+        if address < outputs:
+            return self._relay[address]
+        if 0x0010 <= address < 0x0010 + outputs:
+            return self._pulse_until[address - 0x0010] is not None
+        if 0x0100 <= address < 0x0100 + inputs:
+            return self._counting[address - 0x0100]
+        if 0x0110 <= address < 0x0110 + inputs or 0x1020 <= address < 0x1020 + outputs or address == 0x1030:
+            return False
+        raise ModbusError(ILLEGAL_ADDRESS)
+
+    def write_coils(self, address: int, values: list[bool]) -> None:
+        inputs, outputs = self._model.inputs, self._model.outputs
+        for place in range(address, address + len(values)):
+            self._coil(place)  # all or nothing
+        for place, value in enumerate(values, start=address):
+            if place < outputs:
+                self._relay[place], self._pulse_until[place] = value, None
+            elif 0x0010 <= place < 0x0010 + outputs:
+                self._relay[place - 0x0010] = value
+                self._pulse_until[place - 0x0010] = self._now_s + PULSE_S if value else None
+            elif 0x0100 <= place < 0x0100 + inputs:
+                self._counting[place - 0x0100] = value
+            elif 0x0110 <= place < 0x0110 + inputs:
+                if not value:
+                    raise ModbusError(ILLEGAL_VALUE)
+                self._counter[place - 0x0110] = 0
+
+    def read_inputs(self, address: int, count: int) -> list[bool]:
+        if address + count > self._model.inputs:
+            raise ModbusError(ILLEGAL_ADDRESS)
+        return self._level[address : address + count]
+
+    def read_input_registers(self, address: int, count: int) -> list[int]:
+        return [self._input_register(place) for place in range(address, address + count)]
+
+    def _input_register(self, address: int) -> int:
+        if 0x0010 <= address < 0x0010 + 2 * self._model.inputs:
+            place, low = divmod(address - 0x0010, 2)
+            return self._counter[place] & 0xFFFF if low else self._counter[place] >> 16
+        if address == 0x0030 and self._model.inputs:
+            return _word(self._level)
+        if 5000 <= address < 5010:
+            text = self._model.name.encode().ljust(20, b"\0")
+            return int.from_bytes(text[2 * (address - 5000) :][:2], "big")
+        if 5024 <= address < 5027:
+            return MAC[address - 5024]
+        if 0x0600 <= address < 0x0600 + self._model.rtds:
+            return round(self._temperature_c(self._now_s) * 10) & 0xFFFF
+        raise ModbusError(ILLEGAL_ADDRESS)
+
+    def read_holding(self, address: int, count: int) -> list[int]:
+        if address != 0x0020 or count != 1 or not self._model.outputs:
+            raise ModbusError(ILLEGAL_ADDRESS)
+        return [_word(self._relay)]
+
+    def write_holding(self, address: int, values: list[int]) -> None:
+        self.read_holding(address, len(values))
+        for place in range(self._model.outputs):
+            self._relay[place], self._pulse_until[place] = bool(values[0] >> place & 1), None
+
+
+def _word(bits: list[bool]) -> int:
+    return sum(1 << place for place, bit in enumerate(bits) if bit)

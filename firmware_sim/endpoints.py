@@ -1,0 +1,423 @@
+"""The links of emulated devices: pseudo-terminals, real serial ports and TCP listeners, for `serve.py`.
+
+An endpoint carries bytes between a host (the daemon) and a `Device` callback, knows nothing of protocols, and can be
+unplugged and plugged in again under the same address: a pty behind a symbolic link, as udev gives adapters a stable
+name, TCP on the same port. Bytes leave a serial line no faster than its baud rate, and where the host has set another
+rate on a pty both sides read rubbish, as on a real line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import select
+import socket
+import struct
+import termios
+import tty
+from collections import deque
+from pathlib import Path
+from random import Random
+from typing import Protocol
+from urllib.parse import parse_qs, urlsplit
+
+SERIAL_PORT = "main"
+PTY_POLL_S = 0.05  # how soon a host that opens a pty is seen
+CONGESTED_BYTES = 32_768  # unsent in a TCP connection: the host does not keep up
+LIMIT_BYTES = 1_000_000  # a connection with more is cut
+SERIAL_QUEUE_BYTES = 65_536  # what a device says beyond that while the line is busy is lost
+
+_BAUD = {getattr(termios, name): int(name[1:]) for name in dir(termios) if name[0] == "B" and name[1:].isdigit()}
+
+
+class Device(Protocol):
+    """What an endpoint calls."""
+
+    def connected(self, port: str, peer: int) -> None: ...
+
+    def disconnected(self, port: str, peer: int) -> None: ...
+
+    def received(self, port: str, peer: int, data: bytes) -> None: ...
+
+
+class EndpointError(Exception):
+    """A link cannot be opened; the text says which and why."""
+
+
+class Endpoint(Protocol):
+    """A link. `url` and `options` are what the configuration of the daemon needs; valid after `open`."""
+
+    url: str
+    options: dict[str, int]
+
+    async def open(self, device: Device) -> None: ...
+
+    def write(self, port: str, peer: int | None, data: bytes) -> None: ...
+
+    def hang_up(self, port: str, peer: int | None) -> None: ...
+
+    def congested(self) -> frozenset[str]: ...
+
+    async def unplug(self) -> None: ...
+
+    async def plug(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class _Peer(asyncio.Protocol):
+    """One TCP connection."""
+
+    def __init__(self, endpoint: TcpEndpoint, port: str) -> None:
+        self.endpoint = endpoint
+        self.port = port
+        self.number = 0
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.number = self.endpoint.join(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.endpoint.device is not None:
+            self.endpoint.device.received(self.port, self.number, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.endpoint.leave(self)
+
+    def reset(self) -> None:
+        """Close with RST, as a host sees it whose peer lost power."""
+        assert self.transport is not None
+        raw = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+
+class TcpEndpoint:
+    """Listeners of one device: its first port gives the URL, the others become options `NAME_port`."""
+
+    def __init__(self, ports: tuple[str, ...], host: str = "127.0.0.1", numbers: dict[str, int] | None = None) -> None:
+        self._ports = ports
+        self._host = host
+        self._numbers = dict(numbers or {})
+        self._servers: list[asyncio.Server] = []
+        self._peers: dict[int, _Peer] = {}
+        self._count = 0
+        self.device: Device | None = None
+        self.url = ""
+        self.options: dict[str, int] = {}
+
+    async def open(self, device: Device) -> None:
+        self.device = device
+        await self.plug()
+        shown = "127.0.0.1" if self._host in ("", "0.0.0.0") else self._host
+        self.url = f"tcp://{shown}:{self._numbers[self._ports[0]]}"
+        self.options = {f"{port}_port": self._numbers[port] for port in self._ports[1:]}
+
+    async def plug(self) -> None:
+        loop = asyncio.get_running_loop()
+        for port in self._ports:
+            try:
+                server = await loop.create_server(
+                    lambda port=port: _Peer(self, port),  # type: ignore[misc]
+                    self._host,
+                    self._numbers.get(port, 0),
+                    reuse_address=True,
+                )
+            except OSError as error:
+                raise EndpointError(f"tcp://{self._host}:{self._numbers.get(port, 0)}: {error.strerror}") from error
+            self._numbers[port] = server.sockets[0].getsockname()[1]
+            self._servers.append(server)
+
+    async def unplug(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for peer in list(self._peers.values()):
+            peer.reset()
+        await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        await self.unplug()
+
+    def join(self, peer: _Peer) -> int:
+        self._count += 1
+        self._peers[self._count] = peer
+        if self.device is not None:
+            self.device.connected(peer.port, self._count)
+        return self._count
+
+    def leave(self, peer: _Peer) -> None:
+        if self._peers.pop(peer.number, None) is not None and self.device is not None:
+            self.device.disconnected(peer.port, peer.number)
+
+    def _chosen(self, port: str, number: int | None) -> list[_Peer]:
+        return [peer for key, peer in self._peers.items() if peer.port == port and number in (None, key)]
+
+    def write(self, port: str, peer: int | None, data: bytes) -> None:
+        for chosen in self._chosen(port, peer):
+            assert chosen.transport is not None
+            if chosen.transport.get_write_buffer_size() > LIMIT_BYTES:
+                chosen.reset()
+            else:
+                chosen.transport.write(data)
+
+    def hang_up(self, port: str, peer: int | None) -> None:
+        for chosen in self._chosen(port, peer):
+            chosen.reset()
+
+    def congested(self) -> frozenset[str]:
+        return frozenset(
+            peer.port
+            for peer in self._peers.values()
+            if peer.transport is not None and peer.transport.get_write_buffer_size() > CONGESTED_BYTES
+        )
+
+
+class _SerialLine:
+    """The sending side of a serial line: bytes wait here until the baud rate lets them out.
+
+    Subclasses give the file descriptor, or None while nobody can be on the other side.
+    """
+
+    def __init__(self, baud: int) -> None:
+        self.baud = baud
+        self.options: dict[str, int] = {}
+        self.url = ""
+        self._queue: deque[tuple[float, bytes]] = deque()
+        self._queued = 0
+        self._free_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def write(self, port: str, peer: int | None, data: bytes) -> None:
+        if self._queued + len(data) > SERIAL_QUEUE_BYTES:
+            return
+        loop = asyncio.get_running_loop()
+        for start in range(0, len(data), 32):
+            piece = data[start : start + 32]
+            self._free_at = max(self._free_at, loop.time()) + 10 * len(piece) / self.baud
+            self._queue.append((self._free_at, piece))
+        self._queued += len(data)
+        if self._timer is None:
+            self._timer = loop.call_at(self._queue[0][0], self._release)
+
+    def _release(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        while self._queue and self._queue[0][0] <= loop.time() + 0.0005:
+            _, piece = self._queue.popleft()
+            self._queued -= len(piece)
+            self._put(piece)
+        if self._queue:
+            self._timer = loop.call_at(self._queue[0][0], self._release)
+
+    def _put(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def _drop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._queue.clear()
+        self._queued = 0
+
+    def hang_up(self, port: str, peer: int | None) -> None:
+        """A serial line has no connections."""
+
+    def congested(self) -> frozenset[str]:
+        return frozenset({SERIAL_PORT}) if self._queued > SERIAL_QUEUE_BYTES // 2 else frozenset()
+
+
+class PtyEndpoint(_SerialLine):
+    """A pseudo-terminal, found under `link`; what a device sends while no host has it open is lost."""
+
+    def __init__(self, link: Path, baud: int, random: Random) -> None:
+        super().__init__(baud)
+        self._link = link
+        self._random = random
+        self._device: Device | None = None
+        self._master: int | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self.url = f"serial://{link}?baud={baud}"
+
+    async def open(self, device: Device) -> None:
+        self._device = device
+        await self.plug()
+        device.connected(SERIAL_PORT, 0)
+
+    async def plug(self) -> None:
+        master, slave = os.openpty()
+        os.set_blocking(master, False)
+        tty.setraw(slave)
+        settings = termios.tcgetattr(slave)
+        speed = next((code for code, baud in _BAUD.items() if baud == self.baud), termios.B9600)
+        settings[4] = settings[5] = speed
+        termios.tcsetattr(slave, termios.TCSANOW, settings)
+        name = os.ttyname(slave)
+        os.close(slave)  # from here on the master sees a hang-up until a host opens the line
+        self._link.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._link.with_name(self._link.name + ".new")
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(name)
+        fresh.replace(self._link)
+        self._master = master
+        self._look()
+
+    def _look(self) -> None:
+        """Wait for a host: reading a master without one would spin."""
+        assert self._master is not None
+        loop = asyncio.get_running_loop()
+        self._watch = None
+        if self._open():
+            loop.add_reader(self._master, self._readable)
+        else:
+            self._watch = loop.call_later(PTY_POLL_S, self._look)
+
+    def _open(self) -> bool:
+        if self._master is None:
+            return False
+        poll = select.poll()
+        poll.register(self._master, 0)
+        return not any(flags & select.POLLHUP for _, flags in poll.poll(0))
+
+    def _readable(self) -> None:
+        assert self._master is not None
+        assert self._device is not None
+        try:
+            data = os.read(self._master, 4096)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            data = b""
+        if data:
+            self._device.received(SERIAL_PORT, 0, self._heard(data))
+        else:
+            asyncio.get_running_loop().remove_reader(self._master)
+            self._look()
+
+    def _heard(self, data: bytes) -> bytes:
+        """Bytes as the other side's receiver makes them out: rubbish where the baud rates differ."""
+        assert self._master is not None
+        host_baud = _BAUD.get(termios.tcgetattr(self._master)[5], 0)
+        return data if host_baud == self.baud else self._random.randbytes(len(data))
+
+    def _put(self, data: bytes) -> None:
+        if self._master is None or not self._open():
+            return
+        with contextlib.suppress(OSError):  # a host that does not read loses bytes, as without flow control
+            os.write(self._master, self._heard(data))
+
+    async def unplug(self) -> None:
+        self._drop()
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if self._master is not None:
+            asyncio.get_running_loop().remove_reader(self._master)
+            os.close(self._master)
+            self._master = None
+        self._link.unlink(missing_ok=True)
+
+    async def close(self) -> None:
+        await self.unplug()
+
+
+class SerialEndpoint(_SerialLine):
+    """A real serial port, 8N1: the other end of a null-modem cable or of an RS-485 pair."""
+
+    def __init__(self, path: str, baud: int) -> None:
+        super().__init__(baud)
+        self._path = path
+        self._fd: int | None = None
+        self._device: Device | None = None
+        self.url = f"serial://{path}?baud={baud}"
+
+    async def open(self, device: Device) -> None:
+        self._device = device
+        await self.plug()
+        device.connected(SERIAL_PORT, 0)
+
+    async def plug(self) -> None:
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            tty.setraw(self._fd)
+            settings = termios.tcgetattr(self._fd)
+        except (OSError, termios.error) as error:
+            raise EndpointError(f"{self._path}: cannot be used as a serial port: {error}") from error
+        speed = next((code for code, baud in _BAUD.items() if baud == self.baud), None)
+        if speed is None:
+            raise EndpointError(f"{self._path}: {self.baud} baud is not possible here")
+        settings[2] |= termios.CLOCAL | termios.CREAD
+        settings[4] = settings[5] = speed
+        termios.tcsetattr(self._fd, termios.TCSANOW, settings)
+        asyncio.get_running_loop().add_reader(self._fd, self._readable)
+
+    def _readable(self) -> None:
+        assert self._fd is not None
+        assert self._device is not None
+        try:
+            data = os.read(self._fd, 4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._device.received(SERIAL_PORT, 0, data)
+        else:
+            asyncio.get_running_loop().remove_reader(self._fd)  # the adapter is gone
+
+    def _put(self, data: bytes) -> None:
+        if self._fd is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._fd, data)
+
+    async def unplug(self) -> None:
+        """The cable cannot be pulled from here: closing the port makes this end dead."""
+        self._drop()
+        if self._fd is not None:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = None
+
+    async def close(self) -> None:
+        await self.unplug()
+
+
+def endpoint_at(target: str, ports: tuple[str, ...], *, link: Path, baud: int, random: Random) -> Endpoint:
+    """The endpoint that a scenario or `--bind` names: `pty`, `tcp`, `tcp://HOST:PORT[?NAME_port=N]`, `/dev/...` or
+    `serial:///dev/...[?baud=N]`. Raises EndpointError."""
+    if target == "tcp":
+        return TcpEndpoint(ports)
+    if target == "pty":
+        _one_port(target, ports)
+        return PtyEndpoint(link, baud, random)
+    if target.startswith("/dev/"):
+        target = "serial://" + target
+    parts = urlsplit(target)
+    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    try:
+        if parts.scheme == "tcp" and parts.port is not None:
+            numbers = {ports[0]: parts.port}
+            for port in ports[1:]:
+                if f"{port}_port" in query:
+                    numbers[port] = int(query[f"{port}_port"])
+                elif parts.port == 502:
+                    numbers[port] = 702
+            return TcpEndpoint(ports, parts.hostname or "127.0.0.1", numbers)
+        if parts.scheme == "serial" and parts.path.startswith("/"):
+            _one_port(target, ports)
+            return SerialEndpoint(parts.path, int(query.get("baud", baud)))
+    except ValueError as error:
+        raise EndpointError(f"{target}: {error}") from error
+    raise EndpointError(f"{target}: give pty, tcp, tcp://HOST:PORT, /dev/ttyX or serial:///dev/ttyX?baud=N")
+
+
+def _one_port(target: str, ports: tuple[str, ...]) -> None:
+    if len(ports) > 1:
+        raise EndpointError(f"{target}: this device needs {len(ports)} TCP ports; use tcp or tcp://HOST:PORT")
