@@ -74,8 +74,8 @@ class AxleTruth:
 
     position_m: float
     load_kg: float
-    left_kg: float
-    right_kg: float
+    left_kg: float | None  # None for the single wheel of a cycle
+    right_kg: float | None
     dual_tyres: bool
     group: int
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -51,21 +51,21 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the file: its fields are the only keys allowed in it."""
 
 
-class Site(Table):
+class Site(Table, frozen=True, kw_only=True):
     country: str
     port: str
     name: str = ""
     timezone: str = "UTC"
 
 
-class Point(Table):
+class Point(Table, frozen=True, kw_only=True):
     """A place along every lane, in the order in which a vehicle passes; `wim` is x = 0 of the sensor array."""
 
     name: str
     x_m: float
 
 
-class Sensor(Table):
+class Sensor(Table, frozen=True, kw_only=True):
     """A sensor as the configuration of the daemon describes it, and below that what only the simulator knows."""
 
     name: str
@@ -85,7 +85,7 @@ class Sensor(Table):
     loop_counts: float | None = None  # amplitude of an analogue loop signal; without it the channel is 0 or 1
 
 
-class Layout(Table):
+class Layout(Table, frozen=True, kw_only=True):
     """Short form of a strip array: lines at `lines_x_m`, each of two halves, and a loop, in that order of channels."""
 
     lines_x_m: tuple[float, ...]
@@ -100,7 +100,7 @@ class Layout(Table):
     loop_counts: float | None = None
 
 
-class Electronics(Table):
+class Electronics(Table, frozen=True, kw_only=True):
     """Amplifier and digitiser of one array. Amplitudes in counts."""
 
     noise_counts: float = 6.0  # white, standard deviation
@@ -117,7 +117,7 @@ class Electronics(Table):
     crosstalk: float = 0.0  # share of a strip's signal that its neighbour in the same line sees
 
 
-class Wim(Table):
+class Wim(Table, frozen=True, kw_only=True):
     sample_rate_hz: float = 5000.0
     mode: Literal["loop", "gap"] | None = None  # for the daemon; without it: loop if there is a loop
     layout: Layout | None = None
@@ -126,7 +126,7 @@ class Wim(Table):
     temperature_known: bool = True  # False: the daemon is told 20 degrees whatever the pavement has
 
 
-class Stops(Table):
+class Stops(Table, frozen=True, kw_only=True):
     """Vehicles that stop on the array without a reason that sensors could see."""
 
     probability: float = 0.0
@@ -134,7 +134,7 @@ class Stops(Table):
     roll_back_probability: float = 0.0
 
 
-class Wander(Table):
+class Wander(Table, frozen=True, kw_only=True):
     """Speed that changes all the time: a new target between `low_mps` and `high_mps` about every `every_s`."""
 
     low_mps: float
@@ -142,7 +142,7 @@ class Wander(Table):
     every_s: float = 3.0
 
 
-class Flow(Table):
+class Flow(Table, frozen=True, kw_only=True):
     """Arrivals and drivers of a lane."""
 
     per_hour: tuple[float, ...] = (60.0,)  # one value, or 24: by hour of the local day
@@ -163,13 +163,13 @@ class Flow(Table):
     limit: int | None = None  # no more vehicles than this
 
 
-class BoothChange(Table):
+class BoothChange(Table, frozen=True, kw_only=True):
     at_s: float
     open: bool
     program: Program | None = None  # without it: unchanged
 
 
-class Booth(Table):
+class Booth(Table, frozen=True, kw_only=True):
     service_s: float = 60.0  # mean
     service_cv: float = 0.6  # lognormal
     long_share: float = 0.02  # of inspections that take between `long_s`
@@ -179,7 +179,7 @@ class Booth(Table):
     change: tuple[BoothChange, ...] = ()
 
 
-class Lane(Table):
+class Lane(Table, frozen=True, kw_only=True):
     id: str
     traffic: Traffic = "commercial"
     program: Program = "standard"
@@ -193,7 +193,7 @@ class Lane(Table):
     booth: tuple[Booth, ...] = ()  # none: vehicles drive through
 
 
-class Input(Table):
+class Input(Table, frozen=True, kw_only=True):
     """A digital input of an input module. A loop covers `length_m` from `x_m` on (default: its point's place)."""
 
     name: str
@@ -205,7 +205,7 @@ class Input(Table):
     booth: int = 0  # which booth of the lane, for `booth_open`
 
 
-class Device(Table):
+class Device(Table, frozen=True, kw_only=True):
     """A device with its place and its endpoint: `pty`, `tcp` (loopback, any free port), `tcp://HOST:PORT`,
     or `serial:///dev/...`. `options` are the driver's, handed on to the daemon's configuration unchanged."""
 
@@ -221,19 +221,19 @@ class Device(Table):
     options: dict[str, Any] = {}
 
 
-class Weather(Table):
+class Weather(Table, frozen=True, kw_only=True):
     temperature_c: float = 20.0  # mean of the pavement
     swing_c: float = 0.0  # half the difference between day and night, warmest at 15 h
 
 
-class Road(Table):
+class Road(Table, frozen=True, kw_only=True):
     """Unevenness by ISO 8608: G(n0) at n0 = 0.1 cycles/m by class (geometric means), and a step at the array."""
 
     iso_class: Literal["A", "B", "C", "D"] = "A"
     step_m: float = 0.0  # height of a joint 0.5 m before the array
 
 
-class Effects(Table):
+class Effects(Table, frozen=True, kw_only=True):
     """Each physical effect can be switched off, so that an error of the estimator and physics can be told apart."""
 
     dynamics: bool = True  # body bounce and axle hop over the road profile
@@ -252,7 +252,7 @@ class Effects(Table):
     lateral: bool = True  # vehicles off the middle of the lane
 
 
-class Fault(Table):
+class Fault(Table, frozen=True, kw_only=True):
     """Something breaks at `at_s` for `for_s` seconds. `kind` and `options` (all further keys of the table) are read by
     the emulators, but for those in `world.SENSOR_FAULTS`, which the world itself applies to the samples."""
 
@@ -263,13 +263,13 @@ class Fault(Table):
     options: dict[str, Any] = {}
 
 
-class Scenario(Table):
+class Scenario(Table, frozen=True, kw_only=True):
     site: Site
     point: tuple[Point, ...]
     lane: tuple[Lane, ...]
     name: str = "unnamed"
     seed: int = 1
-    start: datetime = datetime(2026, 11, 24, 13, 0, tzinfo=timezone.utc)
+    start: datetime = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
     duration_s: float = 3600.0  # what `record` writes without `--for`
     wait_interval_s: int = 60
     wait_baseline: dict[str, float] = {}
@@ -282,7 +282,7 @@ class Scenario(Table):
     @property
     def start_ns(self) -> int:
         """World time 0 as UTC nanoseconds since 1970."""
-        delta = self.start - datetime(1970, 1, 1, tzinfo=timezone.utc)
+        delta = self.start - datetime(1970, 1, 1, tzinfo=UTC)
         return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1000
 
     def point_x_m(self, name: str) -> float:
@@ -302,7 +302,7 @@ class Scenario(Table):
 def utc_text(time_ns: int) -> str:
     """RFC 3339 in UTC with microseconds."""
     seconds, rest = divmod(time_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
 
 
 def shipped() -> list[str]:
@@ -316,7 +316,9 @@ def load(name_or_path: str | Path) -> Scenario:
     if not path.is_file():
         inside = SHIPPED / f"{name_or_path}.toml"
         if not inside.is_file():
-            raise ScenarioError(f"{name_or_path}: no such file, and no shipped scenario; there are: {', '.join(shipped())}")
+            raise ScenarioError(
+                f"{name_or_path}: no such file, and no shipped scenario; there are: {', '.join(shipped())}"
+            )
         path = inside
     try:
         text = path.read_text(encoding="utf-8")
@@ -366,7 +368,9 @@ def _expanded(lane: Lane) -> Lane:
 def layout_sensors(layout: Layout, lane_width_m: float) -> tuple[Sensor, ...]:
     """Sensors of a layout: line by line, left before right, the loop last."""
     middle = lane_width_m / 2
-    parts = [("-left", (0.0, middle)), ("-right", (middle, lane_width_m))] if layout.halves else [("", (0.0, lane_width_m))]
+    parts = (
+        [("-left", (0.0, middle)), ("-right", (middle, lane_width_m))] if layout.halves else [("", (0.0, lane_width_m))]
+    )
     sensors: list[Sensor] = []
     for number, x_m in enumerate(layout.lines_x_m, start=1):
         for suffix, y_m in parts:
@@ -418,7 +422,9 @@ def _faults(scenario: Scenario) -> list[str]:
         ("point", [point.name for point in scenario.point]),
         ("device", [device.name for device in scenario.device]),
     ):
-        found += [f"{key}: {name!r} is there {n} times; names must differ" for name, n in Counter(names).items() if n > 1]
+        found += [
+            f"{key}: {name!r} is there {n} times; names must differ" for name, n in Counter(names).items() if n > 1
+        ]
     places = [point.x_m for point in scenario.point]
     if places != sorted(places):
         found.append("point: list the points in the order of x_m")
@@ -439,7 +445,9 @@ def _faults(scenario: Scenario) -> list[str]:
         if device.kind in PLATE_READERS + TAG_READERS and (device.lane is None or device.point is None):
             found.append(f"device[{i}]: a reader needs lane and point")
         if device.endpoint not in ("pty", "tcp") and not device.endpoint.startswith(("tcp://", "serial://", "http://")):
-            found.append(f"device[{i}].endpoint: {device.endpoint!r}; allowed: pty, tcp, tcp://HOST:PORT, serial:///dev/...")
+            found.append(
+                f"device[{i}].endpoint: {device.endpoint!r}; allowed: pty, tcp, tcp://HOST:PORT, serial:///dev/..."
+            )
         for k, line in enumerate(device.inputs):
             if line.lane not in lanes:
                 found.append(f"device[{i}].inputs[{k}].lane: no lane {line.lane!r}")

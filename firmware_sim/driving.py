@@ -1,0 +1,578 @@
+"""One lane in motion: arrivals in, the motion of every vehicle and what it passes out. Called by `world.py`.
+
+Drivers follow the vehicle ahead with a safe speed (after Krauss: the speed from which braking still ends behind the
+leader), limited in acceleration and jerk; they stand with gaps of their own, start after a delay, wait until moving up
+is worth while, roll back at some starts, and stop where the scenario says so. Time advances in ticks of fixed length;
+whatever happens inside a tick (a stand, a front passing a loop) gets its exact time.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from firmware_sim.events import AxleTruth, BoothChanged, PointPassed, VehicleTruth, WaitTruth, WorldEvent
+from firmware_sim.motion import Motion
+from firmware_sim.scenario import Program, Scenario
+from firmware_sim.traffic import Traffic
+from firmware_sim.vehicles import Vehicle
+
+TICK_S = 0.1
+_SPAWN_M = 80.0  # before the first point
+_TRACK_BEFORE_M = 25.0  # of the array: from here on the motion is kept, so that wheels have settled on the road
+_TRACK_AFTER_M = 3.0
+_FAN_M = 22.0  # before the booths, where a lane with several opens out
+_STILL_M = 0.15
+_REACTION_S = 0.9
+
+Mark = tuple[float, str, object]
+
+
+class Car:
+    """A vehicle on its way: where it is, what it is going to do, and what it has passed."""
+
+    __slots__ = (
+        "a",
+        "arrived",
+        "booth",
+        "crossed_mps",
+        "crossed_s",
+        "done",
+        "hold_until_s",
+        "last_s",
+        "leaves",
+        "marks",
+        "motion",
+        "next_mark",
+        "passed",
+        "places",
+        "released",
+        "reversed",
+        "rng",
+        "roll",
+        "stands_since_s",
+        "start_at_s",
+        "stop_x_m",
+        "stopped",
+        "stops",
+        "target_mps",
+        "target_until_s",
+        "tracked",
+        "v",
+        "vehicle",
+        "x",
+    )
+
+    def __init__(self, vehicle: Vehicle, x_m: float, v_mps: float, rng: np.random.Generator) -> None:
+        self.vehicle = vehicle
+        self.x, self.v, self.a = x_m, v_mps, 0.0
+        self.rng = rng
+        self.motion = Motion()
+        self.tracked = False
+        self.marks: list[Mark] = []
+        self.places: list[float] = []
+        self.next_mark = 0
+        self.passed: dict[str, float] = {}
+        self.booth: int | None = None
+        self.arrived = self.released = self.done = self.leaves = False
+        self.hold_until_s = 0.0
+        self.start_at_s: float | None = None
+        self.stands_since_s: float | None = 0.0 if v_mps == 0 else None
+        self.roll: deque[tuple[int, float]] = deque()  # ticks and acceleration still to come of a roll-back
+        self.stop_x_m: float | None = None
+        self.target_mps = vehicle.wish_mps
+        self.target_until_s = -1.0
+        self.crossed_s: float | None = None
+        self.crossed_mps = 0.0
+        self.last_s = 0.0
+        self.stopped = self.reversed = False
+        self.stops = 0  # on or near the array: suspensions settle anew after each
+
+    @property
+    def rear_m(self) -> float:
+        return self.x - self.vehicle.length_m
+
+
+class _BoothState:
+    def __init__(self, open_: bool, program: Program) -> None:
+        self.open = open_
+        self.program: Program = program
+        self.car: Car | None = None
+        self.release_s = 0.0
+
+
+class LaneTraffic:
+    """The traffic of one lane. `run(until_s)` appends to `events`; `near_array` holds what wheels may feel."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        lane_index: int,
+        seed: int,
+        marks_of: Callable[[Vehicle], list[Mark]],
+        on_mark: Callable[[float, Vehicle, str, object, bool], list[WorldEvent]],
+    ) -> None:
+        """`marks_of` gives further places (front end) for `on_mark(time, vehicle, kind, what, forwards)`."""
+        self.lane = scenario.lane[lane_index]
+        self._scenario = scenario
+        self._seed = seed
+        self._index = lane_index
+        self._marks_of = marks_of
+        self._on_mark = on_mark
+        self._traffic = Traffic(scenario, lane_index, seed)
+        self._tick = 0
+        self.time_s = 0.0
+        self.events: list[WorldEvent] = []
+        self.cars: list[Car] = []
+        self.near_array: list[Car] = []
+        self._outside: deque[Vehicle] = deque()  # vehicles for which there is no room yet
+        self._booth_x_m = scenario.point_x_m("booth")
+        self._exit_x_m = scenario.point_x_m("exit")
+        self._first_x_m = scenario.point[0].x_m
+        self._spawn_x_m = self._first_x_m - _SPAWN_M
+        self._wim_x_m: float | None = None
+        self._array_m = 0.0
+        if self.lane.wim is not None:
+            self._wim_x_m = scenario.point_x_m("wim")
+            self._array_m = max(sensor.x_m for sensor in self.lane.wim.sensor)
+            self._strips = sorted({s.x_m for s in self.lane.wim.sensor if s.type != "loop"})
+        self._booths = [_BoothState(b.open, b.program or self.lane.program) for b in self.lane.booth]
+        changes = [(change.at_s, i, change) for i, booth in enumerate(self.lane.booth) for change in booth.change]
+        self._changes = deque(sorted(changes, key=lambda item: item[:2]))
+        for i, booth in enumerate(self._booths):
+            self.events.append(BoothChanged(0.0, self.lane.id, i, booth.open, booth.program))
+        self._place_initial()
+
+    def run(self, until_s: float) -> None:
+        """Advance in whole ticks until `time_s` is at least `until_s`."""
+        while self.time_s < until_s:
+            self._one_tick()
+            self._tick += 1
+            self.time_s = self._tick * TICK_S
+
+    # --- vehicles come and go
+
+    def _place_initial(self) -> None:
+        flow = self.lane.flow
+        x = self._first_x_m - 5.0 if flow.initial_head_x_m is None else flow.initial_head_x_m
+        for _ in range(flow.initial):
+            vehicle = self._traffic.standing()
+            car = self._new_car(vehicle, x, 0.0, 0.0)
+            car.hold_until_s = flow.initial_hold_s
+            x -= vehicle.length_m + vehicle.gap_m
+            self._spawn_x_m = min(self._spawn_x_m, x - 40.0)
+
+    def _new_car(self, vehicle: Vehicle, x_m: float, v_mps: float, time_s: float) -> Car:
+        rng = np.random.default_rng([self._seed, 4, vehicle.number])
+        car = Car(vehicle, x_m, v_mps, rng)
+        if len(self._booths) == 1:
+            car.booth = 0
+        marks: list[Mark] = list(self._marks_of(vehicle))
+        for point in self._scenario.point:
+            if point.name != "booth" or not self._booths:
+                marks.append((point.x_m, "point", point.name))
+        flow = self.lane.flow
+        if self._wim_x_m is not None:
+            origin = self._wim_x_m + vehicle.front_m
+            marks.append((origin, "cross", None))
+            marks.append((origin + vehicle.wheelbase_m + self._array_m, "last", None))
+            marks.append((origin + vehicle.wheelbase_m + self._array_m + 1.0, "done", None))
+            if rng.random() < flow.stops.probability:
+                axle = vehicle.axles[int(rng.integers(len(vehicle.axles)))].position_m
+                strip = self._strips[int(rng.integers(len(self._strips)))]
+                car.stop_x_m = origin + axle + strip + float(rng.uniform(-0.2, 0.2))
+        if rng.random() < flow.leave_share:
+            middle = 0.5 * (self._first_x_m + (self._booth_x_m if self._wim_x_m is None else self._wim_x_m - 15.0))
+            marks.append((middle, "leave", None))
+        marks.append((self._exit_x_m + vehicle.length_m + 10.0, "gone", None))
+        marks.sort(key=lambda mark: mark[0])
+        car.marks = marks
+        car.places = [mark[0] for mark in marks]
+        car.next_mark = bisect_right(car.places, x_m)
+        for _, kind, what in marks[: car.next_mark]:
+            if kind in ("loop_on", "loop_off"):
+                self.events += self._on_mark(time_s, vehicle, kind, what, True)
+        if x_m > (self._wim_x_m or 0.0) + vehicle.length_m + self._array_m:
+            car.done = True
+        self.cars.append(car)
+        self._track(car, time_s)
+        return car
+
+    def _arrivals(self, now_s: float) -> None:
+        while self._traffic.next_s <= now_s:
+            self._outside.append(self._traffic.take())
+        while self._outside:
+            vehicle = self._outside[0]
+            room = math.inf
+            speed = vehicle.wish_mps
+            if self.cars:
+                last = self.cars[-1]
+                room = last.rear_m - self._spawn_x_m - vehicle.gap_m
+                speed = min(speed, _safe_speed(room, last.v, vehicle.type.brake_mps2))
+            if room < 1.0:
+                return
+            self._outside.popleft()
+            self._new_car(vehicle, self._spawn_x_m, max(speed, 0.0), now_s)
+
+    def _track(self, car: Car, now_s: float) -> None:
+        """Begin to keep the motion of a vehicle that comes near the array."""
+        if self._wim_x_m is None or car.tracked or car.done:
+            return
+        first_axle = car.x - car.vehicle.front_m - self._wim_x_m
+        if first_axle > -_TRACK_BEFORE_M:
+            car.tracked = True
+            car.motion.add(now_s, car.x, car.v, car.a, 0.0)
+            self.near_array.append(car)
+
+    # --- one tick
+
+    def _one_tick(self) -> None:
+        now_s = self.time_s
+        while self._changes and self._changes[0][0] <= now_s:
+            at_s, i, change = self._changes.popleft()
+            booth = self._booths[i]
+            booth.open = change.open
+            booth.program = change.program or booth.program
+            self.events.append(BoothChanged(at_s, self.lane.id, i, booth.open, booth.program))
+        self._arrivals(now_s)
+        if len(self._booths) > 1:
+            self._assign_booths()
+        gone = False
+        for i, car in enumerate(self.cars):
+            self._drive(car, self._leader(i, car), now_s)
+            gone = gone or car.leaves
+        if gone:
+            self.cars = [car for car in self.cars if not car.leaves]
+
+    def _leader(self, i: int, car: Car) -> Car | None:
+        if i == 0:
+            return None
+        if len(self._booths) <= 1:
+            return self.cars[i - 1]
+        for other in reversed(self.cars[:i]):
+            apart = other.booth is not None and other.booth != car.booth
+            if not (apart and other.rear_m > self._booth_x_m - _FAN_M):
+                return other
+        return None
+
+    def _assign_booths(self) -> None:
+        for car in self.cars:
+            if car.booth is None:
+                if car.x < self._booth_x_m - _FAN_M - 15.0:
+                    return
+                for i, booth in enumerate(self._booths):
+                    if booth.open and booth.car is None:
+                        car.booth, booth.car = i, car
+                        break
+                else:
+                    return
+
+    def _stop_ahead(self, car: Car) -> float:
+        """Distance to the next place where the vehicle has to stop for itself; infinity if there is none."""
+        ahead = math.inf
+        if car.stop_x_m is not None:
+            ahead = car.stop_x_m - car.x
+        if self._booths and not car.released:
+            stop = self._booth_x_m if car.booth is not None else self._booth_x_m - _FAN_M
+            ahead = min(ahead, stop - car.x)
+        return ahead
+
+    def _drive(self, car: Car, leader: Car | None, now_s: float) -> None:
+        if car.v == 0.0 and not car.roll:
+            self._stand(car, leader, now_s)
+            return
+        vehicle = car.vehicle
+        if car.roll:
+            ticks, acceleration = car.roll[0]
+            car.a = acceleration
+            self._move(car, now_s, TICK_S, 0.0, rolling=True)
+            if ticks == 1:
+                car.roll.popleft()
+                if not car.roll:
+                    car.v = car.a = 0.0
+                    car.start_at_s = now_s
+                    if car.tracked:
+                        car.motion.add(now_s + TICK_S, car.x, 0.0, 0.0, 0.0)
+            else:
+                car.roll[0] = (ticks - 1, acceleration)
+            return
+        brake = vehicle.type.brake_mps2
+        wish = self._wish(car, now_s)
+        urgent = False
+        if leader is not None:
+            gap = leader.rear_m - car.x - vehicle.gap_m
+            wish = min(wish, _safe_speed(gap, max(leader.v, 0.0), brake))
+            urgent = gap < 0.3 * car.v
+        ahead = self._stop_ahead(car)
+        if ahead < 60.0:
+            wish = min(wish, _safe_speed(ahead, 0.0, brake))
+            urgent = urgent or ahead < 0.3 * car.v
+        if wish < 0.12 and car.v < 0.15:
+            target = -0.35
+        else:
+            hardest = 4.5 if urgent else 1.4 * brake
+            target = min(max((wish - car.v) / 0.7, -hardest), vehicle.type.accel_mps2)
+        change = target - car.a
+        limit = (12.0 if urgent else 3.0) * TICK_S
+        change = min(max(change, -limit), (12.0 if urgent else 1.8) * TICK_S)
+        self._move(car, now_s, TICK_S, change / TICK_S)
+
+    def _wish(self, car: Car, now_s: float) -> float:
+        wander = self.lane.flow.wander
+        if wander is None:
+            return car.vehicle.wish_mps
+        if now_s >= car.target_until_s:
+            car.target_until_s = now_s + wander.every_s * float(car.rng.uniform(0.5, 1.5))
+            car.target_mps = float(car.rng.uniform(wander.low_mps, wander.high_mps))
+        return car.target_mps
+
+    # --- standing
+
+    def _stand(self, car: Car, leader: Car | None, now_s: float) -> None:
+        if car.stands_since_s is None:
+            car.stands_since_s = now_s
+        ahead = self._stop_ahead(car)
+        if car.stop_x_m is not None and car.stop_x_m - car.x < 0.4:
+            car.stop_x_m = None
+            car.hold_until_s = now_s + float(car.rng.uniform(*self.lane.flow.stops.duration_s))
+            if car.rng.random() < self.lane.flow.stops.roll_back_probability:
+                self._plan_roll_back(car, 0.5)
+        if self._booths and car.booth is not None and not car.released:
+            self._serve(car, now_s)
+        if car.hold_until_s > now_s or (car.arrived and not car.released):
+            return
+        gap = math.inf if leader is None else leader.rear_m - car.x - car.vehicle.gap_m
+        if ahead < 0.3 or gap < 0.2:
+            car.start_at_s = None
+            return
+        if car.start_at_s is None:
+            if gap > car.vehicle.move_up_m or (leader is not None and leader.v > 1.0 and gap > 0.5):
+                car.start_at_s = now_s + car.vehicle.start_delay_s * float(car.rng.uniform(0.7, 1.4))
+            return
+        if now_s < car.start_at_s:
+            return
+        car.start_at_s = None
+        if car.rng.random() < self.lane.flow.roll_back_probability:
+            self._plan_roll_back(car, float(car.rng.uniform(0.05, 0.45)))
+            if car.roll:
+                return
+        car.stands_since_s = None
+        self._move(car, now_s, TICK_S, 1.2)
+
+    def _plan_roll_back(self, car: Car, most_m: float) -> None:
+        """Roll back by up to `most_m`, as far as the vehicle behind leaves room."""
+        place = self.cars.index(car)
+        if place + 1 < len(self.cars):
+            most_m = min(most_m, car.rear_m - self.cars[place + 1].x - 0.35)
+        if most_m < 0.05:
+            return
+        ticks = max(3, round(math.sqrt(most_m / 0.45) / TICK_S))
+        acceleration = most_m / (ticks * TICK_S) ** 2
+        car.roll = deque([(ticks, -acceleration), (ticks, acceleration)])
+
+    def _serve(self, car: Car, now_s: float) -> None:
+        assert car.booth is not None
+        booth, plan = self._booths[car.booth], self.lane.booth[car.booth]
+        if car.arrived:
+            if now_s >= booth.release_s:
+                car.released = True
+                booth.car = None
+            return
+        if self._booth_x_m - car.x > 0.6 or not booth.open or (booth.car is not None and booth.car is not car):
+            return
+        stands = now_s if car.stands_since_s is None else car.stands_since_s
+        arrived_s = max(stands, now_s - TICK_S)
+        car.arrived = True
+        booth.car = car
+        rng = np.random.default_rng([self._seed, 5, car.vehicle.number])
+        if rng.random() < plan.long_share:
+            service_s = float(rng.uniform(*plan.long_s))
+        else:
+            spread = math.sqrt(math.log1p(plan.service_cv**2))
+            service_s = float(rng.lognormal(math.log(plan.service_s) - spread**2 / 2, spread))
+        booth.release_s = arrived_s + max(service_s, 0.5)
+        number = car.vehicle.number
+        self.events.append(PointPassed(arrived_s, self.lane.id, "booth", number))
+        first = car.passed.get(self._scenario.point[0].name)
+        wim = car.passed.get("wim")
+        self.events.append(
+            WaitTruth(
+                arrived_s,
+                self.lane.id,
+                number,
+                booth.program,
+                None if first is None else arrived_s - first,
+                None if wim is None else arrived_s - wim,
+            )
+        )
+
+    # --- moving
+
+    def _move(self, car: Car, now_s: float, dt: float, jerk: float, *, rolling: bool = False) -> None:
+        """Advance by a piece of constant jerk, cut short where the vehicle comes to a stand."""
+        v, a = car.v, car.a
+        stand_s = None if rolling else _first_zero(v, a, jerk, dt)
+        moving_s = dt if stand_s is None else stand_s
+        if car.tracked:
+            car.motion.add(now_s, car.x, v, a, jerk)
+        before = car.x
+        after = before + (v + (0.5 * a + jerk * moving_s / 6) * moving_s) * moving_s
+        if after != before:
+            self._passings(car, now_s, before, v, a, jerk, moving_s, after)
+        car.x = after
+        if stand_s is None:
+            car.v = v + (a + 0.5 * jerk * dt) * dt
+            car.a = a if rolling else a + jerk * dt
+            if rolling:
+                self._note_on_array(car, reverse=car.v < 0)
+        else:
+            car.v = car.a = 0.0
+            car.stands_since_s = now_s + stand_s
+            self._note_on_array(car, stop=True)
+            if car.tracked:
+                car.motion.add(now_s + stand_s, after, 0.0, 0.0, 0.0)
+        self._track(car, now_s + dt)
+
+    def _note_on_array(self, car: Car, *, stop: bool = False, reverse: bool = False) -> None:
+        if self._wim_x_m is None or car.done:
+            return
+        first = car.x - car.vehicle.front_m - self._wim_x_m
+        if first < -0.5 or first - car.vehicle.wheelbase_m > self._array_m + 0.5:
+            return
+        if reverse:
+            car.reversed = True
+        if stop:
+            car.stops += 1
+            on_strip = any(
+                abs(first - axle.position_m - strip) < 0.16 for axle in car.vehicle.axles for strip in self._strips
+            )
+            car.stopped = car.stopped or on_strip
+
+    def _passings(
+        self, car: Car, now_s: float, x: float, v: float, a: float, jerk: float, span_s: float, after: float
+    ) -> None:
+        if after > x:
+            while car.next_mark < len(car.places) and car.places[car.next_mark] <= after:
+                place, kind, what = car.marks[car.next_mark]
+                car.next_mark += 1
+                t = _time_at(place - x, v, a, jerk, span_s)
+                self._pass(car, now_s + t, v + (a + 0.5 * jerk * t) * t, kind, what, True)
+        else:
+            while car.next_mark > 0 and car.places[car.next_mark - 1] > after:
+                place, kind, what = car.marks[car.next_mark - 1]
+                car.next_mark -= 1
+                t = _time_at(place - x, v, a, jerk, span_s)
+                self._pass(car, now_s + t, v, kind, what, False)
+
+    def _pass(self, car: Car, time_s: float, v: float, kind: str, what: object, forwards: bool) -> None:
+        vehicle = car.vehicle
+        if kind == "point":
+            name = str(what)
+            if forwards and name not in car.passed:
+                car.passed[name] = time_s
+                self.events.append(PointPassed(time_s, self.lane.id, name, vehicle.number))
+        elif kind == "cross":
+            if forwards and car.crossed_s is None:
+                car.crossed_s, car.crossed_mps = time_s, v
+        elif kind == "last":
+            car.last_s = time_s
+        elif kind == "done":
+            if forwards and not car.done:
+                car.done = True
+                if car.crossed_s is not None:
+                    self.events.append(self._truth(car, time_s))
+        elif kind in ("gone", "leave"):
+            car.leaves = forwards
+        else:
+            self.events += self._on_mark(time_s, vehicle, kind, what, forwards)
+
+    def _truth(self, car: Car, time_s: float) -> VehicleTruth:
+        vehicle = car.vehicle
+        assert car.crossed_s is not None
+        axles = tuple(
+            AxleTruth(
+                axle.position_m,
+                axle.load_kg,
+                axle.wheels[0].load_kg if len(axle.wheels) == 2 else None,
+                axle.wheels[1].load_kg if len(axle.wheels) == 2 else None,
+                axle.dual,
+                axle.group,
+            )
+            for axle in vehicle.axles
+        )
+        return VehicleTruth(
+            time_s=time_s,
+            lane=self.lane.id,
+            vehicle=vehicle.number,
+            crossed_s=car.crossed_s,
+            kind=vehicle.kind,
+            fhwa_class=vehicle.type.fhwa_class,
+            speed_mps=(vehicle.wheelbase_m + self._array_m) / (car.last_s - car.crossed_s),
+            first_speed_mps=car.crossed_mps,
+            length_m=vehicle.length_m,
+            wheelbase_m=vehicle.wheelbase_m,
+            gross_kg=vehicle.gross_kg,
+            axles=axles,
+            stopped=car.stopped,
+            reversed=car.reversed,
+            tag=vehicle.tag,
+            plate=vehicle.plate,
+        )
+
+    def release_tracks(self, before_s: float) -> None:
+        """Forget motion that nobody needs any more: `before_s` is where samples have been made up to."""
+        still = []
+        for car in self.near_array:
+            if self._wim_x_m is not None and car.rear_m < self._wim_x_m + self._array_m + _TRACK_AFTER_M:
+                still.append(car)
+            elif car.motion.left_s is None:
+                car.motion.left_s = self.time_s
+                still.append(car)
+            elif car.motion.left_s > before_s:
+                still.append(car)
+            else:
+                car.tracked = False
+                continue
+            car.motion.forget(before_s)
+        self.near_array = still
+
+
+def _safe_speed(gap_m: float, leader_mps: float, brake_mps2: float) -> float:
+    """The speed from which a driver can still stop behind a leader who brakes equally hard (Krauss 1998, eq. 4.15)."""
+    if gap_m <= 0:
+        return 0.0
+    reach = brake_mps2 * _REACTION_S
+    return -reach + math.sqrt(reach * reach + leader_mps * leader_mps + 2 * brake_mps2 * gap_m)
+
+
+def _first_zero(v: float, a: float, jerk: float, within_s: float) -> float | None:
+    """When v + a t + jerk t^2 / 2 first falls to zero for 0 < t <= within_s; None if it does not."""
+    end = v + (a + 0.5 * jerk * within_s) * within_s
+    lowest = end
+    if jerk > 0 and 0 < -a / jerk < within_s:
+        lowest = v - 0.5 * a * a / jerk
+    if lowest > 1e-6 or (v <= 1e-9 and end > 0):
+        return None
+    if abs(jerk) < 1e-9:
+        return min(within_s, v / -a) if a < 0 else within_s
+    root = math.sqrt(max(a * a - 2 * jerk * v, 0.0))
+    times = [t for t in ((-a - root) / jerk, (-a + root) / jerk) if 1e-9 < t <= within_s]
+    return min(times) if times else within_s
+
+
+def _time_at(distance_m: float, v: float, a: float, jerk: float, span_s: float) -> float:
+    """When the piece has gone `distance_m` (it moves one way only within `span_s`)."""
+    low, high = 0.0, span_s
+    forwards = distance_m >= 0
+    for _ in range(40):
+        t = 0.5 * (low + high)
+        gone = (v + (0.5 * a + jerk * t / 6) * t) * t
+        if (gone < distance_m) == forwards:
+            low = t
+        else:
+            high = t
+    return 0.5 * (low + high)
