@@ -8,12 +8,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from firmware_sim import record
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     parser = argparse.ArgumentParser(prog="borderflow-sim", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     _add_serve(commands.add_parser("serve", help="run the devices of a scenario on ptys, serial ports and TCP"))
+    recording = commands.add_parser("record", help="write the world to recordings, with the truth beside them")
+    record.add_arguments(recording)
+    recording.set_defaults(run=record.run)
     arguments = parser.parse_args(argv)
     status: int = arguments.run(arguments)
     return status
