@@ -2,7 +2,7 @@
 
 A driver file holds two things: a codec that does no I/O (bytes in, events out, one exception type) and a thin `Driver`
 that connects the codec to a link. `drivers/session.py` keeps a driver alive: it opens, watches for silence, and opens
-again with back-off. To write one, read CONTRIBUTING, "Write a driver in an hour".
+again with back-off. To write one, read docs/write-a-driver.md.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -18,6 +19,8 @@ from drivers.events import Event
 
 Emit = Callable[[Event], None]
 Clock = Callable[[], int]
+Tap = Callable[[Literal["rx", "tx"], bytes, int], None]
+"""Is shown all bytes of a device as they pass its links: direction, bytes, time_ns. For recording."""
 
 
 class ProtocolError(ValueError):
@@ -29,26 +32,49 @@ class ProtocolError(ValueError):
 
 
 class DeviceError(Exception):
-    """The session with a device cannot go on; the text says where and what to do."""
+    """The session with a device cannot go on; the text says where and what to do. It never holds a tag or a plate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serial:
+    """How a serial line is set: a driver's default, and what `?baud=...` of a URL changes."""
+
+    baud: int = 9600
+    bits: int = 8
+    parity: Literal["none", "even", "odd"] = "none"
+    stop: int = 1
+    flow: Literal["none", "xonxoff", "rtscts"] = "none"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Options of a driver: `[device.options]` of the configuration. Units stand in the names."""
+    """Options of a driver: `[device.options]` of the configuration. Units stand in the names.
+
+    Each field is `Annotated[type, Meta(description="...")]`: `borderflow drivers NAME` prints these. A rule that
+    types cannot say goes into `__post_init__`, which raises ValueError with a text that names the key.
+    """
+
+
+_AnyOptions = Options  # the name `Options` means something narrower inside a driver
 
 
 class Driver(ABC):
     """One device on one link.
 
     `Options` is the typed model of `[device.options]`; `summary` one line for `borderflow drivers`; `silent_after_s`
-    the time without any sign of life after which the device counts as silent (an alarm).
+    the time without any sign of life after which the device counts as silent (an alarm); an instance may change it,
+    `math.inf` where silence is normal.
     """
 
-    Options: ClassVar[type[Options]] = Options
+    Options: ClassVar[type[_AnyOptions]] = Options
     summary: ClassVar[str] = ""
-    schemes: ClassVar[tuple[str, ...]] = ()  # what `url` may begin with
-    silent_after_s: ClassVar[float] = 4.0
+    schemes: ClassVar[tuple[str, ...]] = ()  # what `url` may begin with; "serial" includes a bare path
+    serial: ClassVar[Serial] = Serial()  # how the device's line is set when it leaves the factory
+    port: ClassVar[int | None] = None  # TCP port where the URL names none
+    reads_identifiers: ClassVar[bool] = False  # its bytes hold tags or plates: not recorded unless asked for
+    silent_after_s: float = 4.0
+    tap: Tap | None = None  # set by `borderflow record` before the session begins
 
-    def __init__(self, name: str, url: str, options: Options, clock: Clock = time.time_ns) -> None:
+    def __init__(self, name: str, url: str, options: _AnyOptions, clock: Clock = time.time_ns) -> None:
         self.name = name
         self.url = url
         self.options = options

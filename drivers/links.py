@@ -1,0 +1,457 @@
+"""Links carry bytes between a driver and its device: serial lines, TCP, and serial servers that speak RFC 2217.
+
+In comes a URL, out comes a `Link` with the same small interface for all; drivers and drivers/modbus.py call it.
+Each chunk is stamped when it leaves the kernel, because what stamps later measures the event loop. What is read
+but not yet taken is bounded: above the bound the link stops reading, and the kernel and the peer hold back.
+
+    tcp://192.0.2.10:502
+    serial:///dev/serial/by-id/usb-FTDI_...?baud=115200&parity=even&stop=1&bits=8&flow=none
+    rfc2217://192.0.2.11:4001?baud=9600
+    /dev/pts/3                              a bare path is a serial line
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import socket
+import stat
+import termios
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
+from urllib.parse import parse_qsl, urlsplit
+
+import serial as pyserial
+
+from drivers.base import Clock, DeviceError, Driver, Serial, Tap
+
+CONNECT_TIMEOUT_S = 3.0
+WRITE_TIMEOUT_S = 2.0
+_CHUNK_BYTES = 65536
+_PAUSE_ABOVE_BYTES = 1 << 20
+_MOST_CHUNKS = 4096
+_PTY_MAJORS = range(136, 144)  # Unix98 pseudo-terminal slaves, Documentation/admin-guide/devices.txt of Linux
+_BAUD = range(50, 4_000_001)
+_TCP_OPTIONS = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 4000}  # s, s, n, ms
+
+
+class LinkLost(DeviceError):
+    """The link ended: unplugged, closed by the peer, or an I/O error."""
+
+
+class UrlError(ValueError):
+    """A URL that no link can be opened with; the text names what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A parsed URL: `host` and `port` for tcp and rfc2217, `path` for serial."""
+
+    scheme: Literal["serial", "tcp", "rfc2217"]
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    serial: Serial = field(default_factory=Serial)
+
+    def __str__(self) -> str:
+        return self.path if self.scheme == "serial" else f"{self.scheme}://{self.host}:{self.port}"
+
+
+_EXAMPLES = {
+    "serial": "serial:///dev/ttyS0?baud=9600",
+    "tcp": "tcp://192.0.2.10:502",
+    "rfc2217": "rfc2217://192.0.2.11:4001?baud=9600",
+}
+
+
+def parse_url(
+    url: str, schemes: tuple[str, ...] = tuple(_EXAMPLES), serial: Serial | None = None, port: int | None = None
+) -> Address:
+    """Take a device URL apart. `serial` and `port` are the device's defaults. Raises UrlError."""
+    allowed = " or ".join(_EXAMPLES[scheme] for scheme in schemes if scheme in _EXAMPLES)
+    try:
+        parts = urlsplit(url)
+        given_port = parts.port
+    except ValueError as error:
+        raise UrlError(f"{url!r}: {error}; write {allowed}") from None
+    scheme = parts.scheme or ("serial" if url.startswith("/") else "")
+    if scheme not in schemes or scheme not in _EXAMPLES:
+        raise UrlError(f"{url!r}: this device takes {allowed}")
+    defaults = serial or Serial()
+    if scheme == "tcp":
+        if parts.query:
+            raise UrlError(f"{url!r}: a tcp URL takes nothing after '?'; write {allowed}")
+    else:
+        defaults = _serial_settings(url, parts.query, defaults)
+    if scheme == "serial":
+        if parts.netloc or len(parts.path) < 2:
+            raise UrlError(f"{url!r}: the path of the line is missing; write {_EXAMPLES['serial']} (three slashes)")
+        return Address("serial", path=parts.path, serial=defaults)
+    given_port = given_port if given_port is not None else port
+    if not parts.hostname or not given_port or parts.path not in ("", "/"):
+        raise UrlError(f"{url!r}: a host and a port are needed and no path; write {_EXAMPLES[scheme]}")
+    kind = cast(Literal["tcp", "rfc2217"], scheme)
+    return Address(kind, host=parts.hostname, port=given_port, serial=defaults)
+
+
+_ALLOWED: dict[str, tuple[str, ...]] = {
+    "bits": ("7", "8"),
+    "parity": ("none", "even", "odd"),
+    "stop": ("1", "2"),
+    "flow": ("none", "xonxoff", "rtscts"),
+}
+
+
+def _serial_settings(url: str, query: str, settings: Serial) -> Serial:
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if key == "baud":
+            if not value.isascii() or not value.isdecimal() or int(value[:9]) not in _BAUD:
+                raise UrlError(f"{url!r}: baud={value} is no rate; write for example baud=9600")
+            settings = replace(settings, baud=int(value))
+        elif key not in _ALLOWED:
+            raise UrlError(f"{url!r}: there is no key {key!r}; the keys are baud, {', '.join(_ALLOWED)}")
+        elif value not in _ALLOWED[key]:
+            raise UrlError(f"{url!r}: {key}={value} is not one of {', '.join(_ALLOWED[key])}")
+        elif value.isdecimal():
+            settings = replace(settings, **cast(dict[str, Any], {key: int(value)}))
+        else:
+            settings = replace(settings, **cast(dict[str, Any], {key: value}))
+    return settings
+
+
+class Link(ABC):
+    """Bytes in both directions. One task reads."""
+
+    def __init__(self, address: Address, clock: Clock, tap: Tap | None) -> None:
+        self.address = address
+        self._clock = clock
+        self._tap = tap
+        self._chunks: deque[tuple[bytes, int]] = deque()
+        self._held_bytes = 0
+        self._paused = False
+        self._failure: str | None = None
+        self._wake = asyncio.Event()
+
+    async def read(self) -> tuple[bytes, int]:
+        """The next bytes (never none) and when they were read, `time_ns`. Raises LinkLost at the end."""
+        while not self._chunks:
+            if self._failure is not None:
+                raise LinkLost(f"{self.address}: {self._failure}")
+            self._wake.clear()
+            await self._wake.wait()
+        data, time_ns = self._chunks.popleft()
+        self._held_bytes -= len(data)
+        if self._paused and self._held_bytes < _PAUSE_ABOVE_BYTES // 2 and len(self._chunks) < _MOST_CHUNKS // 2:
+            self._paused = False
+            self._pause(False)
+        return data, time_ns
+
+    def drop_input(self) -> int:
+        """Throw away what was read and not taken; the number of bytes."""
+        dropped = self._held_bytes
+        self._chunks.clear()
+        self._held_bytes = 0
+        if self._paused:
+            self._paused = False
+            self._pause(False)
+        return dropped
+
+    async def write(self, data: bytes) -> None:
+        """Send all of `data`. Raises LinkLost, also when the link takes no data for two seconds."""
+        if self._failure is not None:
+            raise LinkLost(f"{self.address}: {self._failure}")
+        if self._tap is not None:
+            self._tap("tx", data, self._clock())
+        try:
+            await asyncio.wait_for(self._send(data), WRITE_TIMEOUT_S)
+        except TimeoutError:
+            raise LinkLost(f"{self.address}: takes no data; check cable and flow control") from None
+        except (OSError, pyserial.SerialException) as error:
+            raise LinkLost(f"{self.address}: {_reason(error)}") from None
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close; may be called twice."""
+
+    @abstractmethod
+    async def _send(self, data: bytes) -> None: ...
+
+    @abstractmethod
+    def _pause(self, paused: bool) -> None: ...
+
+    def _push(self, data: bytes) -> None:
+        time_ns = self._clock()
+        if self._tap is not None:
+            self._tap("rx", data, time_ns)
+        self._chunks.append((data, time_ns))
+        self._held_bytes += len(data)
+        if not self._paused and (self._held_bytes > _PAUSE_ABOVE_BYTES or len(self._chunks) > _MOST_CHUNKS):
+            self._paused = True
+            self._pause(True)
+        self._wake.set()
+
+    def _fail(self, text: str) -> None:
+        if self._failure is None:
+            self._failure = text
+        self._wake.set()
+
+
+async def open_link(address: Address, *, clock: Clock = time.time_ns, tap: Tap | None = None) -> Link:
+    """Open a link. Raises LinkLost with a text that says what to look at."""
+    try:
+        if address.scheme == "serial":
+            return SerialLink(address, clock, tap)
+        if address.scheme == "tcp":
+            return await TcpLink.open(address, clock, tap)
+        return await Rfc2217Link.open(address, clock, tap)
+    except TimeoutError:
+        raise LinkLost(f"{address}: no answer within {CONNECT_TIMEOUT_S:g} s; check power, cable and address") from None
+    except (OSError, ValueError, pyserial.SerialException) as error:
+        hint = "is the adapter plugged in?" if address.scheme == "serial" else "check power, cable and address"
+        raise LinkLost(f"{address}: cannot be opened: {_reason(error)}; {hint}") from None
+
+
+@contextlib.asynccontextmanager
+async def connect(driver: Driver, *, port: int | None = None) -> AsyncIterator[Link]:
+    """A driver's link, closed at the end of the block; `port` asks for another TCP port of the same host."""
+    address = parse_url(driver.url, driver.schemes, driver.serial, driver.port)
+    if port is not None:
+        address = replace(address, port=port)
+    link = await open_link(address, clock=driver.clock, tap=driver.tap)
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, BlockingIOError):
+        return "another program has it open"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)  # below 0: name resolution
+    return str(error) or type(error).__name__
+
+
+class SerialLink(Link):
+    """A serial line: USB adapter, built-in port or pseudo-terminal. pyserial sets it up, the event loop reads it.
+
+    A real line is opened for us alone (a second reader would steal every other byte) and, where the adapter knows it,
+    in low-latency mode (an FTDI chip otherwise holds bytes back for 16 ms). A pseudo-terminal stays open to others.
+    """
+
+    def __init__(self, address: Address, clock: Clock, tap: Tap | None) -> None:
+        super().__init__(address, clock, tap)
+        line = address.serial
+        exclusive = not _is_pty(address.path)
+        self._port = pyserial.Serial(
+            address.path,
+            baudrate=line.baud,
+            bytesize=line.bits,
+            parity={"none": "N", "even": "E", "odd": "O"}[line.parity],
+            stopbits=line.stop,
+            xonxoff=line.flow == "xonxoff",
+            rtscts=line.flow == "rtscts",
+            timeout=0,
+            exclusive=exclusive or None,
+        )
+        self._fd: int = self._port.fileno()
+        os.set_blocking(self._fd, False)
+        if exclusive:
+            with contextlib.suppress(OSError):
+                fcntl.ioctl(self._fd, termios.TIOCEXCL)
+            with contextlib.suppress(OSError, ValueError, NotImplementedError, AttributeError):
+                self._port.set_low_latency_mode(True)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._fd, self._readable)
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._fd, _CHUNK_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            data, text = b"", f"unplugged or failed ({error.strerror})"
+        else:
+            text = "unplugged (the line hung up)"
+        if data:
+            self._push(data)
+        else:
+            self._loop.remove_reader(self._fd)
+            self._fail(text)
+
+    def _pause(self, paused: bool) -> None:
+        if paused:
+            self._loop.remove_reader(self._fd)
+        elif self._failure is None:
+            self._loop.add_reader(self._fd, self._readable)
+
+    async def _send(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._fd, rest) :]
+            except (BlockingIOError, InterruptedError):
+                await self._writable()
+
+    async def _writable(self) -> None:
+        ready = asyncio.Event()
+        self._loop.add_writer(self._fd, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            self._loop.remove_writer(self._fd)
+
+    async def close(self) -> None:
+        if not self._port.is_open:
+            return
+        self._fail("closed")
+        self._loop.remove_reader(self._fd)
+        with contextlib.suppress(OSError, termios.error):
+            termios.tcflush(self._fd, termios.TCIOFLUSH)  # else close waits up to 30 s for unsent bytes to leave
+        with contextlib.suppress(OSError, termios.error, pyserial.SerialException):
+            self._port.close()
+
+
+def _is_pty(path: str) -> bool:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) in _PTY_MAJORS
+
+
+class TcpLink(Link, asyncio.Protocol):
+    """A TCP connection. Keep-alive and user timeout find a peer that vanished without a word within some 6 s."""
+
+    _transport: asyncio.Transport
+
+    @classmethod
+    async def open(cls, address: Address, clock: Clock, tap: Tap | None) -> TcpLink:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            _, link = await loop.create_connection(lambda: cls(address, clock, tap), address.host, address.port)
+        return link
+
+    def __init__(self, address: Address, clock: Clock, tap: Tap | None) -> None:
+        super().__init__(address, clock, tap)
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peer = cast(socket.socket, transport.get_extra_info("socket"))
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _TCP_OPTIONS.items():
+            if hasattr(socket, option):
+                peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+    def data_received(self, data: bytes) -> None:
+        self._push(data)
+
+    def eof_received(self) -> None:
+        self._fail("closed by the device")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._may_write.set()
+        self._fail(_reason(exc) if exc is not None else "closed by the device")
+
+    def pause_writing(self) -> None:
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        self._may_write.set()
+
+    def _pause(self, paused: bool) -> None:
+        if self._transport.is_closing():
+            return
+        if paused:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    async def _send(self, data: bytes) -> None:
+        self._transport.write(data)
+        await self._may_write.wait()
+        if self._failure is not None:
+            raise ConnectionError(self._failure)
+
+    async def close(self) -> None:
+        self._fail("closed")
+        self._transport.abort()
+        await asyncio.sleep(0)
+
+
+class Rfc2217Link(Link):
+    """A serial server that speaks RFC 2217. pyserial does it with blocking sockets, so a thread of its own reads."""
+
+    _POLL_S = 0.2
+
+    @classmethod
+    async def open(cls, address: Address, clock: Clock, tap: Tap | None) -> Rfc2217Link:
+        line = address.serial
+        port = await asyncio.to_thread(
+            pyserial.serial_for_url,
+            f"rfc2217://{address.host}:{address.port}",
+            baudrate=line.baud,
+            bytesize=line.bits,
+            parity={"none": "N", "even": "E", "odd": "O"}[line.parity],
+            stopbits=line.stop,
+            xonxoff=line.flow == "xonxoff",
+            rtscts=line.flow == "rtscts",
+            timeout=cls._POLL_S,
+        )
+        return cls(address, clock, tap, port)
+
+    def __init__(self, address: Address, clock: Clock, tap: Tap | None, port: Any) -> None:
+        super().__init__(address, clock, tap)
+        self._port = port
+        self._loop = asyncio.get_running_loop()
+        self._may_read = threading.Event()
+        self._may_read.set()
+        self._closing = False
+        self._thread = threading.Thread(target=self._read_forever, name=str(address), daemon=True)
+        self._thread.start()
+
+    def _read_forever(self) -> None:
+        text = "closed"
+        while not self._closing:
+            self._may_read.wait(self._POLL_S)
+            try:
+                data = self._port.read(max(1, min(self._port.in_waiting, _CHUNK_BYTES)))
+            except Exception as error:  # pyserial's network port raises what its thread happened to meet
+                text = f"the serial server hung up ({_reason(error)})"
+                break
+            if data:
+                self._call(self._push, bytes(data))
+        self._call(self._fail, text)
+
+    def _call(self, function: Any, argument: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the event loop is gone
+            self._loop.call_soon_threadsafe(function, argument)
+
+    def _pause(self, paused: bool) -> None:
+        if paused:
+            self._may_read.clear()
+        else:
+            self._may_read.set()
+
+    async def _send(self, data: bytes) -> None:
+        await asyncio.to_thread(self._port.write, data)
+
+    async def close(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._may_read.set()
+        self._fail("closed")
+        await asyncio.to_thread(self._thread.join, 1.0)
+        with contextlib.suppress(Exception):  # closing a broken port fails in many ways, none of them of use
+            await asyncio.to_thread(self._port.close)

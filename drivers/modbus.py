@@ -1,0 +1,385 @@
+"""Modbus over our own links: RTU on serial lines, TCP elsewhere. The only file that touches pymodbus.
+
+pymodbus encodes and decodes the messages; links, time-outs and reconnecting are ours, because its own client takes
+a late RTU reply for the answer to the next request, closes the line under the other units when one is dead, and
+reports exception replies as values. Drivers call `open_port`; sharing is by URL: all units of one bus have one master.
+
+RTU frame   UU FF DD.. CC CC          UU unit, FF function (+0x80: exception, DD its code), CRC-16, low byte first
+TCP frame   TT TT 00 00 LL LL UU FF DD..      TT transaction, LL bytes from UU on
+
+A late RTU reply carries nothing that ties it to its request. After a time-out the unit is left alone for a while, in
+which a late reply is thrown away (other units are served meanwhile), and its next answer counts only when no second
+one follows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import struct
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+from pymodbus.exceptions import ModbusException
+from pymodbus.framer import FramerRTU, FramerSocket
+from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
+from pymodbus.pdu.bit_message import (
+    ReadCoilsRequest,
+    ReadDiscreteInputsRequest,
+    WriteMultipleCoilsRequest,
+    WriteSingleCoilRequest,
+)
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    ReadInputRegistersRequest,
+    WriteMultipleRegistersRequest,
+    WriteSingleRegisterRequest,
+)
+
+from drivers.base import DeviceError, Driver, ProtocolError
+from drivers.links import Address, Link, open_link, parse_url
+
+logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it logs what we report ourselves
+
+_EXCEPTIONS = {
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "device failure or not ready",
+    5: "acknowledged, still busy",
+    6: "device busy",
+    8: "memory parity error",
+    10: "gateway path unavailable",
+    11: "gateway: target device does not answer",
+}
+
+
+class ModbusRefused(DeviceError):
+    """The device answered with a Modbus exception."""
+
+    def __init__(self, text: str, function: int, code: int) -> None:
+        super().__init__(text)
+        self.function = function
+        self.code = code
+
+
+class NoReply(DeviceError):
+    """The unit did not answer in time."""
+
+
+class ModbusPort:
+    """One unit on a bus. Every method raises NoReply, ModbusRefused, ProtocolError or LinkLost."""
+
+    def __init__(self, bus: _Bus, unit: int, timeout_s: float) -> None:
+        self._bus = bus
+        self._unit = unit
+        self._timeout_s = timeout_s
+
+    async def read_coils(self, address: int, count: int) -> list[bool]:
+        """FC 1: `count` coils from the 0-based `address`."""
+        return await self._bits(ReadCoilsRequest(dev_id=self._unit, address=address, count=count))
+
+    async def read_discrete(self, address: int, count: int) -> list[bool]:
+        """FC 2: discrete inputs."""
+        return await self._bits(ReadDiscreteInputsRequest(dev_id=self._unit, address=address, count=count))
+
+    async def read_holding(self, address: int, count: int) -> list[int]:
+        """FC 3: holding registers, each 0..65535."""
+        return await self._registers(ReadHoldingRegistersRequest(dev_id=self._unit, address=address, count=count))
+
+    async def read_input(self, address: int, count: int) -> list[int]:
+        """FC 4: input registers."""
+        return await self._registers(ReadInputRegistersRequest(dev_id=self._unit, address=address, count=count))
+
+    async def write_coil(self, address: int, on: bool) -> None:
+        """FC 5."""
+        await self._call(WriteSingleCoilRequest(dev_id=self._unit, address=address, bits=[on]))
+
+    async def write_coils(self, address: int, on: Sequence[bool]) -> None:
+        """FC 15."""
+        await self._call(WriteMultipleCoilsRequest(dev_id=self._unit, address=address, bits=list(on)))
+
+    async def write_register(self, address: int, value: int) -> None:
+        """FC 6."""
+        await self._call(WriteSingleRegisterRequest(dev_id=self._unit, address=address, registers=[value]))
+
+    async def write_registers(self, address: int, values: Sequence[int]) -> None:
+        """FC 16."""
+        await self._call(WriteMultipleRegistersRequest(dev_id=self._unit, address=address, registers=list(values)))
+
+    async def _call(self, request: ModbusPDU) -> ModbusPDU:
+        return await self._bus.request(request, self._timeout_s)
+
+    async def _read(self, request: ModbusPDU) -> ModbusPDU:
+        """A reply lost to noise is asked for again; a write is not: it may have been done."""
+        with contextlib.suppress(NoReply):
+            return await self._call(request)
+        return await self._call(request)
+
+    async def _bits(self, request: ModbusPDU) -> list[bool]:
+        return [bool(bit) for bit in (await self._read(request)).bits[: request.count]]
+
+    async def _registers(self, request: ModbusPDU) -> list[int]:
+        return list((await self._read(request)).registers)
+
+
+@contextlib.asynccontextmanager
+async def open_port(driver: Driver, unit: int, *, timeout_s: float = 0.5) -> AsyncIterator[ModbusPort]:
+    """A port to one unit; the link behind it is shared by all that name the same URL, and closed with the last.
+
+    A serial URL means Modbus RTU (also through rfc2217), tcp Modbus TCP; `tcp` to a serial server that passes raw RTU
+    through is not spoken. Raises LinkLost.
+    """
+    bus = await _Bus.join(parse_url(driver.url, driver.schemes, driver.serial, driver.port), driver)
+    try:
+        yield ModbusPort(bus, unit, timeout_s)
+    finally:
+        await bus.leave()
+
+
+def u32(registers: Sequence[int], *, low_word_first: bool = False) -> int:
+    """Unsigned value of two registers."""
+    high, low = (registers[1], registers[0]) if low_word_first else (registers[0], registers[1])
+    return high << 16 | low
+
+
+def i32(registers: Sequence[int], *, low_word_first: bool = False) -> int:
+    """Signed value of two registers."""
+    value = u32(registers, low_word_first=low_word_first)
+    return value - (1 << 32) if value & 0x80000000 else value
+
+
+def i16(register: int) -> int:
+    """Signed value of a register."""
+    return register - 0x10000 if register & 0x8000 else register
+
+
+def f32(registers: Sequence[int], *, low_word_first: bool = False) -> float:
+    """IEEE 754 single of two registers."""
+    value = u32(registers, low_word_first=low_word_first)
+    return float(struct.unpack(">f", value.to_bytes(4, "big"))[0])
+
+
+def from_u32(value: int) -> list[int]:
+    """Two registers, most significant first."""
+    return [value >> 16 & 0xFFFF, value & 0xFFFF]
+
+
+def from_f32(value: float) -> list[int]:
+    """Two registers, most significant first."""
+    return from_u32(int.from_bytes(struct.pack(">f", value), "big"))
+
+
+class _Frames(ABC):
+    """Finds the reply to a request in what was received. Kept apart from I/O so that it can be tested alone."""
+
+    late_replies_look_alike: bool
+
+    @abstractmethod
+    def encode(self, request: ModbusPDU) -> bytes: ...
+
+    @abstractmethod
+    def take(self, buffer: bytearray, request: ModbusPDU) -> bytes | None:
+        """Cut the reply's PDU (function and data) out of the buffer, and whatever is not it; None asks for more."""
+
+
+class RtuFrames(_Frames):
+    """Modbus RTU. The request says how long its reply is: that finds it also behind noise or another unit's reply."""
+
+    late_replies_look_alike = True
+
+    def __init__(self) -> None:
+        self._framer = FramerRTU(DecodePDU(False))
+
+    def encode(self, request: ModbusPDU) -> bytes:
+        return self._framer.buildFrame(request)
+
+    def take(self, buffer: bytearray, request: ModbusPDU) -> bytes | None:
+        normal = bytes((request.dev_id, request.function_code))
+        refused = bytes((request.dev_id, request.function_code | 0x80))
+        size = _reply_bytes(request)
+        for start in range(max(0, len(buffer) - 4)):
+            head = buffer[start : start + 2]
+            if head != normal and head != refused:
+                continue
+            end = start + 3 + (size if head == normal else 2)
+            if end > len(buffer):
+                continue
+            frame = bytes(buffer[start:end])
+            if FramerRTU.check_CRC(frame[:-2], int.from_bytes(frame[-2:], "big")):
+                del buffer[:end]
+                return frame[1:-2]
+        del buffer[: max(0, len(buffer) - 512)]  # a babbling line must not fill the memory
+        return None
+
+
+class TcpFrames(_Frames):
+    """Modbus TCP: the transaction number ties a reply to its request."""
+
+    late_replies_look_alike = False
+
+    def __init__(self) -> None:
+        self._framer = FramerSocket(DecodePDU(False))
+        self._transaction = 0
+
+    def encode(self, request: ModbusPDU) -> bytes:
+        self._transaction = self._transaction % 0xFFFF + 1
+        request.transaction_id = self._transaction
+        return self._framer.buildFrame(request)
+
+    def take(self, buffer: bytearray, request: ModbusPDU) -> bytes | None:
+        while len(buffer) >= 8:
+            length = int.from_bytes(buffer[4:6], "big")
+            if buffer[2:4] != b"\x00\x00" or not 3 <= length <= 254:
+                raise ProtocolError("modbus_header", "no Modbus TCP header; does another protocol live on this port?")
+            if len(buffer) < 6 + length:
+                return None
+            transaction, unit = int.from_bytes(buffer[:2], "big"), buffer[6]
+            pdu = bytes(buffer[7 : 6 + length])
+            del buffer[: 6 + length]
+            if transaction == request.transaction_id and unit == request.dev_id:
+                return pdu
+        return None
+
+
+def _reply_bytes(request: ModbusPDU) -> int:
+    """Length of the PDU of a good reply."""
+    if request.function_code in (1, 2):
+        return (request.count + 7) // 8 + 2
+    if request.function_code in (3, 4):
+        return 2 * request.count + 2
+    return 5
+
+
+@dataclass(slots=True)
+class _Unit:
+    """What the master remembers of a unit that was late."""
+
+    misses: int = 0
+    shun_until_s: float = 0.0
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """Replies to one request: the last one, and how many came."""
+
+    pdu: bytes | None = None
+    count: int = 0
+
+
+@dataclass
+class _Bus:
+    """The one master of a link."""
+
+    address: Address
+    frames: _Frames
+    link: Link | None = None
+    users: int = 0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    units: dict[int, _Unit] = field(default_factory=dict)
+    buffer: bytearray = field(default_factory=bytearray)
+    monotonic: Callable[[], float] = time.monotonic
+
+    @classmethod
+    async def join(cls, address: Address, driver: Driver) -> _Bus:
+        """The bus of that address, opened if it is the first."""
+        key = (asyncio.get_running_loop(), address)
+        bus = _buses.get(key)
+        if bus is None:
+            bus = _buses[key] = cls(address, TcpFrames() if address.scheme == "tcp" else RtuFrames())
+        bus.users += 1
+        try:
+            async with bus.lock:
+                if bus.link is None:
+                    bus.link = await open_link(address, clock=driver.clock, tap=driver.tap)
+        except BaseException:
+            await bus.leave()
+            raise
+        return bus
+
+    async def leave(self) -> None:
+        """One user less; the last closes the link."""
+        self.users -= 1
+        if self.users == 0:
+            await self._end()
+
+    async def _end(self) -> None:
+        """Close the link; who comes next begins a new bus."""
+        for key in [key for key, bus in _buses.items() if bus is self]:
+            del _buses[key]
+        if self.link is not None:
+            await self.link.close()
+
+    async def request(self, request: ModbusPDU, timeout_s: float) -> ModbusPDU:
+        """Send a request and return the decoded reply."""
+        unit = self.units.setdefault(request.dev_id, _Unit())
+        wait_s = unit.shun_until_s - self.monotonic()
+        if wait_s > 0.0:
+            await asyncio.sleep(wait_s)  # outside the lock: the others go on
+        async with self.lock:
+            try:
+                pdu = await self._exchange(request, timeout_s, doubtful=unit.misses > 0)
+            except (DeviceError, OSError, ProtocolError) as error:
+                if isinstance(error, NoReply):
+                    unit.misses += 1
+                    if self.frames.late_replies_look_alike:
+                        unit.shun_until_s = self.monotonic() + timeout_s
+                else:
+                    await self._end()  # the link is of no more use to the other units either
+                raise
+            except asyncio.CancelledError:
+                if self.frames.late_replies_look_alike:
+                    unit.misses += 1  # its reply is still to come
+                    unit.shun_until_s = self.monotonic() + timeout_s
+                raise
+            unit.misses = 0
+        return self._decoded(pdu, request)
+
+    async def _exchange(self, request: ModbusPDU, timeout_s: float, *, doubtful: bool) -> bytes:
+        assert self.link is not None
+        confirm = doubtful and self.frames.late_replies_look_alike
+        if self.frames.late_replies_look_alike:
+            self.link.drop_input()
+            self.buffer.clear()
+        replies = _Exchange()
+        await self.link.write(self.frames.encode(request))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while replies.pdu is None or confirm:
+                    data, _ = await self.link.read()
+                    self.buffer += data
+                    while (pdu := self.frames.take(self.buffer, request)) is not None:
+                        replies.pdu = pdu
+                        replies.count += 1
+        if replies.pdu is None:
+            raise NoReply(
+                f"{self.address}: unit {request.dev_id} does not answer; check its power, its address and the line"
+            )
+        if replies.count > 1:
+            raise NoReply(f"{self.address}: unit {request.dev_id} answers later than {timeout_s:g} s; allow it more")
+        return replies.pdu
+
+    def _decoded(self, pdu: bytes, request: ModbusPDU) -> ModbusPDU:
+        where = f"{self.address}: unit {request.dev_id}, function {request.function_code}, address {request.address}"
+        if pdu[0] == request.function_code | 0x80:
+            code = pdu[1] if len(pdu) > 1 else 0
+            raise ModbusRefused(f"{where}: {_EXCEPTIONS.get(code, f'exception {code}')}", request.function_code, code)
+        if pdu[0] != request.function_code:
+            raise ProtocolError("modbus_function", f"{where}: the reply is to function {pdu[0]}")
+        size = _reply_bytes(request)
+        if len(pdu) != size or (request.function_code <= 4 and pdu[1] != size - 2):
+            raise ProtocolError("modbus_length", f"{where}: the reply has {len(pdu)} bytes, not {size}")
+        try:
+            reply = DecodePDU(False).decode(pdu)
+        except ModbusException as error:
+            raise ProtocolError("modbus_reply", f"{where}: {error}") from None
+        if reply is None or isinstance(reply, ExceptionResponse):
+            raise ProtocolError("modbus_reply", f"{where}: the reply cannot be decoded")
+        return reply
+
+
+_BusKey = tuple[asyncio.AbstractEventLoop, Address]
+_buses: dict[_BusKey, _Bus] = {}
