@@ -1,0 +1,120 @@
+"""A page of plots: pairs and report in, one HTML file without any other file out.
+
+Called by edge/accuracy_cli.py for `--page`. The plots are plain SVG: error against weight, speed, temperature and by
+line of sensors; a plot without data says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from edge.conformity.errors import errors_of
+from edge.conformity.pairing import Pair
+from edge.conformity.report import Report, text
+
+_WIDTH, _HEIGHT = 460, 260
+_ABSURD = 1e12
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 26, 38
+_STYLE = """
+:root { color-scheme: light dark; --ink: #222; --dot: #0b6bcb; --faint: #bbb; --paper: #fff }
+@media (prefers-color-scheme: dark) { :root { --ink: #ddd; --dot: #6cb4ff; --faint: #555; --paper: #181818 } }
+body { font: 15px/1.4 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 1.5rem auto;
+  max-width: 62rem; padding: 0 1rem }
+pre { font-size: 13px; overflow-x: auto; white-space: pre-wrap }
+svg { width: 100%; max-width: 30rem; height: auto }
+svg text { fill: var(--ink); font: 11px system-ui, sans-serif }
+svg line { stroke: var(--faint) } svg line.zero { stroke: var(--ink) } svg line.band { stroke-dasharray: 4 3 }
+svg circle { fill: var(--dot); fill-opacity: 0.45 }
+"""
+
+
+def page(pairs: Sequence[Pair], report: Report) -> str:
+    """The page as HTML."""
+    gross = [(error, pairs[error.vehicle]) for error in errors_of(pairs) if error.quantity == "gross"]
+    axle = [error for error in errors_of(pairs) if error.quantity == "axle"]
+    plots = [
+        scatter("Gross weight error by weight", "t", [(e.reference / 1000, e.percent) for e, _ in gross]),
+        scatter("Axle load error by load", "t", [(e.reference / 1000, e.percent) for e in axle]),
+        scatter("Gross weight error by speed", "km/h", [(v * 3.6, e.percent) for e, p in gross for v in _speed(p)]),
+        scatter("Gross weight error by temperature", "°C", [(t, e.percent) for e, p in gross for t in _temperature(p)]),
+        scatter("Axle load error by line of sensors", "line", list(_by_line(pairs))),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Weighing accuracy</title>'
+        '<meta name="viewport" content="width=device-width">'
+        f"<style>{_STYLE}</style>\n<h1>Weighing accuracy</h1>\n"
+        f"{''.join(plots)}\n<h2>Figures</h2>\n<pre>{escape(text(report))}</pre>\n</html>\n"
+    )
+
+
+def _speed(pair: Pair) -> list[float]:
+    speed_mps = pair.truth.speed_mps if pair.truth.speed_mps is not None else pair.measured.speed_mps
+    return [] if speed_mps is None else [speed_mps]
+
+
+def _temperature(pair: Pair) -> list[float]:
+    for vehicle in (pair.measured, pair.truth):
+        if vehicle.temperature_c is not None:
+            return [vehicle.temperature_c]
+    return []
+
+
+def _by_line(pairs: Sequence[Pair]) -> Iterator[tuple[float, float]]:
+    for pair in pairs:
+        if not pair.same_axles:
+            continue
+        for axle, seen in zip(pair.truth.axles, pair.measured.axles, strict=True):
+            for line, load_kg in enumerate(seen.lines_kg or (), 1):
+                if load_kg is not None and axle.load_kg > 0:
+                    yield float(line), 100 * (load_kg - axle.load_kg) / axle.load_kg
+
+
+def scatter(title: str, unit: str, points: Sequence[tuple[float, float]]) -> str:
+    """One plot as SVG: errors in percent over `unit`, with the band that holds 95 % of them."""
+    head = (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f'<text x="{_LEFT}" y="16">{escape(title)}</text>'
+    )
+    points = [(x, y) for x, y in points if abs(x) < _ABSURD and abs(y) < _ABSURD]  # leaves NaN out too
+    if not points:
+        return f'{head}<text x="{_LEFT}" y="{_HEIGHT // 2}">no data</text></svg>'
+    sizes = sorted(abs(y) for _, y in points)
+    band = sizes[math.ceil(0.95 * len(sizes)) - 1]
+    x_ticks = _ticks(min(x for x, _ in points), max(x for x, _ in points))
+    y_ticks = _ticks(-sizes[-1], sizes[-1])
+
+    def across(x: float) -> float:
+        return _LEFT + (x - x_ticks[0]) / (x_ticks[-1] - x_ticks[0]) * (_WIDTH - _LEFT - _RIGHT)
+
+    def down(y: float) -> float:
+        return _TOP + (y_ticks[-1] - y) / (y_ticks[-1] - y_ticks[0]) * (_HEIGHT - _TOP - _BOTTOM)
+
+    def level(y: float, style: str) -> str:
+        return f'<line class="{style}" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{down(y):.1f}" y2="{down(y):.1f}"/>'
+
+    parts = [head]
+    for y in y_ticks:
+        parts.append(level(y, "zero" if y == 0 else "grid"))
+        parts.append(f'<text x="{_LEFT - 6}" y="{down(y) + 4:.1f}" text-anchor="end">{y:g}</text>')
+    for x in x_ticks:
+        parts.append(f'<text x="{across(x):.1f}" y="{_HEIGHT - _BOTTOM + 15}" text-anchor="middle">{x:g}</text>')
+    parts += [level(band, "band"), level(-band, "band")]
+    parts += [f'<circle cx="{across(x):.1f}" cy="{down(y):.1f}" r="2.5"/>' for x, y in points]
+    parts.append(
+        f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 6}" text-anchor="end">{escape(unit)}; error in %, '
+        f"n = {len(points)}, 95 % within ±{band:.2f} %</text></svg>"
+    )
+    return "".join(parts)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Three to ten round numbers that reach over low..high."""
+    span = max(high - low, 1e-6 * max(abs(low), abs(high)), 1e-9)
+    power = 10.0 ** math.floor(math.log10(span / 4))
+    step = next(power * factor for factor in (1, 2, 5, 10) if span / (power * factor) <= 8)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    if first == last:
+        last += 1
+    return [round(i * step, 12) + 0.0 for i in range(first, last + 1)]
