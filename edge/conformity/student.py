@@ -14,7 +14,8 @@ _TINY: Final = 1e-300
 
 def tail(t: float, freedom: float) -> float:
     """P(T > t) with `freedom` degrees of freedom."""
-    half = 0.5 * _beta_share(freedom / 2, 0.5, freedom / (freedom + t * t))
+    square = t * t
+    half = 0.5 * _beta_share(freedom / 2, 0.5, freedom / (freedom + square), square / (freedom + square))
     return half if t >= 0 else 1.0 - half
 
 
@@ -35,16 +36,16 @@ def quantile(probability: float, freedom: float) -> float:
     return (low + high) / 2
 
 
-def _beta_share(a: float, b: float, x: float) -> float:
-    """Regularised incomplete beta function I_x(a, b)."""
+def _beta_share(a: float, b: float, x: float, rest: float) -> float:
+    """Regularised incomplete beta function I_x(a, b); `rest` is 1 - x, which the caller knows without cancellation."""
     if x <= 0.0:
         return 0.0
-    if x >= 1.0:
+    if rest <= 0.0:
         return 1.0
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(rest))
     if x < (a + 1) / (a + b + 2):
         return front * _fraction(a, b, x) / a
-    return 1.0 - front * _fraction(b, a, 1.0 - x) / b
+    return 1.0 - front * _fraction(b, a, rest) / b
 
 
 def _fraction(a: float, b: float, x: float) -> float:
