@@ -206,6 +206,7 @@ class ProtocolledCodec(FrameCodec[LprRecord]):
 
 class LprFrame(Driver):
     Options: ClassVar[type[Options]] = LprOptions
+    reads_identifiers = True
     summary = "licence-plate readers that send framed text: Nedap ANPR (raw and protocolled), AxxonSoft, own templates"
     schemes = ("serial", "tcp", "rfc2217")
     options: LprOptions

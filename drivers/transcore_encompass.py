@@ -11,8 +11,9 @@ ASCII messages begin with '#' and end with CR LF (from the reader) or CR (from t
     <crc>   four hex digits, polynomial 1021, register 0, message bits shifted in below, nothing appended; over all
             after '#' up to the CRC
 
-The reader says nothing while no tag comes, so a quiet line is probed: `#01` (command mode) and at once `#00` (back to
-data mode), each answered `#Done`. Repeated reads of a tag are passed on as they come; edge decides what is one passage.
+The reader says nothing while no tag comes, so a quiet line is probed: `#01` (command mode) and, when that is answered,
+`#00` (back to data mode), each answered `#Done`. Repeated reads of a tag are passed on as they come; edge decides what
+is one passage.
 
 Sources: Encompass 4 System Guide, MPRX guide (CRC listing). Unconfirmed on hardware: the CRC against a printed example
 (`crc_wildcard = true` sends "````", which the reader takes for any CRC); that the few milliseconds in command mode lose
@@ -33,7 +34,7 @@ from msgspec import Meta
 from drivers.base import Driver, Emit, Options
 from drivers.events import Rejected, TagRead
 from drivers.framing import Frame, FrameCodec, Skip
-from drivers.links import Link, connect
+from drivers.links import connect
 
 _START, _END = 0x23, 0x0D  # '#' and CR
 _PADDING = b"\r\n\x00\x11\x13"  # between messages; with XON and XOFF
@@ -163,6 +164,7 @@ class TransCoreCodec(FrameCodec[TransCoreRecord]):
 
 class TransCoreEncompass(Driver):
     Options: ClassVar[type[Options]] = TransCoreOptions
+    reads_identifiers = True
     summary = "TransCore Encompass 4 / MPRX RFID reader of trusted-trader lanes (serial ASCII, with or without ECP)"
     schemes = ("serial", "tcp", "rfc2217")
     options: TransCoreOptions
@@ -171,29 +173,30 @@ class TransCoreEncompass(Driver):
         codec = TransCoreCodec(self.name, self.options)
         probe_s = self.options.probe_s
         async with connect(self) as link:
-            if not probe_s:
+            in_doubt = False  # the reader may be in command mode, where it reports no tags
+            if probe_s:
+                await link.write(codec.command(_DATA_MODE))  # an earlier session may have left it in command mode
+            else:
                 self.silent_after_s = math.inf
                 alive()
-            else:
-                await self._probe(link, codec)
             while True:
                 try:
                     async with asyncio.timeout(probe_s or None):
                         data, time_ns = await link.read()
                 except TimeoutError:
-                    await self._probe(link, codec)
+                    await link.write(codec.command(_DATA_MODE if in_doubt else _COMMAND_MODE))
+                    in_doubt = not in_doubt
                     continue
                 for record in codec.feed(data, time_ns):
                     if isinstance(record, Send):
                         await link.write(record.data)
-                    elif isinstance(record, TagRead):
-                        alive()
+                        continue
+                    if isinstance(record, Rejected):
                         emit(record)
-                    elif isinstance(record, Reply):
-                        alive()
-                    else:
+                        continue
+                    alive()
+                    if isinstance(record, TagRead):
                         emit(record)
-
-    async def _probe(self, link: Link, codec: TransCoreCodec) -> None:
-        await link.write(codec.command(_COMMAND_MODE))
-        await link.write(codec.command(_DATA_MODE))
+                    elif in_doubt:
+                        await link.write(codec.command(_DATA_MODE))
+                        in_doubt = False
