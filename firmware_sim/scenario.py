@@ -207,7 +207,8 @@ class Input(Table, frozen=True, kw_only=True):
 
 class Device(Table, frozen=True, kw_only=True):
     """A device with its place and its endpoint: `pty`, `tcp` (loopback, any free port), `tcp://HOST:PORT`,
-    or `serial:///dev/...`. `options` are the driver's, handed on to the daemon's configuration unchanged."""
+    or `serial:///dev/...`. `options` are the driver's, handed on to the daemon's configuration unchanged; `setup` is
+    how the emulated device itself is set up (its emulator says what there is)."""
 
     name: str
     kind: DeviceKind
@@ -219,6 +220,7 @@ class Device(Table, frozen=True, kw_only=True):
     char_error: float = 0.02  # of a plate reader: wrong or missing characters, each
     inputs: tuple[Input, ...] = ()
     options: dict[str, Any] = {}
+    setup: dict[str, Any] = {}
 
 
 class Weather(Table, frozen=True, kw_only=True):
@@ -230,6 +232,7 @@ class Road(Table, frozen=True, kw_only=True):
     """Unevenness by ISO 8608: G(n0) at n0 = 0.1 cycles/m by class (geometric means), and a step at the array."""
 
     iso_class: Literal["A", "B", "C", "D"] = "A"
+    roughness_m3: float | None = None  # G(n0) itself, in place of the class
     step_m: float = 0.0  # height of a joint 0.5 m before the array
 
 

@@ -23,13 +23,14 @@ from pathlib import Path
 from random import Random
 from typing import Any, TextIO
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from firmware_sim.commission import configuration
 from firmware_sim.emulators import BAUD, DEFAULT_BAUD, create
 from firmware_sim.emulators.base import Emulator, Hangup, Output, Send
-from firmware_sim.endpoints import Endpoint, EndpointError, endpoint_at
+from firmware_sim.endpoints import Endpoint, EndpointError, TcpEndpoint, endpoint_at
 from firmware_sim.events import PlatePassed, TagPassed, WorldEvent
 from firmware_sim.faults import Timeline, Turn, Wire, fault_problem, unknown_faults
 from firmware_sim.scenario import Fault, Scenario, ScenarioError, utc_text
@@ -109,8 +110,8 @@ class Unit:
                 self.endpoint.hang_up(port, None)
         elif kind == "reboot":
             output = self.emulator.reboot(now_s)
-            for port in self.emulator.ports:
-                self.endpoint.hang_up(port, None)
+            if isinstance(self.endpoint, TcpEndpoint):  # its network interface goes with it, a serial adapter stays
+                await (self.endpoint.unplug() if begins else self.endpoint.plug())
             if not begins:
                 self.put([item for item in output if isinstance(item, Send)])
         elif kind in self.emulator.faults:
@@ -139,11 +140,12 @@ class Server:
         self._settings = settings
         self._lines = lines
         self._timeline = Timeline(scenario.fault)
-        self._origin_ns = time.time_ns()
+        self._running = started_now(scenario)
         self._started = 0.0
         self._world_s = 0.0
         self._copies: dict[str, str] = {}  # device whose reads another one repeats
         self._stop = asyncio.Event()
+        self._orders = b""  # the unfinished line of control
         random = Random(world.seed)
         self.units: dict[str, Unit] = {}
         for device in scenario.device:
@@ -172,7 +174,7 @@ class Server:
         self._emulators = emulators
 
     def _clock(self, now_s: float) -> datetime:
-        return datetime.fromtimestamp(self._origin_ns / 1e9, UTC) + timedelta(seconds=now_s)
+        return self._running.start + timedelta(seconds=now_s)
 
     def stop(self) -> None:
         self._stop.set()
@@ -182,7 +184,7 @@ class Server:
         try:
             for unit in self.units.values():
                 await unit.endpoint.open(unit)
-            self._origin_ns = time.time_ns()
+            self._running = started_now(self._scenario)
             self._started = time.monotonic()
             self._announce()
             if self._settings.control:
@@ -203,7 +205,7 @@ class Server:
             "ready": True,
             "devices": {name: {"url": url, "options": own} for name, (url, own) in ends.items()},
             "config": str(config) if config is not None else None,
-            "time_origin": utc_text(self._origin_ns),
+            "time_origin": utc_text(self._running.start_ns),
         }
         print(json.dumps(ready), flush=True)
 
@@ -228,7 +230,7 @@ class Server:
         self._world_s = now_s
         by_device: dict[str, list[WorldEvent]] = {}
         for event in events:
-            line = event_line(event, self._origin_ns)
+            line = event_line(event, self._running)
             if line is not None:
                 self._tell(line)
             device = getattr(event, "device", None)
@@ -249,22 +251,24 @@ class Server:
                 self._copies.pop(fault.device, None)
         elif fault.kind not in SENSOR_FAULTS:
             await self.units[fault.device].turn(fault.kind, turn.begins, fault.options, self._world_s)
-        self._tell(fault_line(turn, utc_text(self._origin_ns + round(turn.at_s * 1e9))))
+        self._tell(fault_line(turn, self._running))
 
     def _tell(self, line: Mapping[str, Any]) -> None:
         self._lines.write(json.dumps(line) + "\n")
         self._lines.flush()
 
     def _control(self) -> None:
-        """A line on standard input: `{"fault": KIND, "device": NAME, "for_s": SECONDS, ...options}`."""
-        text = sys.stdin.readline()
-        if not text:
+        """Lines on standard input: `{"fault": KIND, "device": NAME, "for_s": SECONDS, ...options}`."""
+        data = os.read(sys.stdin.fileno(), 4096)
+        if not data:
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
             return
-        try:
-            self._timeline.add(self._fault(json.loads(text)))
-        except (ValueError, TypeError, KeyError) as error:
-            self._tell({"kind": "error", "text": f"control line {text.strip()!r}: {error}"})
+        *lines, self._orders = (self._orders + data).split(b"\n")
+        for line in lines:
+            try:
+                self._timeline.add(self._fault(json.loads(line)))
+            except (ValueError, TypeError) as error:
+                self._tell({"kind": "error", "text": f"control line {line.decode(errors='replace')!r}: {error}"})
 
     def _fault(self, order: Any) -> Fault:
         if not isinstance(order, dict):
@@ -277,6 +281,11 @@ class Server:
         if problem is not None:
             raise ValueError(problem)
         return Fault(at_s=self._world_s, for_s=max(for_s, 0.0), kind=kind, device=device, options=options)
+
+
+def started_now(scenario: Scenario) -> Scenario:
+    """The scenario with this moment as world time 0: what truth and devices call the time in a live run."""
+    return msgspec.structs.replace(scenario, start=datetime.now(UTC))
 
 
 def write_configuration(

@@ -1,7 +1,7 @@
 """What really happened, as JSON lines: world events and turns of faults in, plain tables out; used by `serve.py`.
 
-Every line has `kind` and `time` (UTC). `vehicle` lines have the keys of a `vehicle` message with static loads, and
-`time` is when the first axle's centre crossed x = 0; `sighting` lines have the identifier in clear, as read.
+Every line has `kind` (vehicle, sighting, wait, point, booth, fault) and `time` (UTC). `vehicle` and `sighting` lines
+have the keys of recordings (`record.py`); identifiers are in clear, for this is the simulator's own knowledge.
 """
 
 from __future__ import annotations
@@ -9,53 +9,42 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from firmware_sim.events import (
-    BoothChanged,
-    PlatePassed,
-    PointPassed,
-    TagPassed,
-    VehicleTruth,
-    WaitTruth,
-    WorldEvent,
-)
+from firmware_sim.events import BoothChanged, PlatePassed, PointPassed, TagPassed, VehicleTruth, WaitTruth, WorldEvent
 from firmware_sim.faults import Turn
-from firmware_sim.scenario import utc_text
+from firmware_sim.record import sighting_line, vehicle_line
+from firmware_sim.scenario import Scenario, utc_text
 
 
-def event_line(event: WorldEvent, origin_ns: int) -> dict[str, Any] | None:
-    """The line for an event, or None for one that is no part of the truth. `origin_ns` is world time 0 as UTC."""
-
-    def at(time_s: float) -> str:
-        return utc_text(origin_ns + round(time_s * 1e9))
-
+def event_line(event: WorldEvent, scenario: Scenario) -> dict[str, Any] | None:
+    """The line for an event, or None for one that is no part of the truth. World time 0 is `scenario.start`."""
     match event:
         case VehicleTruth():
-            table = asdict(event)
-            done_s, crossed_s = table.pop("time_s"), table.pop("crossed_s")
-            flags = [flag for flag, is_so in (("stopped", event.stopped), ("reversed", event.reversed)) if is_so]
-            del table["stopped"], table["reversed"]
-            return {"kind": "vehicle", "time": at(crossed_s), "left": at(done_s)} | table | {"flags": flags}
+            return {"kind": "vehicle"} | vehicle_line(event, scenario)
+        case TagPassed() | PlatePassed():
+            line = sighting_line(event, scenario) or {}
+            return {"kind": "sighting"} | line | {"device": event.device, "vehicle": event.vehicle}
         case WaitTruth():
-            return _line("wait", event, at(event.time_s))
-        case TagPassed():
-            return _line("sighting", event, at(event.time_s)) | {"medium": "rfid"}
-        case PlatePassed():
-            return _line("sighting", event, at(event.time_s)) | {"medium": "plate"}
+            return _line("wait", event, scenario)
         case PointPassed():
-            return _line("point", event, at(event.time_s))
+            return _line("point", event, scenario)
         case BoothChanged():
-            return _line("booth", event, at(event.time_s))
+            return _line("booth", event, scenario)
     return None
 
 
-def _line(kind: str, event: WorldEvent, time: str) -> dict[str, Any]:
+def _line(kind: str, event: WorldEvent, scenario: Scenario) -> dict[str, Any]:
     table = asdict(event)
-    del table["time_s"]
+    time = utc_text(scenario.start_ns + round(table.pop("time_s") * 1e9))
     return {"kind": kind, "time": time} | table
 
 
-def fault_line(turn: Turn, time: str) -> dict[str, Any]:
+def fault_line(turn: Turn, scenario: Scenario) -> dict[str, Any]:
     """The line for a fault that begins or ends."""
-    state = "begin" if turn.begins else "end"
-    line: dict[str, Any] = {"kind": "fault", "time": time, "device": turn.fault.device, "fault": turn.fault.kind}
-    return line | {"state": state, "options": turn.fault.options}
+    return {
+        "kind": "fault",
+        "time": utc_text(scenario.start_ns + round(turn.at_s * 1e9)),
+        "device": turn.fault.device,
+        "fault": turn.fault.kind,
+        "state": "begin" if turn.begins else "end",
+        "options": turn.fault.options,
+    }

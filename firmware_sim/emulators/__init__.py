@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from firmware_sim.emulators.base import Emulator, Samples
 from firmware_sim.emulators.labjack_t7 import LabJackT7
@@ -46,23 +45,27 @@ def _create(
     temperature_c: Callable[[float], float],
     samples: Callable[[str], Samples],
 ) -> Emulator:
-    # `options` are the driver's; an emulator takes those that say how its device is set up
+    # `setup` is the device's own; of the driver's `options` an emulator takes those that mirror its device's settings
+    setup = dict(device.setup)
     if device.kind in DIGITISERS:
         if device.lane is None or (wim := scenario.lane_of(device.lane).wim) is None:
             raise ValueError("a digitiser needs a lane with a wim array")
         channels, digital = len(wim.sensor), digital_channels(scenario, device.lane)
         if device.kind == "labjack_t7":
-            return LabJackT7(samples(device.lane), channels, digital)
+            return LabJackT7(samples(device.lane), channels, digital, **setup)
     inputs = tuple(line.name for line in device.inputs)
     match device.kind:
         case "moxa_e1200":
-            return MoxaE1200(inputs, temperature_c=temperature_c, **_taken(device, "model"))
+            if "temperatures_c" in device.options:
+                setup.setdefault("model", "E1260")
+            return MoxaE1200(inputs, temperature_c=temperature_c, **setup)
         case "transcore_encompass":
-            return TransCoreEncompass(clock, **_taken(device, "protocol", "append_time", "append_aux"))
+            if device.options.get("protocol") == "ecp":
+                setup.setdefault("protocol", "ecp")
+            return TransCoreEncompass(clock, **setup)
         case "lpr_frame":
-            return LprFrame(clock, **_taken(device, "format", "byte_order", "ack_timeout_s"))
+            setup.setdefault("preset", device.options.get("preset", "nedap_raw"))
+            if device.options.get("acknowledge"):
+                setup.setdefault("ack_timeout_s", 1.0)
+            return LprFrame(clock, **setup)
     raise ValueError(f"there is no emulator for kind {device.kind!r} yet")
-
-
-def _taken(device: Device, *names: str) -> dict[str, Any]:
-    return {name: device.options[name] for name in names if name in device.options}

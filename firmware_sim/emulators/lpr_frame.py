@@ -1,6 +1,6 @@
 """Licence-plate reader that sends framed text: plates that pass in, its messages out; driven by `serve.py`.
 
-Formats: `nedap_raw` (text of a template between STX and ETX), `nedap_binary` (the protocolled frame of the same reader,
+Presets: `nedap_raw` (text of a template between STX and ETX), `nedap_protocolled` (the binary frame of the same reader,
 either byte order) and `axxonsoft`. A reader of this kind listens to nothing, but for the acknowledgement of the binary
 frame where it is set up to wait for one.
 """
@@ -22,8 +22,8 @@ OPEN_CODE, CLOSE_CODE = 0x89ABCDEF, 0x12345678
 CAMERA = "01"  # ASSUMED: the two digits after the time in the AxxonSoft frame number the camera
 RETRIES = 3
 
-Format = Literal["nedap_raw", "nedap_binary", "axxonsoft"]
-FORMATS: tuple[str, ...] = get_args(Format)
+Preset = Literal["nedap_raw", "nedap_protocolled", "axxonsoft"]
+PRESETS: tuple[str, ...] = get_args(Preset)
 
 
 def raw_frame(plate: str, country: str, confidence: float, at: datetime, transit: int) -> bytes:
@@ -53,14 +53,14 @@ class LprFrame(Emulator):
         self,
         clock: Callable[[float], datetime],
         *,
-        format: Format = "nedap_raw",
+        preset: Preset = "nedap_raw",
         byte_order: Literal["big", "little"] = "big",
         ack_timeout_s: float = 0.0,
     ) -> None:
-        if format not in FORMATS:
-            raise ValueError(f"format {format!r}: give one of {', '.join(FORMATS)}")
+        if preset not in PRESETS:
+            raise ValueError(f"preset {preset!r}: give one of {', '.join(PRESETS)}")
         self._clock = clock
-        self._format = format
+        self._preset = preset
         self._order = byte_order
         self._ack_timeout_s = ack_timeout_s  # 0: waits for none
         self._step_s = 0.0
@@ -91,7 +91,7 @@ class LprFrame(Emulator):
     def _report(self, event: PlatePassed, now_s: float) -> Output:
         self._transit += 1
         at = self._time(now_s)
-        match self._format:
+        match self._preset:
             case "nedap_raw":
                 return [Send(raw_frame(event.plate, event.country, event.confidence, at, self._transit))]
             case "axxonsoft":

@@ -25,6 +25,7 @@ LONGEST = 96
 INQUIRY, XON, XOFF = 0x05, 0x11, 0x13
 BAUD_CODES = {2: 1200, 3: 2400, 4: 4800, 5: 9600, 6: 19200, 7: 38400}
 STUCK_EVERY_S = 0.5
+IN_FIELD_S = 1.0  # how long a tag stays in the field and is read again, so that a short command mode loses none
 
 Protocol = Literal["basic", "ecp"]
 
@@ -74,6 +75,7 @@ class TransCoreEncompass(Emulator):
         self._sequence = 0
         self._sent_at_s: float | None = None  # of the first in the queue; None: it has not been sent
         self._timeout_code = 0xFE
+        self._in_field: list[tuple[bytes, float]] = []  # tags not reported because of command mode
         self._reader_id = 0
         self._reply: tuple[int, bytes] | None = None  # host's last sequence digit and what it was answered
 
@@ -147,6 +149,10 @@ class TransCoreEncompass(Emulator):
             return b"Done"
         if text == b"00":
             self._command_mode = False
+            still_there, self._in_field = self._in_field, []
+            for tag, until_s in still_there:
+                if self._now_s <= until_s:
+                    self._read_tag(tag, self._now_s)
             return b"Done"
         if not self._command_mode:
             return None
@@ -229,6 +235,7 @@ class TransCoreEncompass(Emulator):
         if self._is_stuck and self._stuck is None:
             self._stuck, self._stuck_at_s = tag, now_s + STUCK_EVERY_S
         if self._command_mode:
+            self._in_field = [*self._in_field[-9:], (tag, now_s + IN_FIELD_S)]
             return
         text = tag
         if self._append_time:

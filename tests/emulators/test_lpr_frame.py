@@ -38,14 +38,14 @@ def test_reports_each_plate_once_in_its_format() -> None:
     raw = LprFrame(clock)
     assert data(raw.happened(seen(), 0.0)) == [b"\x0246HVR9;NLD;87;2026-11-24;13-00-00;1\x03"]
     assert data(raw.happened(seen("KX1"), 2.0)) == [b"\x02KX1;NLD;87;2026-11-24;13-00-02;2\x03"]
-    assert data(LprFrame(clock, format="nedap_binary").happened(seen(), 0.0)) == [BIG]
-    assert data(LprFrame(clock, format="nedap_binary", byte_order="little").happened(seen(), 0.0)) == [LITTLE]
+    assert data(LprFrame(clock, preset="nedap_protocolled").happened(seen(), 0.0)) == [BIG]
+    assert data(LprFrame(clock, preset="nedap_protocolled", byte_order="little").happened(seen(), 0.0)) == [LITTLE]
     with pytest.raises(ValueError, match="nedap_raw"):
-        LprFrame(clock, format="morse")  # type: ignore[arg-type]
+        LprFrame(clock, preset="morse")  # type: ignore[arg-type]
 
 
 def test_binary_frames_wait_for_their_acknowledgement() -> None:
-    reader = LprFrame(clock, format="nedap_binary", ack_timeout_s=1.0)
+    reader = LprFrame(clock, preset="nedap_protocolled", ack_timeout_s=1.0)
     assert data(reader.happened(seen(), 0.0)) == [BIG]
     assert data(reader.happened(seen(), 0.1)) == []
     assert data(reader.tick(1.1)) == [BIG]
@@ -74,7 +74,7 @@ def test_clock_faults_and_a_stuck_plate() -> None:
 
 @given(st.lists(st.binary(max_size=60)), st.text(max_size=12))
 def test_hostile_bytes(pieces: list[bytes], plate: str) -> None:
-    reader = LprFrame(clock, format="nedap_binary", ack_timeout_s=1.0)
+    reader = LprFrame(clock, preset="nedap_protocolled", ack_timeout_s=1.0)
     for number, piece in enumerate(pieces):
         reader.happened(seen(plate), float(number))
         reader.received("main", 0, piece, float(number))

@@ -49,8 +49,18 @@ def test_data_mode_and_command_mode() -> None:
     assert bench.host(b"#522\r") == b"#MAIN B5 S0 P0 D0\r\n"
     assert bench.host(b"#999\r") == b"#Error\r\n"
     assert bench.host(b"#50#5") + bench.host(b"22\r") == b"#MAIN B5 S0 P0 D0\r\n"
-    assert bench.host(b"#302\r#311\r#6012\r#00\r") == b"#Done\r\n" * 4
+    assert bench.host(b"#302\r#311\r#6012\r#00\r", 5.0) == b"#Done\r\n" * 4
     assert bench.tag(now_s=61.25) == b"#KING 1302&13:01:01.25 11/24/26%12-0-01-0\r\n"
+
+
+def test_a_tag_still_in_the_field_after_command_mode_is_read() -> None:
+    bench = Bench()
+    bench.host(b"#01\r", 1.0)
+    assert bench.tag("KING 1302", 1.1) == b""
+    assert bench.host(b"#00\r", 1.2) == b"#Done\r\n#KING 1302\r\n"
+    bench.host(b"#01\r", 2.0)
+    assert bench.tag("KING 1302", 2.0) == b""
+    assert bench.host(b"#00\r", 9.0) == b"#Done\r\n"
 
 
 def test_flow_control_holds_tags_back() -> None:
