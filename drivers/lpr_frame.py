@@ -57,7 +57,7 @@ class LprOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
     )
     acknowledge: Annotated[bool, Meta(description="answer each frame (nedap_protocolled)")] = False
     heartbeat: Annotated[str, Meta(description="text of a frame that only says that the reader lives")] = ""
-    silent_after_s: Annotated[float | None, Meta(gt=0, description="silence that is an alarm; none: never")] = None
+    silent_after_s: Annotated[float, Meta(ge=0, description="silence that is an alarm; 0: never")] = 0.0
 
     def __post_init__(self) -> None:
         try:
@@ -214,9 +214,9 @@ class LprFrame(Driver):
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         options = self.options
         codec = (ProtocolledCodec if options.preset == "nedap_protocolled" else TextCodec)(self.name, options)
-        self.silent_after_s = options.silent_after_s if options.silent_after_s is not None else math.inf
+        self.silent_after_s = options.silent_after_s or math.inf
         async with connect(self) as link:
-            if options.silent_after_s is None:
+            if not options.silent_after_s:
                 alive()  # an open link is all that can be known
             while True:
                 data, time_ns = await link.read()

@@ -68,7 +68,7 @@ class SampleClock:
             if self._lateness_s(point) < self._lateness_s(self._points[-1]):
                 self._points[-1] = point
                 if self._lateness_s(point) < 0.0:
-                    self._fit()
+                    self._anchor = point  # no point lies below the line
             return
         if self._lateness_s(self._points[-1]) > _STEP_S:
             self._late_buckets += 1
