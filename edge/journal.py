@@ -23,7 +23,8 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, Literal
 
@@ -38,7 +39,7 @@ RETENTION_S = 30 * 86_400.0
 MIN_BYTES = 1_000_000
 APPLICATION_ID = 0x42464C57
 _PAGE = 4096
-_PREFETCH = 128  # entries of one kind read at once for one collector
+_PREFETCH = 64  # entries of one kind read at once for one collector
 _SHORT_OUTAGE = 500  # up to so many pending messages are caught up in order, before new ones
 _SLICE = 500  # rows deleted at once
 _CHECK_SYNC_BYTES = 256_000_000  # a larger file is checked in a thread, work goes on meanwhile
@@ -120,11 +121,11 @@ class _Topic:
 
 @dataclass(slots=True)
 class _Reader:
-    """One collector: a cursor and prefetched entries for each kind of its share."""
+    """One collector: a cursor for each kind of its share, and prefetched entries."""
 
     cursors: dict[str, Cursor]
-    live: dict[str, deque[Entry]]
-    late: dict[str, deque[Entry]]
+    live: deque[Entry] = field(default_factory=deque)
+    late: deque[Entry] = field(default_factory=deque)
     dirty: bool = False
 
 
@@ -470,9 +471,7 @@ class Journal:
                     cursor.spans.append(Span(cursor.live.end, cursor.live.end))
                 self._count(kind, cursor, self._db)
                 cursors[kind] = cursor
-            self._readers[collector] = _Reader(
-                cursors, {kind: deque() for kind in kinds}, {kind: deque() for kind in kinds}, dirty=True
-            )
+            self._readers[collector] = _Reader(cursors, dirty=True)
         self.flush()
 
     def _count(self, kind: str, cursor: Cursor, db: sqlite3.Connection) -> None:
@@ -500,8 +499,8 @@ class Journal:
         """Hand out again what is not acknowledged of one kind."""
         with self._state:
             reader = self._readers[collector]
-            reader.live[kind].clear()
-            reader.late[kind].clear()
+            reader.live = deque(entry for entry in reader.live if entry.kind != kind)
+            reader.late = deque(entry for entry in reader.late if entry.kind != kind)
             reader.cursors[kind].rewind()
 
     def _live_pending(self, kind: str, cursor: Cursor) -> int:
@@ -521,41 +520,34 @@ class Journal:
         """
         with self._state:
             reader = self._readers[collector]
-            kinds = [kind for kind in reader.cursors if kind not in without]
-            found = self._take(reader, kinds, limit, late=False)
+            found = self._take(reader, limit, without, late=False)
             room = limit - len(found)
             if late_limit is not None:
                 room = min(room, late_limit)
             if room > 0:
-                found += self._take(reader, kinds, room, late=True)
+                found += self._take(reader, room, without, late=True)
             return found
 
-    def _take(self, reader: _Reader, kinds: list[str], limit: int, *, late: bool) -> list[Entry]:
-        buffers = reader.late if late else reader.live
-        found: list[Entry] = []
-        while len(found) < limit:
-            best: deque[Entry] | None = None
-            for kind in kinds:
-                buffer = buffers[kind]
-                if not buffer:
-                    self._fill(reader.cursors[kind], kind, buffer, late=late)
-                if buffer and (best is None or buffer[0].n < best[0].n):
-                    best = buffer
-            if best is None:
-                break
-            found.append(best.popleft())
-        return found
+    def _take(self, reader: _Reader, limit: int, without: Collection[str], *, late: bool) -> list[Entry]:
+        buffer = reader.late if late else reader.live
+        if len(buffer) < limit:
+            fresh: list[Entry] = []
+            for kind, cursor in reader.cursors.items():
+                if kind not in without:
+                    span = self._late_span(cursor) if late else cursor.live
+                    if span is not None and (late or span.fetched < self._last[kind]):
+                        fresh += self._fetch(kind, span, late)
+                        cursor.sweep()
+            fresh.sort(key=attrgetter("n"))
+            buffer.extend(fresh)
+        return [buffer.popleft() for _ in range(min(limit, len(buffer)))]
 
-    def _fill(self, cursor: Cursor, kind: str, buffer: deque[Entry], *, late: bool) -> None:
-        span = cursor.live
-        if late:
-            if len(cursor.spans) == 1:
-                return
-            span = next((item for item in cursor.spans[:-1] if item.fetched < item.limit(0)), span)
-            if span is cursor.live:
-                return
-        elif span.fetched >= self._last[kind]:
-            return
+    @staticmethod
+    def _late_span(cursor: Cursor) -> Span | None:
+        """The oldest closed span that still has something to hand out."""
+        return next((span for span in cursor.spans[:-1] if span.fetched < span.limit(0)), None)
+
+    def _fetch(self, kind: str, span: Span, late: bool) -> list[Entry]:
         limit = span.limit(self._head)
         rows = self._read(
             "SELECT n, topic_id, seq, id, time_ns, body FROM log WHERE kind = ? AND n > ? AND n <= ? "
@@ -563,9 +555,7 @@ class Journal:
             (kind, span.fetched, limit, _PREFETCH),
         )
         span.fetch((row[0] for row in rows), rows[-1][0] if len(rows) == _PREFETCH else limit)
-        buffer.extend(self._entry(kind, row, late) for row in rows if row[0] not in span.early and row[0] > span.done)
-        if late and span.done >= limit:
-            cursor.sweep()
+        return [self._entry(kind, row, late) for row in rows if row[0] not in span.early and row[0] > span.done]
 
     def _entry(self, kind: str, row: tuple[int, int, int, bytes, int, bytes], late: bool) -> Entry:
         n, topic_id, seq, id, time_ns, body = row

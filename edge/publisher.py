@@ -84,7 +84,7 @@ class LinkFactory(Protocol):
         *,
         will: Outgoing | None,
         subscribe: str | None,
-        acknowledged: Callable[[Acknowledged], None],
+        acknowledged: Acknowledged,
         received: Callable[[str, bytes, bool], None],
         settled: Callable[[], None],
     ) -> Link: ...
@@ -393,29 +393,28 @@ class Publisher:
         self._late_in_flight += entry.late
         self.counts.replayed += replay
 
-    def _acknowledged(self, ack: Acknowledged) -> None:
-        entry = self._in_flight.pop(ack.mid, None)
+    def _acknowledged(self, mid: int, code: int, reason: str) -> None:
+        entry = self._in_flight.pop(mid, None)
         if entry is None:
             return
         self._late_in_flight -= entry.late
-        if ack.code >= 0x80:
-            self._refused(entry, ack)
+        if code >= 0x80:
+            self._refused(entry, code, reason)
             return
         self.counts.delivered += 1
-        if ack.code == 0x10:
+        if code == 0x10:
             self.counts.unheard += 1
         if entry.kind == "status":
             self._offline_told = b'"online":false' in entry.body
         self._journal.acknowledge(self.name, entry)
 
-    def _refused(self, entry: Entry, ack: Acknowledged) -> None:
+    def _refused(self, entry: Entry, code: int, reason: str) -> None:
         """The server did not take it: its kind waits and is tried again; the others go on."""
         self.counts.refused += 1
-        code = {0x87: "collector_refused", 0x97: "collector_quota"}.get(ack.code, "collector_refuses_message")
         self._raise(
-            code,
+            {0x87: "collector_refused", 0x97: "collector_quota"}.get(code, "collector_refuses_message"),
             "critical",
-            f"{self._collector.url} refuses {entry.topic}: {ack.reason} (0x{ack.code:02X}); "
+            f"{self._collector.url} refuses {entry.topic}: {reason} (0x{code:02X}); "
             f"{entry.kind} messages wait in the journal; have the rights and quotas of this computer mended there",
         )
         self._parked[entry.kind] = self._loop.time() + PARK_S

@@ -39,6 +39,10 @@ class Mosquitto:
             )
         self._config.write_text(text)
 
+    def quiet(self) -> None:
+        """No log of each packet; call before `start`."""
+        self._config.write_text(self._config.read_text().replace("log_type all", "log_type error"))
+
     def start(self) -> None:
         log = self._log.open("ab")
         self._process = subprocess.Popen([str(MOSQUITTO), "-c", str(self._config)], stderr=log, stdout=log)
