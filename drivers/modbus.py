@@ -7,9 +7,9 @@ reports exception replies as values. Drivers call `open_port`; sharing is by URL
 RTU frame   UU FF DD.. CC CC          UU unit, FF function (+0x80: exception, DD its code), CRC-16, low byte first
 TCP frame   TT TT 00 00 LL LL UU FF DD..      TT transaction, LL bytes from UU on
 
-A late RTU reply carries nothing that ties it to its request. After a time-out the unit is left alone for a while, in
-which a late reply is thrown away (other units are served meanwhile), and its next answer counts only when no second
-one follows it.
+A late RTU reply carries nothing that ties it to its request. After a time-out the unit is left alone for half a second
+(or twice the time-out), in which a late reply is thrown away and other units are served; its next answer counts only
+when no second one follows it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ from drivers.base import DeviceError, Driver, ProtocolError
 from drivers.links import Address, Link, open_link, parse_url
 
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it logs what we report ourselves
+
+_LATE_S = 0.5  # no unit in order answers later than this after its time-out
 
 _EXCEPTIONS = {
     1: "illegal function",
@@ -258,7 +260,7 @@ def _reply_bytes(request: ModbusPDU) -> int:
 class _Unit:
     """What the master remembers of a unit that was late."""
 
-    misses: int = 0
+    doubtful: bool = False
     shun_until_s: float = 0.0
 
 
@@ -321,26 +323,26 @@ class _Bus:
             await asyncio.sleep(wait_s)  # outside the lock: the others go on
         async with self.lock:
             try:
-                pdu = await self._exchange(request, timeout_s, doubtful=unit.misses > 0)
+                pdu = await self._exchange(request, timeout_s, doubtful=unit.doubtful)
             except (DeviceError, OSError, ProtocolError) as error:
                 if isinstance(error, NoReply):
-                    unit.misses += 1
-                    if self.frames.late_replies_look_alike:
-                        unit.shun_until_s = self.monotonic() + timeout_s
+                    self._shun(unit, timeout_s)
                 else:
                     await self._end()  # the link is of no more use to the other units either
                 raise
             except asyncio.CancelledError:
-                if self.frames.late_replies_look_alike:
-                    unit.misses += 1  # its reply is still to come
-                    unit.shun_until_s = self.monotonic() + timeout_s
+                self._shun(unit, timeout_s)  # its reply is still to come
                 raise
-            unit.misses = 0
+            unit.doubtful = False
         return self._decoded(pdu, request)
+
+    def _shun(self, unit: _Unit, timeout_s: float) -> None:
+        if self.frames.late_replies_look_alike:
+            unit.doubtful = True
+            unit.shun_until_s = self.monotonic() + max(_LATE_S, 2.0 * timeout_s)
 
     async def _exchange(self, request: ModbusPDU, timeout_s: float, *, doubtful: bool) -> bytes:
         assert self.link is not None
-        confirm = doubtful and self.frames.late_replies_look_alike
         if self.frames.late_replies_look_alike:
             self.link.drop_input()
             self.buffer.clear()
@@ -348,7 +350,7 @@ class _Bus:
         await self.link.write(self.frames.encode(request))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while replies.pdu is None or confirm:
+                while replies.pdu is None or doubtful:
                     data, _ = await self.link.read()
                     self.buffer += data
                     while (pdu := self.frames.take(self.buffer, request)) is not None:
