@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from firmware_sim import record
+from firmware_sim import record, verify
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     recording = commands.add_parser("record", help="write the world to recordings, with the truth beside them")
     record.add_arguments(recording)
     recording.set_defaults(run=record.run)
+    checking = commands.add_parser("verify", help="compare truth with what arrives over MQTT")
+    verify.add_arguments(checking)
+    checking.set_defaults(run=verify.run)
     arguments = parser.parse_args(argv)
     status: int = arguments.run(arguments)
     return status

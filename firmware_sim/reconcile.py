@@ -1,0 +1,419 @@
+"""Truth against what arrived: lines of truth and published messages in, one reconciliation out. Pure; no I/O.
+
+Called by `borderflow-sim verify` and by the hardware-in-the-loop tests. Truth lines are those of `serve` (`truth.py`),
+messages are the published JSON objects; a message may have `received`, the time at which the subscriber had it.
+
+Vehicles are paired in each lane by the time at which the first axle crossed, nearest pairs first, each once. A vehicle
+without a message is missed, a message without a vehicle invented; a message that came twice (same topic, epoch and
+`seq`) counts once. Waits are compared interval by interval with what the vehicles that reached the booth really waited.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+Line = Mapping[str, Any]
+
+MATCH_WITHIN_S = 1.5
+SIGHTING_WITHIN_S = 2.0
+ALARM_WITHIN_S = 30.0  # an alarm later than this after a fault began has another cause
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How a set of errors (measured minus true) lies; None where it is empty."""
+
+    n: int
+    mean: float | None
+    sd: float | None
+    p50: float | None
+    p95_abs: float | None
+    worst_abs: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleResult:
+    truth: int
+    found: int
+    missed: tuple[str, ...]  # lane, time and kind of each
+    invented: tuple[str, ...]  # lane, time and number of axles of each
+    axle_count_right: int
+    class_right: int
+    flagged: int  # of the found ones, by the daemon
+    gross_relative: Spread  # of clean vehicles with the right number of axles; so all that follow
+    axle_relative: Spread
+    speed_relative: Spread
+    length_m: Spread
+    time_s: Spread
+    latency_s: Spread  # from the vehicle's end leaving the array to the message at the subscriber
+
+
+@dataclass(frozen=True, slots=True)
+class SightingResult:
+    truth: int
+    found: int
+    invented: int
+    pseudonyms_right: int  # tags that had one pseudonym, which no other tag had
+    pseudonyms_wrong: int
+    on_vehicles_right: int  # identities in vehicle messages that were read from that vehicle
+    on_vehicles_wrong: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitResult:
+    intervals: int  # messages compared
+    count_right: int  # intervals whose `experienced.count` is right
+    vehicles_truth: int
+    vehicles_reported: int
+    median_s: Spread  # error of the experienced median, where both know one
+    expected_s: Spread  # error of the expected wait against the vehicle that joined next
+    expected_covered: float | None  # share of these within low_s .. high_s
+
+
+@dataclass(frozen=True, slots=True)
+class TopicResult:
+    topic: str
+    messages: int
+    duplicates: int
+    missing: int  # numbers of `seq` that never came, between the first and the last of each epoch
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaultResult:
+    device: str
+    fault: str
+    begin: str
+    alarm: str | None  # code of the alarm of this device that began first after it
+    alarm_after_s: float | None
+    ended: bool  # that alarm ended as well
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    vehicles: VehicleResult
+    sightings: SightingResult
+    waits: WaitResult
+    topics: tuple[TopicResult, ...]
+    faults: tuple[FaultResult, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Every vehicle once, none invented, no number missing."""
+        lost = any(topic.missing for topic in self.topics)
+        return not (self.vehicles.missed or self.vehicles.invented or lost)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"complete": self.complete} | asdict(self)
+
+
+def reconcile(
+    truth: Iterable[Line],
+    messages: Iterable[Line],
+    *,
+    from_time: str | None = None,
+    to_time: str | None = None,
+    match_within_s: float = MATCH_WITHIN_S,
+) -> Reconciliation:
+    """Compare; only what happened in `from_time` .. `to_time` (RFC 3339) is judged, for example while both sides ran.
+
+    Raises KeyError or ValueError where a line has not the keys of its kind.
+    """
+    window = (_seconds(from_time) if from_time else -math.inf, _seconds(to_time) if to_time else math.inf)
+    facts: dict[str, list[Line]] = defaultdict(list)
+    for line in truth:
+        facts[str(line["kind"])].append(line)
+    published, topics = _unique(messages)
+    pairs, vehicles = _vehicles(facts["vehicle"], published["vehicle"], window, match_within_s)
+    return Reconciliation(
+        vehicles=vehicles,
+        sightings=_sightings(facts["sighting"], published["sighting"], pairs, window),
+        waits=_waits(facts["wait"], published["wait"], window),
+        topics=topics,
+        faults=_faults(facts["fault"], published["alarm"]),
+    )
+
+
+def _unique(messages: Iterable[Line]) -> tuple[dict[str, list[Line]], tuple[TopicResult, ...]]:
+    """The messages by kind, each once, and what their numbers say of each topic."""
+    kinds: dict[str, list[Line]] = defaultdict(list)
+    seen: dict[str, dict[str, Counter[int]]] = defaultdict(lambda: defaultdict(Counter))
+    for message in messages:
+        kind = str(message["schema"]).split("/")[1]
+        if "seq" in message:
+            site = message.get("site", {})
+            topic = f"{site.get('country')}/{site.get('port')}/{message['source']}/{message['lane']}/{kind}"
+            numbers = seen[topic][str(message.get("epoch"))]
+            numbers[int(message["seq"])] += 1
+            if numbers[int(message["seq"])] > 1:
+                continue
+        kinds[kind].append(message)
+    results = [
+        TopicResult(
+            topic=topic,
+            messages=sum(len(numbers) for numbers in epochs.values()),
+            duplicates=sum(numbers.total() - len(numbers) for numbers in epochs.values()),
+            missing=sum(max(numbers) - min(numbers) + 1 - len(numbers) for numbers in epochs.values()),
+            epochs=len(epochs),
+        )
+        for topic, epochs in sorted(seen.items())
+    ]
+    return kinds, tuple(results)
+
+
+def _vehicles(
+    truth: list[Line], messages: list[Line], window: tuple[float, float], within_s: float
+) -> tuple[list[tuple[Line, Line]], VehicleResult]:
+    pairs = _pair(truth, messages, within_s, lambda line: str(line["lane"]))
+    met_truth = {id(fact) for fact, _ in pairs}
+    met_messages = {id(message) for _, message in pairs}
+    missed = [fact for fact in truth if id(fact) not in met_truth and _inside(fact, window)]
+    invented = [message for message in messages if id(message) not in met_messages and _inside(message, window)]
+    pairs = [(fact, message) for fact, message in pairs if _inside(fact, window)]
+    right = [(fact, message) for fact, message in pairs if len(fact["axles"]) == len(message["axles"])]
+    clean = [(fact, message) for fact, message in right if not message.get("flags")]
+    axles = [
+        (true["load_kg"], axle["load_kg"])
+        for fact, message in clean
+        for true, axle in zip(fact["axles"], message["axles"], strict=True)
+    ]
+    lengths = [m["length_m"] - f["length_m"] for f, m in clean if m.get("length_m") is not None]
+    speeds = [m["speed_mps"] / f["speed_mps"] - 1 for f, m in clean if m.get("speed_mps") and f["speed_mps"]]
+    return pairs, VehicleResult(
+        truth=len(pairs) + len(missed),
+        found=len(pairs),
+        missed=tuple(_named(fact, str(fact.get("truth", {}).get("kind", "vehicle"))) for fact in missed),
+        invented=tuple(_named(message, f"{len(message['axles'])} axles") for message in invented),
+        axle_count_right=len(right),
+        class_right=sum(fact["class"]["code"] == message["class"]["code"] for fact, message in pairs),
+        flagged=sum(bool(message.get("flags")) for _, message in pairs),
+        gross_relative=_spread([m["gross_kg"] / f["gross_kg"] - 1 for f, m in clean]),
+        axle_relative=_spread([measured / true - 1 for true, measured in axles if true]),
+        speed_relative=_spread(speeds),
+        length_m=_spread(lengths),
+        time_s=_spread([_seconds(m["time"]) - _seconds(f["time"]) for f, m in clean]),
+        latency_s=_spread(
+            [
+                _seconds(message["received"]) - _seconds(fact["truth"]["left"])
+                for fact, message in pairs
+                if "received" in message and "left" in fact.get("truth", {})
+            ]
+        ),
+    )
+
+
+def _sightings(
+    truth: list[Line], messages: list[Line], vehicles: list[tuple[Line, Line]], window: tuple[float, float]
+) -> SightingResult:
+    readings = [line for line in truth if line["medium"] in ("rfid", "plate")]
+    heard = [message for message in messages if message["medium"] in ("rfid", "plate")]
+    pairs = _pair(readings, heard, SIGHTING_WITHIN_S, lambda line: f"{line['lane']} {line['point']} {line['medium']}")
+    met = {id(message) for _, message in pairs}
+    names_of: dict[str, set[str]] = defaultdict(set)
+    ids_of: dict[str, set[str]] = defaultdict(set)
+    vehicles_of: dict[str, set[int]] = defaultdict(set)
+    for fact, message in pairs:
+        vehicles_of[message["pseudonym"]].add(fact["vehicle"])
+        if fact["medium"] == "rfid":
+            names_of[fact["id"]].add(message["pseudonym"])
+            ids_of[message["pseudonym"]].add(fact["id"])
+    single = [tag for tag, names in names_of.items() if len(names) == 1 and len(ids_of[next(iter(names))]) == 1]
+    on_right = on_wrong = 0
+    for fact, message in vehicles:
+        for identity in message.get("identities", ()):
+            if identity["pseudonym"] in vehicles_of:
+                right = fact["truth"]["vehicle"] in vehicles_of[identity["pseudonym"]]
+                on_right, on_wrong = on_right + right, on_wrong + (not right)
+    return SightingResult(
+        truth=sum(_inside(line, window) for line in readings),
+        found=sum(_inside(fact, window) for fact, _ in pairs),
+        invented=sum(id(message) not in met and _inside(message, window) for message in heard),
+        pseudonyms_right=len(single),
+        pseudonyms_wrong=len(names_of) - len(single),
+        on_vehicles_right=on_right,
+        on_vehicles_wrong=on_wrong,
+    )
+
+
+def _waits(truth: list[Line], messages: list[Line], window: tuple[float, float]) -> WaitResult:
+    known = [line for line in truth if line["wait_s"] is not None]
+    medians: list[float] = []
+    expected: list[float] = []
+    covered: list[bool] = []
+    counts = intervals = told = really = 0
+    for message in messages:
+        end = _seconds(message["time"])
+        begin = end - message["interval_s"]
+        if not (window[0] <= begin and end <= window[1]):
+            continue
+        mine = [line for line in known if _concerns(message, line)]
+        arrived = [line["wait_s"] for line in mine if begin <= _seconds(line["time"]) < end]
+        intervals += 1
+        count = int(message["experienced"]["count"])
+        counts += count == len(arrived)
+        if message["lane"] != "_":
+            told += count
+            really += len(arrived)
+        median_s = message["experienced"]["median_s"]
+        if median_s is not None and arrived:
+            medians.append(median_s - statistics.median(arrived))
+        joined = [(_seconds(line["time"]) - line["wait_s"], line["wait_s"]) for line in mine]
+        later = [(at, wait_s) for at, wait_s in joined if end <= at < end + message["interval_s"]]
+        if message["expected_s"] is not None and later:
+            wait_s = min(later)[1]
+            expected.append(message["expected_s"] - wait_s)
+            if message["low_s"] is not None and message["high_s"] is not None:
+                covered.append(message["low_s"] <= wait_s <= message["high_s"])
+    return WaitResult(
+        intervals=intervals,
+        count_right=counts,
+        vehicles_truth=really,
+        vehicles_reported=told,
+        median_s=_spread(medians),
+        expected_s=_spread(expected),
+        expected_covered=sum(covered) / len(covered) if covered else None,
+    )
+
+
+def _concerns(message: Line, line: Line) -> bool:
+    """Whether a true wait is one of those that a message speaks of: a lane, a program, or the whole crossing."""
+    if message["lane"] != "_":
+        return bool(message["lane"] == line["lane"])
+    return message["program"] is None or bool(message["program"] == line["program"])
+
+
+def _faults(truth: list[Line], alarms: list[Line]) -> tuple[FaultResult, ...]:
+    results: list[FaultResult] = []
+    for fault in truth:
+        if fault["state"] != "begin":
+            continue
+        begin = _seconds(fault["time"])
+        mine = sorted((a for a in alarms if a.get("device") == fault["device"]), key=lambda a: _seconds(a["time"]))
+        first = next(
+            (a for a in mine if a["state"] == "begin" and 0 <= _seconds(a["time"]) - begin <= ALARM_WITHIN_S), None
+        )
+        ended = first is not None and any(
+            a["state"] == "end" and a["code"] == first["code"] and _seconds(a["time"]) >= _seconds(first["time"])
+            for a in mine
+        )
+        results.append(
+            FaultResult(
+                device=fault["device"],
+                fault=fault["fault"],
+                begin=fault["time"],
+                alarm=first["code"] if first is not None else None,
+                alarm_after_s=round(_seconds(first["time"]) - begin, 3) if first is not None else None,
+                ended=ended,
+            )
+        )
+    return tuple(results)
+
+
+def _pair(
+    truth: list[Line], messages: list[Line], within_s: float, place: Callable[[Line], str]
+) -> list[tuple[Line, Line]]:
+    """Pairs of the same place, nearest in time first, each line in one pair at most; in the order of truth."""
+    by_place: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    for number, message in enumerate(messages):
+        by_place[place(message)].append((_seconds(message["time"]), number))
+    candidates = [
+        (abs(at - _seconds(fact["time"])), index, number)
+        for index, fact in enumerate(truth)
+        for at, number in by_place[place(fact)]
+        if abs(at - _seconds(fact["time"])) <= within_s
+    ]
+    of_truth: dict[int, int] = {}
+    taken: set[int] = set()
+    for _, index, number in sorted(candidates):
+        if index not in of_truth and number not in taken:
+            of_truth[index] = number
+            taken.add(number)
+    return [(truth[index], messages[number]) for index, number in sorted(of_truth.items())]
+
+
+def _spread(errors: list[float]) -> Spread:
+    if not errors:
+        return Spread(0, None, None, None, None, None)
+    sizes = sorted(abs(error) for error in errors)
+    return Spread(
+        n=len(errors),
+        mean=statistics.fmean(errors),
+        sd=statistics.stdev(errors) if len(errors) > 1 else None,
+        p50=statistics.median(errors),
+        p95_abs=sizes[max(0, math.ceil(0.95 * len(sizes)) - 1)],
+        worst_abs=sizes[-1],
+    )
+
+
+def _seconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp()
+
+
+def _inside(line: Line, window: tuple[float, float]) -> bool:
+    return window[0] <= _seconds(line["time"]) <= window[1]
+
+
+def _named(line: Line, what: str) -> str:
+    return f"{line['lane']} {line['time']} {what}"
+
+
+def text(result: Reconciliation) -> str:
+    """The reconciliation for a person."""
+    v, s, w = result.vehicles, result.sightings, result.waits
+    rows = [
+        f"vehicles    {v.truth} true, {v.found} found, {len(v.missed)} missed, {len(v.invented)} invented",
+        f"            axle count right {v.axle_count_right}/{v.found}, class right {v.class_right}/{v.found}, "
+        f"flagged {v.flagged}",
+        f"  gross     {_percent(v.gross_relative)}",
+        f"  axle      {_percent(v.axle_relative)}",
+        f"  speed     {_percent(v.speed_relative)}",
+        f"  length    {_plain(v.length_m, 'm')}",
+        f"  time      {_plain(v.time_s, 's')}",
+        f"  latency   {_plain(v.latency_s, 's')}",
+        f"sightings   {s.truth} true, {s.found} found, {s.invented} invented; tags with their own pseudonym "
+        f"{s.pseudonyms_right}/{s.pseudonyms_right + s.pseudonyms_wrong}; "
+        f"on the right vehicle {s.on_vehicles_right}/{s.on_vehicles_right + s.on_vehicles_wrong}",
+        f"waits       {w.intervals} intervals, count right in {w.count_right}; "
+        f"vehicles {w.vehicles_reported} of {w.vehicles_truth}",
+        f"  median    {_plain(w.median_s, 's')}",
+        f"  expected  {_plain(w.expected_s, 's')}"
+        + (f", {w.expected_covered:.0%} within the interval told" if w.expected_covered is not None else ""),
+    ]
+    rows += [f"  missed    {name}" for name in v.missed]
+    rows += [f"  invented  {name}" for name in v.invented]
+    for topic in result.topics:
+        note = "" if not topic.missing and not topic.duplicates and topic.epochs == 1 else "  <--"
+        rows.append(
+            f"topic       {topic.topic}: {topic.messages} messages, {topic.missing} missing, "
+            f"{topic.duplicates} repeated, {topic.epochs} epochs{note}"
+        )
+    for fault in result.faults:
+        seen = "no alarm"
+        if fault.alarm is not None:
+            seen = f"alarm {fault.alarm} after {fault.alarm_after_s} s, {'ended' if fault.ended else 'not ended'}"
+        rows.append(f"fault       {fault.begin} {fault.device} {fault.fault}: {seen}")
+    return "\n".join(rows)
+
+
+def _percent(spread: Spread) -> str:
+    if spread.mean is None or spread.worst_abs is None:
+        return "none compared"
+    sd = "" if spread.sd is None else f", sd {spread.sd:.2%}"
+    tail = f"95 % within {spread.p95_abs:.2%}, worst {spread.worst_abs:.2%} (n {spread.n})"
+    return f"mean error {spread.mean:+.2%}{sd}, {tail}"
+
+
+def _plain(spread: Spread, unit: str) -> str:
+    if spread.mean is None or spread.worst_abs is None:
+        return "none compared"
+    sd = "" if spread.sd is None else f", sd {spread.sd:.3f}"
+    return (
+        f"mean {spread.mean:+.3f} {unit}{sd}, median {spread.p50:+.3f}, 95 % within {spread.p95_abs:.3f}, "
+        f"worst {spread.worst_abs:.3f} (n {spread.n})"
+    )
