@@ -33,6 +33,81 @@ const char *bf_strerror(bf_status status);
 
 /* ---- matching and queue: see src/match.c and src/queue.c ------------------------------------------------- */
 
+/* A plate as a row of bytes: codes 0..35 for 0-9 and A-Z, 36 for an unreadable character; the last byte is the number of
+ * characters, 0 for no plate. */
+#define BF_PLATE_ROW 16
+/* An axle signature as a row of floats: [0] number of axles (2..12, else no signature), [1..11] spacings in metres,
+ * [12..23] loads in kilograms. */
+#define BF_AXLE_FEATURES 24
+#define BF_AXLE_MOST 12
+
+/* Writes the row of a plate as it was read; blanks and punctuation are left out. Returns the number of characters. */
+int32_t bf_plate_encode(const char *text, int32_t length, uint8_t *row);
+
+/* Confusion tables of two readers. `error` is the chance that a character is misread, `gap` that one is missing or
+ * added, `fleet` the chance that another vehicle belongs to the same fleet. Null if a number is outside its range. */
+typedef struct bf_plates bf_plates;
+bf_plates *bf_plates_create(double error_upstream, double error_downstream, double gap, double fleet);
+void bf_plates_free(bf_plates *plates);
+
+/* `llr[k]`: ln of the likelihood ratio that `query` and `rows[k]` are one vehicle; `raw[k]` (may be null) the same against
+ * an unrelated vehicle only. -1e9 where one is no plate. */
+bf_status bf_plates_compare(const bf_plates *plates, const uint8_t *query, const uint8_t *rows, int32_t n, float *llr,
+                            float *raw);
+
+/* `loglik[k]`: log-likelihood that two axle signatures are of one vehicle, up to a constant of the number of axles.
+ * `spacing_sd`, `load_sd`: relative deviations of the difference of two measurements; `scale`: what downstream loads are
+ * for one kilogram upstream. -1e9 where there is no signature, -1e8 where the number of axles differs. */
+bf_status bf_axles_compare(const float *query, const float *rows, int32_t n, double spacing_sd, double load_sd, double scale,
+                           float *loglik);
+
+/* The queue of one lane between two points. */
+typedef struct bf_queue bf_queue;
+
+typedef struct {
+    int64_t pos;         /* the most probable passage upstream, -1: none of those listed */
+    double p;            /* its posterior probability; with pos -1: that it is one that `elsewhere` stands for */
+    double wait_s;       /* since that passage */
+    double mean_s;       /* posterior mean and deviation of the time since the passage, over those listed */
+    double sd_s;
+    double p_unlisted;   /* not seen upstream, or counted twice downstream */
+    double p_elsewhere;
+    double p_busy;       /* a vehicle was waiting when the booth became free */
+    int32_t in_order;    /* it was the next one, or those before it had left */
+} bf_departure;
+
+typedef struct {
+    double p10_s, p50_s, p90_s;  /* of the wait of a vehicle that enters now */
+    double queue_n, queue_sd_n;  /* vehicles between the points */
+    double free_flow_s;          /* median travel time without a queue */
+    double cycle_s, cycle_sd_s;  /* from one departure to the next while there is a queue */
+    double skip;                 /* share of passages upstream that never depart here */
+    double unlisted, phantom;    /* share of departures not seen upstream; counted twice */
+    double free_flow_n;          /* departures that the free travel time was learned from, fading */
+    double entries_since;        /* passages upstream since the last departure */
+    int64_t departures;
+    int64_t learned_cycles;
+} bf_forecast;
+
+/* `capacity` (a power of two, 16..65536) bounds the passages kept. The other numbers are what to think before anything
+ * was seen: median and deviation of ln of the free travel time, median booth cycle. Null if one is outside its range. */
+bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow_sd_ln, double cycle_s);
+void bf_queue_free(bf_queue *queue);
+
+/* A vehicle passed the upstream point. `pos` is its number from now on. */
+bf_status bf_queue_enter(bf_queue *queue, int64_t t_ns, int64_t *pos);
+/* What was read of it upstream: 1 tag, 2 plate, 4 axles; `gone`: it will not depart here any more. */
+bf_status bf_queue_mark(bf_queue *queue, int64_t pos, int32_t mask, int32_t gone);
+/* Number of open booths, 0 while the lane is closed. */
+bf_status bf_queue_booths(bf_queue *queue, double booths);
+/* A vehicle arrived downstream. `llr[i]` is what identities say about the passage `pos[i]`; `mask_llr[m]` (8 of them) what
+ * they say about every other passage of which m was read; `elsewhere`: sum of likelihood ratios times priors of
+ * passages that are not in this list. */
+bf_status bf_queue_depart(bf_queue *queue, int64_t t_ns, const int64_t *pos, const float *llr, int32_t n,
+                          const double *mask_llr, double elsewhere, bf_departure *out);
+/* `n` (at most 1024) samples of the wait of a vehicle that enters at `t_ns`, sorted. Passages after `t_ns` do not count. */
+bf_status bf_queue_predict(bf_queue *queue, int64_t t_ns, int32_t n, double *waits_s, bf_forecast *out);
+
 /* CFFI-END */
 #pragma GCC visibility pop
 #endif

@@ -1,0 +1,693 @@
+/* The queue of one lane between two points: who is still in it, and what the next one is going to wait.
+ *
+ * In come passages at the upstream point (bf_queue_enter) and at the downstream point (bf_queue_depart, with whatever
+ * identity evidence there is); out go the most probable passage of each departure and, on bf_queue_predict, samples of
+ * the wait of a vehicle that enters now. Called by edge/core.py.
+ *
+ * Model. Vehicles of a lane stay in order but for a few. The hidden state is the head h: the passage that departs next;
+ * everything before it has gone. A discrete Bayes filter keeps a weight for every possible head. A departure at t of
+ * passage k, which entered at a_k, has the time density of max(a_k + F, t_last + S) (F free travel, S booth cycle;
+ * Lindley's recursion):
+ *     f_F(t - a_k) F_S(t - t_last) + F_F(t - a_k) f_S(t - t_last)
+ * so that an idle booth tells that the queue is empty without any identity, and identities multiply their likelihood
+ * ratio on top. Skipped passages (vehicles that left, counts too many upstream), departures that are no listed passage
+ * (counts too few upstream, counts too many downstream), overtaking and late-comers are transitions of small,
+ * partly learned probability. F and S are learned from departures that were clearly of one kind.
+ */
+#include "borderflow_core.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_CAPACITY 65536
+#define GAPS 256            /* booth cycles kept for sampling */
+#define GAP_MEMORY 96       /* of these the newest weigh most */
+#define MAX_SAMPLES 1024
+#define MASKS 8             /* tag, plate, axles: which of them were read upstream */
+#define MAX_STRONG 16       /* candidates that may overtake, come late or move the head back */
+
+static const double HORIZON_S = 1e9;      /* times further than this from the origin are refused */
+static const double JUMP = 1e-3;          /* the head moves on by any number: a gap in the records */
+static const double JUMP_SPAN = 128.0;
+static const double BACK = 2e-4;          /* the head was too far ahead and moves back */
+static const double OVERTAKE = 0.01;
+static const double LATE = 0.005;
+static const double CHAOS = 0.01;         /* a departure that no booth cycle explains */
+static const double CHAOS_SPAN_S = 600.0;
+static const double WEIGHT_FLOOR = 1e-10;
+
+/* A lognormal duration, learned with fading memory. */
+typedef struct {
+    double mean_ln, var_ln, n;
+    double memory, sd_floor, sd_prior;
+} duration;
+
+struct bf_queue {
+    int64_t capacity;       /* a power of two */
+    int64_t first, next;    /* passages kept: first <= pos < next */
+    int64_t lo;             /* the head is in lo..next */
+    double *entered;        /* by pos & (capacity - 1), seconds from the origin */
+    uint8_t *mask, *gone;
+    double *w, *fresh, *share, *density;
+    int64_t origin_ns;
+    int has_origin, has_last, reopened;
+    double t_last, t_newest;
+    double entries_since;       /* entries since the last departure, to tell a dead downstream counter */
+    duration free_flow, cycle;
+    double gaps[GAPS];
+    int64_t n_gaps;
+    double skip, unlisted, phantom; /* probabilities for each departure */
+    double booths;
+    int64_t departures;
+};
+
+static double clamp(double x, double low, double high)
+{
+    return x < low ? low : (x > high ? high : x);
+}
+
+static double normal_cdf(double z)
+{
+    return 0.5 * erfc(-z * 0.70710678118654752440);
+}
+
+static double duration_sd(const duration *d)
+{
+    /* The uncertainty of the mean itself counts: a few observations do not make a narrow density. */
+    double var = d->var_ln * (1.0 + 1.0 / d->n);
+    double floor_var = d->sd_floor * d->sd_floor;
+    return sqrt(var > floor_var ? var : floor_var);
+}
+
+static double lognormal_pdf(double x, double mean_ln, double sd)
+{
+    if (x <= 1e-3) {
+        return 0.0;
+    }
+    double z = (log(x) - mean_ln) / sd;
+    return z * z > 80.0 ? 0.0 : 0.39894228040143267794 * exp(-0.5 * z * z) / (sd * x);
+}
+
+static double lognormal_cdf(double x, double mean_ln, double sd)
+{
+    if (x <= 1e-3) {
+        return 0.0;
+    }
+    double z = (log(x) - mean_ln) / sd;
+    return z > 6.0 ? 1.0 : (z < -8.0 ? 0.0 : normal_cdf(z));
+}
+
+static void duration_learn(duration *d, double x, double weight)
+{
+    if (x <= 1e-3 || weight <= 0.0) {
+        return;
+    }
+    double ln = log(x), delta = ln - d->mean_ln;
+    double sd = duration_sd(d);
+    delta = clamp(delta, -4.0 * sd, 4.0 * sd); /* one strange value must not carry the mean away */
+    if (d->n < d->memory) {
+        d->n += weight;
+    }
+    double rate = weight / d->n;
+    rate = rate > 0.5 ? 0.5 : rate;
+    d->mean_ln += rate * delta;
+    d->var_ln = (1.0 - rate) * (d->var_ln + rate * delta * delta);
+    double floor_var = d->sd_floor * d->sd_floor;
+    if (d->var_ln < floor_var) {
+        d->var_ln = floor_var;
+    }
+}
+
+static int64_t slot(const bf_queue *q, int64_t pos)
+{
+    return pos & (q->capacity - 1);
+}
+
+bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow_sd_ln, double cycle_s)
+{
+    if (capacity < 16 || capacity > MAX_CAPACITY || (capacity & (capacity - 1)) != 0 ||
+        !(free_flow_s > 0.1 && free_flow_s < 1e5) || !(free_flow_sd_ln > 0.01 && free_flow_sd_ln < 5.0) ||
+        !(cycle_s > 0.1 && cycle_s < 1e5)) {
+        return NULL;
+    }
+    bf_queue *q = calloc(1, sizeof *q);
+    if (q == NULL) {
+        return NULL;
+    }
+    size_t n = (size_t)capacity;
+    q->capacity = capacity;
+    q->entered = calloc(n, sizeof *q->entered);
+    q->mask = calloc(n, 1);
+    q->gone = calloc(n, 1);
+    q->w = calloc(n, sizeof *q->w);
+    q->fresh = calloc(n, sizeof *q->fresh);
+    q->share = calloc(n, sizeof *q->share);
+    q->density = calloc(n, sizeof *q->density);
+    if (!q->entered || !q->mask || !q->gone || !q->w || !q->fresh || !q->share || !q->density) {
+        bf_queue_free(q);
+        return NULL;
+    }
+    q->w[0] = 1.0;
+    q->free_flow = (duration){.mean_ln = log(free_flow_s), .var_ln = free_flow_sd_ln * free_flow_sd_ln, .n = 1.0,
+                              .memory = 150.0, .sd_floor = 0.03, .sd_prior = free_flow_sd_ln};
+    q->cycle = (duration){.mean_ln = log(cycle_s), .var_ln = 0.36, .n = 4.0, .memory = 80.0, .sd_floor = 0.05,
+                          .sd_prior = 0.6};
+    /* Until cycles are seen, samples come from the prior: its quantiles, in a mixed order. */
+    static const double z[16] = {-0.08, 1.15, -0.89, 0.57, -1.53, 0.24, -0.40, 1.86,
+                                 0.08, -1.15, 0.89, -0.57, 1.53, -0.24, 0.40, -1.86};
+    for (int i = 0; i < 16; i++) {
+        q->gaps[i] = cycle_s * exp(0.5 * z[i]);
+    }
+    q->n_gaps = 16;
+    q->skip = 0.02;
+    q->unlisted = 0.015;
+    q->phantom = 0.01;
+    q->booths = 1.0;
+    return q;
+}
+
+void bf_queue_free(bf_queue *q)
+{
+    if (q == NULL) {
+        return;
+    }
+    free(q->entered);
+    free(q->mask);
+    free(q->gone);
+    free(q->w);
+    free(q->fresh);
+    free(q->share);
+    free(q->density);
+    free(q);
+}
+
+static bf_status seconds(bf_queue *q, int64_t t_ns, double *t_s)
+{
+    if (!q->has_origin) {
+        q->origin_ns = t_ns;
+        q->has_origin = 1;
+    }
+    /* Unsigned difference: hostile times must not overflow. */
+    double t = (double)(int64_t)((uint64_t)t_ns - (uint64_t)q->origin_ns) * 1e-9;
+    if (!(fabs(t) < HORIZON_S)) {
+        return BF_ERR_ARGUMENT;
+    }
+    *t_s = t;
+    return BF_OK;
+}
+
+bf_status bf_queue_enter(bf_queue *q, int64_t t_ns, int64_t *pos)
+{
+    double t = 0.0;
+    if (q == NULL || pos == NULL || seconds(q, t_ns, &t) != BF_OK) {
+        return BF_ERR_ARGUMENT;
+    }
+    if (q->next - q->first >= q->capacity - 1) { /* the oldest passage falls out; it counts as gone */
+        if (q->lo == q->first) {
+            q->w[slot(q, q->lo + 1)] += q->w[slot(q, q->lo)];
+            q->lo++;
+        }
+        q->first++;
+    }
+    int64_t i = slot(q, q->next);
+    q->entered[i] = t;
+    q->mask[i] = 0;
+    q->gone[i] = 0;
+    *pos = q->next++;
+    q->w[slot(q, q->next)] = 0.0;
+    if (t > q->t_newest) {
+        q->t_newest = t;
+    }
+    q->entries_since += 1.0;
+    return BF_OK;
+}
+
+bf_status bf_queue_mark(bf_queue *q, int64_t pos, int32_t mask, int32_t gone)
+{
+    if (q == NULL || mask < 0 || mask >= MASKS) {
+        return BF_ERR_ARGUMENT;
+    }
+    if (pos >= q->first && pos < q->next) { /* one that has fallen out needs no mark */
+        q->mask[slot(q, pos)] |= (uint8_t)mask;
+        if (gone) {
+            q->gone[slot(q, pos)] = 1;
+        }
+    }
+    return BF_OK;
+}
+
+bf_status bf_queue_booths(bf_queue *q, double booths)
+{
+    if (q == NULL || !(booths >= 0.0 && booths <= 1000.0)) {
+        return BF_ERR_ARGUMENT;
+    }
+    if (q->booths < 0.5 && booths > 0.5) {
+        q->reopened = 1;
+    }
+    q->booths = booths;
+    return BF_OK;
+}
+
+/* Density and distribution of the time since the last departure, if a vehicle was waiting for the booth. */
+static void cycle_at(const bf_queue *q, double gap, double *pdf, double *cdf)
+{
+    if (!q->has_last || q->reopened) {
+        *pdf = gap > 0.0 || !q->has_last ? 1.0 / CHAOS_SPAN_S : 0.0;
+        *cdf = 0.5;
+        return;
+    }
+    double booths = q->booths > 0.5 ? q->booths : 1.0;
+    double x = gap * booths, sd = duration_sd(&q->cycle), mean = q->cycle.mean_ln;
+    *pdf = booths * (0.96 * lognormal_pdf(x, mean, sd) + 0.04 * lognormal_pdf(x, mean + 1.2, 0.8));
+    *cdf = 0.96 * lognormal_cdf(x, mean, sd) + 0.04 * lognormal_cdf(x, mean + 1.2, 0.8);
+}
+
+static void free_at(const bf_queue *q, double travel, double *pdf, double *cdf)
+{
+    double sd = duration_sd(&q->free_flow), mean = q->free_flow.mean_ln;
+    *pdf = 0.97 * lognormal_pdf(travel, mean, sd) + 0.03 * lognormal_pdf(travel, mean + 0.3, 0.5);
+    *cdf = 0.97 * lognormal_cdf(travel, mean, sd) + 0.03 * lognormal_cdf(travel, mean + 0.3, 0.5);
+}
+
+typedef struct {
+    int64_t pos;
+    double ratio;
+} strong;
+
+/* Adds the passages that identity evidence favours most to `list`, strongest first. */
+static int gather(const bf_queue *q, const int64_t *pos, const float *llr, int32_t n, strong list[MAX_STRONG])
+{
+    int count = 0;
+    for (int32_t i = 0; i < n; i++) {
+        if (pos[i] < q->first || pos[i] >= q->next || !(llr[i] > 1.0f)) {
+            continue;
+        }
+        double ratio = exp(clamp((double)llr[i], -30.0, 30.0));
+        int at = count < MAX_STRONG ? count++ : MAX_STRONG - 1;
+        if (at == MAX_STRONG - 1 && count == MAX_STRONG && list[at].ratio >= ratio && list[at].ratio > 0.0) {
+            continue;
+        }
+        while (at > 0 && list[at - 1].ratio < ratio) {
+            list[at] = list[at - 1];
+            at--;
+        }
+        list[at] = (strong){pos[i], ratio};
+    }
+    return count;
+}
+
+/* Moves the support up to where the weight is, and normalises. Returns the total before. */
+static double settle(bf_queue *q)
+{
+    double total = 0.0;
+    for (int64_t h = q->lo; h <= q->next; h++) {
+        total += q->w[slot(q, h)];
+    }
+    if (!(total > 0.0) || !isfinite(total)) { /* cannot happen with the floors above; start afresh rather than stop */
+        for (int64_t h = q->lo; h <= q->next; h++) {
+            q->w[slot(q, h)] = 1.0 / (double)(q->next - q->lo + 1);
+        }
+        return 0.0;
+    }
+    for (int64_t h = q->lo; h <= q->next; h++) {
+        double *w = &q->w[slot(q, h)];
+        *w /= total;
+        if (*w < WEIGHT_FLOOR) {
+            *w = 0.0;
+        }
+    }
+    while (q->lo < q->next && q->w[slot(q, q->lo)] <= 0.0) {
+        q->lo++;
+    }
+    return total;
+}
+
+bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const float *llr, int32_t n,
+                          const double *mask_llr, double elsewhere, bf_departure *out)
+{
+    double t = 0.0;
+    if (q == NULL || out == NULL || mask_llr == NULL || n < 0 || (n > 0 && (pos == NULL || llr == NULL)) ||
+        !(elsewhere >= 0.0 && elsewhere < 1e30) || seconds(q, t_ns, &t) != BF_OK) {
+        return BF_ERR_ARGUMENT;
+    }
+    double by_mask[MASKS];
+    for (int i = 0; i < MASKS; i++) {
+        by_mask[i] = exp(clamp(mask_llr[i], -30.0, 30.0));
+        if (!isfinite(by_mask[i])) {
+            return BF_ERR_ARGUMENT;
+        }
+    }
+    double gap = t - q->t_last, fs = 0.0, cs = 0.0;
+    cycle_at(q, gap, &fs, &cs);
+    const double chaos = CHAOS / CHAOS_SPAN_S;
+
+    /* Likelihood of each passage: default by what was read upstream, then the candidates'. */
+    for (int64_t k = q->lo; k < q->next; k++) {
+        q->density[slot(q, k)] = by_mask[q->mask[slot(q, k)]];
+    }
+    for (int32_t i = 0; i < n; i++) {
+        if (pos[i] >= q->lo && pos[i] < q->next) {
+            q->density[slot(q, pos[i])] = exp(clamp((double)llr[i], -30.0, 30.0));
+        }
+    }
+    strong list[MAX_STRONG] = {{0, 0.0}};
+    int strongest = gather(q, pos, llr, n, list);
+
+    double reach = 0.0, before = 0.0;          /* weight that arrives at k in order; any weight at or before k */
+    double listed = 0.0, sat = 0.0, idle = 0.0, best = 0.0, wait1 = 0.0, wait2 = 0.0;
+    int64_t best_pos = -1;
+    for (int64_t h = q->lo; h <= q->next; h++) {
+        q->fresh[slot(q, h)] = 0.0;
+    }
+    for (int64_t k = q->lo; k < q->next; k++) {
+        int64_t i = slot(q, k);
+        reach += q->w[i];
+        before += q->w[i];
+        q->share[i] = 0.0;
+        if (q->gone[i]) {
+            continue;
+        }
+        double prior = reach * (1.0 - q->skip) + before * JUMP / JUMP_SPAN;
+        reach *= q->skip;
+        double travel = t - q->entered[i], ff = 0.0, cf = 0.0;
+        free_at(q, travel, &ff, &cf);
+        double busy = cf * fs, arrived = ff * cs;
+        double time = busy + arrived + cf * chaos;
+        double joint = prior * time * q->density[i];
+        if (!(joint > 0.0)) {
+            continue;
+        }
+        int64_t head = slot(q, k + 1);
+        q->fresh[head] += joint;
+        q->share[i] = joint;
+        listed += joint;
+        sat += joint * busy / time;
+        idle += joint * arrived / time;
+        wait1 += joint * travel;
+        wait2 += joint * travel * travel;
+        if (joint > best) {
+            best = joint;
+            best_pos = k;
+        }
+    }
+
+    /* No listed passage: unseen upstream (takes a booth cycle), counted twice downstream (takes no time), elsewhere. */
+    double late_time = fs + chaos;
+    double unlisted = q->unlisted * late_time;
+    double phantom = q->phantom * (gap < 0.0 ? 1.0 : 1.0 / CHAOS_SPAN_S);
+    double away = LATE * elsewhere * late_time;
+    double stay = unlisted + phantom + away;
+    /* Strong candidates may also overtake, come late, or say that the head is too far ahead. */
+    double extra_total = 0.0, best_extra = 0.0;
+    int64_t best_extra_pos = -1;
+    int64_t lowest = q->lo;
+    double stay_ahead[MAX_STRONG] = {0.0}, stay_behind[MAX_STRONG] = {0.0};
+    for (int c = 0; c < strongest; c++) {
+        int64_t k = list[c].pos;
+        if (q->gone[slot(q, k)]) {
+            continue;
+        }
+        double travel = t - q->entered[slot(q, k)], ff = 0.0, cf = 0.0;
+        free_at(q, travel, &ff, &cf);
+        double time = cf * (fs + chaos) + ff * cs;
+        double below = 0.0, above = 0.0; /* heads before and after k */
+        for (int64_t h = q->lo; h <= q->next; h++) {
+            double w = q->w[slot(q, h)];
+            if (h < k) {
+                below += w;
+            } else if (h > k) {
+                above += w;
+            }
+        }
+        double ahead = (double)(q->next - (q->lo > q->first ? q->lo : q->first));
+        stay_ahead[c] = OVERTAKE / (ahead > 1.0 ? ahead : 1.0) * time * list[c].ratio;
+        stay_behind[c] = LATE / 16.0 * cf * late_time * list[c].ratio;
+        double back = above * BACK / 16.0 * time * list[c].ratio;
+        double total = below * stay_ahead[c] + above * stay_behind[c] + back;
+        extra_total += total;
+        double with_order = total + (k >= q->lo ? q->share[slot(q, k)] : 0.0);
+        if (with_order > best_extra) {
+            best_extra = with_order;
+            best_extra_pos = k;
+        }
+        if (back > 0.0 && k + 1 < lowest) {
+            for (int64_t h = k + 1; h < lowest; h++) {
+                q->w[slot(q, h)] = 0.0;
+                q->fresh[slot(q, h)] = 0.0;
+            }
+            lowest = k + 1;
+        }
+        if (back > 0.0) {
+            q->fresh[slot(q, k + 1)] += back;
+        }
+    }
+    for (int64_t h = q->lo; h <= q->next; h++) {
+        double here = stay;
+        for (int c = 0; c < strongest; c++) {
+            here += h < list[c].pos ? stay_ahead[c] : (h > list[c].pos ? stay_behind[c] : 0.0);
+        }
+        q->fresh[slot(q, h)] += q->w[slot(q, h)] * here;
+    }
+    double total = listed + stay + extra_total;
+    if (!(total > 0.0) || !isfinite(total)) {
+        total = 1e-300;
+    }
+    if (best_extra > best) {
+        best = best_extra;
+        best_pos = best_extra_pos;
+    }
+
+    int64_t old_lo = q->lo;
+    double head_before = 0.0;
+    for (int64_t h = old_lo; h <= q->next; h++) {
+        head_before += q->w[slot(q, h)] * (double)(h - q->first);
+    }
+    double *swap = q->w;
+    q->w = q->fresh;
+    q->fresh = swap;
+    q->lo = lowest;
+    settle(q);
+
+    memset(out, 0, sizeof *out);
+    out->pos = -1;
+    out->p_unlisted = (unlisted + phantom) / total;
+    out->p_elsewhere = away / total;
+    out->p_busy = sat / total;
+    if (listed > 0.0) {
+        out->mean_s = wait1 / listed;
+        double var = wait2 / listed - out->mean_s * out->mean_s;
+        out->sd_s = var > 0.0 ? sqrt(var) : 0.0;
+    }
+    if (best > away && best > unlisted + phantom && best_pos >= 0) {
+        out->pos = best_pos;
+        out->p = best / total;
+        out->wait_s = t - q->entered[slot(q, best_pos)];
+        out->in_order = best_pos >= old_lo && q->share[slot(q, best_pos)] > 0.5 * best;
+        if (out->p > 0.9) {
+            q->gone[slot(q, best_pos)] = 1;
+        }
+    } else if (away > unlisted + phantom) {
+        out->p = away / total;
+    }
+
+    /* Learn. */
+    double p_phantom = phantom / total;
+    if (q->has_last && !q->reopened && gap > 0.0) {
+        double booths = q->booths > 0.5 ? q->booths : 1.0;
+        double p_sat = (sat + 0.5 * unlisted) / total;
+        if (p_sat > 0.6) {
+            duration_learn(&q->cycle, gap * booths, p_sat);
+            q->gaps[q->n_gaps % GAPS] = gap * booths;
+            q->n_gaps++;
+        }
+    }
+    if (idle / total > 0.6 && out->pos >= 0 && out->p > 0.5 && out->in_order && q->has_last) {
+        duration_learn(&q->free_flow, out->wait_s, idle / total);
+    } else if (!q->has_last && out->pos >= 0) {
+        duration_learn(&q->free_flow, out->wait_s, 0.3);
+    }
+    const double rate = 0.01;
+    if (q->departures > 3) {
+        q->unlisted += rate * (unlisted / total - q->unlisted);
+        q->phantom += rate * (p_phantom - q->phantom);
+        if (out->pos >= 0 && out->p > 0.7 && out->in_order) {
+            /* Mean number of passages left behind by a departure in order. */
+            double head_after = 0.0;
+            for (int64_t h = q->lo; h <= q->next; h++) {
+                head_after += q->w[slot(q, h)] * (double)(h - q->first);
+            }
+            double skipped = clamp(head_after - head_before - 1.0, -1.0, 3.0);
+            q->skip += rate * (skipped / (1.0 + fabs(skipped)) - q->skip);
+        }
+        q->skip = clamp(q->skip, 0.004, 0.8);
+        q->unlisted = clamp(q->unlisted, 0.004, 0.9);
+        q->phantom = clamp(q->phantom, 0.003, 0.3);
+    }
+    if (p_phantom < 0.5 || !q->has_last) {
+        if (!q->has_last || t > q->t_last) {
+            q->t_last = t;
+        }
+        q->has_last = 1;
+        q->reopened = 0;
+        q->entries_since = 0.0;
+    }
+    q->departures++;
+    return BF_OK;
+}
+
+/* xorshift64*: small, fast, and the same everywhere. */
+static uint64_t draw(uint64_t *state)
+{
+    uint64_t x = *state;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    *state = x;
+    return x * 0x2545F4914F6CDD1DULL;
+}
+
+/* Quantile of the standard normal distribution to three digits. */
+static double normal_quantile(double u)
+{
+    double p = u < 0.5 ? u : 1.0 - u;
+    double s = sqrt(-2.0 * log(p)); /* Abramowitz and Stegun 26.2.23 */
+    double z = s - (2.515517 + s * (0.802853 + s * 0.010328)) / (1.0 + s * (1.432788 + s * (0.189269 + s * 0.001308)));
+    return u < 0.5 ? -z : z;
+}
+
+static double draw_gap(const bf_queue *q, uint64_t bits)
+{
+    /* The product of two uniforms prefers the newest cycles, with a memory of GAP_MEMORY. */
+    int64_t kept = q->n_gaps < GAPS ? q->n_gaps : GAPS;
+    int64_t span = kept < GAP_MEMORY ? kept : GAP_MEMORY;
+    uint64_t u = (bits & 0xFFFF) * ((bits >> 16) & 0xFFFF);
+    int64_t back = (int64_t)((u * (uint64_t)(span * 2 < kept ? span * 2 : kept)) >> 32);
+    return q->gaps[(q->n_gaps - 1 - back) % GAPS];
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, double *waits_s, bf_forecast *out)
+{
+    double t = 0.0;
+    if (q == NULL || out == NULL || waits_s == NULL || n < 1 || n > MAX_SAMPLES || seconds(q, t_ns, &t) != BF_OK) {
+        return BF_ERR_ARGUMENT;
+    }
+    double booths = q->booths > 0.5 ? q->booths : 1.0;
+    double gap = t - q->t_last, fs = 0.0, cs = 0.0;
+    cycle_at(q, gap, &fs, &cs);
+    if (q->reopened || !q->has_last || q->booths < 0.5 || gap < 0.0) {
+        cs = 0.0; /* that nobody departed tells nothing */
+    }
+    /* Passages after t are not known yet at t. */
+    int64_t end = q->next;
+    while (end > q->lo && q->entered[slot(q, end - 1)] > t) {
+        end--;
+    }
+    double total = 0.0, mean = 0.0, square = 0.0;
+    double count = 0.0;
+    for (int64_t h = end; h >= q->lo; h--) {
+        int64_t i = slot(q, h);
+        double w = q->w[i];
+        if (h == end) {
+            for (int64_t later = end + 1; later <= q->next; later++) {
+                w += q->w[slot(q, later)];
+            }
+        } else {
+            if (!q->gone[i]) {
+                count += 1.0;
+            }
+            if (cs > 0.0 && w > 0.0) {
+                double ff = 0.0, cf = 0.0;
+                free_at(q, t - q->entered[i], &ff, &cf);
+                w *= clamp(1.0 - cf * cs, 1e-4, 1.0);
+            }
+        }
+        q->share[i] = w;
+        total += w;
+        mean += w * count;
+        square += w * count * count;
+    }
+    if (!(total > 0.0)) {
+        total = 1.0;
+    }
+    mean /= total;
+    memset(out, 0, sizeof *out);
+    double inflate = (1.0 - q->skip) / clamp(1.0 - q->unlisted, 0.1, 1.0);
+    out->queue_n = mean * inflate;
+    double var = square / total - mean * mean;
+    out->queue_sd_n = var > 0.0 ? sqrt(var) : 0.0;
+    out->free_flow_s = exp(q->free_flow.mean_ln);
+    out->cycle_s = exp(q->cycle.mean_ln + 0.5 * q->cycle.var_ln) / booths;
+    out->cycle_sd_s = out->cycle_s * sqrt(exp(q->cycle.var_ln) - 1.0);
+    out->skip = q->skip;
+    out->unlisted = q->unlisted;
+    out->phantom = q->phantom;
+    out->departures = q->departures;
+    out->entries_since = q->entries_since;
+    out->learned_cycles = q->n_gaps - 16;
+    out->free_flow_n = q->free_flow.n;
+
+    uint64_t seed = ((uint64_t)t_ns ^ 0x9E3779B97F4A7C15ULL) | 1u;
+    for (int i = 0; i < 4; i++) {
+        draw(&seed);
+    }
+    double free_sd = duration_sd(&q->free_flow);
+    double rate_sd = sqrt(q->cycle.var_ln / (q->cycle.n < 60.0 ? q->cycle.n : 60.0) + 1e-3);
+    uint64_t skip_at = (uint64_t)(q->skip * 65536.0), unlisted_at = (uint64_t)(q->unlisted * 65536.0);
+    int64_t h = q->lo;
+    double swept = q->share[slot(q, h)];
+    for (int32_t s = 0; s < n; s++) {
+        /* Stratified head, and permuted strata for the free travel and the rate. */
+        double target = ((double)s + 0.5) / (double)n * total;
+        while (swept < target && h < end) {
+            h++;
+            swept += q->share[slot(q, h)];
+        }
+        double uf = ((double)(((int64_t)s * 61 + 17) % n) + 0.5) / (double)n;
+        double ur = ((double)(((int64_t)s * 37 + 5) % n) + 0.5) / (double)n;
+        double travel = exp(q->free_flow.mean_ln + free_sd * normal_quantile(uf));
+        double pace = exp(rate_sd * normal_quantile(ur)) / booths;
+        double start = q->has_last ? q->t_last : t - 1e6;
+        if (q->reopened) {
+            start = t;
+        }
+        int first = 1;
+        for (int64_t k = h; k <= end; k++) {
+            uint64_t bits = draw(&seed);
+            if (k < end) {
+                int64_t i = slot(q, k);
+                if (q->gone[i] || (bits >> 48) < skip_at) {
+                    continue;
+                }
+            }
+            if (((bits >> 32) & 0xFFFF) < unlisted_at && !first) {
+                start += draw_gap(q, draw(&seed)) * pace; /* a vehicle that was not seen upstream */
+            }
+            double next = start + draw_gap(q, bits) * pace;
+            double arrives = (k < end ? q->entered[slot(q, k)] : t) + travel;
+            if (first && next < t && arrives < t) {
+                /* It waits, so the booth is still busy: only cycles that are longer than what has passed. */
+                for (int attempt = 0; attempt < 8 && next < t; attempt++) {
+                    next = start + draw_gap(q, draw(&seed)) * pace;
+                }
+                if (next < t) {
+                    next = t;
+                }
+            }
+            start = next > arrives ? next : arrives;
+            first = 0;
+        }
+        waits_s[s] = start - t;
+    }
+    qsort(waits_s, (size_t)n, sizeof *waits_s, compare);
+    out->p10_s = waits_s[(n - 1) / 10];
+    out->p50_s = waits_s[n / 2];
+    out->p90_s = waits_s[(9 * n) / 10 < n ? (9 * n) / 10 : n - 1];
+    return BF_OK;
+}

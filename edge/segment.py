@@ -1,0 +1,294 @@
+"""The stretch between two points: which vehicle downstream is which upstream, and the queue of each lane.
+
+Passages come in (`enter` upstream, `depart` downstream, in the order of time), matches come out. Identities are
+compared across all lanes, because drivers change lanes; the order of the vehicles is kept lane by lane in the C
+filter. Called by `edge.waits`, one for each pair of points.
+Memory is bounded: `CAPACITY` passages a lane, `POOL` readings in all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge import core
+from edge.passages import Passage
+from edge.readings import AxleModel, ReadModel
+
+CAPACITY = 1024
+POOL = 4096
+_OLDEST_NS = 6 * 3600 * 1_000_000_000  # a vehicle that has not come after so long does not come
+_SURE = 0.9
+_TAG_LLR = 14.0
+_STRONG_LLR = 3.0  # identity evidence above this makes a match one by identity
+_SPEED_MPS = 12.0  # of free traffic on an approach, where only its length is known
+_NO_POS = np.zeros(0, np.int64)
+_NO_LLR = np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What became of one passage downstream. `wait_s` None: not known which vehicle it was."""
+
+    time_ns: int
+    lane: str
+    wait_s: float | None
+    p: float
+    by_identity: bool
+    detour: bool  # matched, but it was somewhere else in between: duty free, another lane, inspection
+    readable: bool  # an identity was read downstream
+    upstream: Passage | None
+
+
+@dataclass(slots=True)
+class _Entry:
+    passage: Passage
+    pos: int
+    lane: str
+    slots: list[int]
+
+
+class _Pool:
+    """Readings of passages upstream that have not been matched, in arrays that C walks through."""
+
+    def __init__(self) -> None:
+        self.used = 0
+        self._free: list[int] = []
+        self.plates = np.zeros((64, core.PLATE_ROW), np.uint8)
+        self.axles = np.zeros((64, core.AXLE_FEATURES), np.float32)
+        self.lane = np.full(64, -1, np.int32)
+        self.pos = np.zeros(64, np.int64)
+
+    def add(
+        self, lane: int, pos: int, plate: npt.NDArray[np.uint8] | None, axles: npt.NDArray[np.float32] | None
+    ) -> int | None:
+        """Slot of the reading, None when the pool is full."""
+        if self._free:
+            slot = self._free.pop()
+        elif self.used < POOL:
+            slot = self.used
+            self.used += 1
+            if slot >= len(self.lane):
+                self._grow()
+        else:
+            return None
+        self.plates[slot] = 0 if plate is None else plate
+        self.axles[slot] = 0 if axles is None else axles
+        self.lane[slot], self.pos[slot] = lane, pos
+        return slot
+
+    def remove(self, slot: int) -> None:
+        self.plates[slot] = 0
+        self.axles[slot] = 0
+        self.lane[slot] = -1
+        self._free.append(slot)
+
+    def _grow(self) -> None:
+        more = len(self.lane)
+        self.plates = np.concatenate([self.plates, np.zeros((more, core.PLATE_ROW), np.uint8)])
+        self.axles = np.concatenate([self.axles, np.zeros((more, core.AXLE_FEATURES), np.float32)])
+        self.lane = np.concatenate([self.lane, np.full(more, -1, np.int32)])
+        self.pos = np.concatenate([self.pos, np.zeros(more, np.int64)])
+
+
+class Segment:
+    """All lanes between two points."""
+
+    def __init__(self, lanes: list[str], *, length_m: float | None, cycle_s: float, counters: Counter[str]) -> None:
+        if length_m is not None and length_m > 0:
+            free_flow_s, sd = max(2.0, length_m / _SPEED_MPS), 0.5
+        else:
+            free_flow_s, sd = 60.0, 0.9
+        self.queues = {
+            lane: core.QueueFilter(capacity=CAPACITY, free_flow_s=free_flow_s, free_flow_sd_ln=sd, cycle_s=cycle_s)
+            for lane in lanes
+        }
+        self._number = {lane: i for i, lane in enumerate(lanes)}
+        self._counters = counters
+        self._pool = _Pool()
+        self._entries: OrderedDict[int, _Entry] = OrderedDict()  # by id() of the passage, oldest first
+        self._by_pos: dict[tuple[int, int], _Entry] = {}
+        self._tags: dict[str, list[_Entry]] = {}
+        self._plate_table = core.PlateTable()
+        self._models = (ReadModel(-6.0), ReadModel(-5.0), ReadModel(-6.0))  # tags, plates, axles
+        self._axles = AxleModel()
+
+    def enter(self, passage: Passage) -> None:
+        """A vehicle passed the upstream point; what is read of it may still follow by `mark`."""
+        pos = self.queues[passage.lane].enter(passage.time_ns)
+        entry = _Entry(passage, pos, passage.lane, [])
+        self._entries[id(passage)] = entry
+        self._by_pos[(self._number[passage.lane], pos)] = entry
+        self._expire(passage.time_ns)
+        self.mark(passage)
+
+    def mark(self, passage: Passage) -> None:
+        """More was read of a passage that has entered."""
+        entry = self._entries.get(id(passage))
+        if entry is None:
+            return
+        for tag in passage.tags:
+            same = self._tags.setdefault(tag, [])
+            if entry not in same:
+                same.append(entry)
+        for slot in entry.slots:
+            self._pool.remove(slot)
+        entry.slots.clear()
+        lane = self._number[entry.lane]
+        plates: list[npt.NDArray[np.uint8] | None] = [*passage.plates[:4]]
+        if not plates and passage.axles is not None:
+            plates = [None]
+        for i, plate in enumerate(plates):
+            added = self._pool.add(lane, entry.pos, plate, passage.axles if i == 0 else None)
+            if added is None:
+                self._counters["pool_full"] += 1
+            else:
+                entry.slots.append(added)
+        if passage.mask:
+            self.queues[entry.lane].mark(entry.pos, passage.mask)
+
+    def depart(self, passage: Passage) -> Match:
+        """A vehicle arrived downstream: find it upstream."""
+        lane = self._number[passage.lane]
+        here, away = self._evidence(passage, lane)
+        mask_llr = self._mask_llr(passage.mask)
+        pos, llr = _NO_POS, _NO_LLR
+        if here:
+            pos = np.fromiter(here.keys(), np.int64, len(here))
+            llr = np.fromiter(here.values(), np.float32, len(here))
+        elsewhere, best_away = 0.0, None
+        if away:
+            live = max(20, len(self._entries))
+            best_llr = -math.inf
+            for entry, value in away:
+                travel_s = (passage.time_ns - entry.passage.time_ns) * 1e-9
+                if travel_s <= 0.0 or value < 2.0:
+                    continue
+                elsewhere += math.exp(min(30.0, value)) * 4.0 / live
+                if value > best_llr:
+                    best_llr, best_away = value, entry
+        found = self.queues[passage.lane].depart(passage.time_ns, pos, llr, mask_llr, elsewhere)
+        if passage.axles is not None:
+            self._axles.note(passage.axles)
+        if found.pos >= 0:
+            match = self._listed(passage, lane, found, here)
+        elif best_away is not None and found.p_elsewhere > 0.5:
+            match = self._from_elsewhere(passage, found, best_away)
+        else:
+            match = Match(passage.time_ns, passage.lane, None, 0.0, False, False, passage.mask != 0, None)
+        return match
+
+    def _listed(self, passage: Passage, lane: int, found: core.Departure, here: dict[int, float]) -> Match:
+        entry = self._by_pos.get((lane, found.pos))
+        base = self._mask_llr(passage.mask)[entry.passage.mask] if entry else 0.0
+        by_identity = found.pos in here and here[found.pos] - max(base, 0.0) > _STRONG_LLR
+        detour = by_identity and not found.in_order and found.wait_s > 1.5 * found.mean_s + 300.0
+        known = found.p > 0.5 or found.sd_s < max(20.0, 0.04 * found.mean_s)
+        wait_s = found.wait_s if found.p > 0.5 or by_identity else found.mean_s
+        if entry is not None:
+            if found.p > _SURE and found.in_order:
+                self._learn(entry.passage, passage)
+            if found.p > _SURE:
+                self._forget(entry)
+        return Match(
+            passage.time_ns,
+            passage.lane,
+            wait_s if known else None,
+            found.p,
+            by_identity,
+            detour,
+            passage.mask != 0,
+            entry.passage if entry is not None and found.p > 0.5 else None,
+        )
+
+    def _from_elsewhere(self, passage: Passage, found: core.Departure, entry: _Entry) -> Match:
+        wait_s = (passage.time_ns - entry.passage.time_ns) * 1e-9
+        self.queues[entry.lane].mark(entry.pos, 0, gone=True)
+        self._forget(entry)
+        self._counters["lane_change"] += entry.lane != passage.lane
+        detour = found.mean_s > 0 and wait_s > 1.5 * found.mean_s + 300.0
+        return Match(passage.time_ns, passage.lane, wait_s, found.p_elsewhere, True, detour, True, entry.passage)
+
+    def _mask_llr(self, downstream: int) -> list[float]:
+        down = [bool(downstream & bit) for bit in (core.TAG, core.PLATE, core.AXLES)]
+        out = []
+        for upstream in range(8):
+            total = 0.0
+            for i, model in enumerate(self._models):
+                total += model.evidence(bool(upstream >> i & 1), down[i])
+            out.append(total)
+        return out
+
+    def _evidence(self, passage: Passage, lane: int) -> tuple[dict[int, float], list[tuple[_Entry, float]]]:
+        """What identities say: by position in this lane, and by passage in the other lanes."""
+        mask_llr = self._mask_llr(passage.mask)
+        scores: dict[int, tuple[_Entry, float]] = {}  # gain over the default of the mask
+
+        def add(entry: _Entry, gain: float) -> None:
+            before = scores.get(id(entry))
+            scores[id(entry)] = (entry, gain + (before[1] if before else 0.0))
+
+        if passage.tags:
+            mismatch = self._models[0].mismatch_llr
+            for entry in {id(e): e for tag in passage.tags for e in self._tags.get(tag, ())}.values():
+                add(entry, _TAG_LLR - mismatch)
+        pool = self._pool
+        used = pool.used
+        if used and passage.plates:
+            best = self._plate_table.compare(passage.plates[0], pool.plates[:used])
+            for plate in passage.plates[1:4]:
+                best = np.maximum(best, self._plate_table.compare(plate, pool.plates[:used]))
+            mismatch = self._models[1].mismatch_llr
+            for slot in np.flatnonzero(best > mismatch).tolist():
+                found = self._by_pos.get((int(pool.lane[slot]), int(pool.pos[slot])))
+                if found is not None:
+                    add(found, min(20.0, float(best[slot])) - mismatch)
+        if used and passage.axles is not None and passage.axles[0] > 0:
+            llr = self._axles.compare(passage.axles, pool.axles[:used])
+            mismatch = self._models[2].mismatch_llr
+            worth = (llr > -1e8) & ((pool.lane[:used] == lane) | (llr > 2.0))
+            for slot in np.flatnonzero(worth).tolist():
+                found = self._by_pos.get((int(pool.lane[slot]), int(pool.pos[slot])))
+                if found is not None:
+                    add(found, float(llr[slot]) - mismatch)
+        here: dict[int, float] = {}
+        away: list[tuple[_Entry, float]] = []
+        for entry, gain in scores.values():
+            value = mask_llr[entry.passage.mask] + gain
+            if self._number[entry.lane] == lane:
+                here[entry.pos] = value
+            else:
+                away.append((entry, value))
+        return here, away
+
+    def _learn(self, up: Passage, down: Passage) -> None:
+        for model, bit in zip(self._models, (core.TAG, core.PLATE, core.AXLES), strict=True):
+            if (up.mask | down.mask) & bit or model is self._models[0]:
+                model.learn(bool(up.mask & bit), bool(down.mask & bit))
+        if up.axles is not None and down.axles is not None:
+            self._axles.learn(up.axles, down.axles)
+
+    def _forget(self, entry: _Entry) -> None:
+        for slot in entry.slots:
+            self._pool.remove(slot)
+        entry.slots.clear()
+        for tag in entry.passage.tags:
+            same = self._tags.get(tag)
+            if same is not None and entry in same:
+                same.remove(entry)
+                if not same:
+                    del self._tags[tag]
+        self._entries.pop(id(entry.passage), None)
+        self._by_pos.pop((self._number[entry.lane], entry.pos), None)
+
+    def _expire(self, now_ns: int) -> None:
+        most = CAPACITY * len(self.queues)
+        while self._entries:
+            entry = next(iter(self._entries.values()))
+            if len(self._entries) <= most and now_ns - entry.passage.time_ns < _OLDEST_NS:
+                break
+            self._forget(entry)

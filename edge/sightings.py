@@ -1,0 +1,198 @@
+"""Files of sightings: lines of JSON in, one typed record a line out, and back.
+
+`read` serves `borderflow wait`; the daemon makes the same records from what drivers say. A bad line is counted, named
+and passed over; a file that cannot be read as a whole raises SightingError. Identities are in clear here, live in
+memory only, and `repr` hides them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from edge.messages import parse_utc, utc_text
+
+_MOST_AXLES = 64
+_MOST_ID = 64
+_MOST_LINE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class TagSighting:
+    """A tag was read at a point of a lane."""
+
+    time_ns: int
+    lane: str
+    point: str
+    id: str = field(repr=False)
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlateSighting:
+    """A plate was read, perhaps with errors."""
+
+    time_ns: int
+    lane: str
+    point: str
+    id: str = field(repr=False)
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopCount:
+    """A loop counted a vehicle."""
+
+    time_ns: int
+    lane: str
+    point: str
+
+
+@dataclass(frozen=True, slots=True)
+class AxleSighting:
+    """A WIM array measured a vehicle: positions from the first axle (m) and loads (kg), in the order of arrival."""
+
+    time_ns: int
+    lane: str
+    point: str
+    positions_m: tuple[float, ...] = field(repr=False)
+    loads_kg: tuple[float, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BoothChange:
+    """A booth of the lane opened, closed or changed its program. `open` None: only the program changed."""
+
+    time_ns: int
+    lane: str
+    point: str
+    open: bool | None
+    program: str | None = None
+    booth: str | None = None  # which one, where the line says it
+
+
+Sighting = TagSighting | PlateSighting | LoopCount | AxleSighting | BoothChange
+
+
+class SightingError(Exception):
+    """A line or a file of sightings cannot be used; the text names file, line, what is wrong and what to do."""
+
+
+class _Axle(msgspec.Struct, frozen=True):
+    position_m: float
+    load_kg: float
+
+
+class _Line(msgspec.Struct, frozen=True):
+    time: str
+    lane: str
+    medium: Literal["rfid", "plate", "loop", "axles", "booth"]
+    point: str | None = None
+    id: str | int | None = None
+    confidence: float | None = None
+    axles: tuple[_Axle, ...] | None = None
+    open: bool | int | None = None
+    program: str | None = None
+    booth: str | int | None = None
+
+
+_decode = msgspec.json.Decoder(_Line).decode
+
+
+def parse(line: bytes) -> Sighting:
+    """The sighting of one line; SightingError says what is wrong with it, without repeating an identity."""
+    if len(line) > _MOST_LINE:
+        raise SightingError(f"is {len(line)} bytes long; a sighting has fewer than {_MOST_LINE}")
+    try:
+        raw = _decode(line)
+    except msgspec.ValidationError as error:
+        raise SightingError(f"does not fit: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise SightingError("is no JSON object; write one sighting a line") from None
+    try:
+        time_ns = parse_utc(raw.time)
+    except (ValueError, OverflowError):
+        raise SightingError("time is no RFC 3339 time with an offset; write 2026-11-24T05:22:17.123456Z") from None
+    medium = raw.medium
+    if medium == "booth":
+        is_open = None if raw.open is None else bool(raw.open)
+        if is_open is None and raw.program is None:
+            raise SightingError('says neither "open" nor "program"; a line of medium booth needs one of them')
+        which = None if raw.booth is None else str(raw.booth)
+        return BoothChange(time_ns, raw.lane, raw.point or "booth", is_open, raw.program, which)
+    if raw.point is None:
+        raise SightingError('has no "point"; name a [[point]] of the configuration')
+    if medium == "loop":
+        return LoopCount(time_ns, raw.lane, raw.point)
+    if medium == "axles":
+        return _axles(time_ns, raw.lane, raw.point, raw.axles)
+    identity = "" if raw.id is None else str(raw.id).strip()
+    if len(identity) > _MOST_ID:
+        raise SightingError(f"id has {len(identity)} characters; no tag or plate has more than {_MOST_ID}")
+    confidence = raw.confidence if raw.confidence is not None and math.isfinite(raw.confidence) else None
+    kind = TagSighting if medium == "rfid" else PlateSighting
+    return kind(time_ns, raw.lane, raw.point, identity, confidence)
+
+
+def _axles(time_ns: int, lane: str, point: str, axles: tuple[_Axle, ...] | None) -> AxleSighting:
+    if not axles or len(axles) > _MOST_AXLES:
+        raise SightingError(f'has no usable "axles"; give 1 to {_MOST_AXLES} of {{"position_m", "load_kg"}}')
+    positions = tuple(axle.position_m for axle in axles)
+    loads = tuple(axle.load_kg for axle in axles)
+    if not all(abs(value) < 1e6 for value in (*positions, *loads)):
+        raise SightingError("axles: a position or a load is no sensible number of metres or kilograms")
+    return AxleSighting(time_ns, lane, point, positions, loads)
+
+
+def read(path: Path, complain: Callable[[str], None]) -> Iterator[Sighting]:
+    """The sightings of a file in its own order; each bad line is told to `complain` and passed over.
+
+    Raises SightingError when the file cannot be read, or when none of its lines is a sighting.
+    """
+    good = bad = 0
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    sighting = parse(line)
+                except SightingError as error:
+                    bad += 1
+                    complain(f"{path}: line {number}: {error}")
+                    continue
+                good += 1
+                yield sighting
+    except OSError as error:
+        raise SightingError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if bad and not good:
+        raise SightingError(f"{path}: none of its {bad} lines is a sighting; it must hold one JSON object a line")
+
+
+def line_of(sighting: Sighting) -> bytes:
+    """The line of a sighting, without its newline: the inverse of `parse`."""
+    out: dict[str, Any] = {"time": utc_text(sighting.time_ns), "lane": sighting.lane, "point": sighting.point}
+    match sighting:
+        case TagSighting() | PlateSighting():
+            out["medium"] = "rfid" if isinstance(sighting, TagSighting) else "plate"
+            out["id"] = sighting.id
+            if sighting.confidence is not None:
+                out["confidence"] = sighting.confidence
+        case LoopCount():
+            out["medium"] = "loop"
+        case AxleSighting():
+            out["medium"] = "axles"
+            out["axles"] = [
+                {"position_m": x, "load_kg": load}
+                for x, load in zip(sighting.positions_m, sighting.loads_kg, strict=True)
+            ]
+        case BoothChange():
+            out["medium"] = "booth"
+            extra = {"open": sighting.open, "program": sighting.program, "booth": sighting.booth}
+            out |= {key: value for key, value in extra.items() if value is not None}
+    return msgspec.json.encode(out)

@@ -1,0 +1,509 @@
+"""Waits of a crossing: sightings in, `wait` messages out at the end of every interval.
+
+The daemon and `borderflow wait` run this same code. Time comes in with the sightings (and, in the daemon, by
+`advance`), never from a clock. A message for the interval that ends at T is made once nothing before T is expected any
+more, `LATENESS_NS` after T.
+
+Wait here is the time from passing the first point to arriving at the point named `booth`; the free travel time
+between them is part of it. Flow of data: sightings -> `timeline` (order) -> `passages` (vehicles at a point) ->
+`segment` (which one is which; the queue) -> this file (intervals, programs, the crossing).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from edge import config as cfg
+from edge.core import Forecast
+from edge.honest import Honesty, Interval
+from edge.messages import Bottleneck, Experienced, Program, Site, Traffic, Wait, utc_text
+from edge.passages import TOGETHER_NS, Passage, PointOfLane
+from edge.segment import Match, Segment
+from edge.sightings import BoothChange, LoopCount, PlateSighting, Sighting, TagSighting, read
+from edge.timeline import REORDER_NS, Timeline
+
+LATENESS_NS = REORDER_NS + TOGETHER_NS
+_NS = 1_000_000_000
+_SAMPLES = 200
+_RATE_WINDOW_S = 900.0
+_METHOD_WINDOW_NS = 3600 * _NS
+_CYCLE_S: dict[str, float] = {"commercial": 60.0, "passenger": 45.0, "bus": 120.0}
+_VEHICLE_M: dict[str, float] = {"commercial": 22.0, "passenger": 7.5, "bus": 16.0}
+_MOST_INTERVALS = 100_000
+
+Method = Literal["matched", "counted", "fused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is expected in a lane, a program or the crossing; `waits_s` are sorted samples with their weights."""
+
+    waits_s: npt.NDArray[np.float64]
+    weight: float
+    queue_n: float
+    raw: Interval
+
+
+@dataclass(slots=True)
+class _Series:
+    """One row of messages: a lane, a program or the crossing."""
+
+    lane: str
+    traffic: Traffic | None
+    program: Program | None
+    honesty: Honesty = field(default_factory=Honesty)
+    forecast: Interval | None = None  # of the last interval, not yet tried on a vehicle
+
+
+class _Lane:
+    """What is known of one lane apart from its queue."""
+
+    def __init__(self, lane: cfg.Lane) -> None:
+        self.id = lane.id
+        self.traffic: Traffic = lane.traffic
+        self.program: Program = lane.program
+        self.booths = lane.booths
+        self.open = float(lane.booths)
+        self.named: dict[str, bool] = {}
+        self.departed_since_close = 0
+        self.series = _Series(lane.id, lane.traffic, lane.program)
+        self.matches: list[Match] = []  # of this interval
+        self.departures: deque[int] = deque(maxlen=8192)
+        self.arrival_rate = 0.0  # weight of recent arrivals, at `arrival_ns`
+        self.arrival_ns = 0
+        self.entries_since_departure = 0
+        self.departures_since_entry = 0
+        self.last_identity_ns = -(1 << 62)
+        self.identified = deque[bool](maxlen=100)
+        self.loops_upstream = deque[bool](maxlen=50)
+        self.levels = deque[float](maxlen=20)  # queue at the last departures
+
+    def arrived(self, time_ns: int) -> None:
+        self.arrival_rate = self.rate_at(time_ns) + 1.0
+        self.arrival_ns = max(time_ns, self.arrival_ns)
+
+    def rate_at(self, time_ns: int) -> float:
+        return self.arrival_rate * math.exp(-max(0, time_ns - self.arrival_ns) / (_RATE_WINDOW_S * _NS))
+
+    def change_booth(self, change: BoothChange) -> None:
+        if change.program in get_args(Program):
+            self.program = change.program  # type: ignore[assignment]
+            self.series.program = self.program
+        if change.open is None:
+            return
+        if change.booth is not None:
+            self.named[change.booth] = change.open
+            self.open = float(sum(self.named.values()))
+        else:
+            self.open = min(float(self.booths), max(0.0, self.open + (1.0 if change.open else -1.0)))
+        self.departed_since_close = 0
+
+
+class CrossingWaits:
+    """Waits of all lanes, programs and the crossing. `source` names the publishing computer."""
+
+    def __init__(self, config: cfg.Config, *, source: str = "local") -> None:
+        points = [point.name for point in config.point] or ["booth"]  # without points everything is unknown
+        self.from_point = points[0]
+        self.to_point = "booth" if "booth" in points else points[-1]
+        self.counters: Counter[str] = Counter()
+        self._points = points
+        self._site = Site(config.site.country, config.site.port)
+        self._source = source
+        self._digest = cfg.digest(config)
+        self._interval_s = config.wait.interval_s
+        self._interval_ns = config.wait.interval_s * _NS
+        self._baseline = config.wait.baseline
+        self._lanes = {lane.id: _Lane(lane) for lane in config.lane}
+        self._timeline = Timeline(self.counters)
+        self._at = {
+            (lane, point): PointOfLane(self.counters, f"{lane}/{point}") for lane in self._lanes for point in points
+        }
+        cycle_s = _CYCLE_S[config.lane[0].traffic]
+        x_m = dict.fromkeys(points) | {point.name: point.x_m for point in config.point}
+        pairs = list(itertools.pairwise(points))
+        if self.from_point != self.to_point and (self.from_point, self.to_point) not in pairs:
+            pairs.insert(0, (self.from_point, self.to_point))
+        self._segments: dict[tuple[str, str], Segment] = {}
+        for pair in pairs:
+            a, b = x_m[pair[0]], x_m[pair[1]]
+            length_m = b - a if a is not None and b is not None else None
+            self._segments[pair] = Segment(
+                list(self._lanes), length_m=length_m, cycle_s=cycle_s, counters=self.counters
+            )
+        self._main = self._segments.get((self.from_point, self.to_point))
+        self._length_m = None
+        if x_m[self.from_point] is not None and x_m[self.to_point] is not None:
+            self._length_m = x_m[self.to_point] - x_m[self.from_point]  # type: ignore[operator]
+        self._delays = {pair: _Delay() for pair in pairs if pair in itertools.pairwise(points)}
+        self._programs: dict[tuple[Traffic, Program], _Series] = {}
+        self._crossing = _Series("_", self._one_traffic(), None)
+        self._pending: deque[tuple[Passage, str]] = deque()  # downstream, to be completed by what is read of them
+        self._tests: dict[int, list[tuple[_Series, Interval]]] = {}  # by id() of the passage upstream
+        self._tested: dict[int, Passage] = {}
+        self._next_ns: int | None = None  # end of the current interval
+        self._last_ns = 0
+        self._recent: deque[tuple[int, type, str, str, str]] = deque(maxlen=64)
+        self._out: list[Wait] = []
+        self.max_wait_s = 0.0
+
+    # ---- in --------------------------------------------------------------------------------------------------
+
+    def feed(self, sighting: Sighting) -> None:
+        """Take a sighting, in any order that is right but for a few seconds. Bad ones are counted, never raised."""
+        if sighting.lane not in self._lanes:
+            self.counters["unknown_lane"] += 1
+            return
+        if not isinstance(sighting, BoothChange) and sighting.point not in self._points:
+            self.counters["unknown_point"] += 1
+            return
+        if isinstance(sighting, (TagSighting, PlateSighting)) and not sighting.id.strip():
+            self.counters["empty_identity"] += 1
+            return
+        if abs(sighting.time_ns) >= 1 << 62:
+            self.counters["future"] += 1
+            return
+        self._timeline.put(sighting)
+        self._run()
+
+    def advance(self, now_ns: int) -> list[Wait]:
+        """It is `now_ns`; returns the messages of the intervals that are complete by now."""
+        self._timeline.clock(now_ns)
+        self._run()
+        return self.take()
+
+    def take(self) -> list[Wait]:
+        """Messages that are finished."""
+        out, self._out = self._out, []
+        return out
+
+    def finish(self) -> list[Wait]:
+        """Nothing more will come: everything that is held goes through, and the last interval is closed."""
+        for sighting in self._timeline.due(everything=True):
+            self._process(sighting)
+        if self._next_ns is not None:
+            self._settle(self._last_ns + TOGETHER_NS)
+            end_ns = -(-self._last_ns // self._interval_ns) * self._interval_ns
+            self._close(end_ns)
+        return self.take()
+
+    def stats(self) -> dict[str, int]:
+        """Counters of bad and unusual input since the start, by a short word."""
+        return dict(sorted(self.counters.items()))
+
+    # ---- the way of a sighting -----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        for sighting in self._timeline.due():
+            self._process(sighting)
+        settled_ns = self._timeline.settled_ns
+        if settled_ns is not None and self._next_ns is not None:
+            self._tick(settled_ns)
+
+    def _process(self, sighting: Sighting) -> None:
+        time_ns = sighting.time_ns
+        if self._timeline.restarted:
+            self._timeline.restarted = False
+            self._next_ns = None
+            self.counters["restarted"] += 1
+        if self._next_ns is None:
+            self._next_ns = time_ns // self._interval_ns * self._interval_ns + self._interval_ns
+        self._tick(time_ns)
+        self._last_ns = max(self._last_ns, time_ns)
+        identity = getattr(sighting, "id", "")
+        key = (time_ns, type(sighting), sighting.lane, sighting.point, identity)
+        if key in self._recent:
+            self.counters["duplicate"] += 1
+            return
+        self._recent.append(key)
+        lane = self._lanes[sighting.lane]
+        if isinstance(sighting, BoothChange):
+            lane.change_booth(sighting)
+            if self._main is not None:
+                self._main.queues[lane.id].booths(lane.open)
+            return
+        passage, new = self._at[(sighting.lane, sighting.point)].take(sighting)
+        if passage is None:
+            return
+        index = self._points.index(sighting.point)
+        upstream = [pair for pair in self._segments if pair[0] == sighting.point]
+        for pair in upstream:
+            if new:
+                self._segments[pair].enter(passage)
+            elif not isinstance(sighting, LoopCount):
+                self._segments[pair].mark(passage)
+        if new and index > 0:
+            self._pending.append((passage, sighting.point))
+        if sighting.point == self.from_point and new:
+            self._entered(lane, passage)
+        if sighting.point == self.from_point and isinstance(sighting, LoopCount):
+            lane.loops_upstream.append(True)
+
+    def _entered(self, lane: _Lane, passage: Passage) -> None:
+        lane.arrived(passage.time_ns)
+        lane.entries_since_departure += 1
+        lane.departures_since_entry = 0
+        lane.loops_upstream.append(False)
+        for series in (lane.series, self._program_series(lane), self._crossing):
+            if series.forecast is not None:
+                self._tests.setdefault(id(passage), []).append((series, series.forecast))
+                self._tested[id(passage)] = passage
+                series.forecast = None
+        while len(self._tested) > 4096:
+            oldest = next(iter(self._tested))
+            del self._tested[oldest], self._tests[oldest]
+
+    def _tick(self, time_ns: int) -> None:
+        """Time has come to `time_ns`: complete passages downstream, close intervals."""
+        assert self._next_ns is not None
+        while time_ns >= self._next_ns + TOGETHER_NS:
+            self._settle(self._next_ns + TOGETHER_NS)
+            self._close(self._next_ns)
+        self._settle(time_ns)
+
+    def _settle(self, time_ns: int) -> None:
+        while self._pending and self._pending[0][0].time_ns <= time_ns - TOGETHER_NS:
+            passage, point = self._pending.popleft()
+            for pair, segment in self._segments.items():
+                if pair[1] != point:
+                    continue
+                match = segment.depart(passage)
+                if segment is self._main:
+                    self._arrived(match)
+                if pair in self._delays and match.wait_s is not None and not match.detour:
+                    self._delays[pair].add(match.time_ns, match.wait_s)
+
+    def _arrived(self, match: Match) -> None:
+        lane = self._lanes[match.lane]
+        lane.matches.append(match)
+        lane.departures.append(match.time_ns)
+        lane.entries_since_departure = 0
+        lane.departures_since_entry += 1
+        if match.readable:
+            lane.identified.append(match.by_identity)
+        if match.by_identity:
+            lane.last_identity_ns = match.time_ns
+        if lane.open < 0.5:
+            lane.departed_since_close += 1
+            if lane.departed_since_close > 2 and lane.departures_since_entry < 2:
+                lane.open = 1.0  # vehicles still come and go: it is not closed, whatever was said
+                self.counters["booth_contradiction"] += 1
+                assert self._main is not None
+                self._main.queues[lane.id].booths(1.0)
+        upstream = match.upstream
+        if upstream is not None and id(upstream) in self._tested:
+            if match.wait_s is not None and not match.detour:
+                for series, raw in self._tests[id(upstream)]:
+                    series.honesty.observe(raw, match.wait_s)
+            del self._tests[id(upstream)], self._tested[id(upstream)]
+
+    # ---- intervals -----------------------------------------------------------------------------------------------
+
+    def _close(self, end_ns: int) -> None:
+        """Make the messages of the interval that ends at `end_ns`."""
+        outlooks: dict[str, Outlook] = {}
+        forecasts: dict[str, Forecast] = {}
+        bounds: dict[str, bool] = {}
+        for lane in self._lanes.values():
+            if self._main is None:
+                continue
+            forecast = self._main.queues[lane.id].predict(end_ns, _SAMPLES)
+            forecasts[lane.id] = forecast
+            bounds[lane.id] = self._beyond(lane, forecast)
+            if self._known(lane, forecast, end_ns):
+                queued = forecast.p50_s > 2.0 * forecast.free_flow_s
+                raw = Interval(forecast.p10_s, forecast.p50_s, forecast.p90_s, queued)
+                weight = max(0.05, lane.rate_at(end_ns))
+                outlooks[lane.id] = Outlook(forecast.waits_s, weight, forecast.queue_n, raw)
+        bottleneck = self._bottleneck(end_ns)
+        rows: list[tuple[_Series, list[_Lane]]] = [(lane.series, [lane]) for lane in self._lanes.values()]
+        groups: dict[tuple[Traffic, Program], list[_Lane]] = {}
+        for lane in self._lanes.values():
+            groups.setdefault((lane.traffic, lane.program), []).append(lane)
+        rows += [(self._programs.setdefault(key, _Series("_", *key)), lanes) for key, lanes in groups.items()]
+        rows.append((self._crossing, list(self._lanes.values())))
+        for series, lanes in rows:
+            self._out.append(self._message(series, lanes, end_ns, outlooks, forecasts, bounds, bottleneck))
+        for lane in self._lanes.values():
+            lane.matches.clear()
+        self._next_ns = end_ns + self._interval_ns
+
+    def _known(self, lane: _Lane, forecast: Forecast, end_ns: int) -> bool:
+        """Whether the filter of this lane has seen enough, and both its ends are alive."""
+        if lane.open < 0.5 or forecast.departures < 3 or not lane.arrival_ns:
+            return False
+        if forecast.unlisted > 0.7 or (lane.departures_since_entry > 12 and forecast.queue_n < 1.0):
+            return False  # vehicles arrive that never passed the first point: it is dead
+        silent_s = (end_ns - lane.departures[-1]) * 1e-9
+        dead = lane.entries_since_departure > 10 and silent_s > 12.0 * forecast.cycle_s + forecast.free_flow_s
+        return not dead
+
+    def _beyond(self, lane: _Lane, forecast: Forecast) -> bool:
+        """Whether the queue reaches beyond the first point: the place between the points is full."""
+        if self._length_m is None or lane.open < 0.5:
+            return False
+        return bool(forecast.queue_n * _VEHICLE_M[lane.traffic] > 0.92 * self._length_m)
+
+    def _message(
+        self,
+        series: _Series,
+        lanes: list[_Lane],
+        end_ns: int,
+        outlooks: dict[str, Outlook],
+        forecasts: dict[str, Forecast],
+        bounds: dict[str, bool],
+        bottleneck: Bottleneck | None,
+    ) -> Wait:
+        waits = [m.wait_s for lane in lanes for m in lane.matches if m.wait_s is not None and not m.detour]
+        experienced = _experienced(waits)
+        known = [(lane, outlooks[lane.id]) for lane in lanes if lane.id in outlooks]
+        expected_s = low_s = high_s = None
+        method: Method | None = None
+        raw: Interval | None = None
+        if known:
+            raw = known[0][1].raw if len(known) == 1 else _mixture([outlook for _, outlook in known])
+            low_s, high_s = series.honesty.apply(raw)
+            expected_s = round(raw.median_s, 1)
+            low_s, high_s = round(min(low_s, expected_s), 1), round(max(high_s, expected_s), 1)
+            method = self._method([lane for lane, _ in known], end_ns)
+        series.forecast = raw
+        identified = [seen for lane in lanes for seen in lane.identified]
+        departures = [t for lane in lanes for t in lane.departures if t > end_ns - _RATE_WINDOW_S * _NS]
+        ever = any(lane.departures for lane in lanes)
+        reference_s = self._baseline.get(series.program) if series.program is not None else None
+        change = None
+        if reference_s is not None and experienced.median_s is not None:
+            change = round((experienced.median_s - reference_s) / reference_s, 4)
+        queue = [forecasts[lane.id].queue_n for lane, _ in known]
+        return Wait(
+            time=utc_text(end_ns),
+            site=self._site,
+            lane=series.lane,
+            source=self._source,
+            config=self._digest,
+            traffic=series.traffic,
+            program=series.program,
+            from_point=self.from_point,
+            to_point=self.to_point,
+            interval_s=self._interval_s,
+            experienced=experienced,
+            expected_s=expected_s,
+            low_s=low_s,
+            high_s=high_s,
+            queue_vehicles=round(sum(queue), 1) if queue else None,
+            throughput_per_h=round(len(departures) * 3600.0 / _RATE_WINDOW_S, 1) if ever else None,
+            lower_bound=any(bounds.get(lane.id, False) for lane in lanes),
+            method=method,
+            match_rate=round(sum(identified) / len(identified), 3) if identified else None,
+            reference_s=reference_s,
+            change=change,
+            bottleneck=bottleneck,
+        )
+
+    def _method(self, lanes: list[_Lane], end_ns: int) -> Method:
+        if not any(lane.last_identity_ns > end_ns - _METHOD_WINDOW_NS for lane in lanes):
+            return "counted"
+        return "fused" if any(any(lane.loops_upstream) for lane in lanes) else "matched"
+
+    def _bottleneck(self, end_ns: int) -> Bottleneck | None:
+        known = {pair: s for pair, delay in self._delays.items() if (s := delay.delay_s(end_ns)) is not None}
+        total = sum(known.values())
+        if total < 1.0:
+            return None
+        pair = max(known, key=lambda item: known[item])
+        return Bottleneck(
+            from_point=pair[0],
+            to_point=pair[1],
+            delay_s=round(known[pair], 1),
+            share=round(known[pair] / total, 3),
+        )
+
+    def _program_series(self, lane: _Lane) -> _Series:
+        key = (lane.traffic, lane.program)
+        return self._programs.setdefault(key, _Series("_", *key))
+
+    def _one_traffic(self) -> Traffic | None:
+        kinds = {lane.traffic for lane in self._lanes.values()}
+        return kinds.pop() if len(kinds) == 1 else None
+
+
+class _Delay:
+    """Delay between two points: what travel took lately above what it takes when nobody waits."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[int, float]] = deque(maxlen=200)
+        self._free_s: float | None = None
+
+    def add(self, time_ns: int, travel_s: float) -> None:
+        self._recent.append((time_ns, travel_s))
+        # The low edge of travel times: falls at once, rises slowly.
+        if self._free_s is None or travel_s < self._free_s:
+            self._free_s = max(0.0, travel_s)
+        else:
+            self._free_s += 0.0005 * (travel_s - self._free_s)
+
+    def delay_s(self, end_ns: int) -> float | None:
+        lately = sorted(s for t, s in self._recent if t > end_ns - _RATE_WINDOW_S * _NS)
+        if not lately or self._free_s is None:
+            return None
+        return max(0.0, lately[len(lately) // 2] - self._free_s)
+
+
+def _quantile(ordered: list[float], q: float) -> float:
+    at = q * (len(ordered) - 1)
+    low = int(at)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (at - low) * (ordered[high] - ordered[low])
+
+
+def _experienced(waits_s: list[float]) -> Experienced:
+    if not waits_s:
+        return Experienced(count=0, median_s=None, p10_s=None, p90_s=None, p95_s=None)
+    ordered = sorted(waits_s)
+    median, p10, p90, p95 = (round(_quantile(ordered, q), 1) for q in (0.5, 0.1, 0.9, 0.95))
+    return Experienced(count=len(ordered), median_s=median, p10_s=p10, p90_s=p90, p95_s=p95)
+
+
+def _mixture(outlooks: list[Outlook]) -> Interval:
+    """What a vehicle may expect that comes into one of these lanes, as vehicles did lately."""
+    waits = np.concatenate([outlook.waits_s for outlook in outlooks])
+    weights = np.concatenate([np.full(len(o.waits_s), o.weight / len(o.waits_s)) for o in outlooks])
+    order = np.argsort(waits, kind="stable")
+    total = np.cumsum(weights[order])
+    at = np.searchsorted(total, np.array([0.1, 0.5, 0.9]) * total[-1])
+    low, median, high = (float(waits[order[min(int(i), len(order) - 1)]]) for i in at)
+    weight = sum(o.weight for o in outlooks)
+    queued = sum(o.weight for o in outlooks if o.raw.queued) > 0.5 * weight
+    return Interval(low, median, high, queued)
+
+
+def run_file(
+    config: cfg.Config, path: Path, *, complain: Callable[[str], None] | None = None, source: str | None = None
+) -> Iterator[Wait]:
+    """The `wait` messages of a file of sightings, as the daemon would have made them.
+
+    Bad lines are told to `complain`, by default on standard error; raises edge.sightings.SightingError when the file
+    cannot be read.
+    """
+    complain = complain or _to_stderr
+    waits = CrossingWaits(config, source=source or config.site.source or "local")
+    for sighting in read(path, complain):
+        waits.feed(sighting)
+        yield from waits.take()
+    yield from waits.finish()
+    for what, number in waits.stats().items():
+        complain(f"{path}: {what}: {number}")
+
+
+def _to_stderr(text: str) -> None:
+    print(f"borderflow wait: {text}", file=sys.stderr)

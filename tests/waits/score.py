@@ -1,0 +1,149 @@
+"""Scores `wait` messages against the truth of a simulated day, beside the floor and two yardsticks.
+
+    python -m tests.waits.score [ROW ...]
+
+prints one line for each row of sensors: how far the experienced median is off in 95 % of the intervals, the median
+error of the expected wait, the share of truths inside the interval, and what "the last completed wait" and "the mean of the
+last 15 minutes" would have said.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+
+from edge.config import Config, Lane, Point, Site, Waits
+from edge.messages import Wait, parse_utc
+from edge.waits import CrossingWaits
+from tests.waits.traffic import START_NS, Readers, Scenario, World, sightings, simulate
+
+ROWS: dict[str, tuple[Readers, float, float, float, float]] = {
+    # readers, experienced (relative, seconds), expected (relative, seconds)
+    "tags60": (Readers(tag_rate=0.6), 0.05, 30.0, 0.10, 60.0),
+    "plates": (Readers(plate_rate=0.85), 0.05, 30.0, 0.10, 60.0),
+    "axles": (Readers(axles=True, loops=False), 0.10, 60.0, 0.15, 90.0),
+    "tags10": (Readers(tag_rate=0.1, miscount=0.03), 0.10, 60.0, 0.15, 90.0),
+    "loops": (Readers(), math.inf, math.inf, 0.20, 120.0),
+}
+
+
+def config_of(scenario: Scenario, interval_s: int = 60) -> Config:
+    return Config(
+        site=Site(country="CA", port="0453"),
+        lane=tuple(
+            Lane(id=spec.id, traffic="commercial", program=spec.program, booths=spec.booths) for spec in scenario.lanes
+        ),
+        point=(Point(name="approach"), Point(name="booth")),
+        wait=Waits(interval_s=interval_s, baseline={"standard": 900.0}),
+    )
+
+
+@dataclass
+class Score:
+    experienced_n: int
+    experienced_bad: float  # share of intervals outside the bound
+    expected_rel: float  # median of error / max(truth share, seconds) in units of the bound
+    expected_s: float
+    floor_s: float
+    covered: float
+    covered_queue: float
+    last_s: float
+    mean15_s: float
+    missing: float
+    bias_s: float
+    within: float
+
+
+def score(
+    world: World, waits: list[Wait], lane: str, exp_rel: float, exp_s: float, rel: float, bound_s: float
+) -> Score:
+    """`lane` is a lane's id, or `_` for the crossing (program null)."""
+    spec = world.scenario.lanes
+    truths = [truck for truck in world.truth() if lane == "_" or spec[truck.lane_to].id == lane]
+    truths.sort(key=lambda truck: truck.t_from)
+    starts = [truck.t_from for truck in truths]
+    done = sorted(truths, key=lambda truck: truck.t_booth or 0.0)
+    done_at = [truck.t_booth or 0.0 for truck in done]
+    errors, covered, covered_q, last_e, mean_e, floor, bias, inside = [], [], [], [], [], [], [], []
+    exp_n = exp_bad = missing = 0
+    for wait in waits:
+        if wait.lane != lane or (lane == "_" and wait.program is not None):
+            continue
+        end = (parse_utc(wait.time) - START_NS) * 1e-9
+        # experienced
+        arrived = done[bisect.bisect_right(done_at, end - wait.interval_s) : bisect.bisect_right(done_at, end)]
+        if arrived and wait.experienced.median_s is not None:
+            truth = statistics.median(t.t_booth - t.t_from for t in arrived)
+            exp_n += 1
+            exp_bad += abs(wait.experienced.median_s - truth) > max(exp_rel * truth, exp_s)
+        # expected: those that reach the first point next
+        at = bisect.bisect_left(starts, end)
+        joiner = next(
+            (t for t in truths[at : at + 5] if not t.dwelt and spec[t.lane_from].id == spec[t.lane_to].id), None
+        )
+        if joiner is None or joiner.t_from > end + 120.0 or end < 3600:
+            continue
+        truth = joiner.t_booth - joiner.t_from
+        last = bisect.bisect_right(done_at, end)
+        recent = [t.t_booth - t.t_from for t in done[:last] if t.t_booth > end - 900.0]
+        if wait.expected_s is None or not recent:
+            missing += 1
+            continue
+        errors.append(abs(wait.expected_s - truth))
+        inside.append(abs(wait.expected_s - truth) <= max(rel * truth, bound_s))
+        bias.append(wait.expected_s - truth)
+        ok = wait.low_s <= truth <= wait.high_s
+        covered.append(ok)
+        if truth > 300.0:
+            covered_q.append(ok)
+        last_e.append(abs((done[last - 1].t_booth - done[last - 1].t_from) - truth))
+        mean_e.append(abs(statistics.fmean(recent) - truth))
+        n = sum(1 for t in truths if t.t_from < end < t.t_booth and t.lane_to == joiner.lane_to)
+        floor.append(0.6745 * math.sqrt(n) * 35.0 / spec[joiner.lane_to].booths)
+    median = statistics.median
+    return Score(
+        exp_n, exp_bad / max(1, exp_n), 0.0, median(errors), median(floor), statistics.fmean(covered),
+        statistics.fmean(covered_q) if covered_q else math.nan, median(last_e), median(mean_e),
+        missing / max(1, missing + len(errors)), statistics.fmean(bias), statistics.fmean(inside),
+    )  # fmt: skip
+
+
+def run(world: World, readers: Readers, interval_s: int = 60, seed: int = 7) -> tuple[list[Wait], CrossingWaits, float]:
+    lines = sightings(world, readers, seed)
+    crossing = CrossingWaits(config_of(world.scenario, interval_s))
+    out: list[Wait] = []
+    began = time.perf_counter()
+    for sighting in lines:
+        crossing.feed(sighting)
+        out += crossing.take()
+    out += crossing.finish()
+    return out, crossing, time.perf_counter() - began
+
+
+def main() -> None:
+    rows = [arg for arg in sys.argv[1:] if arg in ROWS] or list(ROWS)
+    seeds = [int(arg) for arg in sys.argv[1:] if arg.isdigit()] or [1]
+    for seed in seeds:
+        world = simulate(Scenario(seed=seed))
+        longest = max(t.t_booth - t.t_from for t in world.truth() if not t.dwelt)
+        print(f"day {seed}: {len(world.trucks)} vehicles, longest wait {longest:.0f} s")
+        for row in rows:
+            readers, exp_rel, exp_s, rel, bound_s = ROWS[row]
+            waits, crossing, took = run(world, readers)
+            print(f"  {row}: {took:.2f} s, {crossing.stats()}")
+            for lane in [spec.id for spec in world.scenario.lanes] + ["_"]:
+                s = score(world, waits, lane, exp_rel, exp_s, rel, bound_s)
+                print(
+                    f"    {lane:4} experienced n {s.experienced_n:4} outside {s.experienced_bad:6.1%} | expected MedAE "
+                    f"{s.expected_s:6.1f} s (floor {s.floor_s:5.1f}) bias {s.bias_s:7.1f} in bound {s.within:5.1%} "
+                    f"missing {s.missing:5.1%} | covers {s.covered:5.1%} (queue {s.covered_queue:5.1%}) | last {s.last_s:6.1f} "
+                    f"mean15 {s.mean15_s:6.1f}"
+                )
+
+
+if __name__ == "__main__":
+    main()
