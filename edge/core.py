@@ -5,13 +5,15 @@ Called by the lane pipeline (`Wim`) and by the waits (`Matcher`, `QueueFilter`).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edge import _core
+from edge import _core, config
 
 ffi, lib = _core.ffi, _core.lib
 
@@ -24,6 +26,272 @@ def _check(status: int, detail: str = "") -> None:
     if status != lib.BF_OK:
         text = ffi.string(lib.bf_strerror(status)).decode()
         raise CoreError(f"{detail}: {text}" if detail else text)
+
+
+# ---- weighing ---------------------------------------------------------------------------------------------------
+
+_FLAGS: tuple[tuple[int, str], ...] = (
+    (lib.BF_STOPPED_ON_SENSOR, "stopped_on_sensor"),
+    (lib.BF_REVERSED, "reversed"),
+    (lib.BF_PARTIAL, "partial"),
+    (lib.BF_OFF_LANE, "off_lane"),
+    (lib.BF_UNEQUAL_LINES, "unequal_lines"),
+    (lib.BF_SATURATED, "saturated"),
+    (lib.BF_SENSOR_FAULT, "sensor_fault"),
+    (lib.BF_SPEED_CHANGE, "speed_change"),
+    (lib.BF_TAILGATING, "tailgating"),
+    (lib.BF_CUT_UNCERTAIN, "cut_uncertain"),
+)
+_SENSOR_TYPES = {"strip": lib.BF_STRIP, "plate": lib.BF_PLATE, "loop": lib.BF_LOOP}
+_CHANNEL_STATES = ("ok", "dead", "noisy", "saturated", "stuck", "reversed")
+_SAME_LINE_M = 0.02  # sensors nearer than this along the lane are parts of one line
+
+
+@dataclass(frozen=True, slots=True)
+class WimAxle:
+    """`position_m` counts backwards from the first axle; `left_kg` and `right_kg` are None without halves."""
+
+    position_m: float
+    load_kg: float
+    sigma_kg: float
+    left_kg: float | None
+    right_kg: float | None
+    dual_tyres: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class WimVehicle:
+    """A weighed vehicle. Scans count from the start of the stream, lost ones included, and may be fractional:
+    `first_axle_scan` is when the first axle's centre crosses x = 0, `exit_scan` when the last has left the last line.
+    """
+
+    first_axle_scan: float
+    exit_scan: float
+    speed_mps: float
+    length_m: float | None
+    wheelbase_m: float
+    gross_kg: float
+    gross_sigma_kg: float
+    axles: tuple[WimAxle, ...]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelHealth:
+    """How a sensor's channel does. `missed` counts axles that the other lines saw and this sensor did not."""
+
+    name: str
+    channel: int
+    state: str  # ok | dead | noisy | saturated | stuck | reversed
+    baseline_counts: float
+    noise_counts: float
+    footprints: int
+    missed: int
+    saturated_samples: int
+    spikes: int
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else value
+
+
+class Wim:
+    """Weighs what passes one array: int16 scans in, vehicles out; the answer does not depend on how blocks are cut.
+
+    Raises CoreError, with the sensor's key and the remedy, when the sensor table cannot work.
+    """
+
+    def __init__(self, wim: config.Wim, channels: int | None = None) -> None:
+        _check_table(wim)
+        self._sensors = wim.sensor
+        self._rate_hz = wim.sample_rate_hz
+        self._mode = wim.mode
+        self._temperature_c = wim.temperature_c
+        self._needed = max(sensor.channel for sensor in wim.sensor) + 1
+        self._handle = ffi.NULL
+        self._channels = 0
+        self._out = ffi.new("bf_vehicle *")
+        self._used = ffi.new("size_t *")
+        self._open(channels if channels is not None else self._needed)
+
+    def _open(self, channels: int) -> None:
+        if channels < self._needed:
+            worst = max(self._sensors, key=lambda sensor: sensor.channel)
+            raise CoreError(
+                f"sensor[{worst.name}].channel: {worst.channel} is not among the {channels} channels of the samples; "
+                "record that channel too, or correct the number"
+            )
+        table = ffi.new("bf_sensor[]", len(self._sensors))
+        for row, sensor in zip(table, self._sensors, strict=True):
+            row.type = _SENSOR_TYPES[sensor.type]
+            row.channel = sensor.channel
+            row.x_m = sensor.x_m
+            row.y0_m, row.y1_m = sensor.y_m if sensor.y_m is not None else (float("nan"), float("nan"))
+            row.width_m = sensor.width_m if sensor.width_m is not None else 0.0
+            row.gain_n = sensor.gain_n if sensor.gain_n is not None else 1.0
+            row.temp_coeff_per_c = sensor.temp_coeff_per_c
+            row.reference_temperature_c = sensor.reference_temperature_c
+            row.coupling_tau_s = sensor.coupling_tau_s
+            row.threshold_counts = sensor.threshold_counts if sensor.threshold_counts is not None else 0.0
+            row.angle_deg = sensor.angle_deg
+        options = ffi.new(
+            "bf_wim_options *",
+            {
+                "rate_hz": self._rate_hz,
+                "temperature_c": self._temperature_c,
+                "channels": channels,
+                "use_loop": self._mode == "loop",
+            },
+        )
+        out, fault = ffi.new("bf_wim **"), ffi.new("int32_t *")
+        status = lib.bf_wim_create(options, table, len(self._sensors), out, fault)
+        detail = f"sensor[{self._sensors[fault[0]].name}]" if 0 <= fault[0] < len(self._sensors) else "wim"
+        _check(status, detail)
+        self._handle = ffi.gc(out[0], lib.bf_wim_destroy)
+        self._channels = channels
+
+    def push(self, samples: npt.NDArray[np.int16]) -> list[WimVehicle]:
+        """Take the next scans, shape (n, channels), C-contiguous; returns the vehicles that are finished with them.
+
+        The number of channels is set by the first block; channels that no sensor names are ignored.
+        """
+        if samples.dtype != np.int16 or samples.ndim != 2 or not samples.flags.c_contiguous:
+            raise CoreError("samples: must be a C-contiguous array of int16 with shape (scans, channels)")
+        if samples.shape[1] != self._channels:
+            if self.scans:
+                raise CoreError(f"samples: {samples.shape[1]} channels, but the stream began with {self._channels}")
+            self._open(samples.shape[1])
+        found: list[WimVehicle] = []
+        if not len(samples):
+            return found
+        pointer = ffi.from_buffer("int16_t[]", samples)
+        start, end = 0, len(samples)
+        while start < end:
+            _check(lib.bf_wim_push(self._handle, pointer + start * self._channels, end - start, self._used))
+            start += self._used[0]
+            found += self._drain()
+        return found
+
+    def gap(self, lost_scans: int) -> list[WimVehicle]:
+        """So many scans were lost: vehicles over the array are finished as they stand and say `partial`."""
+        _check(lib.bf_wim_gap(self._handle, lost_scans), "lost_scans")
+        return self._drain()
+
+    def finish(self) -> list[WimVehicle]:
+        """The stream has ended: what is still open is finished as it stands."""
+        _check(lib.bf_wim_finish(self._handle))
+        return self._drain()
+
+    def set_temperature(self, temperature_c: float) -> None:
+        _check(lib.bf_wim_set_temperature(self._handle, temperature_c), "temperature_c")
+
+    @property
+    def scans(self) -> int:
+        """Scans of the stream so far, lost ones included."""
+        return int(lib.bf_wim_scans(self._handle))
+
+    @property
+    def open_since(self) -> int | None:
+        """Scan at which a vehicle came that is not finished yet."""
+        scan = int(lib.bf_wim_open_since(self._handle))
+        return scan if scan >= 0 else None
+
+    def channels(self) -> list[ChannelHealth]:
+        """How each sensor's channel does, in the order of the table."""
+        row = ffi.new("bf_channel_health *")
+        health = []
+        for index, sensor in enumerate(self._sensors):
+            _check(lib.bf_wim_health(self._handle, index, row))
+            health.append(
+                ChannelHealth(
+                    name=sensor.name,
+                    channel=row.channel,
+                    state=_CHANNEL_STATES[row.state],
+                    baseline_counts=row.baseline_counts,
+                    noise_counts=row.noise_counts,
+                    footprints=row.footprints,
+                    missed=row.missed,
+                    saturated_samples=row.saturated_samples,
+                    spikes=row.spikes,
+                )
+            )
+        return health
+
+    def _drain(self) -> list[WimVehicle]:
+        found = []
+        while lib.bf_wim_next(self._handle, self._out):
+            found.append(_vehicle(self._out[0]))
+        return found
+
+
+def _vehicle(v: Any) -> WimVehicle:
+    axles = tuple(
+        WimAxle(
+            position_m=a.position_m,
+            load_kg=a.load_kg,
+            sigma_kg=a.sigma_kg,
+            left_kg=_number(a.left_kg),
+            right_kg=_number(a.right_kg),
+            dual_tyres=None if a.dual_tyres < 0 else bool(a.dual_tyres),
+        )
+        for a in v.axles[0 : v.axle_count]
+    )
+    return WimVehicle(
+        first_axle_scan=v.first_axle_scan,
+        exit_scan=v.exit_scan,
+        speed_mps=v.speed_mps,
+        length_m=_number(v.length_m),
+        wheelbase_m=axles[-1].position_m,
+        gross_kg=v.gross_kg,
+        gross_sigma_kg=v.gross_sigma_kg,
+        axles=axles,
+        flags=tuple(word for bit, word in _FLAGS if v.flags & bit),
+    )
+
+
+def _check_table(wim: config.Wim) -> None:
+    """What `edge.config_rules` checks for a file is checked here for any caller: the first fault is raised."""
+    scales = [sensor for sensor in wim.sensor if sensor.type != "loop"]
+    if not scales:
+        raise CoreError("sensor: there is no strip and no plate; nothing can be weighed")
+    if len(wim.sensor) > lib.BF_MAX_SENSORS:
+        raise CoreError(f"sensor: {len(wim.sensor)} sensors; the core takes up to {lib.BF_MAX_SENSORS}")
+    taken: dict[int, str] = {}
+    for sensor in wim.sensor:
+        key = f"sensor[{sensor.name}]"
+        if sensor.channel in taken:
+            raise CoreError(f"{key}.channel: {sensor.channel} is used by {taken[sensor.channel]!r}; give each its own")
+        taken[sensor.channel] = sensor.name
+        if not 0 <= sensor.channel < lib.BF_MAX_CHANNELS:
+            raise CoreError(f"{key}.channel: {sensor.channel} is outside 0 .. {lib.BF_MAX_CHANNELS - 1}")
+        if sensor.type != "loop":
+            if sensor.width_m is None or not sensor.width_m > 0:
+                raise CoreError(f"{key}.width_m: {sensor.width_m} is no width; write its extent along the lane")
+            if sensor.gain_n is None or sensor.gain_n == 0:
+                raise CoreError(f"{key}.gain_n: {sensor.gain_n} gives no force; write the newton for one count")
+        if sensor.coupling_tau_s < 0:
+            raise CoreError(f"{key}.coupling_tau_s: {sensor.coupling_tau_s} is negative; write 0 for DC-coupled")
+    for i, first in enumerate(scales):
+        for second in scales[i + 1 :]:
+            if abs(first.x_m - second.x_m) < _SAME_LINE_M and _overlap(first, second):
+                raise CoreError(
+                    f"sensor[{second.name}].x_m: stands at the same place as {first.name!r}; "
+                    "give halves of one line different y_m, or lines different x_m"
+                )
+    places = sorted(sensor.x_m for sensor in scales)
+    lines = 1 + sum(b - a > _SAME_LINE_M for a, b in itertools.pairwise(places))
+    if lines > lib.BF_MAX_LINES:
+        raise CoreError(f"sensor: {lines} lines; the core takes up to {lib.BF_MAX_LINES}")
+    if lines < 2 and not any(sensor.type == "plate" for sensor in scales):
+        raise CoreError("sensor: one line of strips cannot tell a speed; give at least two lines with different x_m")
+    if wim.mode == "loop" and not any(sensor.type == "loop" for sensor in wim.sensor):
+        raise CoreError('mode: is "loop" but no sensor is of type "loop"; add one or write mode = "gap"')
+
+
+def _overlap(first: config.Sensor, second: config.Sensor) -> bool:
+    if first.y_m is None or second.y_m is None:
+        return True
+    return max(first.y_m[0], second.y_m[0]) < min(first.y_m[1], second.y_m[1]) - 1e-9
 
 
 # ---- waits: matching and queue ----------------------------------------------------------------------------------

@@ -31,6 +31,107 @@ const char *bf_strerror(bf_status status);
 
 /* ---- weighing: see src/wim.c ---------------------------------------------------------------------------- */
 
+typedef enum { BF_STRIP = 0, BF_PLATE = 1, BF_LOOP = 2 } bf_sensor_type;
+
+typedef struct {
+    int32_t type;                    /* bf_sensor_type */
+    int32_t channel;                 /* index in a scan */
+    double x_m;                      /* centre along the direction of travel */
+    double y0_m, y1_m;               /* part of the lane's width that it covers; NaN where not known */
+    double width_m;                  /* extent along the direction of travel */
+    double gain_n;                   /* newton for one count at reference temperature */
+    double temp_coeff_per_c;
+    double reference_temperature_c;
+    double coupling_tau_s;           /* 0: DC-coupled */
+    double threshold_counts;         /* loops: above it a vehicle is there */
+    double angle_deg;                /* of a strip against the perpendicular to the lane */
+} bf_sensor;
+
+typedef struct {
+    double rate_hz;
+    double temperature_c;
+    int32_t channels;                /* samples in a scan */
+    int32_t use_loop;                /* cut vehicles by the loops */
+} bf_wim_options;
+
+/* Bits of bf_vehicle.flags. */
+enum {
+    BF_STOPPED_ON_SENSOR = 1,
+    BF_REVERSED = 2,
+    BF_PARTIAL = 4,
+    BF_OFF_LANE = 8,
+    BF_UNEQUAL_LINES = 16,
+    BF_SATURATED = 32,
+    BF_SENSOR_FAULT = 64,
+    BF_SPEED_CHANGE = 128,
+    BF_TAILGATING = 256,
+    BF_CUT_UNCERTAIN = 512
+};
+
+enum { BF_MAX_AXLES = 24, BF_MAX_SENSORS = 64, BF_MAX_CHANNELS = 128, BF_MAX_LINES = 16 };
+
+typedef struct {
+    double position_m;               /* from the first axle, backwards */
+    double load_kg, sigma_kg;
+    double left_kg, right_kg;        /* NaN where not known */
+    int32_t dual_tyres;              /* 1 yes, 0 no, -1 not known */
+    int32_t lines;                   /* lines that saw it */
+} bf_axle;
+
+typedef struct {
+    double first_axle_scan;          /* when the first axle's centre crosses x = 0 */
+    double exit_scan;                /* when the last axle has left the last line */
+    double speed_mps;
+    double length_m;                 /* NaN where not known */
+    double gross_kg, gross_sigma_kg;
+    uint32_t flags;
+    int32_t axle_count;
+    bf_axle axles[24];
+} bf_vehicle;
+
+typedef enum {
+    BF_CH_OK = 0,
+    BF_CH_DEAD = 1,                  /* flat, or silent while its neighbours see wheels */
+    BF_CH_NOISY = 2,
+    BF_CH_SATURATED = 3,
+    BF_CH_STUCK = 4,                 /* above its threshold for longer than any vehicle stands */
+    BF_CH_REVERSED = 5               /* wheels give negative pulses */
+} bf_channel_state;
+
+typedef struct {
+    int32_t state;                   /* bf_channel_state */
+    int32_t channel;
+    double baseline_counts, noise_counts;
+    uint64_t footprints, missed, saturated_samples, spikes;
+} bf_channel_health;
+
+typedef struct bf_wim bf_wim;
+
+/* Makes the core of one lane's array. On BF_ERR_SENSORS *fault is the index of the sensor at fault, or -1 for the
+ * table as a whole. The checks of what a table must hold are the caller's; these only keep the core safe. */
+bf_status bf_wim_create(const bf_wim_options *options, const bf_sensor *sensors, size_t sensor_count,
+                        bf_wim **out, int32_t *fault);
+void bf_wim_destroy(bf_wim *wim);
+
+/* Takes `scans` scans of int16 samples, interleaved. The result depends on the stream alone, not on how it is cut.
+ * Stops early when the ring of finished vehicles is nearly full; *used says how many scans were taken. */
+bf_status bf_wim_push(bf_wim *wim, const int16_t *samples, size_t scans, size_t *used);
+
+/* `scans` scans were lost: time goes on, vehicles over the array are finished as they stand, with BF_PARTIAL. */
+bf_status bf_wim_gap(bf_wim *wim, uint64_t scans);
+
+/* The stream has ended: vehicles that are still open are finished. */
+bf_status bf_wim_finish(bf_wim *wim);
+
+/* Takes the next finished vehicle; returns 0 when there is none. */
+int bf_wim_next(bf_wim *wim, bf_vehicle *out);
+
+bf_status bf_wim_set_temperature(bf_wim *wim, double temperature_c);
+uint64_t bf_wim_scans(const bf_wim *wim);
+/* Scan at which an unfinished vehicle began, or -1. */
+int64_t bf_wim_open_since(const bf_wim *wim);
+bf_status bf_wim_health(const bf_wim *wim, size_t sensor, bf_channel_health *out);
+
 /* ---- matching and queue: see src/match.c and src/queue.c ------------------------------------------------- */
 
 /* A plate as a row of bytes: codes 0..35 for 0-9 and A-Z, 36 for an unreadable character; the last byte is the number of

@@ -1,0 +1,123 @@
+/* What the parts of the weighing share: the sensor table as lines, passes over a line, axles, the state of the core.
+ * The way of the data: channel.c -> (footprint) -> train.c -> (axle_seen) -> cut.c -> load.c -> (bf_vehicle). */
+#ifndef BF_ARRAY_H
+#define BF_ARRAY_H
+
+#include "borderflow_core.h"
+#include "channel.h"
+#include "footprint.h"
+#include "motion.h"
+
+enum {
+    PRINTS = 1024,      /* footprints held at a time */
+    PASS_PRINTS = 6,    /* sensors of one line that one axle touches, with repeats */
+    PENDING = 64,       /* passes of a line that belong to no axle yet */
+    TRAIN = 96,         /* axles that belong to no vehicle yet */
+    LOOP_MARKS = 64,
+    RING = 64           /* finished vehicles not yet taken */
+};
+
+typedef enum { SIDE_LEFT = 0, SIDE_RIGHT = 1, SIDE_FULL = 2, SIDES = 3 } side;
+
+typedef struct {
+    bf_sensor s;
+    int line; /* -1 for loops */
+    side side;
+    double newton; /* for one count, at the present temperature */
+} sensor_info;
+
+typedef struct {
+    double x;
+    int sensors[8];
+    int count;
+    int missed_run; /* axles in a row that only the other lines saw */
+    double width;
+} line_info;
+
+/* One axle over one line: the footprints of its wheels. */
+typedef struct {
+    int count;
+    int prints[PASS_PRINTS];
+    double begin, end, mid; /* scans */
+    double peak_n;
+} pass;
+
+typedef struct {
+    unsigned seen; /* bit for each line */
+    pass at[BF_MAX_LINES];
+    double peak_n;
+    bool lost_before; /* the stream had a gap before it */
+    bool timed_out;
+} axle_seen;
+
+/* A stretch of presence over a loop. */
+typedef struct {
+    double on, off; /* scans; off is infinite while it lasts */
+    bool split;     /* begins at a dip of the amplitude, not with the loop free */
+} presence;
+
+typedef struct {
+    int sensor, channel;
+    double level, lower;
+    bool present, pending;
+    int64_t change_at;
+    double top, valley; /* of the amplitude in this presence */
+    int64_t valley_at;
+    bool falling;
+    presence marks[LOOP_MARKS];
+    int count;
+} loop_state;
+
+struct bf_wim {
+    bf_wim_options options;
+    double rate;
+    int frame_scans;
+    int sensor_count, line_count, channel_count, loop_count;
+    sensor_info sensors[BF_MAX_SENSORS];
+    line_info lines[BF_MAX_LINES];
+    channel channels[BF_MAX_SENSORS];
+    loop_state loops[4];
+    history past;
+    int16_t *staging; /* the frame being filled, interleaved */
+    int fill;
+    uint64_t scans;   /* taken so far, gaps included */
+    int64_t lost;     /* of them in gaps: stream time = internal scan + lost */
+    int64_t done;     /* frames processed */
+    int64_t now;      /* scans processed: done x frame_scans */
+
+    footprint prints[PRINTS];
+    int free_prints[PRINTS];
+    int free_count;
+
+    pass pending[BF_MAX_LINES][PENDING];
+    int pending_count[BF_MAX_LINES];
+    bool pending_changed;
+    double last_event;
+
+    axle_seen train[TRAIN];
+    int train_count;
+    bool gap_next;
+
+    bf_vehicle ring[RING];
+    int ring_head, ring_count;
+
+    /* Work space of one vehicle's fit. */
+    motion motion;
+    crossing_at crossings[MOTION_MAX_CROSSINGS];
+    axle_seen scratch[PENDING + BF_MAX_LINES * 4];
+    axle_seen scratch2[PENDING + BF_MAX_LINES * 4];
+};
+
+/* train.c */
+void train_footprint(struct bf_wim *w, const footprint *f);
+void train_update(struct bf_wim *w, bool at_end);
+void release_axle(struct bf_wim *w, const axle_seen *a);
+
+/* cut.c */
+void loop_sample_frame(struct bf_wim *w, loop_state *l, int64_t frame);
+void cut_update(struct bf_wim *w, bool at_end);
+
+/* load.c: weighs the axles as one vehicle. */
+void weigh(struct bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out);
+
+#endif

@@ -1,0 +1,382 @@
+/* Conditioning of one channel: baseline, droop, spikes, and where a footprint begins and ends. See channel.h. */
+#include "channel.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { START_FRAMES = 8 };
+
+void channel_init(channel *c, int sensor, int index, double rate_hz, int frame_scans, double tau_s)
+{
+    memset(c, 0, sizeof *c);
+    c->sensor = sensor;
+    c->channel = index;
+    c->rate_hz = rate_hz;
+    c->frame_scans = frame_scans;
+    c->tau_k = tau_s > 0.0 ? 1.0 / (tau_s * rate_hz) : 0.0;
+    const int width = (int)(rate_hz * 0.0006 + 0.05);
+    c->spike_width = width > 3 ? 3 : width;
+    const int confirm = (int)(rate_hz * 0.0006);
+    c->confirm = confirm < 2 ? 2 : confirm;
+    channel_restart(c, 0);
+}
+
+void channel_restart(channel *c, int64_t scan)
+{
+    c->phase = CH_START;
+    c->start_frames = 0;
+    c->integral = 0.0;
+    c->slope = 0.0;
+    c->above = 0;
+    c->last_end = scan;
+    for (int i = 0; i < MEAN_RING; ++i) c->means[i].idle = false;
+}
+
+double channel_threshold(const channel *c)
+{
+    return 1.2 * c->range + 3.0;
+}
+
+/* Median of an odd, small number of samples around `at`, over the edges of frames. */
+static int median_around(const history *h, const channel *c, int64_t at, int half, int64_t first, int64_t last)
+{
+    int v[7];
+    int n = 0;
+    for (int64_t i = at - half; i <= at + half; ++i) {
+        const int64_t j = i < first ? first : (i > last ? last : i);
+        const int s = history_sample(h, j, c->channel);
+        int k = n++;
+        while (k > 0 && v[k - 1] > s) {
+            v[k] = v[k - 1];
+            --k;
+        }
+        v[k] = s;
+    }
+    return v[n / 2];
+}
+
+/* Sample `at`, with a spike of up to `spike_width` samples taken out. */
+static double clean_sample(channel *c, const history *h, int64_t at, bool count)
+{
+    const int s = history_sample(h, at, c->channel), half = c->spike_width;
+    if (half == 0) return s;
+    const int64_t oldest = (h->frames - HISTORY_FRAMES) << h->shift;
+    const int64_t first = oldest > 0 ? oldest : 0, last = (h->frames << h->shift) - 1;
+    const double limit = c->range + 8.0;
+    if (at - half >= first && at + half <= last) {
+        /* A spike stands out from the samples on both its sides. */
+        if (fabs((double)(s - history_sample(h, at - half, c->channel))) <= limit ||
+            fabs((double)(s - history_sample(h, at + half, c->channel))) <= limit)
+            return s;
+    }
+    const int m = median_around(h, c, at, half, first, last);
+    const double off = fabs((double)(s - m));
+    if (off > limit && off > 0.25 * fabs((double)m - c->base + c->integral)) {
+        if (count) c->spikes++;
+        return m;
+    }
+    return s;
+}
+
+static void begin_wheel(channel *c, const history *h, int64_t at)
+{
+    /* Take in what came before: up to the oldest frame, but not the wheel before. */
+    int64_t from = (h->frames - HISTORY_FRAMES + 1) * c->frame_scans;
+    if (from < 0) from = 0;
+    if (from < c->last_end) from = c->last_end;
+    if (from > at) from = at;
+    double integral = c->integral;
+    if (c->tau_k > 0.0)
+        for (int64_t i = at; i >= from; --i) integral -= (clean_sample(c, h, i, false) - c->base) * c->tau_k;
+    trace_begin(&c->t, from);
+    c->top = 0.0;
+    c->saturated = false;
+    for (int64_t i = from; i <= at; ++i) {
+        const double x = clean_sample(c, h, i, false);
+        integral += (x - c->base) * c->tau_k;
+        const double y = x + integral;
+        if (y - c->base > c->top) c->top = y - c->base;
+        trace_add(&c->t, (float)y, (float)(c->range * 0.25));
+    }
+    c->phase = CH_WHEEL;
+    c->began = at;
+    c->last_high = at;
+    c->quiet = 0;
+    c->quiet_sum = 0.0;
+    c->level_since = at;
+    c->level_value = 0.0;
+}
+
+/* Baseline before scan `until`: the mean of the idle frames nearest to it. */
+static bool base_before(const channel *c, int64_t until, double *value, double *at)
+{
+    const int64_t last = until / c->frame_scans - 1;
+    const int want = 1 + (int)(0.06 * c->rate_hz) / c->frame_scans;
+    double sum = 0.0, where = 0.0;
+    int n = 0;
+    for (int64_t f = last; f > last - 40 && f >= 0 && n < want; --f) {
+        const frame_mean *m = &c->means[f & (MEAN_RING - 1)];
+        if ((f + 1) * c->frame_scans <= c->last_end || !m->idle) break;
+        sum += (double)m->mean;
+        where += ((double)f + 0.5) * c->frame_scans - 0.5;
+        ++n;
+    }
+    if (n == 0) return false;
+    *value = sum / n;
+    *at = where / n;
+    return true;
+}
+
+/* Mean of the trace between two scans; the number of samples that went into it. */
+static double trace_mean(const trace *t, double from, double to, double *value, double *at)
+{
+    double sum = 0.0, moment = 0.0, n = 0.0, scan = (double)t->start;
+    for (int i = 0; i < t->count; ++i) {
+        const double k = t->points[i].n, middle = scan + 0.5 * k - 0.5;
+        if (middle >= from && middle <= to) {
+            sum += (double)t->points[i].value * k;
+            moment += middle * k;
+            n += k;
+        }
+        scan += k;
+    }
+    if (n > 0.0) {
+        *value = sum / n;
+        *at = moment / n;
+    }
+    return n;
+}
+
+static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context, bool cut_short)
+{
+    footprint f;
+    memset(&f, 0, sizeof f);
+    const double noise = c->range / 4.7 > 0.3 ? c->range / 4.7 : 0.3;
+    const double threshold = channel_threshold(c);
+    const double start = (double)c->t.start, end = start + (double)c->t.length - 1.0;
+    double base0 = c->base, at0 = (double)c->began, base1 = c->base, at1 = end;
+    const double quiet_n = (double)c->quiet;
+    if (c->quiet > c->confirm) {
+        base1 = c->quiet_sum / quiet_n;
+        at1 = end - 0.5 * quiet_n;
+    }
+    bool good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold);
+    if (good) {
+        /* Now that the flanks are known, the baseline is read where the wheel certainly was not. */
+        const double flank0 = f.rise[LEVELS - 1] - f.rise[0], flank1 = f.fall[0] - f.fall[LEVELS - 1];
+        const double foot0 = f.rise[0] - 1.2 * flank0 - 2.0, foot1 = f.fall[0] + 1.2 * flank1 + 2.0;
+        const double window = 0.04 * c->rate_hz;
+        double n0 = 0.0, n1 = 0.0, value = 0.0, where = 0.0;
+        n0 = trace_mean(&c->t, foot0 - window, foot0, &value, &where);
+        if (n0 >= 0.003 * c->rate_hz) {
+            base0 = value;
+            at0 = where;
+        } else if (base_before(c, (int64_t)floor(foot0), &value, &where)) {
+            base0 = value;
+            at0 = where;
+            n0 = c->frame_scans;
+        }
+        n1 = trace_mean(&c->t, foot1, foot1 + window, &value, &where);
+        if (n1 >= 0.003 * c->rate_hz) {
+            base1 = value;
+            at1 = where;
+        } else if (c->quiet <= c->confirm) {
+            base1 = base0; /* nothing after it: cut short */
+            at1 = at0 + 1.0;
+        }
+        good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold);
+        const double n = (n0 > 1.0 ? n0 : 1.0) < (n1 > 1.0 ? n1 : 1.0) ? n0 : n1;
+        f.base_noise = noise / sqrt(n > 1.0 ? n : 1.0);
+    }
+    f.sensor = c->sensor;
+    f.saturated = c->saturated;
+    f.cut_short = cut_short;
+    /* A wheel is at least a few centimetres of rubber: nothing passes in less than two milliseconds. */
+    if (good && f.fall[1] - f.rise[1] < 0.0015 * c->rate_hz) good = false;
+    c->last_end = at + 1 - c->quiet;
+    if (c->quiet > c->confirm) {
+        c->base = base1;
+        if (c->quiet > 2 * c->frame_scans) c->base = c->quiet_sum / quiet_n;
+    }
+    c->slope = 0.0;
+    c->phase = CH_IDLE;
+    c->above = 0;
+    if (good) {
+        c->footprints++;
+        c->flat_frames = 0;
+        sink(context, &f);
+    }
+}
+
+static void wheel_sample(channel *c, int64_t at, double y, footprint_sink sink, void *context, const history *h)
+{
+    const double z = y - c->base;
+    const double threshold = channel_threshold(c);
+    const double held_s = (double)(at - c->began) / c->rate_hz;
+    double low = 0.5 * threshold;
+    if (held_s > 1.0) low += 2.0 * c->drift * (double)(at - c->began);
+    if (low > 0.1 * c->top && 0.1 * c->top > 0.5 * threshold) low = 0.1 * c->top;
+    trace_add(&c->t, (float)y, (float)(c->range * 0.25));
+    if (z > c->top) c->top = z;
+    if (z > 0.5 * c->top) c->last_high = at;
+    if (z < low) {
+        if (c->quiet == 0) {
+            c->last_low_start = at;
+            c->quiet_sum = 0.0;
+        }
+        c->quiet++;
+        c->quiet_sum += y;
+        c->above = 0;
+        double need = 1.5 * (double)(c->last_low_start - c->last_high);
+        const double least = 0.025 * c->rate_hz, most = 1.0 * c->rate_hz;
+        if (need < least) need = least;
+        if (need > most) need = most;
+        if ((double)c->quiet >= need) end_wheel(c, at, sink, context, false);
+        return;
+    }
+    if (c->quiet > 0 && z > threshold) {
+        if (++c->above >= c->confirm) {
+            if ((double)c->quiet > 0.003 * c->rate_hz) {
+                /* The next wheel is there before the last one's baseline was waited for. */
+                end_wheel(c, at, sink, context, false);
+                begin_wheel(c, h, at);
+            } else {
+                c->quiet = 0;
+                c->above = 0;
+            }
+        }
+        return;
+    }
+    if (c->quiet > 0) {
+        c->quiet++;
+        c->quiet_sum += y;
+        return;
+    }
+    /* Something small that does not move for long after the wheel has gone is baseline, not a wheel. */
+    if (fabs(z - c->level_value) > 0.5 * threshold) {
+        c->level_value = z;
+        c->level_since = at;
+    } else if (z < 0.08 * c->top && (double)(at - c->level_since) > 20.0 * c->rate_hz) {
+        c->quiet = at - c->level_since;
+        c->quiet_sum = y * (double)c->quiet;
+        c->last_low_start = c->level_since;
+        end_wheel(c, at, sink, context, false);
+    }
+}
+
+void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, int64_t sum, footprint_sink sink,
+                   void *context)
+{
+    const int n = c->frame_scans;
+    const double mean = (double)sum / n;
+    const double range = (double)(hi - lo);
+    frame_mean *slot = &c->means[frame & (MEAN_RING - 1)];
+    slot->idle = false;
+    if (hi == 32767 || lo == -32768) c->saturated_samples++;
+    c->flat_frames = hi == lo ? (c->flat_frames < 1000000 ? c->flat_frames + 1 : c->flat_frames) : 0;
+
+    if (c->phase == CH_START) {
+        /* The first frames give baseline and noise; the quietest of them counts. */
+        if (c->start_frames == 0 || range < c->range) {
+            c->range = range;
+            c->base = mean;
+        }
+        slot->mean = (float)mean;
+        slot->idle = true;
+        if (++c->start_frames >= START_FRAMES) {
+            c->range = c->range * 1.1;
+            c->phase = CH_IDLE;
+        }
+        return;
+    }
+
+    const double threshold = channel_threshold(c);
+    const double y0 = c->integral - c->base;
+    if (c->phase == CH_IDLE && (double)hi + y0 < threshold && (double)lo + y0 > -threshold) {
+        /* Idle: follow the baseline (an alpha-beta tracker), and the noise. */
+        double y = mean;
+        if (c->tau_k > 0.0) {
+            const double step = (mean - c->base) * c->tau_k * n;
+            y = mean + c->integral + 0.5 * step;
+            c->integral += step;
+        }
+        slot->mean = (float)y;
+        slot->idle = true;
+        const double predicted = c->base + c->slope * n, off = y - predicted;
+        c->base = predicted + 0.25 * off;
+        c->slope += 0.01 * off / n;
+        c->drift += 0.005 * (fabs(c->slope) - c->drift);
+        const double r = range < 2.0 * c->range + 2.0 ? range : 2.0 * c->range + 2.0;
+        c->range += 0.02 * (r - c->range);
+        return;
+    }
+
+    double clean_sum = 0.0, clean_lo = 1e9, clean_hi = -1e9;
+    bool stayed_idle = c->phase == CH_IDLE;
+    for (int i = 0; i < n; ++i) {
+        const int64_t at = frame * n + i;
+        const double x = clean_sample(c, h, at, true);
+        const int raw = history_sample(h, at, c->channel);
+        c->integral += (x - c->base) * c->tau_k;
+        const double y = x + c->integral;
+        const double z = y - c->base;
+        clean_sum += y;
+        if (y < clean_lo) clean_lo = y;
+        if (y > clean_hi) clean_hi = y;
+        if (c->phase == CH_WHEEL) {
+            stayed_idle = false;
+            if (raw == 32767 || raw == -32768) c->saturated = true;
+            wheel_sample(c, at, y, sink, context, h);
+        } else if (z > threshold) {
+            if (++c->above >= c->confirm) {
+                begin_wheel(c, h, at);
+                c->above = 0;
+                stayed_idle = false;
+                if (raw == 32767) c->saturated = true;
+            }
+        } else {
+            c->above = 0;
+        }
+    }
+    slot->mean = (float)(clean_sum / n);
+    if (c->phase == CH_WHEEL || !stayed_idle) return;
+    const double z = clean_sum / n - c->base;
+    if (clean_hi - c->base < threshold && clean_lo - c->base > -threshold) {
+        slot->idle = true; /* spikes alone */
+        c->base += 0.1 * z;
+        c->phase = CH_IDLE;
+        return;
+    }
+    if (z < -0.7 * threshold) {
+        /* Below the baseline: a reversed channel, or the first baseline was taken under a wheel. */
+        if (c->phase != CH_NEGATIVE) {
+            c->phase = CH_NEGATIVE;
+            c->negative_since = frame;
+            c->negatives++;
+            c->level_value = z;
+            c->level_since = frame;
+        }
+        if (fabs(z - c->level_value) > 0.5 * threshold) {
+            c->level_value = z;
+            c->level_since = frame;
+        }
+        if ((double)((frame - c->level_since) * n) > 0.3 * c->rate_hz) {
+            c->base = clean_sum / n;
+            c->integral = c->tau_k > 0.0 ? 0.0 : c->integral;
+            if (c->tau_k > 0.0) c->base = clean_sum / n;
+            c->slope = 0.0;
+            c->phase = CH_IDLE;
+        }
+    } else {
+        c->phase = CH_IDLE;
+        /* Noise over the threshold without a wheel: the noise has grown. */
+        c->range += 0.05 * ((clean_hi - clean_lo < 2.0 * c->range + 2.0 ? clean_hi - clean_lo : 2.0 * c->range + 2.0) - c->range);
+        c->base += 0.05 * z;
+    }
+}
+
+void channel_close(channel *c, const history *h, footprint_sink sink, void *context)
+{
+    (void)h;
+    if (c->phase == CH_WHEEL) end_wheel(c, c->t.start + c->t.length - 1, sink, context, true);
+}

@@ -1,0 +1,74 @@
+/* One strip's or plate's channel: raw samples in, footprints out. Called by wim.c once for each frame.
+ *
+ * A frame is a fixed number of scans counted from the start of the stream, so that nothing depends on how the stream
+ * was cut into blocks. Frames in which nothing happens cost a minimum, a maximum and a sum; the others are looked at
+ * sample by sample. */
+#ifndef BF_CHANNEL_H
+#define BF_CHANNEL_H
+
+#include "borderflow_core.h"
+#include "footprint.h"
+
+enum { HISTORY_FRAMES = 16, MEAN_RING = 128 };
+
+/* The last frames of all channels, interleaved as they came. */
+typedef struct {
+    int channels, frame_scans, shift; /* frame_scans = 1 << shift */
+    int64_t frames;                   /* complete ones so far */
+    int16_t *samples;                 /* [HISTORY_FRAMES * frame_scans][channels] */
+} history;
+
+static inline int history_sample(const history *h, int64_t scan, int channel)
+{
+    const size_t slot = (size_t)(scan & ((int64_t)HISTORY_FRAMES * h->frame_scans - 1));
+    return h->samples[slot * (size_t)h->channels + (size_t)channel];
+}
+
+typedef struct {
+    float mean; /* conditioned */
+    bool idle;
+} frame_mean;
+
+typedef enum { CH_START, CH_IDLE, CH_WHEEL, CH_NEGATIVE } channel_phase;
+
+typedef struct {
+    int sensor, channel, frame_scans, spike_width, confirm;
+    double rate_hz, tau_k; /* tau_k = 1 / (tau x rate), 0 when DC-coupled */
+    double temperature_scale;
+    channel_phase phase;
+    double base, slope;    /* tracked baseline in counts, and its change in a scan */
+    double integral;       /* what the high-pass took away so far */
+    double range;          /* usual maximum minus minimum of an idle frame */
+    double drift;          /* usual |slope| */
+    int start_frames;
+    int above;             /* consecutive samples above the threshold */
+    double top;            /* highest of the current footprint */
+    int64_t last_high, last_low_start, began, last_end;
+    int64_t quiet;
+    double quiet_sum;
+    int64_t level_since;   /* since when the signal stays near level_value */
+    double level_value;
+    int64_t negative_since;
+    bool saturated;
+    uint64_t footprints, negatives, saturated_samples, spikes, missed;
+    int flat_frames, missed_run;
+    frame_mean means[MEAN_RING];
+    trace t;
+} channel;
+
+void channel_init(channel *c, int sensor, int index, double rate_hz, int frame_scans, double tau_s);
+
+/* Called with each finished footprint. */
+typedef void (*footprint_sink)(void *context, const footprint *f);
+
+/* Takes frame number `frame`; the next one is in the history already. `lo`, `hi` and `sum` are of the raw samples. */
+void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, int64_t sum, footprint_sink sink,
+                   void *context);
+
+/* The stream ends or has a gap: closes what is open. */
+void channel_close(channel *c, const history *h, footprint_sink sink, void *context);
+void channel_restart(channel *c, int64_t scan);
+
+double channel_threshold(const channel *c);
+
+#endif

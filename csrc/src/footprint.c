@@ -1,0 +1,214 @@
+/* Force traces of bounded size, and the measures of a footprint: flanks, centroid, peak, area. See footprint.h. */
+#include "footprint.h"
+
+#include <math.h>
+#include <string.h>
+
+const double footprint_level[LEVELS] = {0.2, 0.4, 0.6, 0.8};
+
+void trace_begin(trace *t, int64_t scan)
+{
+    t->count = 0;
+    t->start = scan;
+    t->length = 0;
+}
+
+/* Merges neighbours that differ less than `tolerance`; a stretch takes in at most one neighbour in a pass, so that
+ * slopes are not flattened. Returns the new count. */
+static int merge_pass(stretch *p, int count, double tolerance, int at_least)
+{
+    int out = 0;
+    for (int i = 0; i < count; ++i) {
+        if (i + 1 < count && count - (i - out) > at_least && fabs((double)p[i].value - (double)p[i + 1].value) <= tolerance &&
+            p[i].n < INT32_MAX / 4 && p[i + 1].n < INT32_MAX / 4) {
+            const double n0 = p[i].n, n1 = p[i + 1].n;
+            p[out].value = (float)(((double)p[i].value * n0 + (double)p[i + 1].value * n1) / (n0 + n1));
+            p[out].n = p[i].n + p[i + 1].n;
+            ++i;
+        } else {
+            p[out] = p[i];
+        }
+        ++out;
+    }
+    return out;
+}
+
+static int shrink(stretch *p, int count, int limit, double tolerance)
+{
+    double step = tolerance > 1e-3 ? tolerance : 1e-3;
+    while (count > limit) {
+        const int before = count;
+        count = merge_pass(p, count, step, limit);
+        if (count > before - before / 16) step *= 1.5;
+    }
+    return count;
+}
+
+void trace_add(trace *t, float value, float tolerance)
+{
+    if (t->count == TRACE_POINTS) t->count = shrink(t->points, t->count, TRACE_POINTS / 2, (double)tolerance);
+    t->points[t->count].value = value;
+    t->points[t->count].n = 1;
+    t->count++;
+    t->length++;
+}
+
+/* Scan at which the flank passes `level`: the time spent below it between a point that is surely below and one that
+ * is surely above. That averages the noise instead of picking its first excursion. `times` are the middles of the
+ * stretches, `from` .. `to` the flank in its order of rising (step +1 or -1). */
+static double crossing(const stretch *p, const double *edges, int from, int to, int step, double level, double margin,
+                       double *slope)
+{
+    int a = from, b = to;
+    for (int i = from; i != to; i += step) {
+        if ((double)p[i].value >= level + margin) {
+            b = i;
+            break;
+        }
+    }
+    for (int i = b; i != from; i -= step) {
+        if ((double)p[i].value < level - margin) {
+            a = i;
+            break;
+        }
+    }
+    /* Between the middles of a and b, linear between middles. */
+    double below = 0.0;
+    const double ta = 0.5 * (edges[a] + edges[a + 1]), tb = 0.5 * (edges[b] + edges[b + 1]);
+    for (int i = a; i != b; i += step) {
+        const int k = i + step;
+        const double v0 = (double)p[i].value - level, v1 = (double)p[k].value - level;
+        const double dt = fabs(0.5 * (edges[k] + edges[k + 1]) - 0.5 * (edges[i] + edges[i + 1]));
+        if (v0 < 0.0 && v1 < 0.0) {
+            below += dt;
+        } else if (v0 < 0.0) {
+            below += dt * (v0 / (v0 - v1));
+        } else if (v1 < 0.0) {
+            below += dt * (v1 / (v1 - v0));
+        }
+    }
+    const double rise = (double)p[b].value - (double)p[a].value;
+    *slope = (a != b && fabs(tb - ta) > 0.0) ? rise / fabs(tb - ta) : 0.0;
+    return ta + (step > 0 ? below : -below);
+}
+
+bool footprint_measure(footprint *f, const trace *t, double base_at0, double base0, double base_at1, double base1,
+                       double noise, double threshold)
+{
+    static const int min_points = 3;
+    stretch p[TRACE_POINTS];
+    double edges[TRACE_POINTS + 1];
+    const int count = t->count;
+    if (count < min_points) return false;
+    const double slope = base_at1 > base_at0 ? (base1 - base0) / (base_at1 - base_at0) : 0.0;
+    double at = (double)t->start;
+    for (int i = 0; i < count; ++i) {
+        edges[i] = at;
+        const double middle = at + 0.5 * t->points[i].n - 0.5; /* sample times are whole scans */
+        p[i].n = t->points[i].n;
+        p[i].value = (float)((double)t->points[i].value - (base0 + slope * (middle - base_at0)));
+        at += t->points[i].n;
+        edges[i] -= 0.5;
+    }
+    edges[count] = at - 0.5;
+
+    /* The peak: the highest mean over about a tenth of the time spent above half of the highest point. */
+    double top = 0.0;
+    int top_at = 0;
+    for (int i = 0; i < count; ++i) {
+        if ((double)p[i].value > top) {
+            top = (double)p[i].value;
+            top_at = i;
+        }
+    }
+    if (top < threshold) return false;
+    int left = top_at, right = top_at;
+    while (left > 0 && (double)p[left - 1].value > 0.5 * top) --left;
+    while (right < count - 1 && (double)p[right + 1].value > 0.5 * top) ++right;
+    double high = edges[right + 1] - edges[left];
+    const double window = high / 8.0;
+    double best = 0.0, sum = 0.0;
+    int head = 0;
+    for (int i = 0; i < count; ++i) {
+        sum += (double)p[i].value * p[i].n;
+        while (head < i && edges[i + 1] - edges[head + 1] >= window) {
+            sum -= (double)p[head].value * p[head].n;
+            ++head;
+        }
+        const double span = edges[i + 1] - edges[head];
+        if (span >= window && sum / span > best) {
+            best = sum / span;
+            top_at = (head + i) / 2;
+        }
+    }
+    if (best < 0.6 * top) best = 0.6 * top;
+    f->peak = best;
+
+    /* Flanks: the outermost crossings, so that a stop or a roll-back inside does not count as one. */
+    const double low = threshold < 0.1 * best ? threshold : 0.1 * best;
+    int first = 0, last = count - 1;
+    while (first < top_at && (double)p[first].value < low) ++first;
+    while (last > top_at && (double)p[last].value < low) --last;
+    f->begin = edges[first];
+    f->end = edges[last + 1];
+    int from = 0, to = count - 1;
+    for (int q = 0; q < LEVELS; ++q) {
+        const double level = footprint_level[q] * best;
+        double margin = 0.06 * best;
+        if (margin < 2.5 * noise) margin = 2.5 * noise;
+        if (margin > 0.19 * best) margin = 0.19 * best;
+        double s;
+        f->rise[q] = crossing(p, edges, from, top_at, 1, level, margin, &s);
+        f->rise_noise[q] = s > 0.0 ? noise / s : 0.0;
+        f->fall[q] = crossing(p, edges, to, top_at, -1, level, margin, &s);
+        f->fall_noise[q] = s > 0.0 ? noise / s : 0.0;
+    }
+
+    double area = 0.0, moment = 0.0;
+    for (int i = 0; i < count; ++i) {
+        const double a = (double)p[i].value * p[i].n;
+        area += a;
+        moment += a * 0.5 * (edges[i] + edges[i + 1]);
+    }
+    f->area = area;
+    f->centre = area > 0.0 ? moment / area : 0.5 * (f->begin + f->end);
+    f->noise = noise;
+
+    /* The longest stretch of standing: steady within the noise for much longer than the flanks take. */
+    const double quick = (f->rise[LEVELS - 1] - f->rise[0]) + (f->fall[0] - f->fall[LEVELS - 1]);
+    f->still_from = f->still_to = f->begin;
+    const double band = (noise * 4.0 > 0.04 * best) ? noise * 4.0 : 0.04 * best;
+    int i0 = first;
+    while (i0 <= last) {
+        double lo = (double)p[i0].value, hi = lo;
+        int i1 = i0;
+        while (i1 < last) {
+            const double v = (double)p[i1 + 1].value;
+            const double nlo = v < lo ? v : lo, nhi = v > hi ? v : hi;
+            if (nhi - nlo > band) break;
+            lo = nlo;
+            hi = nhi;
+            ++i1;
+        }
+        if (edges[i1 + 1] - edges[i0] > f->still_to - f->still_from && lo > low) {
+            f->still_from = edges[i0];
+            f->still_to = edges[i1 + 1];
+        }
+        i0 = i0 + 1 > i1 - (i1 - i0) / 2 ? i0 + 1 : i1 - (i1 - i0) / 2;
+    }
+    f->stopped = false;
+    (void)quick;
+
+    f->start = t->start;
+    f->count = count;
+    if (count > KEPT_POINTS) {
+        /* Keep the trace near the wheel; far before and after there is only baseline. */
+        stretch small[TRACE_POINTS];
+        memcpy(small, p, sizeof(stretch) * (size_t)count);
+        f->count = shrink(small, count, KEPT_POINTS, noise);
+        memcpy(f->points, small, sizeof(stretch) * (size_t)f->count);
+    } else {
+        memcpy(f->points, p, sizeof(stretch) * (size_t)count);
+    }
+    return true;
+}

@@ -1,0 +1,57 @@
+/* One wheel's pass over one sensor: the force trace and what is measured on it.
+ * In: conditioned samples from channel.c. Out: `footprint` values for lines.c, motion.c and load.c. */
+#ifndef BF_FOOTPRINT_H
+#define BF_FOOTPRINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    TRACE_POINTS = 1024, /* while it is being recorded */
+    KEPT_POINTS = 128,   /* afterwards */
+    LEVELS = 4
+};
+
+/* A stretch of signal: `n` samples of mean `value`. Near-constant neighbours are merged when there is no room, so a
+ * trace is bounded however long a wheel stands, and keeps its detail where the wheel moves. */
+typedef struct {
+    float value;
+    int32_t n;
+} stretch;
+
+typedef struct {
+    int count;
+    int64_t start; /* scan of the first sample */
+    int64_t length;
+    stretch points[TRACE_POINTS];
+} trace;
+
+void trace_begin(trace *t, int64_t scan);
+void trace_add(trace *t, float value, float tolerance);
+
+typedef struct {
+    int sensor;
+    int64_t start;           /* scan at which the kept trace begins */
+    double begin, end;       /* scans of the outer threshold crossings */
+    double rise[LEVELS];     /* scans at which the flanks pass footprint_level[] of the peak */
+    double fall[LEVELS];
+    double rise_noise[LEVELS], fall_noise[LEVELS]; /* noise of those, in scans */
+    double centre;           /* scan of the centroid in time */
+    double peak;             /* counts */
+    double area;             /* counts x scans */
+    double noise;            /* counts, one sample */
+    double base_noise;       /* counts, of the baseline under the wheel */
+    bool saturated, stopped, retraced, cut_short;
+    double still_from, still_to; /* scans between which the wheel stood on the sensor; equal when it did not */
+    int count;
+    stretch points[KEPT_POINTS]; /* value above the baseline */
+} footprint;
+
+extern const double footprint_level[LEVELS];
+
+/* Measures a finished trace. `base0` at scan `base_at0` and `base1` at `base_at1` are the baseline before and after.
+ * Returns false when nothing in it stands clear of the noise. */
+bool footprint_measure(footprint *f, const trace *t, double base_at0, double base0, double base_at1, double base1,
+                       double noise, double threshold);
+
+#endif

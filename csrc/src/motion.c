@@ -1,0 +1,442 @@
+/* Penalised B-spline fit of a vehicle's motion. See motion.h. */
+#include "motion.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { ROBUST_ROUNDS = 3, SIGN_ROUNDS = 6 };
+
+static int interval_of(const motion *m, double t)
+{
+    int lo = 0, hi = m->intervals - 1;
+    while (lo < hi) {
+        const int middle = (lo + hi + 1) / 2;
+        if (m->knots[middle + 3] <= t) lo = middle;
+        else hi = middle - 1;
+    }
+    return lo;
+}
+
+/* The four cubic basis functions on an interval (de Boor). */
+static void basis_at(const motion *m, int interval, double t, double b[4])
+{
+    const double *k = m->knots + interval;
+    double left[4], right[4];
+    b[0] = 1.0;
+    for (int j = 1; j <= 3; ++j) {
+        left[j] = t - k[4 - j];
+        right[j] = k[3 + j] - t;
+        double saved = 0.0;
+        for (int r = 0; r < j; ++r) {
+            const double term = b[r] / (right[r + 1] + left[j - r]);
+            b[r] = saved + right[r + 1] * term;
+            saved = left[j - r] * term;
+        }
+        b[j] = saved;
+    }
+}
+
+/* The same in powers of u = t - knot: p[function][power]. */
+static void basis_powers(const motion *m, int interval, double p[4][4])
+{
+    /* A cubic is known by its value at four points. */
+    const double t0 = m->knots[interval + 3], h = m->knots[interval + 4] - t0;
+    double v[4][4];
+    for (int i = 0; i < 4; ++i) basis_at(m, interval, t0 + h * i / 3.0, v[i]);
+    for (int j = 0; j < 4; ++j) {
+        const double a = v[0][j], b = v[1][j], c = v[2][j], d = v[3][j];
+        p[j][0] = a;
+        p[j][1] = (-11.0 * a + 18.0 * b - 9.0 * c + 2.0 * d) / (2.0 * h);
+        p[j][2] = 9.0 * (2.0 * a - 5.0 * b + 4.0 * c - d) / (2.0 * h * h);
+        p[j][3] = 9.0 * (-a + 3.0 * b - 3.0 * c + d) / (2.0 * h * h * h);
+    }
+}
+
+/* Knots: where things happen, not nearer than `least` and not further than the span allows. */
+static void place_knots(motion *m, const crossing_at *o, int count, const rest *rests, int rest_count, double from,
+                        double to)
+{
+    double events[MOTION_MAX_CROSSINGS + 2 * MOTION_MAX_RESTS];
+    int n = 0;
+    for (int i = 0; i < count; ++i) events[n++] = o[i].t;
+    for (int i = 0; i < rest_count; ++i) {
+        events[n++] = rests[i].from;
+        events[n++] = rests[i].to;
+    }
+    /* Shell sort: the events come nearly sorted by set. */
+    for (int gap = n / 2; gap > 0; gap /= 2)
+        for (int i = gap; i < n; ++i) {
+            const double v = events[i];
+            int j = i;
+            for (; j >= gap && events[j - gap] > v; j -= gap) events[j] = events[j - gap];
+            events[j] = v;
+        }
+    const int most = MOTION_MAX_COEFFS - 3; /* intervals */
+    double least = 0.12;
+    double inner[MOTION_MAX_COEFFS];
+    int k;
+    for (;;) {
+        k = 0;
+        double last = from;
+        bool room = true;
+        for (int i = 0; i <= n; ++i) {
+            const double e = i < n ? events[i] : to;
+            if (e <= last) continue;
+            const double gap = e - last;
+            if (gap < least) continue;
+            /* Long silences get a few knots, so that a stop in them can have two ends. */
+            int pieces = gap > 3.0 * least ? 3 : (gap > 1.5 * least ? 2 : 1);
+            for (int q = 1; q <= pieces; ++q) {
+                const double at = last + gap * q / pieces;
+                if (at >= to - 0.5 * least) break;
+                if (k >= most - 1) {
+                    room = false;
+                    break;
+                }
+                inner[k++] = at;
+            }
+            last = e;
+            if (!room) break;
+        }
+        if (room) break;
+        least *= 1.4;
+    }
+    m->intervals = k + 1;
+    m->coeffs = m->intervals + 3;
+    const double edge = least;
+    for (int i = 0; i < 4; ++i) m->knots[i] = from - edge * (3 - i);
+    for (int i = 0; i < k; ++i) m->knots[4 + i] = inner[i];
+    for (int i = 0; i < 4; ++i) m->knots[4 + k + i] = to + edge * i;
+}
+
+static bool cholesky(double *a, int n)
+{
+    for (int j = 0; j < n; ++j) {
+        double d = a[j * n + j];
+        for (int k = 0; k < j; ++k) d -= a[j * n + k] * a[j * n + k];
+        if (!(d > 0.0)) return false;
+        d = sqrt(d);
+        a[j * n + j] = d;
+        for (int i = j + 1; i < n; ++i) {
+            double s = a[i * n + j];
+            const double *ai = a + i * n, *aj = a + j * n;
+            for (int k = 0; k < j; ++k) s -= ai[k] * aj[k];
+            a[i * n + j] = s / d;
+        }
+    }
+    return true;
+}
+
+static void solve(const double *a, int n, double *b)
+{
+    for (int i = 0; i < n; ++i) {
+        double s = b[i];
+        for (int k = 0; k < i; ++k) s -= a[i * n + k] * b[k];
+        b[i] = s / a[i * n + i];
+    }
+    for (int i = n - 1; i >= 0; --i) {
+        double s = b[i];
+        for (int k = i + 1; k < n; ++k) s -= a[k * n + i] * b[k];
+        b[i] = s / a[i * n + i];
+    }
+}
+
+/* Adds weight * row * row^T, for a row of four neighbouring entries. */
+static void add4(double *a, int n, int at, const double row[4], double weight)
+{
+    for (int i = 0; i < 4; ++i)
+        for (int j = 0; j <= i; ++j) a[(at + i) * n + at + j] += weight * row[i] * row[j];
+}
+
+typedef struct {
+    double data[MOTION_MAX_COEFFS * MOTION_MAX_COEFFS];
+    double penalty[MOTION_MAX_COEFFS * MOTION_MAX_COEFFS];
+    double right[MOTION_MAX_COEFFS];
+} equations;
+
+static void assemble(equations *e, const motion *m, const crossing_at *o, int count)
+{
+    const int n = m->coeffs;
+    memset(e->data, 0, sizeof(double) * (size_t)(n * n));
+    memset(e->right, 0, sizeof(double) * (size_t)n);
+    for (int i = 0; i < count;) {
+        double mean[MOTION_MAX_COEFFS];
+        double total = 0.0, place = 0.0;
+        int lo = n, hi = 0, j = i;
+        for (; j < count && o[j].set == o[i].set; ++j) {
+            if (o[j].interval < lo) lo = o[j].interval;
+            if (o[j].interval + 4 > hi) hi = o[j].interval + 4;
+        }
+        for (int k = lo; k < hi; ++k) mean[k] = 0.0;
+        for (int k = i; k < j; ++k) {
+            const double w = o[k].weight;
+            total += w;
+            place += w * o[k].place;
+            for (int b = 0; b < 4; ++b) mean[o[k].interval + b] += w * o[k].basis[b];
+            add4(e->data, n, o[k].interval, o[k].basis, w);
+            for (int b = 0; b < 4; ++b) e->right[o[k].interval + b] += w * o[k].basis[b] * o[k].place;
+        }
+        if (total > 0.0) {
+            for (int r = lo; r < hi; ++r) {
+                if (mean[r] == 0.0) continue;
+                const double f = mean[r] / total;
+                e->right[r] -= f * place;
+                for (int s = lo; s <= r; ++s) e->data[r * n + s] -= f * mean[s];
+            }
+        }
+        i = j;
+    }
+}
+
+static void add_row(equations *e, const motion *m, double t, bool speed, double value, double weight)
+{
+    const int n = m->coeffs, at = interval_of(m, t);
+    double row[4];
+    if (speed) {
+        double p[4][4];
+        const double u = t - m->knots[at + 3];
+        basis_powers(m, at, p);
+        for (int j = 0; j < 4; ++j) row[j] = p[j][1] + u * (2.0 * p[j][2] + 3.0 * u * p[j][3]);
+    } else {
+        basis_at(m, at, t, row);
+    }
+    add4(e->data, n, at, row, weight);
+    for (int b = 0; b < 4; ++b) e->right[at + b] += weight * value * row[b];
+}
+
+static void jerk_penalty(equations *e, const motion *m)
+{
+    const int n = m->coeffs;
+    memset(e->penalty, 0, sizeof(double) * (size_t)(n * n));
+    for (int i = 0; i < m->intervals; ++i) {
+        double p[4][4], row[4];
+        basis_powers(m, i, p);
+        for (int j = 0; j < 4; ++j) row[j] = 6.0 * p[j][3];
+        add4(e->penalty, n, i, row, m->knots[i + 4] - m->knots[i + 3]);
+    }
+}
+
+static void to_powers(motion *m)
+{
+    for (int i = 0; i < m->intervals; ++i) {
+        double p[4][4];
+        basis_powers(m, i, p);
+        for (int k = 0; k < 4; ++k) {
+            m->poly[i][k] = 0.0;
+            for (int j = 0; j < 4; ++j) m->poly[i][k] += m->c[i + j] * p[j][k];
+        }
+    }
+}
+
+/* Residuals against each set's own offset; returns the weighted sum of squares. */
+static double residuals(const motion *m, crossing_at *o, int count)
+{
+    double chi = 0.0;
+    for (int i = 0; i < count;) {
+        double total = 0.0, mean = 0.0;
+        int j = i;
+        for (; j < count && o[j].set == o[i].set; ++j) {
+            double x = -o[j].place;
+            for (int b = 0; b < 4; ++b) x += o[j].basis[b] * m->c[o[j].interval + b];
+            o[j].residual = x;
+            total += o[j].weight;
+            mean += o[j].weight * x;
+        }
+        mean = total > 0.0 ? mean / total : 0.0;
+        for (; i < j; ++i) {
+            o[i].residual -= mean;
+            chi += o[i].weight * o[i].residual * o[i].residual;
+        }
+    }
+    return chi;
+}
+
+/* Solves data + penalty / density; returns minus twice the log evidence, but for constants. */
+static double solve_for(motion *m, equations *e, double density, bool *ok)
+{
+    const int n = m->coeffs;
+    const double w = 1.0 / density;
+    for (int i = 0; i < n; ++i)
+        for (int j = 0; j <= i; ++j) m->chol[i * n + j] = e->data[i * n + j] + w * e->penalty[i * n + j];
+    for (int i = 0; i < n; ++i) m->chol[i * n + i] += 1e-6; /* the place as a whole is free */
+    *ok = cholesky(m->chol, n);
+    if (!*ok) return HUGE_VAL;
+    memcpy(m->c, e->right, sizeof(double) * (size_t)n);
+    solve(m->chol, n, m->c);
+    double logdet = 0.0, energy = 0.0;
+    for (int i = 0; i < n; ++i) {
+        logdet += 2.0 * log(m->chol[i * n + i]);
+        energy -= m->c[i] * e->right[i];
+    }
+    return energy + logdet - (n - 3) * log(w);
+}
+
+static double median_abs(const crossing_at *o, int count)
+{
+    /* By bisection on a histogram of |residual| / sigma, in steps of 2 %. */
+    int bins[512] = {0};
+    int n = 0;
+    for (int i = 0; i < count; ++i) {
+        const double r = fabs(o[i].residual) / o[i].sigma;
+        int b = r > 1e-3 ? (int)(log(r / 1e-3) / 0.03) : 0;
+        if (b > 511) b = 511;
+        bins[b]++;
+        n++;
+    }
+    int seen = 0;
+    for (int b = 0; b < 512; ++b) {
+        seen += bins[b];
+        if (2 * seen >= n) return 1e-3 * exp((b + 0.5) * 0.03);
+    }
+    return 1.0;
+}
+
+static void add_rests(equations *e, const motion *m, const rest *rests, int rest_count)
+{
+    for (int i = 0; i < rest_count; ++i) {
+        const double span = rests[i].to - rests[i].from;
+        for (int q = 0; q <= 4; ++q) add_row(e, m, rests[i].from + span * (0.05 + 0.225 * q), true, 0.0, 1.0 / (0.01 * 0.01));
+    }
+}
+
+bool motion_fit(motion *m, crossing_at *o, int count, const rest *rests, int rest_count, double from, double to)
+{
+    equations e;
+    if (count < 2) return false;
+    place_knots(m, o, count, rests, rest_count, from, to);
+    for (int i = 0; i < count; ++i) {
+        o[i].interval = interval_of(m, o[i].t);
+        basis_at(m, o[i].interval, o[i].t, o[i].basis);
+        o[i].weight = 1.0 / (o[i].sigma * o[i].sigma);
+    }
+    jerk_penalty(&e, m);
+    static const double densities[] = {3.0, 0.3, 0.03, 0.003, 0.0003};
+    double density = 1.0, scale = 1.0;
+    bool ok;
+    for (int round = 0; round < ROBUST_ROUNDS; ++round) {
+        assemble(&e, m, o, count);
+        add_rests(&e, m, rests, rest_count);
+        solve_for(m, &e, density, &ok);
+        if (!ok) return false;
+        residuals(m, o, count);
+        scale = 1.48 * median_abs(o, count);
+        if (scale < 0.15) scale = 0.15;
+        for (int i = 0; i < count; ++i) {
+            const double s = scale * o[i].sigma, r = fabs(o[i].residual);
+            o[i].weight = (r > 2.0 * s ? 2.0 * s / r : 1.0) / (s * s);
+        }
+    }
+    assemble(&e, m, o, count);
+    add_rests(&e, m, rests, rest_count);
+    double best = HUGE_VAL;
+    for (int i = 0; i < (int)(sizeof densities / sizeof *densities); ++i) {
+        const double cost = solve_for(m, &e, densities[i], &ok);
+        if (ok && cost < best) {
+            best = cost;
+            density = densities[i];
+        }
+    }
+    solve_for(m, &e, density, &ok);
+    if (!ok) return false;
+    to_powers(m);
+    if (!m->reverses) {
+        /* Vehicles do not drift backwards while they stand. */
+        for (int round = 0; round < SIGN_ROUNDS; ++round) {
+            bool again = false;
+            for (int i = 0; i < m->intervals; ++i)
+                for (int q = 0; q < 3; ++q) {
+                    const double t = m->knots[i + 3] + (m->knots[i + 4] - m->knots[i + 3]) * q / 3.0;
+                    if (motion_speed(m, t) < -0.01) {
+                        add_row(&e, m, t, true, 0.0, 1.0 / (0.02 * 0.02));
+                        again = true;
+                    }
+                }
+            if (!again) break;
+            solve_for(m, &e, density, &ok);
+            if (!ok) return false;
+            to_powers(m);
+        }
+    }
+    residuals(m, o, count);
+    m->scale = scale;
+    m->jerk = density;
+    return true;
+}
+
+double motion_place(const motion *m, double t)
+{
+    const double a = m->knots[3], b = m->knots[3 + m->intervals];
+    const double inside = t < a ? a : (t > b ? b : t);
+    const int i = interval_of(m, inside);
+    const double u = inside - m->knots[i + 3], *p = m->poly[i];
+    const double x = p[0] + u * (p[1] + u * (p[2] + u * p[3]));
+    return inside == t ? x : x + (t - inside) * (p[1] + u * (2.0 * p[2] + 3.0 * u * p[3]));
+}
+
+double motion_speed(const motion *m, double t)
+{
+    const double a = m->knots[3], b = m->knots[3 + m->intervals];
+    const double inside = t < a ? a : (t > b ? b : t);
+    const int i = interval_of(m, inside);
+    const double u = inside - m->knots[i + 3], *p = m->poly[i];
+    return p[1] + u * (2.0 * p[2] + 3.0 * u * p[3]);
+}
+
+double motion_acceleration(const motion *m, double t)
+{
+    const double a = m->knots[3], b = m->knots[3 + m->intervals];
+    const double inside = t < a ? a : (t > b ? b : t);
+    const int i = interval_of(m, inside);
+    return 2.0 * m->poly[i][2] + 6.0 * (inside - m->knots[i + 3]) * m->poly[i][3];
+}
+
+double motion_step_sigma(const motion *m, double t0, double t1)
+{
+    const int n = m->coeffs;
+    double d[MOTION_MAX_COEFFS] = {0};
+    const double ends[2] = {t0, t1};
+    for (int k = 0; k < 2; ++k) {
+        double b[4];
+        double t = ends[k];
+        if (t < m->knots[3]) t = m->knots[3];
+        if (t > m->knots[3 + m->intervals]) t = m->knots[3 + m->intervals];
+        const int i = interval_of(m, t);
+        basis_at(m, i, t, b);
+        for (int j = 0; j < 4; ++j) d[i + j] += k ? b[j] : -b[j];
+    }
+    double var = 0.0;
+    int first = 0;
+    while (first < n && d[first] == 0.0) ++first;
+    for (int i = first; i < n; ++i) {
+        double s = d[i];
+        for (int k = first; k < i; ++k) s -= m->chol[i * n + k] * d[k];
+        d[i] = s / m->chol[i * n + i];
+        var += d[i] * d[i];
+    }
+    return sqrt(var);
+}
+
+double motion_time(const motion *m, double place)
+{
+    const double a = m->knots[3], b = m->knots[3 + m->intervals];
+    const double xa = motion_place(m, a), xb = motion_place(m, b);
+    if (place <= xa) {
+        const double v = motion_speed(m, a);
+        return a - (xa - place) / (v > 0.1 ? v : 0.1);
+    }
+    if (place >= xb) {
+        const double v = motion_speed(m, b);
+        return b + (place - xb) / (v > 0.1 ? v : 0.1);
+    }
+    for (int i = 0; i < m->intervals; ++i) {
+        double t0 = m->knots[i + 3], t1 = m->knots[i + 4];
+        if (motion_place(m, t1) < place) continue;
+        for (int k = 0; k < 50; ++k) {
+            const double t = 0.5 * (t0 + t1);
+            if (motion_place(m, t) < place) t0 = t;
+            else t1 = t;
+        }
+        return 0.5 * (t0 + t1);
+    }
+    return b;
+}

@@ -1,0 +1,53 @@
+/* One motion x(t) for one vehicle, fitted to when its axles passed the levels of their footprints.
+ *
+ * In: crossings (time, place of the line, which set they belong to). Out: place and speed at each instant.
+ * Called by load.c. The motion is a cubic B-spline. A crossing says x(t) = place + offset of its set; a set holds the
+ * same level of the same flank of the same wheel at all lines, so its offset is unknown but shared, and is eliminated.
+ * Jerk is penalised; how much is chosen by the evidence (marginal likelihood). After: P. Eilers, B. Marx, Flexible
+ * smoothing with B-splines and penalties, Statistical Science 11 (1996). */
+#ifndef BF_MOTION_H
+#define BF_MOTION_H
+
+#include <stdbool.h>
+
+enum { MOTION_MAX_COEFFS = 64, MOTION_MAX_CROSSINGS = 3072, MOTION_MAX_RESTS = 64 };
+
+typedef struct {
+    double t;     /* seconds */
+    double place; /* metres */
+    double sigma; /* metres */
+    double weight;
+    double residual;
+    int set;
+    int interval;    /* filled by the fit */
+    double basis[4];
+} crossing_at;
+
+typedef struct {
+    double from, to; /* seconds between which the vehicle stood */
+} rest;
+
+typedef struct {
+    int coeffs, intervals;
+    double knots[MOTION_MAX_COEFFS + 4];
+    double c[MOTION_MAX_COEFFS];
+    double poly[MOTION_MAX_COEFFS][4]; /* of each interval, in powers of the time since its knot */
+    double chol[MOTION_MAX_COEFFS * MOTION_MAX_COEFFS];
+    double scale;      /* residuals as a multiple of their sigmas */
+    double jerk;       /* chosen density of the jerk */
+    bool reverses;     /* speeds below zero are allowed */
+} motion;
+
+/* Crossings must be sorted by set. `extra_from` .. `extra_to` is the span in which the motion will be asked for.
+ * Returns false when they cannot tell a motion. */
+bool motion_fit(motion *m, crossing_at *o, int count, const rest *rests, int rest_count, double from, double to);
+
+double motion_place(const motion *m, double t);
+double motion_speed(const motion *m, double t);
+double motion_acceleration(const motion *m, double t);
+/* Standard deviation of x(t1) - x(t0). */
+double motion_step_sigma(const motion *m, double t0, double t1);
+/* First time at which x(t) = place, by extrapolation where it lies outside. */
+double motion_time(const motion *m, double place);
+
+#endif

@@ -1,0 +1,323 @@
+/* Footprints to axles: wheels of one line are paired, and the sequences that the lines saw are laid over each other.
+ *
+ * All lines see the same axles in the same order, whatever vehicles they belong to. A line may miss one or see
+ * something that is none; so each line's sequence is aligned with the axles known from the lines before it, at the
+ * lowest cost (dynamic programming). An axle leaves here when it has passed the last line. */
+#include "array.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MISS_RUN = 4 };
+
+void release_axle(bf_wim *w, const axle_seen *a)
+{
+    for (int j = 0; j < w->line_count; ++j)
+        if (a->seen & (1u << j))
+            for (int i = 0; i < a->at[j].count; ++i) w->free_prints[w->free_count++] = a->at[j].prints[i];
+}
+
+static void release_pass(bf_wim *w, const pass *p)
+{
+    for (int i = 0; i < p->count; ++i) w->free_prints[w->free_count++] = p->prints[i];
+}
+
+static void drop_pending(bf_wim *w, int line, int index)
+{
+    pass *list = w->pending[line];
+    memmove(list + index, list + index + 1, sizeof(pass) * (size_t)(w->pending_count[line] - index - 1));
+    w->pending_count[line]--;
+}
+
+static double print_mid(const footprint *f)
+{
+    return 0.5 * (f->rise[1] + f->fall[1]);
+}
+
+void train_footprint(bf_wim *w, const footprint *f)
+{
+    const sensor_info *s = &w->sensors[f->sensor];
+    const int line = s->line;
+    pass *list = w->pending[line];
+    int *count = &w->pending_count[line];
+    if (w->free_count == 0) {
+        /* Nothing ever leaves: give up the oldest pass of the fullest line. */
+        int fullest = 0;
+        for (int j = 1; j < w->line_count; ++j)
+            if (w->pending_count[j] > w->pending_count[fullest]) fullest = j;
+        if (w->pending_count[fullest] == 0) return;
+        release_pass(w, &w->pending[fullest][0]);
+        drop_pending(w, fullest, 0);
+    }
+    const int slot = w->free_prints[--w->free_count];
+    w->prints[slot] = *f;
+    w->pending_changed = true;
+    if (f->end > w->last_event) w->last_event = f->end;
+    const double newton = f->peak * s->newton;
+
+    /* The other half of an axle: another sensor's footprint that overlaps this one by half of the shorter. */
+    for (int i = *count - 1; i >= 0; --i) {
+        pass *p = &list[i];
+        if (p->count == PASS_PRINTS) continue;
+        bool same = false, overlaps = false;
+        for (int k = 0; k < p->count; ++k) {
+            const footprint *g = &w->prints[p->prints[k]];
+            if (g->sensor == f->sensor) same = true;
+            const double from = f->rise[1] > g->rise[1] ? f->rise[1] : g->rise[1];
+            const double to = f->fall[1] < g->fall[1] ? f->fall[1] : g->fall[1];
+            const double a = f->fall[1] - f->rise[1], b = g->fall[1] - g->rise[1];
+            if (to - from > 0.35 * (a < b ? a : b)) overlaps = true;
+        }
+        if (!same && overlaps) {
+            p->prints[p->count++] = slot;
+            p->peak_n += newton;
+            if (f->begin < p->begin) p->begin = f->begin;
+            if (f->end > p->end) p->end = f->end;
+            double sum = 0.0;
+            for (int k = 0; k < p->count; ++k) sum += print_mid(&w->prints[p->prints[k]]);
+            p->mid = sum / p->count;
+            return;
+        }
+    }
+    if (*count == PENDING) {
+        release_pass(w, &list[0]);
+        drop_pending(w, line, 0);
+    }
+    pass fresh;
+    memset(&fresh, 0, sizeof fresh);
+    fresh.count = 1;
+    fresh.prints[0] = slot;
+    fresh.begin = f->begin;
+    fresh.end = f->end;
+    fresh.mid = print_mid(f);
+    fresh.peak_n = newton;
+    int at = *count;
+    while (at > 0 && list[at - 1].mid > fresh.mid) {
+        list[at] = list[at - 1];
+        --at;
+    }
+    list[at] = fresh;
+    (*count)++;
+}
+
+/* Passes of a line that no footprint can be added to any more. */
+static int finished_passes(const bf_wim *w, int line)
+{
+    double open_from = HUGE_VAL;
+    for (int i = 0; i < w->lines[line].count; ++i) {
+        const channel *c = &w->channels[w->lines[line].sensors[i]];
+        if (c->phase == CH_WHEEL && (double)c->began < open_from) open_from = (double)c->began;
+    }
+    int n = 0;
+    while (n < w->pending_count[line] && w->pending[line][n].end < open_from) ++n;
+    return n;
+}
+
+static double match_cost(const bf_wim *w, const axle_seen *a, const pass *p, int line)
+{
+    int before = -1;
+    for (int j = 0; j < line; ++j)
+        if (a->seen & (1u << j)) before = j;
+    const double least = (w->lines[line].x - w->lines[before].x) / 60.0 * w->rate;
+    if (p->mid - a->at[before].mid < least) return HUGE_VAL;
+    const double r = log(p->peak_n / a->peak_n) / 0.25;
+    const double cost = 0.5 * r * r;
+    return cost < 4.0 ? cost : 4.0;
+}
+
+static double last_time(const axle_seen *a, int line)
+{
+    double t = 0.0;
+    for (int j = 0; j < line; ++j)
+        if (a->seen & (1u << j)) t = a->at[j].mid;
+    return t;
+}
+
+enum { MOST = PENDING + BF_MAX_LINES * 4 };
+
+/* Lays the `np` passes of `line` over the axles; returns the new number of axles. */
+static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
+{
+    static const double MISS = 4.0, FRESH = 4.0;
+    double cost[MOST + 1][PENDING + 1];
+    unsigned char from[MOST + 1][PENDING + 1];
+    const pass *p = w->pending[line];
+    if (np == 0) return na;
+    for (int a = 0; a <= na; ++a)
+        for (int k = 0; k <= np; ++k) {
+            double best = a == 0 && k == 0 ? 0.0 : HUGE_VAL;
+            unsigned char how = 0;
+            if (a > 0 && cost[a - 1][k] + MISS < best) {
+                best = cost[a - 1][k] + MISS;
+                how = 1;
+            }
+            if (k > 0 && cost[a][k - 1] + FRESH < best) {
+                best = cost[a][k - 1] + FRESH;
+                how = 2;
+            }
+            if (a > 0 && k > 0) {
+                double c = match_cost(w, &axles[a - 1], &p[k - 1], line);
+                if (from[a - 1][k - 1] == 3 && a > 1 && k > 1) {
+                    /* Neighbours take about as long from line to line, unless they stop. */
+                    const double d1 = p[k - 1].mid - last_time(&axles[a - 1], line);
+                    const double d0 = p[k - 2].mid - last_time(&axles[a - 2], line);
+                    if (d0 > 0.0 && d1 > 0.0) {
+                        const double r = log(d1 / d0) / 0.6, s = 0.5 * r * r;
+                        c += s < 3.0 ? s : 3.0;
+                    }
+                }
+                if (cost[a - 1][k - 1] + c < best) {
+                    best = cost[a - 1][k - 1] + c;
+                    how = 3;
+                }
+            }
+            cost[a][k] = best;
+            from[a][k] = how;
+        }
+    /* Axles at the end may not have arrived yet: they cost nothing. */
+    int a = 0;
+    for (int i = 1; i <= na; ++i)
+        if (cost[i][np] < cost[a][np]) a = i;
+    int out = 0, k = np;
+    unsigned char path[MOST + PENDING];
+    for (int i = na; i > a; --i) path[out++] = 1;
+    while (a > 0 || k > 0) {
+        const unsigned char how = from[a][k];
+        if (how == 0 || out >= MOST + PENDING) break;
+        path[out++] = how;
+        if (how != 2) --a;
+        if (how != 1) --k;
+    }
+    if (out > MOST) return na;
+    axle_seen *to = w->scratch2;
+    int ia = 0, ik = 0, n = 0;
+    for (int i = out - 1; i >= 0; --i) {
+        if (path[i] == 2) {
+            memset(&to[n], 0, sizeof to[n]);
+            to[n].peak_n = p[ik].peak_n;
+        } else {
+            to[n] = axles[ia++];
+        }
+        if (path[i] != 1) {
+            to[n].seen |= 1u << line;
+            to[n].at[line] = p[ik++];
+            if (path[i] == 3 && p[ik - 1].peak_n > to[n].peak_n) to[n].peak_n = p[ik - 1].peak_n;
+        }
+        ++n;
+    }
+    memcpy(axles, to, sizeof(axle_seen) * (size_t)n);
+    return n;
+}
+
+static int support(unsigned seen)
+{
+    int n = 0;
+    for (; seen; seen &= seen - 1) ++n;
+    return n;
+}
+
+static bool wheel_on(const bf_wim *w)
+{
+    for (int i = 0; i < w->sensor_count; ++i)
+        if (w->sensors[i].line >= 0 && w->channels[i].phase == CH_WHEEL) return true;
+    return false;
+}
+
+static bool loop_busy(const bf_wim *w)
+{
+    for (int i = 0; i < w->loop_count; ++i)
+        if (w->loops[i].present && (double)(w->now - w->loops[i].change_at) < 900.0 * w->rate) return true;
+    return false;
+}
+
+/* Whether axles that have not reached the last line will not do so any more. */
+static bool given_up(const bf_wim *w, const axle_seen *axles, int n)
+{
+    if (wheel_on(w) || n == 0) return false;
+    const axle_seen *a = &axles[n - 1];
+    double first = HUGE_VAL, last = 0.0, x0 = 0.0, x1 = 0.0;
+    for (int j = 0; j < w->line_count; ++j)
+        if (a->seen & (1u << j)) {
+            if (a->at[j].mid < first) {
+                first = a->at[j].mid;
+                x0 = w->lines[j].x;
+            }
+            if (a->at[j].mid > last) {
+                last = a->at[j].mid;
+                x1 = w->lines[j].x;
+            }
+        }
+    const double waited = ((double)w->now - w->last_event) / w->rate;
+    double limit = 20.0;
+    if (x1 > x0 && last > first) {
+        const double v = (x1 - x0) / ((last - first) / w->rate);
+        if (v > 5.0) limit = 3.0 * (w->lines[w->line_count - 1].x - x1) / v + 0.5;
+    } else {
+        limit = 5.0;
+    }
+    if (limit >= 20.0 && loop_busy(w)) return false;
+    return waited > limit;
+}
+
+void train_update(bf_wim *w, bool at_end)
+{
+    bool any = false;
+    for (int j = 0; j < w->line_count; ++j) any = any || w->pending_count[j] > 0;
+    if (!any) return;
+    const bool tick = ((w->now / w->frame_scans) & 7) == 0 && !wheel_on(w);
+    if (!w->pending_changed && !at_end && !tick) return;
+    w->pending_changed = false;
+
+    axle_seen *axles = w->scratch;
+    int n = 0;
+    for (int j = 0; j < w->line_count; ++j) {
+        const int np = at_end ? w->pending_count[j] : finished_passes(w, j);
+        if (np < w->pending_count[j]) w->pending_changed = true;
+        if (n == 0) {
+            for (int k = 0; k < np; ++k) {
+                memset(&axles[n], 0, sizeof axles[n]);
+                axles[n].seen = 1u << j;
+                axles[n].at[j] = w->pending[j][k];
+                axles[n].peak_n = w->pending[j][k].peak_n;
+                ++n;
+            }
+        } else {
+            n = align(w, axles, n, j, np);
+        }
+    }
+    int last_line = w->line_count - 1;
+    while (last_line > 0 && w->lines[last_line].missed_run >= MISS_RUN) --last_line;
+    int commit = 0;
+    for (int i = 0; i < n; ++i)
+        if (axles[i].seen >> last_line) commit = i + 1;
+    bool timed_out = false;
+    if (commit < n && (at_end || given_up(w, axles, n))) {
+        commit = n;
+        timed_out = true;
+    }
+    int alive = 0;
+    for (int j = 0; j < w->line_count; ++j)
+        if (w->lines[j].missed_run < MISS_RUN) ++alive;
+    for (int i = 0; i < commit; ++i) {
+        axle_seen *a = &axles[i];
+        for (int j = 0; j < w->line_count; ++j)
+            if (a->seen & (1u << j)) drop_pending(w, j, 0);
+        const int lines = support(a->seen);
+        if (lines < 2 && w->line_count > 1) {
+            release_axle(w, a);
+            continue;
+        }
+        for (int j = 0; j < w->line_count; ++j) {
+            line_info *l = &w->lines[j];
+            if (a->seen & (1u << j)) l->missed_run = 0;
+            else if (l->missed_run < 1000) l->missed_run++;
+        }
+        a->timed_out = timed_out;
+        a->lost_before = w->gap_next;
+        w->gap_next = false;
+        if (w->train_count == TRAIN) cut_update(w, true);
+        w->train[w->train_count++] = *a;
+        cut_update(w, false);
+    }
+    (void)alive;
+}
