@@ -47,7 +47,7 @@ MODELS = {
 class MoxaE1200(Emulator, Unit):
     """The device core. `inputs` are the names of the wired inputs, `temperature_c` is what the RTDs measure."""
 
-    faults = frozenset({"exception"})
+    faults = frozenset({"exception", "wrong_word_order"})
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class MoxaE1200(Emulator, Unit):
         self._level = [False] * self._model.inputs
         self._temperature_c = temperature_c
         self._exception: int | None = None
+        self._low_first = False
         self._peers: dict[int, MbapStream] = {}
         self._now_s = 0.0
         self._power_up()
@@ -116,6 +117,8 @@ class MoxaE1200(Emulator, Unit):
     def fault(self, kind: str, active: bool, options: Mapping[str, Any], now_s: float) -> Output:
         if kind == "exception":
             self._exception = int(options.get("code", DEVICE_FAILURE)) if active else None
+        elif kind == "wrong_word_order":
+            self._low_first = active
         return []
 
     def _end_pulses(self) -> None:
@@ -168,6 +171,7 @@ class MoxaE1200(Emulator, Unit):
     def _input_register(self, address: int) -> int:
         if 0x0010 <= address < 0x0010 + 2 * self._model.inputs:
             place, low = divmod(address - 0x0010, 2)
+            low ^= self._low_first
             return self._counter[place] & 0xFFFF if low else self._counter[place] >> 16
         if address == 0x0030 and self._model.inputs:
             return _word(self._level)
