@@ -65,12 +65,22 @@ class Lane(Table, frozen=True, kw_only=True):
     wim: Wim | None = None
 
 
+class Input(Table, frozen=True, kw_only=True):
+    """What a digital input of a device means: a loop that counts vehicles at a point, or a lamp that says "open"."""
+
+    name: str
+    signal: Literal["loop", "booth_open"] = "loop"
+    lane: str | None = None  # the device's lane where not given
+    point: str | None = None
+
+
 class Device(Table, frozen=True, kw_only=True):
     name: str
     driver: str
     url: str
     lane: str | None = None
     point: str | None = None
+    input: tuple[Input, ...] = ()
     options: dict[str, Any] = {}
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-import msgspec
-
-from edge.config import Collector, Config, Device, Faults, Lane, Sensor, Wim, named
+from drivers import registry
+from edge.config import Collector, Config, Device, Faults, Input, Lane, Sensor, Wim, named
 
 _TOPIC_LEVEL = re.compile(r"[^/+#\x00$\s][^/+#\x00\s]*")
 _ROTATION = re.compile(r"(\d+)([hd])")
@@ -75,7 +74,7 @@ def _check_site(config: Config, faults: Faults) -> None:
     site = config.site
     if not re.fullmatch(r"[A-Z]{2}", site.country):
         faults.add(
-            "site.country", f"{site.country!r} is no ISO 3166-1 alpha-2 code; write two capitals, such as CA, US, MX"
+            "site.country", f"{site.country!r} is no ISO 3166-1 alpha-2 code; write for instance CA, US or MX"
         )
     _topic_level(site.port, "site.port", faults)
     if site.source is not None:
@@ -183,31 +182,31 @@ def _check_collector(collector: Collector, faults: Faults, *, live: bool) -> Non
 
 def _check_device(device: Device, config: Config, faults: Faults, *, live: bool) -> None:
     key = f"device[{device.name}]"
-    if device.lane is not None and named(config.lane, device.lane) is None:
-        lanes = ", ".join(lane.id for lane in config.lane)
-        faults.add(f"{key}.lane", f"there is no [[lane]] with id {device.lane!r}; the lanes are {lanes}")
-    if device.point is not None and config.point and named(config.point, device.point) is None:
-        points = ", ".join(point.name for point in config.point)
-        faults.add(f"{key}.point", f"there is no [[point]] named {device.point!r}; the points are {points}")
+    places: list[tuple[str, Device | Input]] = [(key, device)]
+    places += [(f"{key}.input[{item.name}]", item) for item in device.input]
+    for where, place in places:
+        if place.lane is not None and named(config.lane, place.lane) is None:
+            lanes = ", ".join(lane.id for lane in config.lane)
+            faults.add(f"{where}.lane", f"there is no [[lane]] with id {place.lane!r}; the lanes are {lanes}")
+        if place.point is not None and config.point and named(config.point, place.point) is None:
+            points = ", ".join(point.name for point in config.point)
+            faults.add(f"{where}.point", f"there is no [[point]] named {place.point!r}; the points are {points}")
+    for item in device.input:
+        if item.lane is None and device.lane is None:
+            faults.add(f"{key}.input[{item.name}].lane", "is missing, and the device has no lane either")
+        if item.signal == "loop" and item.point is None:
+            faults.add(f"{key}.input[{item.name}].point", "is missing; name the point at which the loop counts")
     if live:
         _check_driver(device, key, faults)
 
 
 def _check_driver(device: Device, key: str, faults: Faults) -> None:
-    from drivers import registry  # only the daemon needs the drivers
-
     try:
-        driver = registry.find(device.driver)
+        registry.create(device.driver, device.name, device.url, device.options)
     except LookupError as error:
-        faults.add(f"{key}.driver", str(error))
-        return
-    scheme = urlsplit(device.url).scheme
-    if scheme not in driver.schemes:
-        faults.add(f"{key}.url", f"{device.url!r} does not fit {device.driver}; it takes {', '.join(driver.schemes)}")
-    try:
-        msgspec.convert(device.options, driver.Options)
-    except msgspec.ValidationError as error:
-        faults.add(f"{key}.options", f"{error}; `borderflow drivers {device.driver}` lists them")
+        faults.add(f"{key}.driver", str(error.args[0]))
+    except ValueError as error:
+        faults.add(key, str(error))
 
 
 def _check_live(config: Config, faults: Faults) -> None:

@@ -1,0 +1,226 @@
+"""The whole crossing on this computer: driver events in, messages out.
+
+It knows where each device stands and what each input means, and hands events on: samples to the lane pipelines,
+identities and counts to the waits and the flow, states to the alarms. Called by the daemon; without I/O, so that a test
+can drive it with events alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from drivers.events import (
+    DeviceState,
+    Event,
+    InputChange,
+    LinkState,
+    Measurement,
+    PlateRead,
+    Rejected,
+    SampleBlock,
+    TagRead,
+)
+from edge import config as cfg
+from edge.alarms import Alarms, Condition
+from edge.flow import FlowCounter
+from edge.identity import Pseudonyms
+from edge.lane import LanePipeline
+from edge.messages import DeviceStatus, Identity, Medium, Message, Sighting, Site, Vehicle, parse_utc, utc_text
+from edge.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, TagSighting
+from edge.waits import CrossingWaits
+
+_CHANNELS_EVERY_NS = 1_000_000_000
+_CHANNEL_TEXT = {
+    "ok": "works again",
+    "dead": "gives no signal under wheels that other lines see; check cable and amplifier",
+    "noisy": "is far noisier than it was; check shielding and ground",
+    "saturated": "reaches the end of its range under wheels; lower the gain or widen the range",
+    "stuck": "stays at one value; check cable and amplifier",
+    "reversed": "swings the wrong way under wheels; swap its wires or write a negative gain_n",
+}
+
+
+@dataclass(slots=True)
+class _Device:
+    """A device of the configuration and its last known state."""
+
+    config: cfg.Device
+    state: LinkState = LinkState.CONNECTING
+    since_ns: int = 0
+    text: str = ""
+    rejected: dict[str, int] = field(default_factory=dict)
+    inputs: dict[str, bool] = field(default_factory=dict)
+
+
+class Crossing:
+    """Everything this computer knows of its lanes. Not thread-safe: the daemon's loop owns it."""
+
+    def __init__(self, config: cfg.Config, *, source: str, pseudonyms: Pseudonyms | None) -> None:
+        self.config = config
+        self._site = Site(config.site.country, config.site.port)
+        self._source = source
+        self._pseudonyms = pseudonyms
+        self.alarms = Alarms(self._site, source)
+        self._waits = CrossingWaits(config, source=source)
+        self._flow = FlowCounter(config, source=source)
+        self._lanes = {
+            lane.id: LanePipeline(config, lane, source=source) for lane in config.lane if lane.wim is not None
+        }
+        self._lane_of_device = {lane.wim.device: lane.id for lane in config.lane if lane.wim and lane.wim.device}
+        self._thermometers = {
+            lane.wim.temperature_device: lane.id for lane in config.lane if lane.wim and lane.wim.temperature_device
+        }
+        self._devices = {device.name: _Device(device) for device in config.device}
+        self._channels_looked_at_ns = 0
+        self._handlers: dict[type[Event], Callable[..., list[Message]]] = {
+            SampleBlock: self._samples,
+            TagRead: self._tag,
+            PlateRead: self._plate,
+            InputChange: self._input,
+            Measurement: self._measurement,
+            DeviceState: self._state,
+            Rejected: self._rejected,
+        }
+
+    def event(self, event: Event) -> list[Message]:
+        """Take what a driver said; gives the messages that follow from it."""
+        return self._handlers[type(event)](event)
+
+    def advance(self, now_ns: int) -> list[Message]:
+        """The clock has come to `now_ns`: intervals that are over become messages."""
+        messages: list[Message] = [*self._waits.advance(now_ns), *self._flow.advance(now_ns)]
+        if now_ns - self._channels_looked_at_ns >= _CHANNELS_EVERY_NS:
+            self._channels_looked_at_ns = now_ns
+            messages += self._channel_alarms(now_ns)
+        return messages
+
+    def devices(self) -> dict[str, DeviceStatus]:
+        """State of each device, for `status`."""
+        return {
+            name: DeviceStatus(
+                state=device.state.value,
+                since=utc_text(device.since_ns),
+                text=device.text,
+                rejected=dict(device.rejected),
+            )
+            for name, device in self._devices.items()
+        }
+
+    # ---- what drivers say -------------------------------------------------------------------------------------
+
+    def _samples(self, block: SampleBlock) -> list[Message]:
+        lane_id = self._lane_of_device.get(block.device)
+        if lane_id is None:
+            return []
+        messages: list[Message] = []
+        for vehicle in self._lanes[lane_id].samples(block):
+            messages.append(vehicle)
+            self._passed(vehicle)
+        return messages
+
+    def _passed(self, vehicle: Vehicle) -> None:
+        """A vehicle has been weighed: it counts, and its axles are an identity of a kind."""
+        self._flow.vehicle(vehicle)
+        point = self._wim_point(vehicle.lane)
+        if point is not None:
+            positions_m = tuple(axle.position_m for axle in vehicle.axles)
+            loads_kg = tuple(axle.load_kg for axle in vehicle.axles)
+            self._waits.feed(AxleSighting(parse_utc(vehicle.time), vehicle.lane, point, positions_m, loads_kg))
+
+    def _wim_point(self, lane_id: str) -> str | None:
+        lane = cfg.named(self.config.lane, lane_id)
+        device = cfg.named(self.config.device, lane.wim.device)
+        return device.point if device is not None else None
+
+    def _tag(self, read: TagRead) -> list[Message]:
+        return self._identity(read.device, read.time_ns, "rfid", read.tag, None)
+
+    def _plate(self, read: PlateRead) -> list[Message]:
+        return self._identity(read.device, read.time_ns, "plate", read.plate, read.confidence)
+
+    def _identity(
+        self, device_name: str, time_ns: int, medium: Medium, identifier: str, confidence: float | None
+    ) -> list[Message]:
+        device = self._devices[device_name].config
+        if device.lane is None or device.point is None or not identifier:
+            return []
+        sighting = TagSighting if medium == "rfid" else PlateSighting
+        self._waits.feed(sighting(time_ns, device.lane, device.point, identifier, confidence))
+        if self._pseudonyms is None:
+            return []
+        pseudonym = self._pseudonyms.of(medium, identifier, time_ns)
+        if device.lane in self._lanes and device.point == self._wim_point(device.lane):
+            self._lanes[device.lane].identity(Identity(medium=medium, pseudonym=pseudonym), time_ns)
+        self._flow.identified(device.lane, time_ns)
+        return [
+            Sighting(
+                time=utc_text(time_ns),
+                site=self._site,
+                lane=device.lane,
+                source=self._source,
+                point=device.point,
+                medium=medium,
+                pseudonym=pseudonym,
+                confidence=confidence,
+            )
+        ]
+
+    def _input(self, change: InputChange) -> list[Message]:
+        device = self._devices[change.device]
+        before = device.inputs.get(change.name)
+        device.inputs[change.name] = change.on
+        meaning: cfg.Input | None = cfg.named(device.config.input, change.name)
+        lane_id = meaning.lane or device.config.lane if meaning else None
+        if meaning is None or lane_id is None:
+            return []
+        if meaning.signal == "booth_open":
+            program = cfg.named(self.config.lane, lane_id).program
+            self._waits.feed(
+                BoothChange(change.time_ns, lane_id, meaning.point or "booth", change.on, program, meaning.name)
+            )
+        elif change.on and before is False and meaning.point is not None:
+            self._waits.feed(LoopCount(change.time_ns, lane_id, meaning.point))
+            self._flow.loop(lane_id, meaning.point, change.time_ns)
+        return []
+
+    def _measurement(self, measurement: Measurement) -> list[Message]:
+        lane_id = self._thermometers.get(measurement.device)
+        if lane_id is not None and measurement.unit == "c":
+            self._lanes[lane_id].set_temperature(measurement.value)
+        return []
+
+    def _rejected(self, rejected: Rejected) -> list[Message]:
+        counts = self._devices[rejected.device].rejected
+        counts[rejected.reason] = counts.get(rejected.reason, 0) + rejected.count
+        return []
+
+    def _state(self, state: DeviceState) -> list[Message]:
+        device = self._devices[state.device]
+        device.state, device.since_ns, device.text = state.state, state.time_ns, state.text
+        if state.state is LinkState.CONNECTING:
+            return []  # neither good nor bad yet
+        lane = device.config.lane or "_"
+        messages: list[Message] = []
+        for code, bad in (("device_down", LinkState.DOWN), ("device_silent", LinkState.SILENT)):
+            messages += self.alarms.set(
+                Condition(code, state.device, lane),
+                state.state is bad,
+                state.time_ns,
+                severity="critical" if lane != "_" else "warning",
+                text=state.text,
+            )
+        return messages
+
+    def _channel_alarms(self, now_ns: int) -> list[Message]:
+        messages: list[Message] = []
+        for lane_id, lane in self._lanes.items():
+            for channel in lane.channels():
+                messages += self.alarms.set(
+                    Condition("sensor_fault", channel.name, lane_id),
+                    channel.state != "ok",
+                    now_ns,
+                    text=f"lane {lane_id}, sensor {channel.name}, channel {channel.channel}: "
+                    + _CHANNEL_TEXT.get(channel.state, channel.state),
+                )
+        return messages

@@ -1,0 +1,207 @@
+"""`borderflow run`: the daemon. Starts a task for each device, collector and the clock, and ends them cleanly.
+
+Devices → crossing → outbox → journal → publishers. Every task has a name; a dead device or collector is a state that an
+operator sees, and stops nobody else. A fault of the daemon itself ends the process: systemd starts it again, and the
+journal has what was made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections import deque
+from importlib.metadata import version
+from pathlib import Path
+
+from drivers import registry
+from drivers.base import Driver
+from drivers.events import DeviceState, Event, LinkState
+from drivers.session import keep_alive
+from edge import config as cfg
+from edge import sdnotify
+from edge.alarms import Condition, Severity
+from edge.config_file import load
+from edge.core import CoreError
+from edge.crossing import Crossing
+from edge.identity import IdentityError, Pseudonyms, certificate_common_name
+from edge.journal import Journal, JournalError
+from edge.messages import Message, Site, Status, utc_text
+from edge.outbox import Outbox
+from edge.publisher import Publisher
+
+log = logging.getLogger("daemon")
+
+_TICK_S = 0.25
+_STATUS_EVERY_S = 30.0
+_STUCK_S = 20.0  # without a durable append for so long the watchdog is no longer fed
+_LAST_WORDS_S = 3.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="configuration of this computer")
+    parser.add_argument("--verbose", action="store_true", help="log what is usual too")
+
+
+def run(args: argparse.Namespace) -> int:
+    level = logging.DEBUG if args.verbose else logging.INFO
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s")
+    config = load(args.config, live=True)
+    try:
+        daemon = Daemon(config, args.config)
+    except (IdentityError, CoreError) as error:
+        raise cfg.ConfigError([f"{args.config}: {error}"]) from None
+    except JournalError as error:
+        raise cfg.ConfigError([f"{args.config}: store.path: {error}"]) from None
+    return asyncio.run(daemon.main())
+
+
+def source_name(config: cfg.Config) -> str:
+    """Name of this computer in topics: the configured one, else the common name of the first client certificate."""
+    if config.site.source is not None:
+        return config.site.source
+    for collector in config.collector:
+        if collector.cert_file is not None:
+            return certificate_common_name(Path(collector.cert_file))
+    return "lane"
+
+
+class Daemon:
+    """The parts of a running computer and the tasks that move them."""
+
+    def __init__(self, config: cfg.Config, config_path: Path) -> None:
+        self._config, self._config_path = config, config_path
+        self._source = source_name(config)
+        identity = config.identity
+        pseudonyms = Pseudonyms(Path(identity.key_file), identity.rotation) if identity is not None else None
+        self._crossing = Crossing(config, source=self._source, pseudonyms=pseudonyms)
+        store = Path(config.store.path)
+        self._from_threads: deque[tuple[Condition, bool, Severity, str]] = deque()
+        self._journal = Journal(
+            store / "journal.db", config.store.max_bytes, time.time_ns, on_alarm=self._journal_alarm
+        )
+        self._since_ns = time.time_ns()
+        self._stop = asyncio.Event()
+        self._status_changed = True
+
+    async def main(self) -> int:
+        """Run until SIGTERM or Ctrl-C; gives the exit code."""
+        self._outbox = Outbox(self._journal, self._outbox_trouble)
+        self._publishers = [
+            Publisher(collector, self._journal, self.status, self._collector_alarm)
+            for collector in self._config.collector
+        ]
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        log.info(
+            "%s at %s/%s, configuration %s: %d lanes, %d devices, %d collectors",
+            self._source, self._config.site.country, self._config.site.port, cfg.digest(self._config),
+            len(self._config.lane), len(self._config.device), len(self._config.collector),
+        )  # fmt: skip
+        async with asyncio.TaskGroup() as group:
+            outbox = group.create_task(self._outbox.run(), name="outbox")
+            ticker = group.create_task(self._tick(), name="clock")
+            publishers = [group.create_task(p.run(), name=f"collector {p.name}") for p in self._publishers]
+            devices = [
+                group.create_task(keep_alive(self._driver(device), self._event), name=f"device {device.name}")
+                for device in self._config.device
+            ]
+            sdnotify.notify("READY=1")
+            await self._stop.wait()
+            sdnotify.notify("STOPPING=1")
+            log.info("stopping")
+            for task in (*devices, ticker):
+                task.cancel()
+            try:
+                async with asyncio.timeout(_LAST_WORDS_S):
+                    await asyncio.gather(*devices, ticker, return_exceptions=True)
+                    await self._outbox.flush()
+                    await asyncio.gather(*(publisher.stop() for publisher in self._publishers))
+            except TimeoutError:
+                log.warning("the journal or a collector did not end in %g s; the journal keeps the rest", _LAST_WORDS_S)
+            for task in (outbox, *publishers):
+                task.cancel()
+        self._outbox.close()
+        self._journal.close()
+        return 0
+
+    def status(self, online: bool, cause: str | None = None) -> Status:
+        """The retained state of this computer, also its last will."""
+        now_ns = time.time_ns()
+        return Status(
+            time=utc_text(now_ns),
+            site=Site(self._config.site.country, self._config.site.port),
+            lane="_",
+            source=self._source,
+            config=cfg.digest(self._config),
+            online=online,
+            since=utc_text(self._since_ns),
+            version=version("borderflow"),
+            devices=self._crossing.devices(),
+            backlog={publisher.name: publisher.backlog() for publisher in self._publishers},
+            cause=cause,
+        )
+
+    def _driver(self, device: cfg.Device) -> Driver:
+        return registry.create(device.driver, device.name, device.url, device.options)
+
+    def _event(self, event: Event) -> None:
+        self._put(self._crossing.event(event))
+        if isinstance(event, DeviceState):
+            level = logging.WARNING if event.state in (LinkState.DOWN, LinkState.SILENT) else logging.INFO
+            log.log(level, "device %s is %s: %s", event.device, event.state.value, event.text)
+            self._status_changed = True
+
+    def _put(self, messages: list[Message]) -> None:
+        self._outbox.put(messages)
+
+    async def _tick(self) -> None:
+        """The clock: ends intervals, says how things are, and feeds the watchdog while the loop and the disk go on."""
+        loop = asyncio.get_running_loop()
+        status_at = 0.0
+        while True:
+            await asyncio.sleep(_TICK_S)
+            while self._from_threads:
+                self._alarm(*self._from_threads.popleft())
+            self._put(self._crossing.advance(time.time_ns()))
+            now = loop.time()
+            if self._status_changed or now - status_at > _STATUS_EVERY_S:
+                self._status_changed, status_at = False, now
+                self._put([self.status(online=True)])
+            stuck_since = self._outbox.stuck_since
+            if stuck_since is None or time.monotonic() - stuck_since < _STUCK_S:
+                sdnotify.notify("WATCHDOG=1")
+
+    def _alarm(self, condition: Condition, holds: bool, severity: Severity, text: str) -> None:
+        messages = self._crossing.alarms.set(condition, holds, time.time_ns(), severity=severity, text=text)
+        for alarm in messages:
+            level = logging.WARNING if holds else logging.INFO
+            log.log(level, "%s %s %s: %s", alarm.code, alarm.device or "", "begins" if holds else "ends", text)
+        self._put([*messages])
+        self._status_changed = True
+
+    def _outbox_trouble(self, code: str, holds: bool, text: str) -> None:
+        self._alarm(Condition(code), holds, "critical", text)
+
+    def _collector_alarm(self, collector: str, code: str, state: str, severity: Severity, text: str) -> None:
+        self._alarm(Condition(code, collector), state == "begin", severity, text)
+
+    def _journal_alarm(self, code: str, state: str, severity: Severity, text: str) -> None:
+        """Comes from the thread that writes; the clock's task takes it from here."""
+        self._from_threads.append((Condition(code), state == "begin", severity, text))
+
+    def _reload(self) -> None:
+        """SIGHUP: a good configuration is taken by starting anew, a bad one is refused and the running one kept."""
+        try:
+            load(self._config_path, live=True)
+        except cfg.ConfigError as error:
+            for fault in error.faults:
+                log.error("not reloaded: %s", fault)
+            return
+        log.info("configuration is good; ending so that the service manager starts it anew")
+        self._stop.set()

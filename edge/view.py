@@ -1,0 +1,183 @@
+"""What a central operator sees: messages in, tables for a terminal out. Used by `watch` and `demo`.
+
+Nothing here knows where messages come from; `truth` is filled by the demo alone, from the simulator.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edge.messages import parse_utc
+
+_TRUTH_WITHIN_S = 1.5  # a measured vehicle and a true one are the same when their first axles cross x = 0 this near
+_ROWS = 12
+
+
+@dataclass(slots=True)
+class CrossingView:
+    """The last word of each topic, and the latest vehicles."""
+
+    vehicles: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_ROWS))
+    truths: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))
+    waits: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
+    alarms: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def take(self, topic: str, message: dict[str, Any]) -> None:
+        """A message has arrived on a topic `borderflow/v1/{country}/{port}/{source}/{lane}/{kind}`."""
+        kind = topic.rsplit("/", 1)[-1]
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if kind == "vehicle":
+            self.vehicles.append(message)
+        elif kind == "wait":
+            self.waits[(topic, message.get("program") or "")] = message
+        elif kind == "status":
+            self.statuses[topic] = message
+        elif kind == "alarm":
+            key = (topic, str(message.get("code")), str(message.get("device")), str(message.get("lane")))
+            if message.get("state") == "begin":
+                self.alarms[key] = message
+            else:
+                self.alarms.pop(key, None)
+
+    def truth_of(self, vehicle: dict[str, Any]) -> dict[str, Any] | None:
+        """The simulator's vehicle that this message is about, or None."""
+        at = _seconds(vehicle["time"])
+        near = [truth for truth in self.truths if truth.get("lane") == vehicle["lane"]]
+        best = min(near, key=lambda truth: abs(_seconds(truth["time"]) - at), default=None)
+        return best if best is not None and abs(_seconds(best["time"]) - at) <= _TRUTH_WITHIN_S else None
+
+    def line(self, topic: str, message: dict[str, Any]) -> str:
+        """A message as one line of text, for a pipe; a vehicle beside its truth, where that is known."""
+        kind, at = topic.rsplit("/", 1)[-1], message["time"][11:21]
+        if kind == "vehicle":
+            _, lane, code, speed, axles, gross, sigma, flags = vehicle_cells(message)
+            text = f"{lane:>4} class {code:>2} {speed:>5} km/h  {gross} ± {sigma} t"
+            if self.truths:
+                true_gross, error = truth_cells(message, self.truth_of(message))
+                text += f", true {true_gross} t ({error})"
+            text += f"  axles {axles} {flags}"
+        elif kind == "wait":
+            lane, program, experienced, expected, interval, waiting, _, method = wait_cells(message)
+            text = f"{lane:>4} {program:<8} experienced {experienced}, expected {expected} ({interval}), "
+            text += f"queue {waiting}, {method}"
+        elif kind == "alarm":
+            text = f"{message['state']} {message['code']} {message.get('device') or ''}: {message['text']}"
+        elif kind == "flow":
+            text = f"{message['lane']:>4} {message['interval_s']} s: {message['count']} vehicles"
+        elif kind == "status":
+            devices = ", ".join(f"{name} {device['state']}" for name, device in message.get("devices", {}).items())
+            text = f"{message['source']} {'online' if message['online'] else 'offline'}: {devices}"
+        else:
+            text = f"{message['lane']:>4} {message.get('point', '')} {message.get('medium', '')}"
+        return f"{kind:<8} {at} {text}".rstrip()
+
+    def render(self) -> RenderableType:
+        return Group(self._waits_table(), self._vehicles_table(), self._devices_table(), self._alarm_lines())
+
+    def _vehicles_table(self) -> Table:
+        table = Table(title="Vehicles", title_justify="left", expand=True)
+        for name, justify in (
+            ("time", "left"), ("lane", "left"), ("class", "right"), ("km/h", "right"), ("axles, t", "left"),
+            ("gross, t", "right"), ("± t", "right"), ("flags", "left"),
+        ):  # fmt: skip
+            table.add_column(name, justify=justify, no_wrap=name != "axles, t")  # type: ignore[arg-type]
+        if self.truths:
+            table.add_column("true gross, t", justify="right")
+            table.add_column("error", justify="right")
+        for vehicle in reversed(self.vehicles):
+            table.add_row(
+                *vehicle_cells(vehicle), *(truth_cells(vehicle, self.truth_of(vehicle)) if self.truths else ())
+            )
+        return table
+
+    def _waits_table(self) -> Table:
+        table = Table(title="Waits", title_justify="left", expand=True)
+        for name in ("lane", "program", "experienced", "expected", "80 %", "queue", "per hour", "method"):
+            table.add_column(name, justify="left" if name in ("lane", "program", "method") else "right")
+        for wait in sorted(self.waits.values(), key=lambda wait: (wait["lane"] == "_", wait["lane"])):
+            table.add_row(*wait_cells(wait))
+        return table
+
+    def _devices_table(self) -> Table:
+        table = Table(title="Devices", title_justify="left", expand=True)
+        for name in ("computer", "device", "state", "since", "text"):
+            table.add_column(name)
+        for topic, status in sorted(self.statuses.items()):
+            source = topic.split("/")[4] if topic.count("/") >= 4 else topic
+            table.add_row(
+                source, "", _state("online" if status.get("online") else "offline"), status.get("since", ""), ""
+            )
+            for name, device in sorted(status.get("devices", {}).items()):
+                table.add_row("", name, _state(device["state"]), device["since"], device.get("text", ""))
+        return table
+
+    def _alarm_lines(self) -> Text:
+        lines = [
+            f"{alarm['severity']}: {alarm['code']} {alarm.get('device') or ''} {alarm['text']}"
+            for alarm in self.alarms.values()
+        ]
+        return Text("\n".join(lines), style="bold red")
+
+
+def _seconds(utc: str) -> float:
+    return parse_utc(utc) / 1e9
+
+
+def _state(state: str) -> Text:
+    return Text(state, style={"online": "green", "connecting": "yellow"}.get(state, "bold red"))
+
+
+def _tonnes(kg: float | None) -> str:
+    return "–" if kg is None else f"{kg / 1000:.2f}"
+
+
+def _minutes(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def vehicle_cells(vehicle: dict[str, Any]) -> tuple[str, ...]:
+    """Cells of a vehicle: time, lane, class, speed, axle loads, gross weight, its sigma, flags."""
+    speed = vehicle.get("speed_mps")
+    return (
+        vehicle["time"][11:21],
+        vehicle["lane"],
+        vehicle["class"]["code"],
+        "–" if speed is None else f"{speed * 3.6:.1f}",
+        " ".join(_tonnes(axle["load_kg"]) for axle in vehicle["axles"]),
+        _tonnes(vehicle["gross_kg"]),
+        _tonnes(vehicle["gross_sigma_kg"]),
+        ",".join(vehicle.get("flags", ())),
+    )
+
+
+def truth_cells(vehicle: dict[str, Any], truth: dict[str, Any] | None) -> tuple[str, str]:
+    """True gross weight and the measurement's relative error."""
+    if truth is None:
+        return "–", "–"
+    gross = truth["gross_kg"]
+    return _tonnes(gross), f"{100 * (vehicle['gross_kg'] / gross - 1):+.1f} %"
+
+
+def wait_cells(wait: dict[str, Any]) -> tuple[str, ...]:
+    """Cells of a wait: lane, program, experienced, expected, interval, queue, throughput, method."""
+    experienced = wait["experienced"]
+    queue, per_hour = wait.get("queue_vehicles"), wait.get("throughput_per_h")
+    bound = "≥ " if wait.get("lower_bound") else ""
+    return (
+        "all" if wait["lane"] == "_" else wait["lane"],
+        wait.get("program") or "",
+        f"{_minutes(experienced['median_s'])} ({experienced['count']})",
+        bound + _minutes(wait.get("expected_s")),
+        f"{_minutes(wait.get('low_s'))} – {_minutes(wait.get('high_s'))}",
+        "–" if queue is None else f"{queue:.0f}",
+        "–" if per_hour is None else f"{per_hour:.0f}",
+        wait.get("method") or "–",
+    )

@@ -1,0 +1,124 @@
+"""Configurations: a good one is taken, every fault of a bad one is told with its key and a remedy."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.config import Config, ConfigError
+from edge.config_file import load
+
+GOOD = """
+[site]
+country = "CA"
+port = "0453"
+timezone = "America/Toronto"
+
+[[lane]]
+id = "C03"
+traffic = "commercial"
+[lane.wim]
+sample_rate_hz = 5000
+[[lane.wim.sensor]]
+name = "line1"
+type = "strip"
+channel = 0
+x_m = 0.0
+width_m = 0.053
+gain_n = 4.0
+[[lane.wim.sensor]]
+name = "line2"
+type = "strip"
+channel = 1
+x_m = 1.0
+width_m = 0.053
+gain_n = 4.0
+
+[[point]]
+name = "approach"
+[[point]]
+name = "booth"
+"""
+
+
+def read(tmp_path: Path, text: str, *, live: bool = False) -> Config:
+    path = tmp_path / "lane.toml"
+    path.write_text(text)
+    return load(path, live=live)
+
+
+def faults(tmp_path: Path, text: str, *, live: bool = False) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text, live=live)
+    assert all(str(tmp_path / "lane.toml") in fault for fault in caught.value.faults)
+    return caught.value.faults
+
+
+def test_a_good_configuration_is_taken(tmp_path: Path) -> None:
+    config = read(tmp_path, GOOD)
+    assert config.lane[0].wim is not None
+    assert [sensor.channel for sensor in config.lane[0].wim.sensor] == [0, 1]
+    assert config.lane[0].program == "standard"
+    assert config.wait.interval_s == 60
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "remedy"),
+    [
+        (("port =", "prt ="), "site.prt", "did you mean `port`?"),
+        (("port =", "prt ="), "site.port", "is missing"),
+        (('"commercial"', '"trucks"'), "lane[C03].traffic", "'commercial' or 'passenger' or 'bus'"),
+        (("channel = 1", "channel = 0"), "lane[C03].wim.sensor[line2].channel", "give each sensor its own"),
+        (("x_m = 1.0", "x_m = 0.005"), "lane[C03].wim.sensor[line2].x_m", "same place as 'line1'"),
+        (("width_m = 0.053", "width_m = 0"), "lane[C03].wim.sensor[line1].width_m", "extent along the lane"),
+        (("gain_n = 4.0", "gain_n = 0.0"), "lane[C03].wim.sensor[line1].gain_n", "newtons of one count"),
+        (("sample_rate_hz = 5000", 'sample_rate_hz = 5000\nmode = "loop"'), "lane[C03].wim.mode", "gap"),
+        (("America/Toronto", "America/Winsor"), "site.timezone", "IANA"),
+        (('country = "CA"', 'country = "Canada"'), "site.country", "CA, US or MX"),
+        (('name = "booth"', 'name = "approach"'), "point[approach]", "two of this name"),
+        (("[site]", "[wait]\ninterval_s = 7\n[site]"), "wait.interval_s", "60 or 300"),
+        (("[site]", "this is no TOML [site]"), "", "not valid TOML"),
+    ],
+)
+def test_a_fault_names_key_and_remedy(tmp_path: Path, change: tuple[str, str], key: str, remedy: str) -> None:
+    told = faults(tmp_path, GOOD.replace(*change, 1))
+    assert any(f": {key}" in fault and remedy in fault for fault in told), told
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("port =", "prt =").replace("channel = 1", "channel = 0").replace("x_m = 1.0", 'x_m = "one"')
+    told = "\n".join(faults(tmp_path, text))
+    assert "site.prt" in told
+    assert "site.port" in told
+    assert "sensor[line2].x_m" in told
+
+
+def test_a_missing_key_file_is_a_fault_of_the_daemon_alone(tmp_path: Path) -> None:
+    text = GOOD + f'\n[identity]\nkey_file = "{tmp_path}/none.key"\n'
+    read(tmp_path, text)
+    told = faults(tmp_path, text, live=True)
+    assert any("identity.key_file" in fault and "borderflow key" in fault for fault in told)
+
+
+def test_a_device_must_exist_have_a_driver_and_a_place(tmp_path: Path) -> None:
+    text = GOOD.replace("[lane.wim]", '[lane.wim]\ndevice = "daq"')
+    text += '\n[[device]]\nname = "io"\ndriver = "moxa_e12000"\nurl = "tcp://127.0.0.1"\nlane = "C3"\npoint = "boot"\n'
+    told = "\n".join(faults(tmp_path, text, live=True))
+    assert "lane[C03].wim.device" in told
+    assert "device[io].driver" in told
+    assert "device[io].lane" in told
+    assert "device[io].point" in told
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "none.toml")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_a_configuration_or_faults(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("config") / "x.toml"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError):
+        load(path)
