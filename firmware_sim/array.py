@@ -20,7 +20,7 @@ from firmware_sim.driving import Car, LaneTraffic
 from firmware_sim.road import profile
 from firmware_sim.scenario import Effects, Fault, Scenario, Sensor
 from firmware_sim.vehicles import Patch, Vehicle, Wheel
-from firmware_sim.wheels import WheelForces
+from firmware_sim.wheels import AHEAD_S, WheelForces
 
 BLOCK_S = 0.2
 HISTORY_S = 60.0
@@ -75,21 +75,26 @@ class Array:
         self._spikes: list[tuple[float, int, float]] = []
         self._blocks: deque[Samples] = deque(maxlen=max(2, math.ceil(HISTORY_S / BLOCK_S)))
         self._made = 0  # blocks
-        digitisers = {d.name for d in scenario.device if d.lane == lane.id and d.point == "wim"}
-        self._faults: list[Fault] = [f for f in scenario.fault if f.device in digitisers]
+        self._digitisers = {d.name for d in scenario.device if d.lane == lane.id and d.point == "wim"}
+        self._faults: list[Fault] = [f for f in scenario.fault if f.device in self._digitisers]
 
     # --- what is asked for
+
+    def add_fault(self, fault: Fault) -> None:
+        """Break a sensor of this array, if the fault is one of its digitiser, in the blocks that are still to be made."""
+        if fault.device in self._digitisers:
+            self._faults.append(fault)
 
     def made_s(self) -> float:
         """World time up to which blocks exist."""
         return self._made * self.block / self.rate_hz
 
-    def block_end_s(self, until_s: float) -> float:
-        """End of the block that holds the scan at `until_s`: traffic must have run that far before `render`."""
-        return (math.floor(until_s * self.rate_hz / self.block) + 1) * self.block / self.rate_hz
+    def horizon_s(self, until_s: float) -> float:
+        """How far the traffic must have run before `render(until_s)`: a little past the block that holds it."""
+        return (math.floor(until_s * self.rate_hz / self.block) + 1) * self.block / self.rate_hz + AHEAD_S
 
     def render(self, until_s: float) -> None:
-        """Make all blocks up to the one that holds `until_s`; the traffic must have run to `block_end_s(until_s)`."""
+        """Make all blocks up to the one that holds `until_s`; the traffic must have run to `horizon_s(until_s)`."""
         while self.made_s() <= until_s:
             self._blocks.append(self._make(self._made))
             self._made += 1
@@ -159,17 +164,18 @@ class Array:
             del self._guests[gone]
         temperature = temperature_c(self._scenario, float(times[0]))
         for car in near:
-            if car.motion.begins_s() >= times[-1]:
+            if car.tracked_s >= times[-1]:
                 continue
+            guest = self._guests.get(car.vehicle.number)
+            if guest is None:
+                guest = self._guests[car.vehicle.number] = self._guest(car)
+            guest.forces.keep_up(float(times[0]), float(times[-1]))
             x, _, _ = car.motion.at(times)
             low = min(float(x[0]), float(x[-1])) - self._origin_m - 0.6
             high = max(float(x[0]), float(x[-1])) - self._origin_m + 0.6
             if high < -2.5 or low - car.vehicle.length_m > self._sensors_end_m() + 2.0:
                 continue
-            guest = self._guests.get(car.vehicle.number)
-            if guest is None:
-                guest = self._guests[car.vehicle.number] = self._guest(car)
-            present = times >= car.motion.begins_s()
+            present = times >= car.tracked_s
             self._add_wheels(guest, times, x - self._origin_m, present, temperature, signal, active)
             self._add_body(car.vehicle, x - self._origin_m, present, signal, active)
         if self._digital.any():
@@ -396,6 +402,8 @@ class Array:
             channel = int(options.get("channel", 0))
             if fault.kind == "dead_channel":
                 out[rows, channel] = float(options.get("counts", 0.0))
+            elif fault.kind == "saturated_channel":
+                out[rows, channel] = self._wim.electronics.full_scale_counts
             elif fault.kind == "reversed_channel":
                 out[rows, channel] *= -1
             elif fault.kind == "swapped_channels":

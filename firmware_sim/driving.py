@@ -27,7 +27,8 @@ _TRACK_BEFORE_M = 25.0  # of the array: from here on the motion is kept, so that
 _TRACK_AFTER_M = 3.0
 _FAN_M = 22.0  # before the booths, where a lane with several opens out
 _STILL_M = 0.15
-_REACTION_S = 0.9
+_REACTION_S = 0.8  # behind a vehicle
+_AIM_S = 0.3  # before a place that is known beforehand
 
 Mark = tuple[float, str, object]
 
@@ -58,10 +59,11 @@ class Car:
         "start_at_s",
         "stop_x_m",
         "stopped",
-        "stops",
+        "stands_s",
         "target_mps",
         "target_until_s",
         "tracked",
+        "tracked_s",
         "v",
         "vehicle",
         "x",
@@ -73,6 +75,7 @@ class Car:
         self.rng = rng
         self.motion = Motion()
         self.tracked = False
+        self.tracked_s = math.inf  # since when its motion is kept
         self.marks: list[Mark] = []
         self.places: list[float] = []
         self.next_mark = 0
@@ -90,7 +93,7 @@ class Car:
         self.crossed_mps = 0.0
         self.last_s = 0.0
         self.stopped = self.reversed = False
-        self.stops = 0  # on or near the array: suspensions settle anew after each
+        self.stands_s: list[float] = []  # when it came to a stand on the array: suspensions settle anew
 
     @property
     def rear_m(self) -> float:
@@ -225,6 +228,7 @@ class LaneTraffic:
         first_axle = car.x - car.vehicle.front_m - self._wim_x_m
         if first_axle > -_TRACK_BEFORE_M:
             car.tracked = True
+            car.tracked_s = now_s
             car.motion.add(now_s, car.x, car.v, car.a, 0.0)
             self.near_array.append(car)
 
@@ -309,13 +313,13 @@ class LaneTraffic:
             urgent = gap < 0.3 * car.v
         ahead = self._stop_ahead(car)
         if ahead < 60.0:
-            wish = min(wish, _safe_speed(ahead, 0.0, brake))
+            wish = min(wish, _safe_speed(ahead - _AIM_S * car.v, 0.0, brake, _AIM_S))
             urgent = urgent or ahead < 0.3 * car.v
         if wish < 0.12 and car.v < 0.15:
             target = -0.35
         else:
             hardest = 4.5 if urgent else 1.4 * brake
-            target = min(max((wish - car.v) / 0.7, -hardest), vehicle.type.accel_mps2)
+            target = min(max((wish - car.v) / 0.45, -hardest), vehicle.type.accel_mps2)
         change = target - car.a
         limit = (12.0 if urgent else 3.0) * TICK_S
         change = min(max(change, -limit), (12.0 if urgent else 1.8) * TICK_S)
@@ -432,12 +436,12 @@ class LaneTraffic:
         else:
             car.v = car.a = 0.0
             car.stands_since_s = now_s + stand_s
-            self._note_on_array(car, stop=True)
+            self._note_on_array(car, stand_s=now_s + stand_s)
             if car.tracked:
                 car.motion.add(now_s + stand_s, after, 0.0, 0.0, 0.0)
         self._track(car, now_s + dt)
 
-    def _note_on_array(self, car: Car, *, stop: bool = False, reverse: bool = False) -> None:
+    def _note_on_array(self, car: Car, *, stand_s: float | None = None, reverse: bool = False) -> None:
         if self._wim_x_m is None or car.done:
             return
         first = car.x - car.vehicle.front_m - self._wim_x_m
@@ -445,8 +449,8 @@ class LaneTraffic:
             return
         if reverse:
             car.reversed = True
-        if stop:
-            car.stops += 1
+        if stand_s is not None:
+            car.stands_s.append(stand_s)
             on_strip = any(
                 abs(first - axle.position_m - strip) < 0.16 for axle in car.vehicle.axles for strip in self._strips
             )
@@ -541,11 +545,11 @@ class LaneTraffic:
         self.near_array = still
 
 
-def _safe_speed(gap_m: float, leader_mps: float, brake_mps2: float) -> float:
+def _safe_speed(gap_m: float, leader_mps: float, brake_mps2: float, reaction_s: float = _REACTION_S) -> float:
     """The speed from which a driver can still stop behind a leader who brakes equally hard (Krauss 1998, eq. 4.15)."""
     if gap_m <= 0:
         return 0.0
-    reach = brake_mps2 * _REACTION_S
+    reach = brake_mps2 * reaction_s
     return -reach + math.sqrt(reach * reach + leader_mps * leader_mps + 2 * brake_mps2 * gap_m)
 
 

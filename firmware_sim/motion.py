@@ -33,9 +33,6 @@ class Motion:
         if keep:
             del self._pieces[:keep]
 
-    def begins_s(self) -> float:
-        return self._pieces[0][0] if self._pieces else float("inf")
-
     def at(self, times_s: Floats) -> tuple[Floats, Floats, Floats]:
         """Place, speed and acceleration at ascending times. Before the first piece: as at its start, standing."""
         first, last = float(times_s[0]), float(times_s[-1])

@@ -28,7 +28,8 @@ def profile(road: Road, start_m: float, end_m: float, rng: np.random.Generator) 
     """
     x = np.arange(start_m, end_m, STEP_M)
     n = np.geomspace(0.02, 4.0, 240)
-    amplitude = np.sqrt(2 * _G0_M3[road.iso_class] * (n / _N0) ** -2 * np.gradient(n))
+    roughness_m3 = _G0_M3[road.iso_class] if road.roughness_m3 is None else road.roughness_m3
+    amplitude = np.sqrt(2 * roughness_m3 * (n / _N0) ** -2 * np.gradient(n))
     phases = rng.uniform(0, 2 * np.pi, size=(2, n.size))
     phases[1, n < _SHARED_BELOW] = phases[0, n < _SHARED_BELOW]
     heights = np.empty((2, x.size))

@@ -35,6 +35,7 @@ class Traffic:
         self._kinds = sorted(mix)
         weights = np.array([mix[kind] for kind in self._kinds])
         self._shares = np.cumsum(weights / weights.sum())
+        self._poisson_s = 0.0
         self.next_s = 0.0
         self._draw_next(0.0)
 
@@ -92,15 +93,16 @@ class Traffic:
         if highest <= 0:
             self.next_s = float("inf")
             return
-        time_s = after_s + flow.min_headway_s
+        time_s = self._poisson_s
         while True:
             time_s += float(self._rng.exponential(1 / highest))
             if self._rng.random() * highest * max(flow.platoon, 1.0) <= self._rate_per_s(time_s):
                 break
-            if time_s > after_s + 7 * 86_400:
+            if time_s > self._poisson_s + 7 * 86_400:
                 time_s = float("inf")
                 break
-        self.next_s = time_s
+        self._poisson_s = time_s
+        self.next_s = max(time_s, after_s + flow.min_headway_s)
         if flow.platoon > 1:
             self._left_in_platoon = int(self._rng.geometric(1 / flow.platoon)) - 1
 

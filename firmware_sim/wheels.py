@@ -21,6 +21,7 @@ from firmware_sim.vehicles import Vehicle
 G = 9.81
 STEP_S = 1 / 400
 CHUNK = 80  # steps
+AHEAD_S = (CHUNK + 4) * STEP_S  # motion must be known that much longer than forces are asked for
 
 Floats = npt.NDArray[np.float64]
 
@@ -98,7 +99,7 @@ def _wheel_system(load_kg: float, suspension: str) -> tuple[npt.NDArray[np.float
 
 
 class WheelForces:
-    """Forces of all wheels of one vehicle; `at` asks for ascending times, never again for earlier ones."""
+    """Forces of all wheels of one vehicle."""
 
     def __init__(
         self,
@@ -135,30 +136,32 @@ class WheelForces:
         self._pitch = _Modes([pitch] * 2, [np.array([0, omega**2])] * 2, [np.array([1.0, 0])] * 2)
         self._held = np.zeros(len(vehicle.axles))
         self._holds = np.zeros(len(vehicle.axles))
-        self._stops_seen = -1
-        self._next = int(np.floor(max(car.motion.begins_s(), 0.0) / STEP_S))
+        self._stands_seen = -1
+        self._next = int(np.floor(car.tracked_s / STEP_S))
         self._started = False
         self._forces = np.empty((len(wheels), 0))
         self._forces_from = self._next
 
-    def at(self, times_s: Floats) -> Floats:
-        """Newtons, shape (wheels, times), in the order of axles, left before right."""
-        last = int(np.floor(times_s[-1] / STEP_S)) + 2
-        first = int(np.floor(times_s[0] / STEP_S))
-        while self._next < last:
+    def keep_up(self, from_s: float, until_s: float) -> None:
+        """Work out forces up to `until_s` and forget those before `from_s`; the motion up to there may be forgotten."""
+        while self._next < int(np.floor(until_s / STEP_S)) + 2:
             self._chunk()
-        if first - self._forces_from > 4 * CHUNK:
-            drop = first - self._forces_from - CHUNK
+        drop = int(np.floor(from_s / STEP_S)) - self._forces_from - CHUNK
+        if drop > 3 * CHUNK:
             self._forces = self._forces[:, drop:]
             self._forces_from += drop
+
+    def at(self, times_s: Floats) -> Floats:
+        """After `keep_up`: newtons, shape (wheels, times), in the order of axles, left before right."""
         place = np.clip(times_s / STEP_S - self._forces_from, 0.0, self._forces.shape[1] - 1.001)
         whole = place.astype(np.int64)
         part = place - whole
         return self._forces[:, whole] * (1 - part) + self._forces[:, whole + 1] * part
 
     def _chunk(self) -> None:
-        times = (self._next + np.arange(CHUNK, dtype=np.float64)) * STEP_S
+        times = (self._next + np.arange(CHUNK + 1, dtype=np.float64)) * STEP_S
         x, v, a = self._car.motion.at(times)
+        v, a = v[:-1], a[:-1]
         axle_n = np.zeros((self._groups.size, CHUNK))
         if self._effects.load_transfer:
             drives = np.stack([np.maximum(a, 0.0) + G * self._grade, np.minimum(a, 0.0)])
@@ -181,15 +184,17 @@ class WheelForces:
                     height[of_side] = np.interp(places[of_side], grid, heights[side])
             if not self._started:
                 self._modes.settle(height[:, 0])
-            wheel_n += self._tyre_n_m[:, None] * (height - self._modes.advance(height))
+            axle_height = self._modes.advance(0.5 * (height[:, :-1] + height[:, 1:]))
+            wheel_n += self._tyre_n_m[:, None] * (height[:, :-1] - axle_height)
         self._started = True
         self._forces = np.concatenate([self._forces, np.maximum(wheel_n, 0.0)], axis=1)
         self._next += CHUNK
 
     def _friction(self) -> Floats:
         """Load that friction keeps displaced between the axles of a group, drawn anew at each stand."""
-        if self._car.stops != self._stops_seen:
-            self._stops_seen = self._car.stops
+        stands = sum(1 for stand_s in self._car.stands_s if stand_s <= self._next * STEP_S)
+        if stands != self._stands_seen:
+            self._stands_seen = stands
             drawn = 0.012 * np.clip(self._rng.standard_normal(self._groups.size), -2.5, 2.5) * self._loads_n
             for group in range(self._groups[-1] + 1):
                 members = self._groups == group

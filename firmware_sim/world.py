@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -18,18 +19,21 @@ from firmware_sim.array import HISTORY_S, Array, temperature_c
 from firmware_sim.driving import LaneTraffic, Mark
 from firmware_sim.events import InputChanged, PlatePassed, TagPassed, WorldEvent
 from firmware_sim.reading import read_plate
-from firmware_sim.scenario import INPUT_DEVICES, PLATE_READERS, TAG_READERS, Device, Input, Scenario
+from firmware_sim.scenario import INPUT_DEVICES, PLATE_READERS, TAG_READERS, Device, Fault, Input, Scenario
 from firmware_sim.vehicles import Vehicle
+from firmware_sim.wheels import AHEAD_S
 
 # Faults that the world applies itself (device: the digitiser, input module or reader); the emulators do all others.
-# options: channel (dead_channel, reversed_channel, noisy_channel with factor), channels = [a, b] (swapped_channels),
-# input or channel (loop_stuck_on, loop_stuck_off, loop_chatter), char_error (misread), read_share (missed_reads).
+# options: channel (dead_channel, reversed_channel, saturated_channel, noisy_channel with factor), channels = [a, b]
+# (swapped_channels), input or channel (loop_stuck_on, loop_stuck_off, loop_chatter), char_error (misread), read_share
+# (missed_reads).
 SENSOR_FAULTS = frozenset(
     {
         "dead_channel",
         "reversed_channel",
         "swapped_channels",
         "noisy_channel",
+        "saturated_channel",
         "loop_stuck_on",
         "loop_stuck_off",
         "loop_chatter",
@@ -81,7 +85,7 @@ class World:
                 first.append(InputChanged(0.0, *key, on))
         self._hold(first)
         self._hold(self._booth_inputs())
-        self._hold(self._input_faults())
+        self._hold(self._input_faults(scenario.fault))
         self._lanes = [
             LaneTraffic(scenario, i, self.seed, self._marks_of, self._on_mark) for i in range(len(scenario.lane))
         ]
@@ -99,8 +103,7 @@ class World:
         """Run to world time `until_s`; the events after the last call up to and including it, in order of time."""
         if until_s < self._now_s:
             raise ValueError(f"world time cannot go back from {self._now_s} to {until_s}")
-        ends = [array.block_end_s(until_s) for array in self._arrays.values()]
-        horizon = max([until_s, *ends]) + 1e-6
+        horizon = max([until_s + AHEAD_S, *(array.horizon_s(until_s) for array in self._arrays.values())])
         for lane in self._lanes:
             lane.run(horizon)
             self._hold(lane.events)
@@ -115,6 +118,13 @@ class World:
         events = [shown for _, _, event in self._held[:due] if (shown := self._show(event)) is not None]
         del self._held[:due]
         return events
+
+    def add_fault(self, fault: Fault) -> None:
+        """One more of SENSOR_FAULTS while the world runs; samples of a block that is made already stay as they are."""
+        self.scenario = msgspec.structs.replace(self.scenario, fault=(*self.scenario.fault, fault))
+        for array in self._arrays.values():
+            array.add_fault(fault)
+        self._hold(self._input_faults([fault]))
 
     def channels(self, lane_id: str) -> int:
         """Number of channels of a lane's array. KeyError: no such lane, or no array."""
@@ -242,9 +252,9 @@ class World:
                     events += [InputChanged(c.at_s, device.name, line.name, c.open) for c in booths[line.booth].change]
         return events
 
-    def _input_faults(self) -> list[_Stuck]:
+    def _input_faults(self, faults: Sequence[Fault]) -> list[_Stuck]:
         edges: list[_Stuck] = []
-        for fault in self.scenario.fault:
+        for fault in faults:
             key = (fault.device, str(fault.options.get("input")))
             if fault.kind not in ("loop_stuck_on", "loop_stuck_off", "loop_chatter") or key not in self._true:
                 continue
