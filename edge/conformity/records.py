@@ -27,6 +27,7 @@ class AxleRecord(Struct, frozen=True, kw_only=True):
     left_kg: float | None = None
     right_kg: float | None = None
     group: int | None = None
+    sensors_kg: tuple[float | None, ...] | None = None  # what each sensor of the table weighed; None: nothing
     lines_kg: tuple[float | None, ...] | None = None  # what each line of sensors weighed
 
 
@@ -38,7 +39,7 @@ class VehicleRecord(Struct, frozen=True, kw_only=True):
     """What a comparison needs of a vehicle."""
 
     time: str
-    axles: tuple[AxleRecord, ...]
+    axles: tuple[AxleRecord, ...] = ()
     lane: str | None = None
     site: SiteRecord = SiteRecord()
     speed_mps: float | None = None
@@ -69,23 +70,26 @@ class VehicleRecord(Struct, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(VehicleRecord)
 
 
-def read_vehicles(path: Path) -> list[VehicleRecord]:
-    """The vehicles of a file of JSON lines, in its order, without empty lines. InputError for what cannot be read."""
+def read_vehicles(path: Path, *, gross_only: bool = False) -> list[VehicleRecord]:
+    """The vehicles of a file of JSON lines, in its order, without empty lines. InputError for what cannot be read.
+
+    With `gross_only` a vehicle may have `gross_kg` instead of axles.
+    """
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    return [_vehicle(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    return [_vehicle(line, f"{path}:{number}", gross_only) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def _vehicle(line: bytes, where: str) -> VehicleRecord:
+def _vehicle(line: bytes, where: str, gross_only: bool) -> VehicleRecord:
     try:
         vehicle = _decoder.decode(line)
         parse_utc(vehicle.time)
         check_positions([axle.position_m for axle in vehicle.axles])
     except (ValueError, OverflowError) as error:  # msgspec's errors are ValueErrors; the text says which key
         raise InputError(f"{where}: {error}") from None
-    if not vehicle.axles:
+    if not vehicle.axles and not (gross_only and vehicle.gross_kg is not None):
         raise InputError(f"{where}: there are no axles; a vehicle needs `axles` with position_m and load_kg")
     if not math.isfinite(vehicle.weight_kg):
         raise InputError(f"{where}: the weight is not finite")
