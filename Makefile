@@ -2,25 +2,44 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CORE := $(wildcard csrc/src/*.c csrc/src/*.h csrc/include/*.h)
+STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
-.PHONY: setup run test check clean
+.PHONY: help setup system run test check bench accuracy clean
+
+help:
+	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
+	@echo "make test      all tests"
+	@echo "make check     linters, types, C warnings as errors"
+	@echo "make bench     speed of the core, replay, waits, journal and the whole daemon"
 
 setup: $(VENV)/.done
 
-$(VENV)/.done: pyproject.toml setup.py csrc/build_cffi.py $(wildcard csrc/src/*.c csrc/src/*.h csrc/include/*.h)
+$(VENV)/.done: pyproject.toml setup.py csrc/build_cffi.py $(CORE)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
+system:
+	@sh tests/system_packages.sh
+
 run: setup
 	$(BIN)/borderflow demo
 
-test: setup
+test: setup system
 	$(BIN)/python -m pytest
 
 check: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	for file in csrc/src/*.c; do gcc $(STRICT) -Icsrc/include -fsyntax-only $$file || exit 1; done
+
+bench: setup
+	$(BIN)/python tests/bench/bench_core.py
+	$(BIN)/python tests/bench/bench_waits.py
+	$(BIN)/python tests/bench/bench_journal.py
+	$(BIN)/python tests/bench/bench_system.py
 
 clean:
 	rm -rf build out edge/_core*.so edge/_core.c

@@ -24,8 +24,10 @@ class Simulator:
         self.config = directory / "borderflow.toml"
         self._log = (directory / "simulator.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "firmware_sim.cli", "serve", "--scenario", scenario, "--control"]
-            + ["--config-out", str(self.config)],
+            [
+                *(sys.executable, "-m", "firmware_sim.cli", "serve", "--control"),
+                *("--scenario", scenario, "--config-out", str(self.config)),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
