@@ -81,7 +81,7 @@ class Array:
     # --- what is asked for
 
     def add_fault(self, fault: Fault) -> None:
-        """Break a sensor of this array, if the fault is one of its digitiser, in the blocks that are still to be made."""
+        """Break a sensor of this array, if the fault is one of its digitiser, in the blocks still to be made."""
         if fault.device in self._digitisers:
             self._faults.append(fault)
 
@@ -196,13 +196,13 @@ class Array:
         active: npt.NDArray[np.bool_],
     ) -> None:
         vehicle = guest.car.vehicle
-        forces = guest.forces.at(times)
         wheel_number = -1
         for axle in vehicle.axles:
             place = front - vehicle.front_m - axle.position_m
             low, high = float(place.min()), float(place.max())
             for _ in axle.wheels:
                 wheel_number += 1
+                force_n = None
                 for channel, (reach, table) in guest.tables[wheel_number].items():
                     sensor = self._sensors[channel]
                     if high < sensor.x_m - reach or low > sensor.x_m + reach:
@@ -217,7 +217,9 @@ class Array:
                     response = table[whole] + (at - whole) * (table[whole + 1] - table[whole])
                     warm = 1 + sensor.temp_coeff_per_c * (temperature_c - sensor.reference_temperature_c)
                     scale = (1 + sensor.gain_error) * warm / sensor.gain_n
-                    signal[rows, channel] += forces[wheel_number, rows] * response * scale
+                    if force_n is None:
+                        force_n = guest.forces.at(wheel_number, times)
+                    signal[rows, channel] += force_n[rows] * response * scale
                     active[channel] = True
 
     def _add_body(

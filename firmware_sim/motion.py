@@ -33,6 +33,13 @@ class Motion:
         if keep:
             del self._pieces[:keep]
 
+    def stands(self, from_s: float, until_s: float) -> bool:
+        """Whether the vehicle stands all that time."""
+        last = len(self._pieces) - 1
+        while last > 0 and self._pieces[last][0] >= until_s:
+            last -= 1
+        return self._pieces[last][0] <= from_s and self._pieces[last][2:] == (0.0, 0.0, 0.0)
+
     def at(self, times_s: Floats) -> tuple[Floats, Floats, Floats]:
         """Place, speed and acceleration at ascending times. Before the first piece: as at its start, standing."""
         first, last = float(times_s[0]), float(times_s[-1])

@@ -22,6 +22,7 @@ G = 9.81
 STEP_S = 1 / 400
 CHUNK = 80  # steps
 AHEAD_S = (CHUNK + 4) * STEP_S  # motion must be known that much longer than forces are asked for
+_REST_S = 5.0  # after that time of standing nothing moves any more
 
 Floats = npt.NDArray[np.float64]
 
@@ -151,15 +152,21 @@ class WheelForces:
             self._forces = self._forces[:, drop:]
             self._forces_from += drop
 
-    def at(self, times_s: Floats) -> Floats:
-        """After `keep_up`: newtons, shape (wheels, times), in the order of axles, left before right."""
+    def at(self, wheel: int, times_s: Floats) -> Floats:
+        """After `keep_up`: newtons of one wheel; wheels count in the order of axles, left before right."""
         place = np.clip(times_s / STEP_S - self._forces_from, 0.0, self._forces.shape[1] - 1.001)
         whole = place.astype(np.int64)
         part = place - whole
-        return self._forces[:, whole] * (1 - part) + self._forces[:, whole + 1] * part
+        force = self._forces[wheel]
+        return np.asarray(force[whole] * (1 - part) + force[whole + 1] * part)
 
     def _chunk(self) -> None:
         times = (self._next + np.arange(CHUNK + 1, dtype=np.float64)) * STEP_S
+        if self._started and self._car.motion.stands(times[0] - _REST_S, times[-1]):
+            at_rest = np.repeat(self._forces[:, -1:], CHUNK, axis=1)
+            self._forces = np.concatenate([self._forces, at_rest], axis=1)
+            self._next += CHUNK
+            return
         x, v, a = self._car.motion.at(times)
         v, a = v[:-1], a[:-1]
         axle_n = np.zeros((self._groups.size, CHUNK))

@@ -120,9 +120,9 @@ def test_plate_carries_the_whole_wheel() -> None:
     lane = scenario.lane[0]
     assert lane.wim is not None
     lane = msgspec.structs.replace(lane, wim=msgspec.structs.replace(lane.wim, layout=None, sensor=sensors))
-    counts, _, (truth,), times = recorded(msgspec.structs.replace(scenario, lane=(lane,)), 80.0)
+    counts, _, (truth,), _ = recorded(msgspec.structs.replace(scenario, lane=(lane,)), 80.0)
     for axle in truth.axles:
-        at = int(round((truth.crossed_s + axle.position_m / 3.0) * 5000))
+        at = round((truth.crossed_s + axle.position_m / 3.0) * 5000)
         assert counts[at - 100 : at + 100, 0].mean() * 10.0 / G == pytest.approx(axle.load_kg, rel=2e-3)
 
 

@@ -58,7 +58,7 @@ def test_forces_solve_the_quarter_vehicle(kind: str) -> None:
     forces = WheelForces(car, sc.Lane(id="L"), ONLY_ROAD, 0.0, road, np.random.default_rng(1))
     forces.keep_up(0.0, 5.0)
     times = np.arange(0.0, 4.5, STEP_S)
-    got = forces.at(times)
+    got = np.stack([forces.at(wheel, times) for wheel in range(2 * len(car.vehicle.axles))])
     wheels = [(axle, wheel) for axle in car.vehicle.axles for wheel in axle.wheels]
     for row, (axle, wheel) in enumerate(wheels):
         a, b, _ = _wheel_system(wheel.load_kg, axle.suspension)
@@ -84,7 +84,8 @@ def test_load_transfer_keeps_the_gross_weight(kind: str, acceleration: float) ->
     flat = (np.array([-100.0, 100.0]), np.zeros((2, 2)))
     forces = WheelForces(car, sc.Lane(id="L"), ONLY_TRANSFER, 0.0, flat, np.random.default_rng(1))
     forces.keep_up(0.0, 5.0)
-    settled = forces.at(np.array([4.0]))[:, 0]
+    wheels = sum(len(axle.wheels) for axle in car.vehicle.axles)
+    settled = np.array([forces.at(wheel, np.array([4.0]))[0] for wheel in range(wheels)])
     assert settled.sum() == pytest.approx(car.vehicle.gross_kg * 9.81, rel=1e-9)
     steering = settled[: len(car.vehicle.axles[0].wheels)].sum() / 9.81 - car.vehicle.axles[0].load_kg
     if car.vehicle.type.track_m:
@@ -104,6 +105,6 @@ def test_cross_fall_loads_the_lower_side() -> None:
     flat = (np.array([-100.0, 100.0]), np.zeros((2, 2)))
     forces = WheelForces(car, sc.Lane(id="L", cross_fall=0.03), effects, 0.0, flat, np.random.default_rng(1))
     forces.keep_up(0.0, 1.0)
-    left, right, *_ = forces.at(np.array([0.5]))[:, 0]
+    left, right = (forces.at(wheel, np.array([0.5]))[0] for wheel in (0, 1))
     moved = 0.03 * car.vehicle.type.cg_m / car.vehicle.type.track_m
     assert right / (left + right) == pytest.approx(0.5 + moved)
