@@ -15,7 +15,7 @@ import msgspec
 from edge.conformity.cost323 import Environment, Plan
 from edge.conformity.page import page
 from edge.conformity.pairing import WINDOW_S, Pairing, pair
-from edge.conformity.records import InputError, read_vehicles
+from edge.conformity.records import InputError, read_references, read_vehicles
 from edge.conformity.report import Options, Standard, make_report, text
 
 EXIT_DATA: Final = 65  # EX_DATAERR of sysexits.h
@@ -67,9 +67,7 @@ def _positive(text_: str) -> float:
 def run(args: argparse.Namespace) -> int:
     """Compare and print; gives the exit code."""
     try:
-        truth, measured = read_vehicles(args.truth), read_vehicles(args.measured)
-        if not truth:
-            raise InputError(f"{args.truth}: there is no reference vehicle in it")
+        truth, measured = read_references(args.truth), read_vehicles(args.measured)
     except InputError as error:
         print(f"borderflow accuracy: {error}", file=sys.stderr)
         return EXIT_DATA

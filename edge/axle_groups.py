@@ -37,9 +37,9 @@ def group_spacing_m(country: str) -> float:
 def axle_groups(positions_m: Sequence[float], country: str) -> tuple[int, ...]:
     """Index of the axle group of each axle, counted from 0 at the front.
 
-    `positions_m` counts from the first axle backwards, as in `messages.Axle`; ValueError if it does not ascend.
+    `positions_m` counts from the first axle backwards, as in `messages.Axle`. Axles that a bad measurement put in the
+    wrong order count as near each other: whatever was measured gets its groups.
     """
-    check_positions(positions_m)
     limit_m = group_spacing_m(country) + _RESOLUTION_M
     groups = [0] if positions_m else []
     for ahead_m, position_m in pairwise(positions_m):
@@ -50,10 +50,3 @@ def axle_groups(positions_m: Sequence[float], country: str) -> tuple[int, ...]:
 def group_code(groups: Sequence[int]) -> str:
     """Number of axles of each group in turn: "113" for a tractor of two axles with a tridem semitrailer."""
     return "".join(str(groups.count(index)) for index in sorted(set(groups)))
-
-
-def check_positions(positions_m: Sequence[float]) -> None:
-    """ValueError unless the positions ascend along the vehicle."""
-    for i, (ahead_m, position_m) in enumerate(pairwise(positions_m)):
-        if not ahead_m < position_m:
-            raise ValueError(f"axle {i + 2} is at {position_m} m, not behind axle {i + 1} at {ahead_m} m")

@@ -24,7 +24,7 @@ from edge.axle_groups import axle_groups
 from edge.calibration import CalibrationError
 from edge.calibration_runs import Change, from_reference, run_pairs, weighing_lanes
 from edge.config_file import load
-from edge.conformity.records import InputError, VehicleRecord, read_vehicles
+from edge.conformity.records import InputError, VehicleRecord, read_references, read_vehicles
 from edge.core import CoreError
 from edge.recording import RecordingError
 from edge.steering import LEAST_VEHICLES, SteeringWatch
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             if not args.recording:
                 raise InputError("no recording is given; name the recordings of the reference runs")
-            references = read_vehicles(args.reference, gross_only=True)
+            references = read_references(args.reference, gross_only=True)
             pairs = {lane: run_pairs(config, lane, args.recording, references) for lane in weighing_lanes(config)}
             notes, changes = from_reference(config, pairs)
     except (InputError, RecordingError, CalibrationError, CoreError) as error:

@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from edge.axle_groups import axle_groups, check_positions, group_code, group_spacing_m
+from edge.axle_groups import axle_groups, group_code, group_spacing_m
 from edge.messages import VehicleClass
 from edge.table_files import About, TableFile, load_table
 
@@ -102,11 +102,10 @@ class Classifier:
         """The class of a vehicle with these axles, first axle first.
 
         Without `load_sigma_kg` the loads count as exact; without `gross_sigma_kg` their errors as independent.
-        ValueError if the sequences differ in length or the positions do not ascend.
+        Axles in the wrong order fit no rule. ValueError if the sequences differ in length.
         """
         if len(positions_m) != len(loads_kg):
             raise ValueError(f"{len(positions_m)} positions but {len(loads_kg)} loads")
-        check_positions(positions_m)
         sigmas = [0.0] * len(loads_kg) if load_sigma_kg is None else list(load_sigma_kg)
         if gross_sigma_kg is None:
             gross_sigma_kg = sum(sigma**2 for sigma in sigmas) ** 0.5

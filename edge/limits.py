@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from edge.axle_groups import axle_groups, check_positions, group_code
+from edge.axle_groups import axle_groups, group_code
 from edge.messages import Axle, Violation
 from edge.table_files import About, TableFile, load_table
 
@@ -164,7 +164,6 @@ class _Vehicle:
         self, axles: Sequence[Axle], gross_kg: float, gross_sigma_kg: float, country: str, fhwa_class: str
     ) -> None:
         self.positions_m = [axle.position_m for axle in axles]
-        check_positions(self.positions_m)
         self.axles = axles
         self.gross_kg, self.gross_sigma_kg = gross_kg, gross_sigma_kg
         self.groups = axle_groups(self.positions_m, country)
@@ -239,7 +238,7 @@ def bridge_limit(bridge: BridgeRow, axles: Sequence[Axle], first: int, last: int
     tandems far enough apart may carry `tandem_pair_limit`.
     """
     count = last - first + 1
-    length = math.floor((axles[last].position_m - axles[first].position_m) / bridge.unit_m + 0.5)
+    length = max(math.floor((axles[last].position_m - axles[first].position_m) / bridge.unit_m + 0.5), 0)
     weight = bridge.factor * (length * count / (count - 1) + bridge.per_axle * count + bridge.constant)
     weight = math.ceil(weight / bridge.rounding - 0.5) * bridge.rounding
     if count == 4 and length >= bridge.tandem_pair_length:

@@ -47,7 +47,7 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """Vehicles and axles found."""
+    """Vehicles, axles and classes found; classes are compared where both sides name one of the same scheme."""
 
     reference_vehicles: int
     paired: int
@@ -55,6 +55,8 @@ class Found(Struct, frozen=True, kw_only=True):
     invented: int
     axles_right: int
     flagged: int
+    classes_compared: int
+    classes_right: int
 
 
 def errors_of(pairs: Sequence[Pair]) -> list[Error]:
@@ -133,6 +135,11 @@ def summary(errors: Sequence[Error], quantity: Quantity) -> Summary | None:
 
 def found(pairing: Pairing) -> Found:
     """How many vehicles were found and how many of them with the right number of axles."""
+    classes = [
+        (pair.truth.class_.code, pair.measured.class_.code)
+        for pair in pairing.pairs
+        if pair.truth.class_ and pair.measured.class_ and pair.truth.class_.scheme == pair.measured.class_.scheme
+    ]
     return Found(
         reference_vehicles=len(pairing.pairs) + len(pairing.missed),
         paired=len(pairing.pairs),
@@ -140,4 +147,6 @@ def found(pairing: Pairing) -> Found:
         invented=len(pairing.invented),
         axles_right=sum(pair.same_axles for pair in pairing.pairs),
         flagged=sum(bool(pair.measured.flags) for pair in pairing.pairs),
+        classes_compared=len(classes),
+        classes_right=sum(mine == yours for mine, yours in classes),
     )

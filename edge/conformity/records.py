@@ -7,12 +7,13 @@ are needed, and unknown keys are ignored.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from edge.axle_groups import axle_groups, check_positions
+from edge.axle_groups import axle_groups
 from edge.messages import parse_utc
 
 
@@ -35,7 +36,12 @@ class SiteRecord(Struct, frozen=True, kw_only=True):
     country: str = ""
 
 
-class VehicleRecord(Struct, frozen=True, kw_only=True):
+class ClassRecord(Struct, frozen=True, kw_only=True):
+    scheme: str
+    code: str
+
+
+class VehicleRecord(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
     """What a comparison needs of a vehicle."""
 
     time: str
@@ -46,6 +52,7 @@ class VehicleRecord(Struct, frozen=True, kw_only=True):
     gross_kg: float | None = None
     gross_sigma_kg: float | None = None
     temperature_c: float | None = None
+    class_: ClassRecord | None = None
     flags: tuple[str, ...] = ()
 
     @property
@@ -70,23 +77,44 @@ class VehicleRecord(Struct, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(VehicleRecord)
 
 
-def read_vehicles(path: Path, *, gross_only: bool = False) -> list[VehicleRecord]:
-    """The vehicles of a file of JSON lines, in its order, without empty lines. InputError for what cannot be read.
+def read_references(path: Path, *, gross_only: bool = False) -> list[VehicleRecord]:
+    """Reference vehicles; as `read_vehicles`, but axles must stand one behind the other, and there must be a vehicle.
 
     With `gross_only` a vehicle may have `gross_kg` instead of axles.
     """
+    vehicles = _read(path, gross_only)
+    for number, vehicle in vehicles:
+        for i, (ahead, axle) in enumerate(pairwise(vehicle.axles)):
+            if not ahead.position_m < axle.position_m:
+                raise InputError(
+                    f"{path}:{number}: axle {i + 2} is at {axle.position_m} m, not behind axle {i + 1} at "
+                    f"{ahead.position_m} m; position_m counts backwards from the first axle"
+                )
+    if not vehicles:
+        raise InputError(f"{path}: there is no reference vehicle in it")
+    return [vehicle for _, vehicle in vehicles]
+
+
+def read_vehicles(path: Path) -> list[VehicleRecord]:
+    """Measured vehicles: a JSON line each, in the order of the file. InputError for what cannot be read."""
+    return [vehicle for _, vehicle in _read(path, gross_only=False)]
+
+
+def _read(path: Path, gross_only: bool) -> list[tuple[int, VehicleRecord]]:
+    """Vehicles with the numbers of their lines; empty lines are skipped."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    return [_vehicle(line, f"{path}:{number}", gross_only) for number, line in enumerate(lines, 1) if line.strip()]
+    return [
+        (number, _vehicle(line, f"{path}:{number}", gross_only)) for number, line in enumerate(lines, 1) if line.strip()
+    ]
 
 
 def _vehicle(line: bytes, where: str, gross_only: bool) -> VehicleRecord:
     try:
         vehicle = _decoder.decode(line)
         parse_utc(vehicle.time)
-        check_positions([axle.position_m for axle in vehicle.axles])
     except (ValueError, OverflowError) as error:  # msgspec's errors are ValueErrors; the text says which key
         raise InputError(f"{where}: {error}") from None
     if not vehicle.axles and not (gross_only and vehicle.gross_kg is not None):

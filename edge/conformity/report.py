@@ -119,6 +119,7 @@ def _found(item: Found) -> Iterator[str]:
     yield f"missed              {item.missed}"
     yield f"invented            {item.invented}"
     yield f"axle count right    {_share(item.axles_right, item.paired)}"
+    yield f"class right         {_share(item.classes_right, item.classes_compared)}"
     yield f"flagged             {_share(item.flagged, item.paired)}"
 
 

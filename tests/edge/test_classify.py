@@ -151,14 +151,12 @@ def test_axle_groups_differ_by_country() -> None:
 def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match="2 positions but 1 loads"):
         Classifier().classify([0.0, 1.0], [1.0])
-    with pytest.raises(ValueError, match=r"axle 3 is at 1\.0 m"):
-        Classifier().classify([0.0, 1.0, 1.0], [1.0, 1.0, 1.0])
     with pytest.raises(ValueError, match="scheme 'x' is not known"):
         Classifier("x")  # type: ignore[arg-type]
 
 
 @given(
-    st.lists(st.floats(0.3, 25.0), max_size=11),
+    st.lists(st.floats(-0.5, 25.0), max_size=11),
     st.floats(100.0, 15000.0),
     st.floats(0.0, 3000.0),
     st.floats(0.0, 1.0),

@@ -17,10 +17,10 @@ from scipy import stats
 
 from edge import accuracy_cli
 from edge.conformity import astm, cost323, oiml
-from edge.conformity.errors import Error, Quantity, errors_of, summary
+from edge.conformity.errors import Error, Quantity, errors_of, found, summary
 from edge.conformity.page import scatter
 from edge.conformity.pairing import Pair, pair
-from edge.conformity.records import AxleRecord, InputError, VehicleRecord, read_vehicles
+from edge.conformity.records import AxleRecord, ClassRecord, InputError, VehicleRecord, read_vehicles
 from edge.conformity.student import quantile, tail
 from edge.messages import utc_text
 
@@ -247,6 +247,28 @@ def test_pairing_does_not_depend_on_the_order_of_the_files(first: list[int], sec
     assert pair([truth[i] for i in first], [seen[i] for i in second]) == pair(truth, seen)
 
 
+def test_classes_of_one_scheme_are_compared() -> None:
+    truth = [
+        msgspec.structs.replace(vehicle(9.0 * i, [5000.0]), class_=ClassRecord(scheme="fhwa", code="9"))
+        for i in range(4)
+    ]
+    seen = [
+        msgspec.structs.replace(v, class_=c)
+        for v, c in zip(
+            truth,
+            (
+                ClassRecord(scheme="fhwa", code="9"),
+                ClassRecord(scheme="fhwa", code="8"),
+                ClassRecord(scheme="eu", code="9"),
+                None,
+            ),
+            strict=True,
+        )
+    ]
+    result = found(pair(truth, seen))
+    assert (result.paired, result.classes_compared, result.classes_right) == (4, 2, 1)
+
+
 def test_errors_and_their_summary() -> None:
     truth = vehicle(0.0, [6000.0, 8000.0, 8000.0])
     truth = msgspec.structs.replace(
@@ -256,8 +278,10 @@ def test_errors_and_their_summary() -> None:
         ),
     )
     seen = vehicle(0.0, [6060.0, 8000.0, 8240.0], sigma=100.0)
-    found = errors_of([Pair(truth, seen)])
-    percents = {q: summary(found, q) for q in ("gross", "group", "single", "axle_of_group", "axle", "wheel", "spacing")}
+    all_errors = errors_of([Pair(truth, seen)])
+    percents = {
+        q: summary(all_errors, q) for q in ("gross", "group", "single", "axle_of_group", "axle", "wheel", "spacing")
+    }
     means = {q: s.mean for q, s in percents.items() if s is not None}
     assert means == pytest.approx(
         {

@@ -189,7 +189,7 @@ def test_every_table_names_its_source_and_is_not_called_verified_unread(name: st
 
 
 @given(
-    st.lists(st.tuples(st.floats(0.5, 15.0), st.floats(0.0, 30000.0)), min_size=1, max_size=12),
+    st.lists(st.tuples(st.floats(-0.5, 15.0), st.floats(0.0, 30000.0)), min_size=1, max_size=12),
     st.sampled_from(["US", "CA", "MX", "FR", "ZZ"]),
     st.floats(0.0, 2000.0),
 )
