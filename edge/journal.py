@@ -16,23 +16,27 @@ Bounds: the file keeps below `max_bytes`. Above half of it what every collector 
 from __future__ import annotations
 
 import fcntl
-import hashlib
+import logging
 import os
 import sqlite3
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
+
+import msgspec
 
 from edge.cursor import Cursor, Span
+from edge.entry import AlarmSink, Entry, Loss, Pending, Severity, uuid7, uuid_text
+from edge.evidence import chain_next, chain_start
 from edge.messages import KINDS, Message, encode, kind_of, stamped, topic_of
 
-Severity = Literal["info", "warning", "critical"]
-AlarmSink = Callable[[str, Literal["begin", "end"], Severity, str], None]  # code, state, severity, text
+log = logging.getLogger("journal")
 
 DROP_ORDER = ("status", "flow", "sighting", "alarm", "wait", "vehicle")  # what goes first when the disk is full
 RETENTION_S = 30 * 86_400.0
@@ -43,14 +47,15 @@ _PREFETCH = 64  # entries of one kind read at once for one collector
 _SHORT_OUTAGE = 500  # up to so many pending messages are caught up in order, before new ones
 _SLICE = 500  # rows deleted at once
 _CHECK_SYNC_BYTES = 256_000_000  # a larger file is checked in a thread, work goes on meanwhile
+_SALVAGE_S = 60.0  # so long at most a damaged file is read before work goes on
 _FLUSH_AFTER = 2000  # acknowledgements that are kept in memory at most; losing them only repeats messages
 
 MIGRATIONS = (
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE topics (
-        topic_id INTEGER PRIMARY KEY, topic TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
-        seq INTEGER NOT NULL, link BLOB NOT NULL
+        topic_id INTEGER PRIMARY KEY, topic TEXT NOT NULL, epoch TEXT NOT NULL, kind TEXT NOT NULL,
+        seq INTEGER NOT NULL, link BLOB NOT NULL, UNIQUE (topic, epoch)
     );
     CREATE TABLE log (
         n INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, topic_id INTEGER NOT NULL, seq INTEGER NOT NULL,
@@ -63,8 +68,8 @@ MIGRATIONS = (
         PRIMARY KEY (collector, kind, start)
     ) WITHOUT ROWID;
     CREATE TABLE losses (
-        loss_id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, topic TEXT NOT NULL, from_seq INTEGER NOT NULL,
-        to_seq INTEGER NOT NULL, messages INTEGER NOT NULL
+        loss_id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, topic_id INTEGER NOT NULL,
+        from_seq INTEGER NOT NULL, to_seq INTEGER NOT NULL, messages INTEGER NOT NULL
     );
     """,
 )
@@ -72,43 +77,6 @@ MIGRATIONS = (
 
 class JournalError(Exception):
     """The journal cannot do what was asked; the text names the file and what to do. Nothing was appended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One message as it is stored: `n` is its place in the journal, `body` goes onto the wire unchanged."""
-
-    n: int
-    kind: str
-    topic: str
-    seq: int
-    id: str
-    time_ns: int
-    body: bytes
-    late: bool = False  # backlog or replay: newer messages of its topic may have been sent before it
-
-    @property
-    def schema(self) -> str:
-        return f"borderflow/{self.kind}/1"
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """What a collector has not acknowledged: how many messages, and when the oldest was appended (ns UTC)."""
-
-    messages: int
-    oldest_ns: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """`messages` of one topic, between two seq, were dropped before every collector had them."""
-
-    time_ns: int
-    topic: str
-    from_seq: int
-    to_seq: int
-    messages: int
 
 
 @dataclass(slots=True)
@@ -127,25 +95,6 @@ class _Reader:
     live: deque[Entry] = field(default_factory=deque)
     late: deque[Entry] = field(default_factory=deque)
     dirty: bool = False
-
-
-def uuid7(time_ns: int, random: bytes) -> str:
-    """UUID version 7 (RFC 9562): milliseconds, their fraction in 12 bits, then 62 random bits of the 8 bytes given."""
-    milliseconds, rest = divmod(time_ns, 1_000_000)
-    high = (milliseconds & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | rest * 4096 // 1_000_000
-    low = int.from_bytes(random[:8]) & 0x3FFF_FFFF_FFFF_FFFF | 1 << 63
-    text = f"{high << 64 | low:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def chain_start(topic: str, epoch: str) -> bytes:
-    """The link before the first message of a topic."""
-    return hashlib.sha256(f"borderflow chain 1\n{topic}\n{epoch}\n".encode()).digest()
-
-
-def chain_next(link: bytes, body: bytes) -> bytes:
-    """The link of a message: SHA-256 over the link before it and its bytes."""
-    return hashlib.sha256(link + body).digest()
 
 
 def _ignore(code: str, state: str, severity: str, text: str) -> None:
@@ -176,7 +125,9 @@ class Journal:
         self._state = threading.RLock()  # held shortly: cursors, head, the reading connection
         self._readers: dict[str, _Reader] = {}
         self._topics: dict[str, _Topic] = {}
-        self._topic_names: dict[int, str] = {}
+        self._topic_names: dict[int, tuple[str, str]] = {}  # topic_id -> topic, epoch
+        self._mark_path = path.with_name(path.name + ".mark")
+        self._mark: int | None = None
         self._last: dict[str, int] = {}  # kind -> n of its newest entry
         self._head = 0
         self._appended = 0  # since the last look at the size
@@ -214,36 +165,32 @@ class Journal:
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
                 raise JournalError(f"{self.path}: cannot be opened ({error}); check the disk and its rights") from None
-            self._set_aside(str(error))
-            try:
-                self._connect()
-            except sqlite3.Error as second:
-                raise JournalError(f"{self.path}: cannot be made ({second}); check the disk") from None
-        self._load()
+            self._replace(str(error))
 
     def _connect(self) -> None:
-        """Open, check, migrate; DatabaseError where the file is damaged or no journal."""
-        fresh = not self.path.exists() or self.path.stat().st_size == 0
-        self._db = self._connection()
+        """Open, check, migrate, load; DatabaseError where the file is damaged or no journal."""
+        self._db = self._connection(self.path)
         try:
-            if not fresh:
-                (owner,) = self._db.execute("PRAGMA application_id").fetchone()
-                if owner != APPLICATION_ID:
-                    raise sqlite3.DatabaseError("malformed: the file is not a journal of borderflow")
-                if self.path.stat().st_size <= _CHECK_SYNC_BYTES:
-                    self._quick_check(self._db)
-                else:
-                    threading.Thread(target=self._check_later, name="journal check", daemon=True).start()
-            self._migrate(fresh)
+            (owner,) = self._db.execute("PRAGMA application_id").fetchone()
+            (objects,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if owner != APPLICATION_ID and (owner != 0 or objects):
+                raise _Damaged("the file is not a journal of borderflow")
+            if self.path.stat().st_size <= _CHECK_SYNC_BYTES:
+                self._quick_check(self._db)
+            else:
+                threading.Thread(target=self._check_later, name="journal check", daemon=True).start()
+            self._migrate()
             self._db.execute(f"PRAGMA max_page_count = {self.max_bytes // _PAGE}")
-            self._reader_db = self._connection()
+            self._load()
+            self._reader_db = self._connection(self.path)
             self._reader_db.execute("PRAGMA query_only = ON")
         except BaseException:
             self._db.close()
             raise
 
-    def _connection(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    @staticmethod
+    def _connection(path: Path) -> sqlite3.Connection:
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
         try:
             for pragma in (
                 f"page_size = {_PAGE}",
@@ -263,7 +210,7 @@ class Journal:
     def _quick_check(db: sqlite3.Connection) -> None:
         (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise sqlite3.DatabaseError(f"malformed: {verdict}")
+            raise _Damaged(verdict)
 
     def _check_later(self) -> None:
         db: sqlite3.Connection | None = None
@@ -272,12 +219,12 @@ class Journal:
             self._quick_check(db)
         except sqlite3.DatabaseError as error:
             if _is_damage(error):
-                self._start_anew(str(error))
+                self._start_anew(str(error), self.epoch)
         finally:
             if db is not None:
                 db.close()
 
-    def _migrate(self, fresh: bool) -> None:
+    def _migrate(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
             raise JournalError(
@@ -285,61 +232,118 @@ class Journal:
                 "install that version again or move the file away"
             )
         for number in range(version, len(MIGRATIONS)):
-            self._db.executescript(f"BEGIN;{MIGRATIONS[number]};PRAGMA user_version = {number + 1};COMMIT;")
-        if fresh:
-            self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        if self._db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone() is None:
-            self._db.execute("INSERT INTO meta VALUES ('epoch', ?)", (self._new_epoch(),))
-
-    def _new_epoch(self) -> str:
-        return f"{self._clock() // 1_000_000:012x}{self._random(2).hex()}"
+            self._db.executescript(
+                f"BEGIN IMMEDIATE; {MIGRATIONS[number]}; PRAGMA application_id = {APPLICATION_ID}; "
+                f"PRAGMA user_version = {number + 1}; COMMIT;"
+            )
 
     def _load(self) -> None:
-        (self.epoch,) = self._db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-        rows = self._db.execute("SELECT topic, topic_id, kind, seq, link FROM topics").fetchall()
-        self._topics = {topic: _Topic(*rest) for topic, *rest in rows}
-        self._topic_names = {item.topic_id: topic for topic, item in self._topics.items()}
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+        self.epoch = row[0] if row else ""
         row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'log'").fetchone()
         self._head = row[0] if row else 0
+        marked = self._read_mark()
+        if not self.epoch or (marked[0] == self.epoch and marked[1] > self._head):
+            if self.epoch:
+                self._alarm(
+                    "journal_shortened",
+                    f"{self.path} has lost its end ({marked[1] - self._head} messages): a new epoch begins, "
+                    "what is left is delivered",
+                )
+            self.epoch = f"{self._clock() // 1_000_000:012x}{self._random(2).hex()}"
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (self.epoch,))
+            if marked[1] > self._head:  # an acknowledgement still under way must not hit a new entry
+                self._head = marked[1]
+                self._db.execute("DELETE FROM sqlite_sequence WHERE name = 'log'")
+                self._db.execute("INSERT INTO sqlite_sequence VALUES ('log', ?)", (self._head,))
+        rows = self._db.execute("SELECT topic_id, topic, epoch, kind, seq, link FROM topics").fetchall()
+        self._topic_names = {topic_id: (topic, epoch) for topic_id, topic, epoch, *_ in rows}
+        self._topics = {topic: _Topic(topic_id, *rest) for topic_id, topic, epoch, *rest in rows if epoch == self.epoch}
         self._last = {
             kind: self._db.execute("SELECT max(n) FROM log WHERE kind = ?", (kind,)).fetchone()[0] or 0
             for kind in KINDS
         }
+        self._write_mark()
 
-    def _set_aside(self, why: str) -> None:
-        """Rename the damaged file; what can be read of it is a job for a person, not for a running crossing."""
+    def _read_mark(self) -> tuple[str, int]:
+        """Epoch and head as they were after the last append, from a file beside: shows where the log lost its end."""
+        try:
+            epoch, head = self._mark_path.read_text(encoding="ascii").split()
+            return epoch, int(head)
+        except (OSError, ValueError):
+            return "", 0
+
+    def _write_mark(self) -> None:
+        """Not forced to the disk: a mark that is too old tells nothing, and nothing wrong."""
+        with suppress(OSError):
+            if self._mark is None:
+                self._mark = os.open(self._mark_path, os.O_WRONLY | os.O_CREAT, 0o600)
+            os.pwrite(self._mark, f"{self.epoch} {self._head:020d}\n".encode(), 0)
+
+    def _replace(self, why: str) -> None:
+        """Rename the damaged file, begin a new one, and carry over what can still be read."""
         name = f"{self.path.name}.bad-{self._clock() // 1_000_000_000}"
-        for ending in ("-wal", "-shm", ""):
-            with suppress(FileNotFoundError):
-                self.path.with_name(self.path.name + ending).rename(self.path.with_name(name + ending))
-        self._alarms.append(
-            (
-                "journal_corrupt",
-                "begin",
-                "critical",
-                f"{self.path} is damaged ({why}); it was set aside as {name}, a new epoch begins, "
-                "messages that were not delivered yet are in the old file",
-            )
+        try:
+            for ending in ("-wal", "-shm", ""):
+                with suppress(FileNotFoundError):
+                    self.path.with_name(self.path.name + ending).rename(self.path.with_name(name + ending))
+            self._connect()
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"{self.path}: cannot be made anew ({error}); check the disk") from None
+        saved = self._salvage(self.path.with_name(name))
+        self._alarm(
+            "journal_corrupt",
+            f"{self.path} is damaged ({why}); it was set aside as {name}, a new epoch begins; "
+            f"{saved} messages could be read from it and are delivered",
         )
 
-    def _start_anew(self, why: str) -> None:
+    def _salvage(self, path: Path) -> int:
+        """Copy what a damaged file still gives: entries with their old epoch and seq, and the cursors."""
+        old = sqlite3.connect(path, isolation_level=None)
+        saved = 0
+        until = time.monotonic() + _SALVAGE_S
+        try:
+            for pragma in ("writable_schema = ON", "cell_size_check = ON", "query_only = ON"):  # first: reads cut files
+                old.execute(f"PRAGMA {pragma}")
+            topics = {row[0]: row for row in _readable(old, "SELECT * FROM topics", 6)}
+            spans = _readable(old, "SELECT * FROM spans", 5)
+            with self._transaction() as db:
+                db.executemany("INSERT OR IGNORE INTO topics VALUES (?, ?, ?, ?, ?, ?)", topics.values())
+                db.executemany("INSERT OR IGNORE INTO spans VALUES (?, ?, ?, ?, ?)", spans)
+                db.execute("INSERT OR REPLACE INTO meta VALUES ('salvaged', '1')")
+            after = min((done for _, _, _, done, _ in spans), default=0)
+            while time.monotonic() < until and (rows := _readable_after(old, after)):
+                after = rows[-1][0]
+                good = [row for row in rows if _is_sound(row, topics)]
+                with self._transaction() as db:
+                    db.executemany("INSERT OR IGNORE INTO log VALUES (?, ?, ?, ?, ?, ?, ?)", good)
+                saved += len(good)
+        except (sqlite3.Error, TypeError):  # a damaged table may hold anything
+            log.exception("%s: the rest cannot be read", path)
+        finally:
+            old.close()
+        self._load()
+        return saved
+
+    def _start_anew(self, why: str, epoch: str) -> None:
         """Damage met while running: go on in a new file, with the same collectors."""
         with self._write, self._state:
-            head = self._head
+            if self.epoch != epoch:
+                return  # another thread was first
+            self._write_mark()
             shares = {name: tuple(reader.cursors) for name, reader in self._readers.items()}
+            with suppress(JournalError):
+                self.flush()
             self._db.close()
             self._reader_db.close()
-            self._set_aside(why)
-            try:
-                self._connect()
-            except sqlite3.Error as error:
-                raise JournalError(f"{self.path}: cannot be made anew ({error}); check the disk") from None
-            self._load()
-            self._head = max(self._head, head)  # an acknowledgement still under way must not hit a new entry
+            self._replace(why)
             self._readers.clear()
             for name, kinds in shares.items():
                 self.register(name, kinds)
         self._report()
+
+    def _alarm(self, code: str, text: str) -> None:
+        self._alarms.append((code, "begin", "critical", text))
 
     def close(self) -> None:
         """Store what is in memory and let go of the file."""
@@ -348,6 +352,9 @@ class Journal:
         with self._write, self._state:
             self._reader_db.close()
             self._db.close()
+            if self._mark is not None:
+                os.close(self._mark)
+                self._mark = None
         self._lock_file.close()
 
     # Writing
@@ -374,8 +381,8 @@ class Journal:
                 entries = self._append(messages)
             except sqlite3.DatabaseError as error:
                 if _is_damage(error):
-                    self._start_anew(str(error))
-                elif "full" in str(error):
+                    self._start_anew(str(error), self.epoch)
+                elif _code(error) == sqlite3.SQLITE_FULL:
                     self._make_room(self.max_bytes // 10)
                 else:
                     raise
@@ -406,12 +413,15 @@ class Journal:
                 id = uuid7(time_ns, self._random(8))
                 body = encode(stamped(message, id=id, epoch=self.epoch, seq=state.seq))
                 state.link = chain_next(state.link, body)
-                entries.append(Entry(n, state.kind, topic, state.seq, id, time_ns, body))
+                entries.append(Entry(n, state.kind, topic, self.epoch, state.seq, id, time_ns, body))
             with self._transaction() as db:
                 db.executemany(
-                    "INSERT INTO topics VALUES (?, ?, ?, ?, ?) ON CONFLICT (topic_id) "
+                    "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (topic_id) "
                     "DO UPDATE SET seq = excluded.seq, link = excluded.link",
-                    [(item.topic_id, topic, item.kind, item.seq, item.link) for topic, item in touched.items()],
+                    [
+                        (item.topic_id, topic, self.epoch, item.kind, item.seq, item.link)
+                        for topic, item in touched.items()
+                    ],
                 )
                 db.executemany(
                     "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -423,8 +433,8 @@ class Journal:
                 )  # fmt: skip
             with self._state:
                 self._topics.update(touched)
-                self._topic_names.update({item.topic_id: topic for topic, item in touched.items()})
                 self._head = n
+                self._write_mark()
                 for entry in entries:
                     self._last[entry.kind] = entry.n
                     for reader in self._readers.values():
@@ -438,11 +448,9 @@ class Journal:
         """A copy of the state of a topic, to be put back after the commit."""
         known = self._topics.get(topic)
         if known is None:
-            taken = len(self._topics) + 1
-            while taken in self._topic_names:
-                taken += 1
-            self._topic_names[taken] = topic
-            return _Topic(taken, kind, 0, chain_start(topic, self.epoch))
+            topic_id = max(self._topic_names, default=0) + 1
+            self._topic_names[topic_id] = (topic, self.epoch)
+            return _Topic(topic_id, kind, 0, chain_start(topic, self.epoch))
         return _Topic(known.topic_id, known.kind, known.seq, known.link)
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
@@ -461,12 +469,14 @@ class Journal:
         kinds = [kind for kind in KINDS if kind in set(kinds)]
         with self._write, self._state:
             cursors: dict[str, Cursor] = {}
+            salvaged = self._db.execute("SELECT value FROM meta WHERE key = 'salvaged'").fetchone()
+            start = 0 if salvaged else self._head  # of salvaged entries nobody knows who has them
             for kind in kinds:
                 rows = self._db.execute(
                     'SELECT start, done, "end" FROM spans WHERE collector = ? AND kind = ? ORDER BY start',
                     (collector, kind),
                 ).fetchall()
-                cursor = Cursor([Span(*row) for row in rows]) if rows else Cursor.beginning_at(self._head)
+                cursor = Cursor([Span(*row) for row in rows]) if rows else Cursor.beginning_at(start)
                 if cursor.live.end is not None:
                     cursor.spans.append(Span(cursor.live.end, cursor.live.end))
                 self._count(kind, cursor, self._db)
@@ -559,16 +569,15 @@ class Journal:
 
     def _entry(self, kind: str, row: tuple[int, int, int, bytes, int, bytes], late: bool) -> Entry:
         n, topic_id, seq, id, time_ns, body = row
-        text = id.hex()
-        text = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-        return Entry(n, kind, self._topic_names[topic_id], seq, text, time_ns, body, late)
+        topic, epoch = self._topic_names[topic_id]
+        return Entry(n, kind, topic, epoch, seq, uuid_text(id), time_ns, body, late)
 
     def _read(self, sql: str, values: tuple[object, ...]) -> list[tuple[int, int, int, bytes, int, bytes]]:
         try:
             return self._reader_db.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
             if _is_damage(error):  # in a thread, because `_write` is never taken while `_state` is held
-                threading.Thread(target=self._start_anew, args=(str(error),), name="journal anew").start()
+                threading.Thread(target=self._start_anew, args=(str(error), self.epoch), name="journal anew").start()
             raise JournalError(f"{self.path}: cannot be read ({error})") from None
 
     def acknowledge(self, collector: str, entry: Entry) -> bool:
@@ -601,20 +610,21 @@ class Journal:
         """Whether its topic has no later message: only that one may be retained by a broker."""
         with self._state:
             known = self._topics.get(entry.topic)
-            return known is not None and known.seq == entry.seq
+            return known is not None and known.seq == entry.seq and entry.epoch == self.epoch
 
     def replay(self, topic: str, epoch: str, from_seq: int, to_seq: int, limit: int = 100) -> list[Entry]:
         """What the journal still holds of a topic between two seq (both included), oldest first, at most `limit`."""
         with self._state:
-            known = self._topics.get(topic)
-            if known is None or epoch != self.epoch:
+            wanted = (topic, epoch)
+            topic_id = next((key for key, value in self._topic_names.items() if value == wanted), None)
+            if topic_id is None:
                 return []
             rows = self._read(
                 "SELECT n, topic_id, seq, id, time_ns, body FROM log WHERE topic_id = ? AND seq >= ? AND seq <= ? "
                 "ORDER BY seq LIMIT ?",
-                (known.topic_id, max(from_seq, 0), min(to_seq, known.seq), limit),
+                (topic_id, max(from_seq, 0), min(to_seq, 1 << 62), limit),
             )
-            return [self._entry(known.kind, row, True) for row in rows]
+            return [self._entry(topic.rsplit("/", 1)[1], row, True) for row in rows]
 
     # Keeping house
 
@@ -725,7 +735,7 @@ class Journal:
                         "begin",
                         "critical",
                         f"the journal is full ({self.max_bytes} bytes): {len(seqs)} messages were dropped before "
-                        f"every collector had them: {self._topic_names[topic_id]} seq {min(seqs)} to {max(seqs)}",
+                        f"every collector had them: {self._topic_names[topic_id][0]} seq {min(seqs)} to {max(seqs)}",
                     )
                 )
 
@@ -740,8 +750,8 @@ class Journal:
         with self._transaction() as db:
             db.execute("DELETE FROM log WHERE kind = ? AND n <= ?", (kind, rows[-1][0]))
             db.executemany(
-                "INSERT INTO losses (time_ns, topic, from_seq, to_seq, messages) VALUES (?, ?, ?, ?, ?)",
-                [(now_ns, self._topic_names[key], min(seqs), max(seqs), len(seqs)) for key, seqs in lost.items()],
+                "INSERT INTO losses (time_ns, topic_id, from_seq, to_seq, messages) VALUES (?, ?, ?, ?, ?)",
+                [(now_ns, key, min(seqs), max(seqs), len(seqs)) for key, seqs in lost.items()],
             )
         return lost
 
@@ -749,7 +759,8 @@ class Journal:
         """What was dropped at the bound before every collector had it, oldest first."""
         with self._state:
             rows = self._reader_db.execute(
-                "SELECT time_ns, topic, from_seq, to_seq, messages FROM losses WHERE time_ns >= ? ORDER BY loss_id",
+                "SELECT time_ns, topic, epoch, from_seq, to_seq, messages FROM losses JOIN topics USING (topic_id) "
+                "WHERE time_ns >= ? ORDER BY loss_id",
                 (since_ns,),
             ).fetchall()
         return [Loss(*row) for row in rows]
@@ -765,7 +776,59 @@ class Journal:
             self._on_alarm(*alarm)
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """SQLITE_CORRUPT and SQLITE_NOTADB, as against a full disk, missing rights or a lock."""
-    text = str(error)
-    return "malformed" in text or "not a database" in text or "no such table" in text
+class _Damaged(sqlite3.DatabaseError):
+    """Our own finding that a file is damaged or no journal."""
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Primary result code of SQLite."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """As against a full disk, missing rights or a lock."""
+    return (
+        isinstance(error, _Damaged)
+        or _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        or "no such table" in str(error)
+    )
+
+
+def _readable(db: sqlite3.Connection, sql: str, columns: int) -> list[tuple[Any, ...]]:
+    """Rows of a small table of a damaged file, up to the damage."""
+    found: list[tuple[Any, ...]] = []
+    with suppress(sqlite3.Error):
+        for row in db.execute(sql):
+            if len(row) == columns:
+                found.append(row)
+    return found
+
+
+def _readable_after(db: sqlite3.Connection, n: int) -> list[tuple[Any, ...]]:
+    """The next rows of the log of a damaged file; over damage it leaps in steps that grow, up to a bound."""
+    step = 1
+    while step < 1 << 40:
+        try:
+            return db.execute("SELECT * FROM log WHERE n > ? ORDER BY n LIMIT 200", (n,)).fetchall()
+        except sqlite3.Error:
+            with suppress(sqlite3.Error):
+                return db.execute("SELECT * FROM log WHERE n > ? ORDER BY n LIMIT 1", (n,)).fetchall()
+            n += step
+            step *= 2
+    return []
+
+
+def _is_sound(row: tuple[Any, ...], topics: dict[Any, tuple[Any, ...]]) -> bool:
+    """Whether a row of a damaged file is the message that it says it is."""
+    try:
+        _, kind, topic_id, seq, id, time_ns, body = row
+        _, topic, epoch, *_ = topics[topic_id]
+        said = msgspec.json.decode(body, type=Message)
+        return (
+            (said.id, said.epoch, said.seq) == (uuid_text(id), epoch, seq)
+            and topic_of(said) == topic
+            and kind in KINDS
+            and isinstance(time_ns, int)
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, msgspec.MsgspecError):
+        return False

@@ -23,8 +23,9 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from edge.config import Collector
+from edge.entry import Entry, Severity, uuid7
 from edge.identity import credential_file
-from edge.journal import Entry, Journal, JournalError, Severity, uuid7
+from edge.journal import Journal, JournalError
 from edge.messages import TOPIC_ROOT, Backlog, Status, encode, stamped, topic_of, utc_text
 from edge.mqtt import Acknowledged, Endpoint, LinkError, MqttLink, Outgoing, Trouble
 

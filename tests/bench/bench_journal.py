@@ -26,9 +26,9 @@ from mosquitto import Mosquitto
 from samples import flow, sighting, status, vehicle
 
 from edge.config import Collector
-from edge.journal import Journal, chain_next
+from edge.evidence import chain_next
+from edge.journal import Journal
 from edge.messages import KINDS, Message
-from edge.mqtt import Outgoing
 from edge.publisher import EXPIRY_S, Publisher
 
 SHARE = tuple(KINDS)

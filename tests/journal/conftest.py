@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from edge.journal import Journal
 from edge.messages import KINDS
 
 
-@pytest.fixture()
+@pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     made = Journal(tmp_path / "journal.db", 1_000_000_000, time.time_ns)
     yield made
@@ -26,7 +26,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
-@pytest.fixture()
+@pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed")
@@ -36,7 +36,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     made.kill()
 
 
-@pytest.fixture()
+@pytest.fixture
 def tls_broker(tmp_path: Path, authority: Authority) -> Iterator[Mosquitto]:
     """Mutual TLS; the common name of the client is its user name, and it may publish on its own branch only."""
     if MOSQUITTO is None:

@@ -1,4 +1,4 @@
-"""A real mosquitto as a process of the test: on a free port, with its own configuration, that can be killed and paused."""
+"""A real mosquitto as a process of the test: on a free port, with its own configuration; to be killed and paused."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ class Mosquitto:
         if os.geteuid() == 0:
             text += "user root\n"
         if persistent:
-            text += (
-                f"persistence true\npersistence_location {store}/\nautosave_interval 1\nautosave_on_changes true\n"
-            )
+            text += f"persistence true\npersistence_location {store}/\nautosave_interval 1\nautosave_on_changes true\n"
         self._config.write_text(text)
 
     def quiet(self) -> None:

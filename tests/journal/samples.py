@@ -17,7 +17,8 @@ _AXLES = tuple(
 def vehicle(lane: str = "C03", time_ns: int = TIME_NS) -> Vehicle:
     return Vehicle(
         time=utc_text(time_ns), site=SITE, lane=lane, source=SOURCE, speed_mps=3.2, length_m=16.4, wheelbase_m=12.9,
-        gross_kg=25_010.0, gross_sigma_kg=310.0, axles=_AXLES, class_=VehicleClass(scheme="fhwa", code="9", confidence=0.97),
+        gross_kg=25_010.0, gross_sigma_kg=310.0, axles=_AXLES,
+        class_=VehicleClass(scheme="fhwa", code="9", confidence=0.97),
     )  # fmt: skip
 
 
