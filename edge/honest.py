@@ -16,34 +16,34 @@ _LEAST_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A forecast: median and interval as the model gave them, and whether there was a queue."""
+    """A forecast: median and interval as the model gave them; `regime` 0 no queue, 1 a short one, 2 a long one."""
 
     low_s: float
     median_s: float
     high_s: float
-    queued: bool
+    regime: int
 
 
 class Honesty:
     """The factors of one series of forecasts."""
 
     def __init__(self) -> None:
-        self._low = {True: 1.0, False: 1.0}
-        self._high = {True: 1.0, False: 1.0}
+        self._low = [1.0, 1.1, 1.25]
+        self._high = [1.0, 1.1, 1.25]
 
     def apply(self, raw: Interval) -> tuple[float, float]:
         """The interval to publish."""
         low, high = self._sides(raw)
-        low_s = raw.median_s - low * self._low[raw.queued]
-        high_s = raw.median_s + high * self._high[raw.queued]
+        low_s = raw.median_s - low * self._low[raw.regime]
+        high_s = raw.median_s + high * self._high[raw.regime]
         return max(0.0, low_s), high_s
 
     def observe(self, raw: Interval, truth_s: float) -> None:
         """A vehicle for which `raw` was forecast has waited `truth_s`."""
         low_s, high_s = self.apply(raw)
         for factors, outside in ((self._low, truth_s < low_s), (self._high, truth_s > high_s)):
-            factor = factors[raw.queued] * (1.0 + _STEP * ((1.0 if outside else 0.0) - _OUTSIDE))
-            factors[raw.queued] = min(6.0, max(0.15, factor))
+            factor = factors[raw.regime] * (1.0 + _STEP * ((1.0 if outside else 0.0) - _OUTSIDE))
+            factors[raw.regime] = min(6.0, max(0.15, factor))
 
     @staticmethod
     def _sides(raw: Interval) -> tuple[float, float]:

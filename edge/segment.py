@@ -32,11 +32,12 @@ _NO_LLR = np.zeros(0, np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What became of one passage downstream. `wait_s` None: not known which vehicle it was."""
+    """What became of one passage downstream. `wait_s` is the best estimate, None where there is none at all."""
 
     time_ns: int
     lane: str
     wait_s: float | None
+    sure: bool  # the estimate is good enough to stand alone
     p: float
     by_identity: bool
     detour: bool  # matched, but it was somewhere else in between: duty free, another lane, inspection
@@ -115,6 +116,7 @@ class Segment:
         self._tags: dict[str, list[_Entry]] = {}
         self._plate_table = core.PlateTable()
         self._models = (ReadModel(-6.0), ReadModel(-5.0), ReadModel(-6.0))  # tags, plates, axles
+        self._by_mask: dict[int, list[float]] = {}
         self._axles = AxleModel()
 
     def enter(self, passage: Passage) -> None:
@@ -179,7 +181,7 @@ class Segment:
         elif best_away is not None and found.p_elsewhere > 0.5:
             match = self._from_elsewhere(passage, found, best_away)
         else:
-            match = Match(passage.time_ns, passage.lane, None, 0.0, False, False, passage.mask != 0, None)
+            match = Match(passage.time_ns, passage.lane, None, False, 0.0, False, False, passage.mask != 0, None)
         return match
 
     def _listed(self, passage: Passage, lane: int, found: core.Departure, here: dict[int, float]) -> Match:
@@ -187,7 +189,8 @@ class Segment:
         base = self._mask_llr(passage.mask)[entry.passage.mask] if entry else 0.0
         by_identity = found.pos in here and here[found.pos] - max(base, 0.0) > _STRONG_LLR
         detour = by_identity and not found.in_order and found.wait_s > 1.5 * found.mean_s + 300.0
-        known = found.p > 0.5 or found.sd_s < max(20.0, 0.04 * found.mean_s)
+        known = found.p > 0.5 or found.sd_s < max(90.0, 0.15 * found.mean_s)
+        sure = by_identity or found.p > 0.8 or found.sd_s < max(30.0, 0.05 * found.mean_s)
         wait_s = found.wait_s if found.p > 0.5 or by_identity else found.mean_s
         if entry is not None:
             if found.p > _SURE and found.in_order:
@@ -198,6 +201,7 @@ class Segment:
             passage.time_ns,
             passage.lane,
             wait_s if known else None,
+            known and sure,
             found.p,
             by_identity,
             detour,
@@ -211,9 +215,12 @@ class Segment:
         self._forget(entry)
         self._counters["lane_change"] += entry.lane != passage.lane
         detour = found.mean_s > 0 and wait_s > 1.5 * found.mean_s + 300.0
-        return Match(passage.time_ns, passage.lane, wait_s, found.p_elsewhere, True, detour, True, entry.passage)
+        return Match(passage.time_ns, passage.lane, wait_s, True, found.p_elsewhere, True, detour, True, entry.passage)
 
     def _mask_llr(self, downstream: int) -> list[float]:
+        out = self._by_mask.get(downstream)
+        if out is not None:
+            return out
         down = [bool(downstream & bit) for bit in (core.TAG, core.PLATE, core.AXLES)]
         out = []
         for upstream in range(8):
@@ -221,6 +228,7 @@ class Segment:
             for i, model in enumerate(self._models):
                 total += model.evidence(bool(upstream >> i & 1), down[i])
             out.append(total)
+        self._by_mask[downstream] = out
         return out
 
     def _evidence(self, passage: Passage, lane: int) -> tuple[dict[int, float], list[tuple[_Entry, float]]]:
@@ -266,6 +274,7 @@ class Segment:
         return here, away
 
     def _learn(self, up: Passage, down: Passage) -> None:
+        self._by_mask.clear()
         for model, bit in zip(self._models, (core.TAG, core.PLATE, core.AXLES), strict=True):
             if (up.mask | down.mask) & bit or model is self._models[0]:
                 model.learn(bool(up.mask & bit), bool(down.mask & bit))

@@ -78,7 +78,8 @@ class _Lane:
         self.departed_since_close = 0
         self.series = _Series(lane.id, lane.traffic, lane.program)
         self.matches: list[Match] = []  # of this interval
-        self.departures: deque[int] = deque(maxlen=8192)
+        self.departures: deque[int] = deque(maxlen=8192)  # within the window of the rate
+        self.departed_ns: int | None = None  # the last departure
         self.arrival_rate = 0.0  # weight of recent arrivals, at `arrival_ns`
         self.arrival_ns = 0
         self.entries_since_departure = 0
@@ -280,13 +281,14 @@ class CrossingWaits:
                 match = segment.depart(passage)
                 if segment is self._main:
                     self._arrived(match)
-                if pair in self._delays and match.wait_s is not None and not match.detour:
+                if pair in self._delays and match.wait_s is not None and match.sure and not match.detour:
                     self._delays[pair].add(match.time_ns, match.wait_s)
 
     def _arrived(self, match: Match) -> None:
         lane = self._lanes[match.lane]
         lane.matches.append(match)
         lane.departures.append(match.time_ns)
+        lane.departed_ns = max(match.time_ns, lane.departed_ns or match.time_ns)
         lane.entries_since_departure = 0
         lane.departures_since_entry += 1
         if match.readable:
@@ -302,7 +304,7 @@ class CrossingWaits:
                 self._main.queues[lane.id].booths(1.0)
         upstream = match.upstream
         if upstream is not None and id(upstream) in self._tested:
-            if match.wait_s is not None and not match.detour:
+            if match.wait_s is not None and match.sure and not match.detour:
                 for series, raw in self._tests[id(upstream)]:
                     series.honesty.observe(raw, match.wait_s)
             del self._tests[id(upstream)], self._tested[id(upstream)]
@@ -315,14 +317,17 @@ class CrossingWaits:
         forecasts: dict[str, Forecast] = {}
         bounds: dict[str, bool] = {}
         for lane in self._lanes.values():
+            while lane.departures and lane.departures[0] <= end_ns - _RATE_WINDOW_S * _NS:
+                lane.departures.popleft()
             if self._main is None:
                 continue
             forecast = self._main.queues[lane.id].predict(end_ns, _SAMPLES)
             forecasts[lane.id] = forecast
             bounds[lane.id] = self._beyond(lane, forecast)
             if self._known(lane, forecast, end_ns):
-                queued = forecast.p50_s > 2.0 * forecast.free_flow_s
-                raw = Interval(forecast.p10_s, forecast.p50_s, forecast.p90_s, queued)
+                above_s = forecast.p50_s - forecast.free_flow_s
+                regime = 0 if above_s < 0.5 * forecast.cycle_s else (1 if above_s < 10.0 * forecast.cycle_s else 2)
+                raw = Interval(forecast.p10_s, forecast.p50_s, forecast.p90_s, regime)
                 weight = max(0.05, lane.rate_at(end_ns))
                 outlooks[lane.id] = Outlook(forecast.waits_s, weight, forecast.queue_n, raw)
         bottleneck = self._bottleneck(end_ns)
@@ -344,7 +349,7 @@ class CrossingWaits:
             return False
         if forecast.unlisted > 0.7 or (lane.departures_since_entry > 12 and forecast.queue_n < 1.0):
             return False  # vehicles arrive that never passed the first point: it is dead
-        silent_s = (end_ns - lane.departures[-1]) * 1e-9
+        silent_s = (end_ns - (lane.departed_ns or end_ns)) * 1e-9
         dead = lane.entries_since_departure > 10 and silent_s > 12.0 * forecast.cycle_s + forecast.free_flow_s
         return not dead
 
@@ -364,8 +369,11 @@ class CrossingWaits:
         bounds: dict[str, bool],
         bottleneck: Bottleneck | None,
     ) -> Wait:
-        waits = [m.wait_s for lane in lanes for m in lane.matches if m.wait_s is not None and not m.detour]
-        experienced = _experienced(waits)
+        # Alone, an estimate must be good; among many lanes a rough one is better than a lane left out of the median.
+        found = [m for lane in lanes for m in lane.matches if m.wait_s is not None and not m.detour]
+        if len(lanes) == 1 or not any(m.sure for m in found):
+            found = [m for m in found if m.sure]
+        experienced = _experienced([m.wait_s for m in found if m.wait_s is not None])
         known = [(lane, outlooks[lane.id]) for lane in lanes if lane.id in outlooks]
         expected_s = low_s = high_s = None
         method: Method | None = None
@@ -377,9 +385,9 @@ class CrossingWaits:
             low_s, high_s = round(min(low_s, expected_s), 1), round(max(high_s, expected_s), 1)
             method = self._method([lane for lane, _ in known], end_ns)
         series.forecast = raw
-        identified = [seen for lane in lanes for seen in lane.identified]
-        departures = [t for lane in lanes for t in lane.departures if t > end_ns - _RATE_WINDOW_S * _NS]
-        ever = any(lane.departures for lane in lanes)
+        readable = sum(len(lane.identified) for lane in lanes)
+        departures = sum(len(lane.departures) for lane in lanes)
+        ever = any(lane.departed_ns is not None for lane in lanes)
         reference_s = self._baseline.get(series.program) if series.program is not None else None
         change = None
         if reference_s is not None and experienced.median_s is not None:
@@ -401,10 +409,10 @@ class CrossingWaits:
             low_s=low_s,
             high_s=high_s,
             queue_vehicles=round(sum(queue), 1) if queue else None,
-            throughput_per_h=round(len(departures) * 3600.0 / _RATE_WINDOW_S, 1) if ever else None,
+            throughput_per_h=round(departures * 3600.0 / _RATE_WINDOW_S, 1) if ever else None,
             lower_bound=any(bounds.get(lane.id, False) for lane in lanes),
             method=method,
-            match_rate=round(sum(identified) / len(identified), 3) if identified else None,
+            match_rate=round(sum(sum(lane.identified) for lane in lanes) / readable, 3) if readable else None,
             reference_s=reference_s,
             change=change,
             bottleneck=bottleneck,
@@ -483,8 +491,8 @@ def _mixture(outlooks: list[Outlook]) -> Interval:
     at = np.searchsorted(total, np.array([0.1, 0.5, 0.9]) * total[-1])
     low, median, high = (float(waits[order[min(int(i), len(order) - 1)]]) for i in at)
     weight = sum(o.weight for o in outlooks)
-    queued = sum(o.weight for o in outlooks if o.raw.queued) > 0.5 * weight
-    return Interval(low, median, high, queued)
+    regime = round(sum(o.weight * o.raw.regime for o in outlooks) / weight)
+    return Interval(low, median, high, regime)
 
 
 def run_file(

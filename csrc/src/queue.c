@@ -28,13 +28,16 @@
 #define MAX_STRONG 16       /* candidates that may overtake, come late or move the head back */
 
 static const double HORIZON_S = 1e9;      /* times further than this from the origin are refused */
-static const double JUMP = 1e-3;          /* the head moves on by any number: a gap in the records */
+static const double JUMP = 2e-4;          /* the head moves on by any number: a gap in the records */
 static const double JUMP_SPAN = 128.0;
 static const double BACK = 2e-4;          /* the head was too far ahead and moves back */
 static const double OVERTAKE = 0.01;
 static const double LATE = 0.005;
-static const double CHAOS = 0.01;         /* a departure that no booth cycle explains */
+static const double CHAOS = 0.02;         /* a departure that no booth cycle explains */
 static const double CHAOS_SPAN_S = 600.0;
+static const double TWICE_SPAN_S = 8.0;
+static const double BRIEF_S = 3.0;
+static const double PACE_DRIFT = 0.005;   /* variance of ln of the pace over the time of a wait: officers change */
 static const double WEIGHT_FLOOR = 1e-10;
 
 /* A lognormal duration, learned with fading memory. */
@@ -48,7 +51,7 @@ struct bf_queue {
     int64_t first, next;    /* passages kept: first <= pos < next */
     int64_t lo;             /* the head is in lo..next */
     double *entered;        /* by pos & (capacity - 1), seconds from the origin */
-    uint8_t *mask, *gone;
+    uint8_t *mask, *gone, *brief;
     double *w, *fresh, *share, *density;
     int64_t origin_ns;
     int has_origin, has_last, reopened;
@@ -58,6 +61,8 @@ struct bf_queue {
     double gaps[GAPS];
     int64_t n_gaps;
     double skip, unlisted, phantom; /* probabilities for each departure */
+    double skip_brief, brief_n;     /* the same as skip for a passage close behind another: perhaps a double count */
+    int64_t head;                   /* most probable head after the last departure */
     double booths;
     int64_t departures;
 };
@@ -124,6 +129,11 @@ static int64_t slot(const bf_queue *q, int64_t pos)
     return pos & (q->capacity - 1);
 }
 
+static double skip_of(const bf_queue *q, int64_t i)
+{
+    return q->brief[i] && q->skip_brief > q->skip && q->mask[i] == 0 ? q->skip_brief : q->skip;
+}
+
 bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow_sd_ln, double cycle_s)
 {
     if (capacity < 16 || capacity > MAX_CAPACITY || (capacity & (capacity - 1)) != 0 ||
@@ -140,11 +150,12 @@ bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow
     q->entered = calloc(n, sizeof *q->entered);
     q->mask = calloc(n, 1);
     q->gone = calloc(n, 1);
+    q->brief = calloc(n, 1);
     q->w = calloc(n, sizeof *q->w);
     q->fresh = calloc(n, sizeof *q->fresh);
     q->share = calloc(n, sizeof *q->share);
     q->density = calloc(n, sizeof *q->density);
-    if (!q->entered || !q->mask || !q->gone || !q->w || !q->fresh || !q->share || !q->density) {
+    if (!q->entered || !q->mask || !q->gone || !q->brief || !q->w || !q->fresh || !q->share || !q->density) {
         bf_queue_free(q);
         return NULL;
     }
@@ -161,6 +172,8 @@ bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow
     }
     q->n_gaps = 16;
     q->skip = 0.02;
+    q->skip_brief = 0.15;
+    q->brief_n = 8.0;
     q->unlisted = 0.015;
     q->phantom = 0.01;
     q->booths = 1.0;
@@ -175,6 +188,7 @@ void bf_queue_free(bf_queue *q)
     free(q->entered);
     free(q->mask);
     free(q->gone);
+    free(q->brief);
     free(q->w);
     free(q->fresh);
     free(q->share);
@@ -214,6 +228,7 @@ bf_status bf_queue_enter(bf_queue *q, int64_t t_ns, int64_t *pos)
     q->entered[i] = t;
     q->mask[i] = 0;
     q->gone[i] = 0;
+    q->brief[i] = q->next > q->first && fabs(t - q->entered[slot(q, q->next - 1)]) < BRIEF_S;
     *pos = q->next++;
     q->w[slot(q, q->next)] = 0.0;
     if (t > q->t_newest) {
@@ -368,8 +383,9 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         if (q->gone[i]) {
             continue;
         }
-        double prior = reach * (1.0 - q->skip) + before * JUMP / JUMP_SPAN;
-        reach *= q->skip;
+        double skip = skip_of(q, i);
+        double prior = reach * (1.0 - skip) + before * JUMP / JUMP_SPAN;
+        reach *= skip;
         double travel = t - q->entered[i], ff = 0.0, cf = 0.0;
         free_at(q, travel, &ff, &cf);
         double busy = cf * fs, arrived = ff * cs;
@@ -395,7 +411,8 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     /* No listed passage: unseen upstream (takes a booth cycle), counted twice downstream (takes no time), elsewhere. */
     double late_time = fs + chaos;
     double unlisted = q->unlisted * late_time;
-    double phantom = q->phantom * (gap < 0.0 ? 1.0 : 1.0 / CHAOS_SPAN_S);
+    /* A second count of one vehicle comes within seconds, as a rule. */
+    double phantom = q->phantom * (gap < 0.0 ? 1.0 : 0.3 / CHAOS_SPAN_S + (gap < TWICE_SPAN_S ? 0.7 / TWICE_SPAN_S : 0.0));
     double away = LATE * elsewhere * late_time;
     double stay = unlisted + phantom + away;
     /* Strong candidates may also overtake, come late, or say that the head is too far ahead. */
@@ -524,6 +541,24 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         q->unlisted = clamp(q->unlisted, 0.004, 0.9);
         q->phantom = clamp(q->phantom, 0.003, 0.3);
     }
+    if (out->pos >= 0 && out->p > 0.8 && out->in_order) {
+        int64_t k = q->head > q->first ? q->head : q->first;
+        for (; k <= out->pos; k++) {
+            int64_t i = slot(q, k);
+            if (q->brief[i] && q->mask[i] == 0 && (k == out->pos || !q->gone[i])) {
+                q->brief_n = q->brief_n < 60.0 ? q->brief_n + 1.0 : 60.0;
+                q->skip_brief += ((k < out->pos ? 1.0 : 0.0) - q->skip_brief) / q->brief_n;
+            }
+        }
+        q->skip_brief = clamp(q->skip_brief, 0.004, 0.95);
+    }
+    double heaviest = -1.0;
+    for (int64_t h = q->lo; h <= q->next; h++) {
+        if (q->w[slot(q, h)] > heaviest) {
+            heaviest = q->w[slot(q, h)];
+            q->head = h;
+        }
+    }
     if (p_phantom < 0.5 || !q->has_last) {
         if (!q->has_last || t > q->t_last) {
             q->t_last = t;
@@ -638,8 +673,8 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, double *waits_s
         draw(&seed);
     }
     double free_sd = duration_sd(&q->free_flow);
-    double rate_sd = sqrt(q->cycle.var_ln / (q->cycle.n < 60.0 ? q->cycle.n : 60.0) + 1e-3);
-    uint64_t skip_at = (uint64_t)(q->skip * 65536.0), unlisted_at = (uint64_t)(q->unlisted * 65536.0);
+    double rate_sd = sqrt(q->cycle.var_ln / (q->cycle.n < 60.0 ? q->cycle.n : 60.0) + PACE_DRIFT);
+    uint64_t unlisted_at = (uint64_t)(q->unlisted * 65536.0);
     int64_t h = q->lo;
     double swept = q->share[slot(q, h)];
     for (int32_t s = 0; s < n; s++) {
@@ -662,7 +697,7 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, double *waits_s
             uint64_t bits = draw(&seed);
             if (k < end) {
                 int64_t i = slot(q, k);
-                if (q->gone[i] || (bits >> 48) < skip_at) {
+                if (q->gone[i] || (bits >> 48) < (uint64_t)(skip_of(q, i) * 65536.0)) {
                     continue;
                 }
             }

@@ -103,7 +103,7 @@ def score(
         last_e.append(abs((done[last - 1].t_booth - done[last - 1].t_from) - truth))
         mean_e.append(abs(statistics.fmean(recent) - truth))
         n = sum(1 for t in truths if t.t_from < end < t.t_booth and t.lane_to == joiner.lane_to)
-        floor.append(0.6745 * math.sqrt(n) * 35.0 / spec[joiner.lane_to].booths)
+        floor.append(0.6745 * math.sqrt(n) * world.cycle_sd_s(joiner.lane_to) / spec[joiner.lane_to].booths)
     median = statistics.median
     return Score(
         exp_n, exp_bad / max(1, exp_n), 0.0, median(errors), median(floor), statistics.fmean(covered),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 from dataclasses import dataclass, field
 
 from edge.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, Sighting, TagSighting
@@ -68,6 +69,12 @@ class World:
     scenario: Scenario
     trucks: list[Truck] = field(default_factory=list)
     booth_changes: list[tuple[float, int, bool]] = field(default_factory=list)
+    services: dict[int, list[float]] = field(default_factory=dict)
+
+    def cycle_sd_s(self, lane: int) -> float:
+        """Deviation of the services that were given in a lane."""
+        served = self.services.get(lane, [0.0, 0.0])
+        return statistics.stdev(served)
 
     def truth(self) -> list[Truck]:
         return [truck for truck in self.trucks if truck.t_booth is not None]
@@ -197,7 +204,9 @@ def simulate(scenario: Scenario) -> World:
             if low <= start < high:
                 start = high + rng.uniform(0, 20)
         last_in_lane[lane] = start
-        free_at[lane][booth] = start + service(lane, start) + rng.uniform(8, 16)
+        served = service(lane, start)
+        world.services.setdefault(lane, []).append(served)
+        free_at[lane][booth] = start + served + rng.uniform(8, 16)
         truck.t_booth = start
     return world
 
