@@ -37,6 +37,11 @@ class Mosquitto:
             text += f"persistence true\npersistence_location {store}/\nautosave_interval 1\nautosave_on_changes true\n"
         self._config.write_text(text)
 
+    def configure(self, text: str) -> None:
+        """A whole configuration in place of the usual one; it must listen on `port`."""
+        user = "user root\n" if os.geteuid() == 0 else ""
+        self._config.write_text(f"{text}\nlog_dest stderr\n{user}")
+
     def quiet(self) -> None:
         """No log of each packet; call before `start`."""
         self._config.write_text(self._config.read_text().replace("log_type all", "log_type error"))

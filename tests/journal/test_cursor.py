@@ -71,9 +71,7 @@ class CursorModel(RuleBasedStateMachine):
         assert self.pending == {n for n in range(1, self.head + 1) if self.cursor.is_pending(n)}
         assert self.cursor.done < min(self.pending, default=self.head + 1)
         edges = [(span.start, span.end) for span in self.cursor.spans]
-        assert all(
-            first[1] is not None and first[1] <= second[0] for first, second in itertools.pairwise(edges)
-        )
+        assert all(first[1] is not None and first[1] <= second[0] for first, second in itertools.pairwise(edges))
 
     def teardown(self) -> None:
         """After a rewind everything pending can be had, each once."""
