@@ -22,7 +22,7 @@ class Frame(Generic[Record]):
     """`used` bytes at the head are a frame and mean `records`, which may be none."""
 
     used: int
-    records: tuple[Record, ...] = ()
+    records: tuple[Record | Rejected, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from msgspec import Meta
 
 from drivers.base import DeviceError, Driver, Emit, Options
 from drivers.events import InputChange, Measurement
+from drivers.inputs import InputWatch
 from drivers.modbus import ModbusPort, i16, open_port, u32
 
 _INPUTS, _COUNTERS, _COUNTERS_RUN = 0x0000, 0x0010, 0x0100
@@ -56,28 +57,6 @@ class MoxaOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError("inputs, relays, temperatures_c: a name is used twice")
         if unknown := set(self.normally_closed) - set(self.inputs):
             raise ValueError(f"normally_closed: {sorted(unknown)[0]!r} is not among the inputs")
-
-
-class InputWatch:
-    """Turns polled states into changes. `first` of a session is a change for every input."""
-
-    def __init__(self, device: str, names: tuple[str, ...], inverted: tuple[str, ...] = ()) -> None:
-        self._device = device
-        self._names = names
-        self._inverted = frozenset(inverted)
-        self._last: dict[str, tuple[bool, int | None]] = {}
-
-    def look(self, states: list[bool], counts: list[int] | None, time_ns: int) -> list[InputChange]:
-        """What changed against the poll before; a counter that moved is a change as well."""
-        changes = []
-        for index, name in enumerate(self._names):
-            if not name:
-                continue
-            now = (states[index] != (name in self._inverted), counts[index] if counts is not None else None)
-            if self._last.get(name) != now:
-                self._last[name] = now
-                changes.append(InputChange(self._device, time_ns, name, *now))
-        return changes
 
 
 class MoxaE1200(Driver):

@@ -13,7 +13,8 @@ from pyModbusTCP.server import DataBank, ModbusServer
 from drivers import registry
 from drivers.base import DeviceError
 from drivers.events import DeviceState, InputChange, LinkState, Measurement
-from drivers.moxa_e1200 import InputWatch, MoxaE1200
+from drivers.inputs import InputWatch
+from drivers.moxa_e1200 import MoxaE1200
 
 
 class Moxa:

@@ -1,0 +1,186 @@
+"""DATAQ DI-4108, DI-2108-P, DI-1110 in CDC mode: raw waveforms over a USB tty (VID 0683).
+
+Commands are lower-case ASCII ended by CR, and come back as an echo with CR, perhaps padded with NUL; `start` has none.
+
+    stop | info 1 -> info 1 4108 | encode 0 | ps 2 | slist 0 0 | slist 1 1 | ... | srate 60000 | dec 1 | start
+
+    slist <position> <word>        word: bits 0-3 channel, bits 8-11 index of the range
+    scan rate                      60 MHz / (srate * dec), all channels each scan
+
+Then the device sends nothing but scans, each channel as int16, least significant byte first, in the order of the list:
+
+    E8 03  18 FC      channel 0 +1000, channel 1 -1000; volts = range * raw / 32768
+
+There is no header and no check: what tells channels apart is counting alone. Any error on the line therefore ends the
+session, and the next one stops the device, lets it run dry and begins anew.
+
+Sources: DATAQ Simple-Python-Examples (binary), field code for the DI-4108. Unconfirmed on hardware: position 8 as the
+digital inputs and their first bit (`digital_position`, `digital_first_bit`); ranges and clock of other models than the
+DI-4108 (`ranges_v`, `clock_hz`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable
+from typing import Annotated, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Meta
+
+from drivers.base import DeviceError, Driver, Emit, Options
+from drivers.events import SampleBlock
+from drivers.links import Link, connect
+from drivers.sampleclock import SampleClock
+
+_LINE = re.compile(r"(AIN|DI)(\d{1,2})")
+_REPLY_S = 2.5  # stop and encode take a second
+_QUIET_S = 0.2
+_MOST_SRATE, _MOST_DEC = 65535, 512
+_PACKET_BYTES = ("16", "32", "64", "128", "256", "512", "1024", "2048")
+
+
+class DataqOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    scan_list: Annotated[
+        tuple[str, ...], Meta(min_length=1, max_length=11, description="channels in order: AIN0..AIN7, DI0..DI6")
+    ]
+    scan_rate_hz: Annotated[float, Meta(gt=0, le=160_000, description="scans a second, each of all channels")]
+    range_v: Annotated[float, Meta(gt=0, description="full scale of the analogue inputs, one of ranges_v")] = 10.0
+    ranges_v: Annotated[tuple[float, ...], Meta(description="ranges of the model, by their index")] = (
+        10.0, 5.0, 2.0, 1.0, 0.5, 0.2,
+    )  # fmt: skip
+    clock_hz: Annotated[float, Meta(gt=0, description="clock that srate and dec divide")] = 60e6
+    digital_position: Annotated[int, Meta(ge=0, le=15, description="channel number of the digital port")] = 8
+    digital_first_bit: Annotated[int, Meta(ge=0, le=9, description="bit of DI0 in the digital word")] = 0
+    packet_bytes_index: Annotated[
+        int, Meta(ge=0, le=7, description="size of a USB packet: 0..7 for 16, 32, 64 .. 2048 bytes")
+    ] = 2
+
+    def __post_init__(self) -> None:
+        for name in self.scan_list:
+            match = _LINE.fullmatch(name)
+            if match is None or int(match[2]) > (7 if match[1] == "AIN" else 6):
+                raise ValueError(f"scan_list: {name!r} is none of AIN0..AIN7, DI0..DI6")
+        if len(set(self.scan_list)) < len(self.scan_list):
+            raise ValueError("scan_list: a channel is named twice")
+        if self.range_v not in self.ranges_v:
+            raise ValueError(f"range_v: {self.range_v:g} is none of {', '.join(f'{v:g}' for v in self.ranges_v)}")
+
+
+def divisors(clock_hz: float, scan_rate_hz: float) -> tuple[int, int]:
+    """`srate` and `dec` whose product divides the clock closest to the wanted rate."""
+    wanted = clock_hz / scan_rate_hz
+    dec = min(_MOST_DEC, max(1, int(-(-wanted // _MOST_SRATE))))
+    return min(_MOST_SRATE, max(1, round(wanted / dec))), dec
+
+
+class ScanCodec:
+    """Bytes after `start` to scans, int16 of shape (scans, channels). Holds back the bytes of a scan cut in two."""
+
+    def __init__(self, options: DataqOptions) -> None:
+        lines = [(match[1], int(match[2])) for name in options.scan_list if (match := _LINE.fullmatch(name))]
+        self.words = [
+            number | options.ranges_v.index(options.range_v) << 8 for kind, number in lines if kind == "AIN"
+        ]
+        self._analogue = len(self.words)
+        if self._analogue < len(lines):
+            self.words.append(options.digital_position)
+        column = iter(range(self._analogue))
+        self._columns = [
+            (next(column), None) if kind == "AIN" else (self._analogue, number + options.digital_first_bit)
+            for kind, number in lines
+        ]
+        self._rest = b""
+
+    def feed(self, data: bytes) -> npt.NDArray[np.int16]:
+        """The scans that are complete with `data`; there may be none."""
+        data = self._rest + data
+        width = 2 * len(self.words)
+        whole = len(data) - len(data) % width
+        self._rest = data[whole:]
+        raw = np.frombuffer(data[:whole], "<i2").reshape(-1, len(self.words))
+        out = np.empty((len(raw), len(self._columns)), np.int16)
+        for channel, (column, bit) in enumerate(self._columns):
+            out[:, channel] = raw[:, column] if bit is None else raw[:, column] >> bit & 1
+        return out
+
+
+class DataqCdc(Driver):
+    Options: ClassVar[type[Options]] = DataqOptions
+    summary = "DATAQ DI-4108 / DI-2108-P / DI-1110 digitiser in CDC mode (USB tty)"
+    schemes = ("serial", "tcp", "rfc2217")
+    options: DataqOptions
+
+    _streams = 0
+
+    async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
+        codec = ScanCodec(self.options)
+        async with connect(self) as link:
+            rate_hz = await self._configure(link, codec)
+            await link.write(b"start\r")
+            clock = SampleClock(rate_hz)
+            self._streams += 1
+            scans = 0
+            try:
+                while True:
+                    data, time_ns = await link.read()
+                    samples = codec.feed(data)
+                    if not len(samples):
+                        continue
+                    alive()
+                    first, scans = scans, scans + len(samples)
+                    clock.note(scans, time_ns)
+                    emit(
+                        SampleBlock(self.name, clock.time_ns(first), clock.rate_hz, self._streams, first, 0, samples)
+                    )
+            finally:
+                with contextlib.suppress(DeviceError):
+                    await link.write(b"stop\r")
+
+    async def _configure(self, link: Link, codec: ScanCodec) -> float:
+        """Stop what an earlier session left running, set everything up; returns the rate that comes out of it."""
+        await link.write(b"stop\r")
+        await self._run_dry(link)
+        model = await self._command(link, "info 1")
+        if not model.isdecimal():
+            raise DeviceError(f"{self.url}: answers {model!r} to `info 1`; is it a DATAQ device in CDC mode?")
+        await self._command(link, "encode 0")
+        await self._command(link, f"ps {self.options.packet_bytes_index}")
+        for position, word in enumerate(codec.words):
+            await self._command(link, f"slist {position} {word}")
+        srate, dec = divisors(self.options.clock_hz, self.options.scan_rate_hz)
+        await self._command(link, f"srate {srate}")
+        await self._command(link, f"dec {dec}")
+        return self.options.clock_hz / (srate * dec)
+
+    async def _run_dry(self, link: Link) -> None:
+        """Read until the line is quiet."""
+        deadline_s = asyncio.get_running_loop().time() + _REPLY_S
+        first = True
+        while True:
+            try:
+                async with asyncio.timeout(_REPLY_S if first else _QUIET_S):
+                    await link.read()
+            except TimeoutError:
+                return
+            first = False
+            if asyncio.get_running_loop().time() > deadline_s:
+                raise DeviceError(f"{self.url}: does not stop; pull its USB plug and put it back")
+
+    async def _command(self, link: Link, text: str) -> str:
+        """Send a command and wait for its echo; returns what the device added to it."""
+        await link.write(f"{text}\r".encode())
+        answer = b""
+        try:
+            async with asyncio.timeout(_REPLY_S):
+                while b"\r" not in answer.replace(b"\0", b"").lstrip(b"\r\n"):
+                    answer = (answer + (await link.read())[0])[-4096:]
+        except TimeoutError:
+            raise DeviceError(f"{self.url}: does not answer `{text}`; is it in CDC mode (yellow light)?") from None
+        line = answer.replace(b"\0", b"").lstrip(b"\r\n").split(b"\r")[0].decode("latin-1").strip()
+        if not line.startswith(text):
+            raise DeviceError(f"{self.url}: answers {line[:40]!r} to `{text}`; is it a DATAQ device in CDC mode?")
+        return line[len(text) :].strip()

@@ -1,0 +1,78 @@
+"""Weights of a transmitter or indicator as a sample stream, so that plates and scales go the way of the digitisers.
+
+In come values in the device's unit, out come `SampleBlock`s of one channel; drivers of weighing devices call it.
+A sample is `value / per_count`, rounded and held within 16 bits; `gain_n` of the lane's sensor is then the force of
+one count: with 10 kg a count, 98.07 N.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from drivers.events import SampleBlock
+from drivers.sampleclock import SampleClock
+
+
+def counts(values: Sequence[float], per_count: float) -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:
+    """Values as int16, shape (values, 1); what is too large stands at the end of the range."""
+    scaled = np.rint(np.asarray(values, np.float64).reshape(-1, 1) / per_count)
+    return np.clip(scaled, -32768.0, 32767.0).astype(np.int16)
+
+
+class PushStream:
+    """For a device that sends at its own pace: its clock is found by regression."""
+
+    def __init__(self, device: str, per_count: float) -> None:
+        self._device = device
+        self._per_count = per_count
+        self._stream = 0
+        self._next_scan = 0
+        self._clock = SampleClock(1.0)
+
+    def begin(self, nominal_hz: float) -> None:
+        """The device begins to send."""
+        self._stream += 1
+        self._next_scan = 0
+        self._clock = SampleClock(nominal_hz)
+
+    def block(self, values: Sequence[float], time_ns: int, lost: int = 0) -> SampleBlock:
+        """Values that arrived together at `time_ns`; `lost` are missing before them."""
+        first = self._next_scan + lost
+        self._next_scan = first + len(values)
+        self._clock.note(self._next_scan, time_ns)
+        samples = counts(values, self._per_count)
+        start_ns = self._clock.time_ns(first)
+        return SampleBlock(self._device, start_ns, self._clock.rate_hz, self._stream, first, lost, samples)
+
+
+class PollStream:
+    """For a device that is asked at a fixed rate: the host's clock is the sample clock."""
+
+    def __init__(self, device: str, per_count: float, poll_hz: float) -> None:
+        self._device = device
+        self._per_count = per_count
+        self._poll_hz = poll_hz
+        self._stream = 0
+        self._begin_ns = 0
+        self._next_scan = 0
+
+    def begin(self, time_ns: int) -> None:
+        """The polling begins."""
+        self._stream += 1
+        self._begin_ns = time_ns
+        self._next_scan = 0
+
+    def block(self, value: float, time_ns: int) -> SampleBlock | None:
+        """A value read at `time_ns`; polls that were missed are lost scans. None where it falls into the last scan."""
+        scan = round((time_ns - self._begin_ns) * 1e-9 * self._poll_hz)
+        lost = scan - self._next_scan
+        if lost < 0:
+            if lost > -2 * self._poll_hz:
+                return None
+            self.begin(time_ns)  # the host's clock was set back
+            scan = lost = 0
+        self._next_scan = scan + 1
+        samples = counts((value,), self._per_count)
+        return SampleBlock(self._device, time_ns, self._poll_hz, self._stream, scan, lost, samples)

@@ -1,0 +1,130 @@
+"""dataq_cdc: scans out of bytes, divisors, and the driver over a pseudo-terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+from driver_peers import Pty, pty, running
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers import registry
+from drivers.dataq_cdc import DataqOptions, ScanCodec, divisors
+from drivers.events import DeviceState, LinkState, SampleBlock
+
+
+def options(*names: str, **more: Any) -> DataqOptions:
+    return DataqOptions(scan_list=names, scan_rate_hz=1000.0, **more)
+
+
+def test_bytes_of_the_sheet() -> None:
+    assert ScanCodec(options("AIN0", "AIN1")).feed(bytes.fromhex("E80318FC")).tolist() == [[1000, -1000]]
+
+
+def test_list_words_carry_channel_and_range() -> None:
+    assert ScanCodec(options("AIN0", "AIN5", range_v=2.0)).words == [0x200, 0x205]
+    assert ScanCodec(options("DI1", "AIN3")).words == [3, 8]
+
+
+def test_digital_lines_come_out_of_one_word() -> None:
+    codec = ScanCodec(options("DI1", "AIN3", "DI0"))
+    assert codec.feed(bytes.fromhex("0500 0200 0600 0100")).tolist() == [[1, 5, 0], [0, 6, 1]]
+
+
+@given(st.lists(st.integers(1, 9)), st.lists(st.integers(-32768, 32767), max_size=60))
+def test_cutting_does_not_matter(sizes: list[int], values: list[int]) -> None:
+    data = np.array(values, "<i2").tobytes()
+    codec = ScanCodec(options("AIN0", "AIN1", "AIN2"))
+    rows: list[list[int]] = []
+    start = 0
+    for size in [*sizes, len(data) + 1]:
+        rows += codec.feed(data[start : start + size]).tolist()
+        start += size
+    assert [value for row in rows for value in row] == values[: len(values) - len(values) % 3]
+
+
+@given(st.floats(1.0, 160_000.0))
+def test_divisors_meet_the_rate(rate_hz: float) -> None:
+    srate, dec = divisors(60e6, rate_hz)
+    assert 1 <= srate <= 65535
+    assert 1 <= dec <= 512
+    assert 60e6 / (srate * dec) == pytest.approx(rate_hz, rel=2e-3) or rate_hz < 1.8
+
+
+def test_measured_rate_of_the_sheet() -> None:
+    rate_hz = 60e6 / (1171 * 512)
+    assert rate_hz == pytest.approx(100.08, abs=0.01)
+
+
+class Dataq:
+    """Echoes commands; streams between start and stop."""
+
+    def __init__(self, line: Pty, *, streaming: bool = False) -> None:
+        self.line = line
+        self.streaming = streaming
+        self.commands: list[str] = []
+        self._buffer = b""
+        line.on_data(self.answer)
+
+    def answer(self, data: bytes) -> bytes:
+        self._buffer += data
+        out = b""
+        while b"\r" in self._buffer:
+            raw, self._buffer = self._buffer.split(b"\r", 1)
+            command = raw.decode()
+            self.commands.append(command)
+            if command == "start":
+                self.streaming = True
+                continue
+            if command == "stop":
+                self.streaming = False
+            reply = "info 1 4108" if command == "info 1" else command
+            out += reply.encode() + b"\r\0\0"
+        return out
+
+    async def stream(self) -> None:
+        value = 0
+        while True:
+            await asyncio.sleep(0.01)
+            if self.streaming:
+                self.line.send(b"".join(v.to_bytes(2, "little") for v in (value, 1000)) * 10)
+                value += 1
+
+
+async def test_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pty() as line:
+        device = Dataq(line, streaming=True)  # an earlier session left it running
+        feeding = asyncio.create_task(device.stream())
+        made = registry.create("dataq_cdc", "daq", line.path, {"scan_list": ["AIN0", "AIN1"], "scan_rate_hz": 1000.0})
+        async with running(made) as events:
+            await events.until_count(SampleBlock, 5)
+        feeding.cancel()
+        assert device.commands[-1] == "stop"
+    assert device.commands[1:] == [
+        "info 1", "encode 0", "ps 2", "slist 0 0", "slist 1 1", "srate 60000", "dec 1", "start", "stop",
+    ]  # fmt: skip
+    blocks = events.of(SampleBlock)
+    assert blocks[0].samples[:, 1].tolist() == [1000] * len(blocks[0].samples)
+    assert [b.first_scan for b in blocks[:3]] == [0, 10, 20] or blocks[1].first_scan == len(blocks[0].samples)
+    assert blocks[0].rate_hz == 1000.0
+
+
+async def test_something_else_on_the_line() -> None:
+    with pty() as line:
+        line.on_data(lambda data: b"login: \r")
+        made = registry.create("dataq_cdc", "daq", line.path, {"scan_list": ["AIN0"], "scan_rate_hz": 1000.0})
+        async with running(made) as events:
+            await events.until_state(LinkState.DOWN)
+        assert "is it a DATAQ device" in events.of(DeviceState)[-1].text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [({"scan_list": ["AIN8"]}, "AIN8"), ({"range_v": 3.0}, "range_v"), ({"scan_list": ["DI0", "DI0"]}, "twice")],
+)
+def test_wrong_options_are_named(wrong: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        registry.create("dataq_cdc", "d", "/dev/ttyACM0", {"scan_list": ["AIN0"], "scan_rate_hz": 1000.0, **wrong})

@@ -1,0 +1,103 @@
+"""toledo_continuous: the frame of the sheet, checks, and the driver over a pseudo-terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from driver_peers import in_chunks, pty, running
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers import registry
+from drivers.events import InputChange, Measurement, Rejected, SampleBlock
+from drivers.toledo_continuous import ToledoCodec, ToledoOptions, Weight
+
+SHEET = bytes.fromhex("022A30203031383235303030303030300D27")
+
+
+def codec(**options: Any) -> ToledoCodec:
+    return ToledoCodec("scale", ToledoOptions(**options))
+
+
+def frame(weight: str = "018250", tare: str = "000000", a: int = 0x2A, b: int = 0x30, c: int = 0x20) -> bytes:
+    head = bytes((2, a, b, c)) + weight.encode() + tare.encode() + b"\r"
+    return head + bytes((-sum(head) & 0x7F,))
+
+
+def test_frame_of_the_sheet() -> None:
+    assert frame() == SHEET
+    assert codec().feed(SHEET, 3) == [Weight(3, 18250.0, 0.0, False, False, False)]
+
+
+def test_parity_bits_are_ignored() -> None:
+    even = bytes(byte | (byte.bit_count() & 1) << 7 for byte in SHEET)
+    assert even != SHEET
+    assert codec().feed(even, 3) == codec().feed(SHEET, 3)
+
+
+@pytest.mark.parametrize(
+    ("made", "kg"),
+    [
+        (frame(a=0x2B), 1825.0),
+        (frame(a=0x2C), 182.5),
+        (frame(a=0x29), 182500.0),
+        (frame(b=0x32), -18250.0),
+        (frame(b=0x20), 18250 * 0.45359237),
+        (frame(weight="   250"), 250.0),
+    ],
+)
+def test_decimals_sign_and_unit(made: bytes, kg: float) -> None:
+    (weight,) = codec().feed(made, 0)
+    assert isinstance(weight, Weight)
+    assert weight.kg == pytest.approx(kg)
+
+
+def test_states() -> None:
+    (weight,) = codec().feed(frame(tare="001000", b=0x3D), 0)
+    assert weight == Weight(0, 18250.0, 1000.0, True, True, True)
+
+
+def test_without_a_check() -> None:
+    assert len(codec(checksum=False).feed(SHEET[:-1] * 3, 0)) == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (SHEET[:-1] + b"\x28", "bad_sum"),
+        (frame(weight="0182X0"), "bad_fields"),
+        (frame(a=0x0A), "bad_fields"),
+        (SHEET[:16] + b"\x0a\x27", "no_end"),
+        (b"garbage" + SHEET, "no_start"),
+    ],
+)
+def test_rejected(data: bytes, reason: str) -> None:
+    assert codec().feed(data, 0)[0] == Rejected("scale", 0, reason)
+
+
+@given(st.lists(st.integers(1, 20)), st.lists(st.sampled_from([SHEET, SHEET[:9], b"\x02\x02", b"x"])))
+def test_cutting_does_not_matter(sizes: list[int], pieces: list[bytes]) -> None:
+    data = b"".join(pieces)
+    assert in_chunks(codec(), data, sizes) == codec().feed(data, 0)
+
+
+@given(st.binary(max_size=1000))
+def test_back_in_step_after_garbage(garbage: bytes) -> None:
+    made = codec()
+    made.feed(garbage, 0)
+    assert Weight(0, 18250.0, 0.0, False, False, False) in made.feed(SHEET * 2, 0)
+    assert len(made._buffer) < made.limit
+
+
+async def test_over_a_line() -> None:
+    with pty() as line:
+        made = registry.create("toledo_continuous", "scale", line.path, {"rate_hz": 50.0})
+        async with running(made) as events:
+            while len(events.of(SampleBlock)) < 3:
+                line.send(frame(weight="017250", tare="001000", b=0x31))
+                await asyncio.sleep(0.02)
+    assert events.of(SampleBlock)[0].samples.tolist()[0] == [9125], "gross: net and tare"
+    assert events.of(Measurement)[0].value == 18250.0
+    assert [(c.name, c.on) for c in events.of(InputChange)] == [("stable", True), ("overload", False)]

@@ -1,0 +1,52 @@
+"""weighstream: weights as samples."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.weighstream import PollStream, PushStream, counts
+
+BEGIN_NS = 1_790_000_000_000_000_000
+
+
+@given(st.lists(st.floats(-1e9, 1e9)), st.floats(0.01, 1000))
+def test_counts_round_and_stay_within_16_bits(values: list[float], per_count: float) -> None:
+    samples = counts(values, per_count)
+    assert samples.dtype == np.int16
+    assert samples.shape == (len(values), 1)
+    for value, sample in zip(values, samples[:, 0].tolist(), strict=True):
+        if abs(value / per_count) < 32767:
+            assert abs(sample - value / per_count) <= 0.5 + 1e-6
+        else:
+            assert sample in (-32768, -32767, 32767)
+
+
+def test_pushed_blocks_follow_one_another() -> None:
+    stream = PushStream("plate", 2.0)
+    stream.begin(100.0)
+    first = stream.block([10.0, 12.0], BEGIN_NS)
+    second = stream.block([14.0], BEGIN_NS + 40_000_000, lost=3)
+    assert (first.first_scan, first.lost_scans, first.samples.tolist()) == (0, 0, [[5], [6]])
+    assert (second.first_scan, second.lost_scans, second.samples.tolist()) == (5, 3, [[7]])
+    assert second.time_ns - first.time_ns == 50_000_000
+    stream.begin(100.0)
+    third = stream.block([1.0], BEGIN_NS)
+    assert (third.stream, third.first_scan) == (2, 0)
+
+
+def test_polled_blocks_count_the_polls_that_were_missed() -> None:
+    stream = PollStream("scale", 1.0, 10.0)
+    stream.begin(BEGIN_NS)
+    blocks = [stream.block(7.0, BEGIN_NS + ms * 1_000_000) for ms in (2, 101, 499, 510, 600)]
+    assert [(b.first_scan, b.lost_scans) if b else None for b in blocks] == [(0, 0), (1, 0), (5, 3), None, (6, 0)]
+
+
+def test_a_clock_set_back_begins_a_new_stream() -> None:
+    stream = PollStream("scale", 1.0, 10.0)
+    stream.begin(BEGIN_NS)
+    stream.block(7.0, BEGIN_NS + 10**10)
+    block = stream.block(7.0, BEGIN_NS - 10**12)
+    assert block is not None
+    assert (block.stream, block.first_scan, block.lost_scans) == (2, 0, 0)
