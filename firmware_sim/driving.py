@@ -483,7 +483,7 @@ class LaneTraffic:
             if forwards and car.crossed_s is None:
                 car.crossed_s, car.crossed_mps = time_s, v
         elif kind == "last":
-            car.last_s = time_s
+            car.last_s = time_s if forwards else 0.0
         elif kind == "done":
             if forwards and not car.done:
                 car.done = True
@@ -513,6 +513,7 @@ class LaneTraffic:
             lane=self.lane.id,
             vehicle=vehicle.number,
             crossed_s=car.crossed_s,
+            last_axle_s=car.last_s,
             kind=vehicle.kind,
             fhwa_class=vehicle.type.fhwa_class,
             speed_mps=(vehicle.wheelbase_m + self._array_m) / (car.last_s - car.crossed_s),
@@ -526,6 +527,10 @@ class LaneTraffic:
             tag=vehicle.tag,
             plate=vehicle.plate,
         )
+
+    def unfinished(self, before_s: float) -> int:
+        """Vehicles that passed the array before that time, and whose truth is not out because they might roll back."""
+        return sum(1 for car in self.cars if 0 < car.last_s < before_s and not car.done)
 
     def release_tracks(self, before_s: float) -> None:
         """Forget motion that nobody needs any more: `before_s` is where samples have been made up to."""

@@ -93,6 +93,7 @@ class VehicleTruth:
     lane: str
     vehicle: int
     crossed_s: float
+    last_axle_s: float  # when the last axle's centre passed the last sensor
     kind: str
     fhwa_class: int
     speed_mps: float

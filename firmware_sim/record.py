@@ -30,6 +30,7 @@ from firmware_sim.scenario import Scenario, ScenarioError, load, utc_text
 from firmware_sim.world import World
 
 _STEP_S = 10.0
+_GRACE_S = 600.0  # a vehicle that stands just behind the array at the end still has its truth told
 EXIT_SCENARIO = 78  # EX_CONFIG of sysexits.h
 
 
@@ -118,6 +119,12 @@ def record(
                 lane.take()
             if progress is not None:
                 print(f"\r{now_s / seconds:4.0%} {vehicles} vehicles", end="", file=progress, flush=True)
+    while world.unfinished(seconds) and now_s < seconds + _GRACE_S:
+        now_s += 1.0
+        for event in world.advance(now_s):
+            if isinstance(event, VehicleTruth) and event.lane in truths and event.last_axle_s < seconds:
+                truths[event.lane].truth.append(vehicle_line(event, scenario))
+                vehicles += 1
     for lane in lanes:
         lane.close()
     if progress is not None:

@@ -148,6 +148,10 @@ class World:
             raise ValueError(f"lane {lane_id}: scans {first_scan} + {count}, but {self.scans_ready(lane_id)} are taken")
         return self._arrays[lane_id].samples(first_scan, count)
 
+    def unfinished(self, before_s: float) -> int:
+        """Vehicles whose last axle passed the last sensor before that time, and whose truth is not out yet."""
+        return sum(lane.unfinished(before_s) for lane in self._lanes)
+
     def input_state(self, device: str) -> dict[str, bool]:
         """Digital inputs of an input module at `now_s`, by name in the scenario's order."""
         return {name: on for (of, name), on in self._shown.items() if of == device}
