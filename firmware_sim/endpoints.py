@@ -17,7 +17,6 @@ import socket
 import struct
 import termios
 import tty
-from collections import deque
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -27,6 +26,8 @@ SERIAL_PORT = "main"
 PTY_POLL_S = 0.05  # how soon a host that opens a pty is seen
 CONGESTED_BYTES = 32_768  # unsent in a TCP connection: the host does not keep up
 LIMIT_BYTES = 1_000_000  # a connection with more is cut
+PIECE_BYTES = 32  # bytes of a serial line arrive in pieces of about this size
+BLOCKED_S = 0.01
 SERIAL_QUEUE_BYTES = 65_536  # what a device says beyond that while the line is busy is lost
 
 _BAUD = {getattr(termios, name): int(name[1:]) for name in dir(termios) if name[0] == "B" and name[1:].isdigit()}
@@ -179,43 +180,49 @@ class TcpEndpoint:
 
 
 class _SerialLine:
-    """The sending side of a serial line: bytes wait here until the baud rate lets them out.
+    """The sending side of a serial line: bytes wait here until the baud rate lets them out and the host takes them.
 
-    Subclasses give the file descriptor, or None while nobody can be on the other side.
+    `baud` 0 is USB CDC, which has no line rate. Subclasses write to the file descriptor.
     """
 
     def __init__(self, baud: int) -> None:
         self.baud = baud
         self.options: dict[str, int] = {}
         self.url = ""
-        self._queue: deque[tuple[float, bytes]] = deque()
-        self._queued = 0
-        self._free_at = 0.0
+        self._queue = bytearray()
+        self._since = 0.0  # when the first byte of the queue began to travel
         self._timer: asyncio.TimerHandle | None = None
 
     def write(self, port: str, peer: int | None, data: bytes) -> None:
-        if self._queued + len(data) > SERIAL_QUEUE_BYTES:
+        if len(self._queue) + len(data) > SERIAL_QUEUE_BYTES:
             return
-        loop = asyncio.get_running_loop()
-        for start in range(0, len(data), 32):
-            piece = data[start : start + 32]
-            self._free_at = max(self._free_at, loop.time()) + 10 * len(piece) / self.baud
-            self._queue.append((self._free_at, piece))
-        self._queued += len(data)
-        if self._timer is None:
-            self._timer = loop.call_at(self._queue[0][0], self._release)
+        if not self._queue:
+            self._since = asyncio.get_running_loop().time()
+        self._queue += data
+        self._wait()
+
+    def _wait(self) -> None:
+        """Come back when a handful of bytes has travelled."""
+        if self._timer is None and self._queue:
+            travel_s = min(len(self._queue), PIECE_BYTES) * 10 / self.baud if self.baud else 0.0
+            self._timer = asyncio.get_running_loop().call_at(self._since + travel_s, self._release)
 
     def _release(self) -> None:
-        loop = asyncio.get_running_loop()
         self._timer = None
-        while self._queue and self._queue[0][0] <= loop.time() + 0.0005:
-            _, piece = self._queue.popleft()
-            self._queued -= len(piece)
-            self._put(piece)
-        if self._queue:
-            self._timer = loop.call_at(self._queue[0][0], self._release)
+        now = asyncio.get_running_loop().time()
+        arrived = len(self._queue)
+        if self.baud:
+            arrived = min(arrived, int((now - self._since) * self.baud / 10 + 0.01))
+        taken = self._put(bytes(self._queue[:arrived])) if arrived else 0
+        del self._queue[:taken]
+        if taken < arrived:
+            self._since = now + BLOCKED_S  # the host's buffer is full
+        elif self.baud:
+            self._since += taken * 10 / self.baud
+        self._wait()
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes) -> int:
+        """Number of bytes taken; those that nobody can hear are taken too."""
         raise NotImplementedError
 
     def _drop(self) -> None:
@@ -223,13 +230,25 @@ class _SerialLine:
             self._timer.cancel()
             self._timer = None
         self._queue.clear()
-        self._queued = 0
 
     def hang_up(self, port: str, peer: int | None) -> None:
         """A serial line has no connections."""
 
     def congested(self) -> frozenset[str]:
-        return frozenset({SERIAL_PORT}) if self._queued > SERIAL_QUEUE_BYTES // 2 else frozenset()
+        return frozenset({SERIAL_PORT}) if len(self._queue) > SERIAL_QUEUE_BYTES // 2 else frozenset()
+
+
+def _serial_url(path: str | Path, baud: int) -> str:
+    return f"serial://{path}?baud={baud}" if baud else f"serial://{path}"
+
+
+def _written(fd: int, data: bytes) -> int:
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        return 0
+    except OSError:
+        return len(data)
 
 
 class PtyEndpoint(_SerialLine):
@@ -242,7 +261,7 @@ class PtyEndpoint(_SerialLine):
         self._device: Device | None = None
         self._master: int | None = None
         self._watch: asyncio.TimerHandle | None = None
-        self.url = f"serial://{link}?baud={baud}"
+        self.url = _serial_url(link, baud)
 
     async def open(self, device: Device) -> None:
         self._device = device
@@ -305,13 +324,12 @@ class PtyEndpoint(_SerialLine):
         """Bytes as the other side's receiver makes them out: rubbish where the baud rates differ."""
         assert self._master is not None
         host_baud = _BAUD.get(termios.tcgetattr(self._master)[5], 0)
-        return data if host_baud == self.baud else self._random.randbytes(len(data))
+        return data if self.baud in (0, host_baud) else self._random.randbytes(len(data))
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes) -> int:
         if self._master is None or not self._open():
-            return
-        with contextlib.suppress(OSError):  # a host that does not read loses bytes, as without flow control
-            os.write(self._master, self._heard(data))
+            return len(data)
+        return _written(self._master, self._heard(data))
 
     async def unplug(self) -> None:
         self._drop()
@@ -336,7 +354,7 @@ class SerialEndpoint(_SerialLine):
         self._path = path
         self._fd: int | None = None
         self._device: Device | None = None
-        self.url = f"serial://{path}?baud={baud}"
+        self.url = _serial_url(path, baud)
 
     async def open(self, device: Device) -> None:
         self._device = device
@@ -350,7 +368,7 @@ class SerialEndpoint(_SerialLine):
             settings = termios.tcgetattr(self._fd)
         except (OSError, termios.error) as error:
             raise EndpointError(f"{self._path}: cannot be used as a serial port: {error}") from error
-        speed = next((code for code, baud in _BAUD.items() if baud == self.baud), None)
+        speed = next((code for code, baud in _BAUD.items() if baud == (self.baud or 115200)), None)
         if speed is None:
             raise EndpointError(f"{self._path}: {self.baud} baud is not possible here")
         settings[2] |= termios.CLOCAL | termios.CREAD
@@ -372,10 +390,8 @@ class SerialEndpoint(_SerialLine):
         else:
             asyncio.get_running_loop().remove_reader(self._fd)  # the adapter is gone
 
-    def _put(self, data: bytes) -> None:
-        if self._fd is not None:
-            with contextlib.suppress(OSError):
-                os.write(self._fd, data)
+    def _put(self, data: bytes) -> int:
+        return len(data) if self._fd is None else _written(self._fd, data)
 
     async def unplug(self) -> None:
         """The cable cannot be pulled from here: closing the port makes this end dead."""

@@ -28,9 +28,9 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_sim.commission import configuration
-from firmware_sim.emulators import BAUD, DEFAULT_BAUD, create
+from firmware_sim.emulators import create
 from firmware_sim.emulators.base import Emulator, Hangup, Output, Send
-from firmware_sim.endpoints import Endpoint, EndpointError, TcpEndpoint, endpoint_at
+from firmware_sim.endpoints import Endpoint, EndpointError, PtyEndpoint, SerialEndpoint, TcpEndpoint, endpoint_at
 from firmware_sim.events import PlatePassed, TagPassed, WorldEvent
 from firmware_sim.faults import Timeline, Turn, Wire, fault_problem, unknown_faults
 from firmware_sim.scenario import Fault, Scenario, ScenarioError, utc_text
@@ -82,6 +82,8 @@ class Unit:
 
     def put(self, output: Output) -> None:
         """Carry what the emulator says to the endpoint."""
+        if self.emulator.baud is not None and isinstance(self.endpoint, PtyEndpoint | SerialEndpoint):
+            self.endpoint.baud = self.emulator.baud
         for item in output:
             if isinstance(item, Hangup):
                 self.endpoint.hang_up(item.port, item.peer)
@@ -161,7 +163,7 @@ class Server:
                 target,
                 emulator.ports,
                 link=links / device.name,
-                baud=BAUD.get(device.kind, DEFAULT_BAUD),
+                baud=emulator.baud if emulator.baud is not None else 9600,
                 random=Random(random.getrandbits(64)),
             )
             wire = Wire(Random(random.getrandbits(64)))
@@ -266,7 +268,10 @@ class Server:
         *lines, self._orders = (self._orders + data).split(b"\n")
         for line in lines:
             try:
-                self._timeline.add(self._fault(json.loads(line)))
+                fault = self._fault(json.loads(line))
+                self._timeline.add(fault)
+                if fault.kind in SENSOR_FAULTS:
+                    self._world.add_fault(fault)
             except (ValueError, TypeError) as error:
                 self._tell({"kind": "error", "text": f"control line {line.decode(errors='replace')!r}: {error}"})
 
@@ -277,10 +282,20 @@ class Server:
         kind, device, for_s = str(order.get("fault")), str(order.get("device")), float(order.get("for_s", 1.0))
         problem = fault_problem(kind, device, self._emulators)
         if problem is None and kind in SENSOR_FAULTS:
-            problem = f"{kind!r} is a fault of the world: it can only stand in the scenario"
+            problem = self._channel_problem(device, options)
         if problem is not None:
             raise ValueError(problem)
         return Fault(at_s=self._world_s, for_s=max(for_s, 0.0), kind=kind, device=device, options=options)
+
+    def _channel_problem(self, device: str, options: Mapping[str, Any]) -> str | None:
+        """Why the channels that a fault names are none of that device's lane."""
+        lane = next(entry.lane for entry in self._scenario.device if entry.name == device)
+        wim = self._scenario.lane_of(lane).wim if lane is not None else None
+        count = len(wim.sensor) if wim is not None else 0
+        for channel in [options[key] for key in ("channel",) if key in options] + list(options.get("channels", [])):
+            if not isinstance(channel, int) or not 0 <= channel < count:
+                return f"channel {channel!r}: {device!r} has {count}, counted from 0"
+        return None
 
 
 def started_now(scenario: Scenario) -> Scenario:

@@ -5,15 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from firmware_sim.emulators.adam_6000 import Adam6000
 from firmware_sim.emulators.base import Emulator, Samples
+from firmware_sim.emulators.dataq_cdc import DataqCdc
+from firmware_sim.emulators.gpsd import Gpsd
+from firmware_sim.emulators.hbm_aed import HbmAed
 from firmware_sim.emulators.labjack_t7 import LabJackT7
+from firmware_sim.emulators.laumas_tlb import LaumasTlb
 from firmware_sim.emulators.lpr_frame import LprFrame
 from firmware_sim.emulators.moxa_e1200 import MoxaE1200
+from firmware_sim.emulators.scaime_enod4 import ScaimeEnod4
+from firmware_sim.emulators.thingmagic_mercury import ThingMagicMercury
+from firmware_sim.emulators.toledo_continuous import ToledoContinuous
 from firmware_sim.emulators.transcore_encompass import TransCoreEncompass
+from firmware_sim.emulators.weighing import STANDARD_GRAVITY, LoadSignal
 from firmware_sim.scenario import DIGITISERS, Device, Scenario, ScenarioError
 
-DEFAULT_BAUD = 9600
-BAUD: dict[str, int] = {}  # of the devices that come with another rate
+TRANSMITTERS: dict[str, Callable[..., Emulator]] = {
+    "scaime_enod4": ScaimeEnod4,
+    "hbm_aed": HbmAed,
+    "laumas_tlb": LaumasTlb,
+    "toledo_continuous": ToledoContinuous,
+}
 
 
 def digital_channels(scenario: Scenario, lane_id: str) -> frozenset[int]:
@@ -51,8 +64,10 @@ def _create(
         if device.lane is None or (wim := scenario.lane_of(device.lane).wim) is None:
             raise ValueError("a digitiser needs a lane with a wim array")
         channels, digital = len(wim.sensor), digital_channels(scenario, device.lane)
-        if device.kind == "labjack_t7":
-            return LabJackT7(samples(device.lane), channels, digital, **setup)
+        digitiser = LabJackT7 if device.kind == "labjack_t7" else DataqCdc
+        return digitiser(samples(device.lane), channels, digital, **setup)
+    if device.kind in TRANSMITTERS:
+        return TRANSMITTERS[device.kind](_load_signal(device, scenario, samples, setup.pop("channels", None)), **setup)
     inputs = tuple(line.name for line in device.inputs)
     match device.kind:
         case "moxa_e1200":
@@ -63,9 +78,30 @@ def _create(
             if device.options.get("protocol") == "ecp":
                 setup.setdefault("protocol", "ecp")
             return TransCoreEncompass(clock, **setup)
+        case "adam_6000":
+            return Adam6000(inputs, **setup)
+        case "thingmagic_mercury":
+            return ThingMagicMercury(**setup)
+        case "gpsd":
+            return Gpsd(clock, **setup)
         case "lpr_frame":
             setup.setdefault("preset", device.options.get("preset", "nedap_raw"))
             if device.options.get("acknowledge"):
                 setup.setdefault("ack_timeout_s", 1.0)
             return LprFrame(clock, **setup)
     raise ValueError(f"there is no emulator for kind {device.kind!r} yet")
+
+
+def _load_signal(
+    device: Device, scenario: Scenario, samples: Callable[[str], Samples], channels: list[int] | None
+) -> LoadSignal:
+    """The load that a weight transmitter feels: `channels` of its lane, without them all plates or else all strips."""
+    wim = scenario.lane_of(device.lane).wim if device.lane is not None else None
+    if device.lane is None or wim is None:
+        raise ValueError("a weight transmitter needs a lane with a wim array")
+    kinds = {sensor.type for sensor in wim.sensor}
+    wanted = "plate" if "plate" in kinds else "strip"
+    chosen = [s for s in wim.sensor if (s.channel in channels if channels is not None else s.type == wanted)]
+    if not chosen or (channels is not None and len(chosen) != len(channels)):
+        raise ValueError(f"setup.channels {channels!r}: lane {device.lane!r} has 0..{len(wim.sensor) - 1}")
+    return LoadSignal(samples(device.lane), {s.channel: s.gain_n / STANDARD_GRAVITY for s in chosen})

@@ -47,6 +47,7 @@ def axxonsoft_frame(plate: str, at: datetime) -> bytes:
 class LprFrame(Emulator):
     """The device core. `clock` gives the time that the reader's clock shows at a world time."""
 
+    baud = 9600
     faults = frozenset({"clock_step", "clock_drift", "stuck_plate"})
 
     def __init__(

@@ -62,7 +62,7 @@ class TransCoreEncompass(Emulator):
         self._stuck_at_s = 0.0
         self._is_stuck = False
         self._now_s = 0.0
-        self.baud = 9600
+        self.baud: int = 9600
         self._power_up()
 
     def _power_up(self) -> None:

@@ -156,9 +156,16 @@ def test_faults_by_control(served: Served) -> None:
     client.close()
     assert client.read_discrete_inputs(0, 1) is None
     assert client.last_except == 6
+    served.turn("exception", "end")
     served.order(fault="no such thing", device="io", for_s=1.0)
     error = served.told(lambda line: line["kind"] == "error")
     assert "unplugged" in error["text"]
+    served.order(fault="dead_channel", device="daq", for_s=1.0, channel=7)
+    assert "has 7" in served.told(lambda line: line["kind"] == "error")["text"]
+    served.order(fault="loop_stuck_on", device="io", for_s=5.0, input="loop")
+    served.turn("loop_stuck_on", "begin")
+    time.sleep(0.1)
+    assert client.read_discrete_inputs(0, 1) == [True]
 
 
 def test_a_pty_comes_back_under_its_name(served: Served) -> None:
