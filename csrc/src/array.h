@@ -46,6 +46,7 @@ typedef struct {
     unsigned seen; /* bit for each line */
     pass at[BF_MAX_LINES];
     double peak_n;
+    double kg; /* roughly, from the speeds between the lines */
     bool lost_before; /* the stream had a gap before it */
     bool timed_out;
 } axle_seen;
@@ -63,7 +64,8 @@ typedef struct {
     int64_t change_at;
     double top, valley; /* of the amplitude in this presence */
     int64_t valley_at;
-    bool falling;
+    bool falling, varies; /* varies: the amplitude tells how much of the loop is covered */
+    int64_t between, full; /* frames at middling and at full amplitude */
     presence marks[LOOP_MARKS];
     int count;
 } loop_state;
@@ -117,7 +119,9 @@ void release_axle(struct bf_wim *w, const axle_seen *a);
 void loop_sample_frame(struct bf_wim *w, loop_state *l, int64_t frame);
 void cut_update(struct bf_wim *w, bool at_end);
 
-/* load.c: weighs the axles as one vehicle. */
+/* load.c: weighs the axles as one vehicle; the rough speed of an axle near a line, and its rough load. */
 void weigh(struct bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out);
+double pass_speed(const struct bf_wim *w, const axle_seen *a, int line);
+double rough_load(const struct bf_wim *w, const axle_seen *a);
 
 #endif

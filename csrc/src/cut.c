@@ -3,6 +3,9 @@
 
 #include <math.h>
 #include <string.h>
+#ifdef BF_DEBUG
+#include <stdio.h>
+#endif
 
 static void mark_on(loop_state *l, double at, bool split)
 {
@@ -50,6 +53,9 @@ void loop_sample_frame(bf_wim *w, loop_state *l, int64_t frame)
     /* Dips of the amplitude: a gap between two vehicles that is shorter than the loop. */
     const double mean = sum / n, height = l->top - l->level;
     if (mean > l->top) l->top = mean;
+    if (mean > l->level + 0.3 * height && mean < l->level + 0.7 * height) l->between++;
+    else if (mean >= l->level + 0.9 * height) l->full++;
+    l->varies = l->between > 20 && l->between * 50 > l->full;
     if (!l->falling) {
         if (mean < l->top - 0.25 * height && height > 0.0) {
             l->falling = true;
@@ -123,33 +129,66 @@ static double exit_speed(const bf_wim *w, const axle_seen *a)
     return 1.0;
 }
 
-/* Distance between two neighbouring axles, from the times at which both were between the lines. */
-static double spacing(const bf_wim *w, const axle_seen *a, const axle_seen *b)
+/* Distance between two neighbouring axles: the likely range, and how much it changed while both were between the
+ * lines (0 where that cannot be seen). */
+typedef struct {
+    double lo, hi;
+    double least; /* the shortest it can be, if it stood in between; else lo */
+    double change, slack; /* metres; slack is what interpolation alone may feign */
+    bool seen_together;
+} spacing;
+
+static spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *b)
 {
-    double sum = 0.0, weight = 0.0;
-    for (int j = 0; j < w->line_count; ++j) {
-        if (!(b->seen & (1u << j))) continue;
-        /* Where was the first when the second was at this line? */
-        const double t = b->at[j].mid;
-        int i = -1;
-        for (int k = 0; k < w->line_count; ++k)
-            if ((a->seen & (1u << k)) && a->at[k].mid <= t) i = k;
-        if (i < 0) continue;
-        int k = i + 1;
-        while (k < w->line_count && !(a->seen & (1u << k))) ++k;
-        if (k >= w->line_count) continue;
-        const double f = (t - a->at[i].mid) / (a->at[k].mid - a->at[i].mid);
-        sum += w->lines[i].x + f * (w->lines[k].x - w->lines[i].x) - w->lines[j].x;
-        weight += 1.0;
+    spacing s = {0};
+    double least = HUGE_VAL, most = -HUGE_VAL;
+    int n = 0;
+    for (int side = 0; side < 2; ++side) {
+        /* Where was the one when the other was at a line? */
+        const axle_seen *p = side ? b : a, *q = side ? a : b;
+        for (int j = 0; j < w->line_count; ++j) {
+            if (!(q->seen & (1u << j))) continue;
+            const double t = q->at[j].mid;
+            int i = -1;
+            for (int k = 0; k < w->line_count; ++k)
+                if ((p->seen & (1u << k)) && p->at[k].mid <= t) i = k;
+            if (i < 0) continue;
+            int k = i + 1;
+            while (k < w->line_count && !(p->seen & (1u << k))) ++k;
+            if (k >= w->line_count) continue;
+            const double dt = (p->at[k].mid - p->at[i].mid) / w->rate;
+            const double f = (t - p->at[i].mid) / (p->at[k].mid - p->at[i].mid);
+            double d = w->lines[i].x + f * (w->lines[k].x - w->lines[i].x) - w->lines[j].x;
+            if (side) d = -d;
+            const double slack = f * (1.0 - f) * dt * dt * 0.6; /* half of 1.2 m/s2 */
+            if (slack > s.slack) s.slack = slack;
+            if (d < least) least = d;
+            if (d > most) most = d;
+            ++n;
+        }
     }
-    if (weight > 0.0) return sum / weight;
+    if (n > 0) {
+        s.lo = least - 0.1 - (n == 1 ? s.slack : 0.0);
+        s.hi = most + 0.1 + (n == 1 ? s.slack : 0.0);
+        s.change = most - least;
+        s.seen_together = n > 1;
+        s.least = s.lo;
+        return s;
+    }
     int last = 0, first = 0;
     for (int j = 0; j < w->line_count; ++j)
         if (a->seen & (1u << j)) last = j;
     for (int j = w->line_count - 1; j >= 0; --j)
         if (b->seen & (1u << j)) first = j;
+    const double base = w->lines[last].x - w->lines[first].x;
     const double dt = (b->at[first].mid - a->at[last].mid) / w->rate;
-    return w->lines[last].x - w->lines[first].x + 0.5 * (exit_speed(w, a) + entry_speed(w, b)) * dt;
+    const double v1 = exit_speed(w, a), v2 = entry_speed(w, b), way = 0.5 * (v1 + v2) * dt;
+    const double stop_way = v1 * v1 / 4.0 + v2 * v2 / 3.0, doubt = 0.2 * dt * dt < 0.35 * way + 0.3 * dt ? 0.2 * dt * dt : 0.35 * way + 0.3 * dt;
+    s.lo = base + way - doubt - 0.3;
+    s.hi = base + way + doubt + 0.3;
+    s.least = s.lo;
+    if (dt > v1 / 2.0 + v2 / 1.5 && base + stop_way < s.lo) s.least = base + stop_way;
+    return s;
 }
 
 /* Index of the presence in which an axle was over the loop, or -1. */
@@ -180,29 +219,177 @@ static double longest_spacing(const axle_seen *axles, int count)
 {
     double most = 0.0;
     for (int i = 0; i < count; ++i)
-        if (axles[i].peak_n > most) most = axles[i].peak_n;
-    return most > 9000.0 ? 13.5 : 6.5;
+        if (axles[i].kg > most) most = axles[i].kg;
+    return most > 2600.0 ? 13.5 : 6.5;
 }
 
-static bool boundary(const bf_wim *w, int k, bool *by_loop)
+/* What it costs that a spacing known as lo .. hi lies in from .. to. */
+static double out_of(const spacing *s, double from, double to)
+{
+    double off = 0.0, stop = 0.0;
+    if (s->hi < from) {
+        off = from - s->hi;
+    } else if (s->lo > to) {
+        off = s->lo - to;
+        if (s->least < s->lo && off > 0.6) { /* it may have stood in between */
+            off = s->least > to ? s->least - to : 0.0;
+            stop = 2.0;
+        }
+    }
+    off /= 0.35;
+    off *= 0.5 * off;
+    return stop + (off < 12.0 ? off : 12.0);
+}
+
+static double change_cost(const spacing *s)
+{
+    if (!s->seen_together) return 0.0;
+    const double r = s->change / (0.10 + s->slack), c = 0.5 * r * r;
+    return c < 9.0 ? c : 9.0;
+}
+
+/* Cost of axles i .. j being one vehicle: a small grammar of axle groups (minus a log likelihood, roughly judged).
+ * Spacings: weighing sheets of FHWA and EU vehicle classes. `s[k]` lies between axle k - 1 and axle k. */
+static double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j)
+{
+    const int n = j - i + 1;
+    if (n == 1) return 9.0;
+    double heaviest = 0.0;
+    for (int k = i; k <= j; ++k)
+        if (a[k].kg > heaviest) heaviest = a[k].kg;
+    double cost = 0.0;
+    for (int k = i + 1; k <= j; ++k) cost += change_cost(&s[k]) + out_of(&s[k], 0.5, 13.5);
+    if (heaviest < 2600.0) {
+        /* Motorcycles, cars, vans, and what they pull. */
+        if (heaviest < 320.0 && n == 2) return cost + out_of(&s[j], 1.0, 2.4);
+        cost += out_of(&s[i + 1], 1.8, 4.7);
+        int trailer = 0;
+        for (int k = i + 2; k <= j; ++k) {
+            if (trailer == 0) cost += 2.0 + out_of(&s[k], 2.6, 7.0);
+            else cost += 0.3 + out_of(&s[k], 0.5, 1.4);
+            if (a[k].kg > 1.25 * (a[i].kg + a[i + 1].kg) / 2.0) cost += 1.5;
+            ++trailer;
+        }
+        return cost + (n > 5 ? 6.0 * (n - 5) : 0.0);
+    }
+    if (a[i].kg < 0.3 * heaviest && a[i].kg < 1500.0) cost += 6.0; /* a car does not pull a truck */
+    int k = i + 1;
+    if (k < j && s[k].hi < 2.3) {
+        cost += 1.5; /* twin steering axles */
+        ++k;
+    }
+    cost += out_of(&s[k], 2.5, 7.6);
+    int group = 1, trailers = 0;
+    for (++k; k <= j; ++k) {
+        if (0.5 * (s[k].lo + s[k].hi) < 2.3) {
+            if (++group > 4) cost += 4.0;
+            continue;
+        }
+        cost += trailers == 0 ? 0.5 : (trailers == 1 ? 1.2 : 2.5);
+        cost += out_of(&s[k], 2.3, 13.0);
+        if (a[k].kg < 0.15 * heaviest && a[k].kg < 1200.0) cost += 3.0;
+        group = 1;
+        ++trailers;
+    }
+    return cost + (n > 12 ? 5.0 * (n - 12) : 0.0);
+}
+
+/* Cost of a boundary before axle k. */
+static double boundary_cost(const axle_seen *a, const spacing *s, int k, int count)
+{
+    double cost = 2.5 + out_of(&s[k], 2.3, 1e9);
+    if (s[k].seen_together && s[k].change < 0.05) cost += 1.0;
+    if (k + 1 < count && a[k].kg > 9500.0) cost += 2.0; /* no steering axle weighs that */
+    return cost;
+}
+
+typedef enum { TOGETHER, OPEN, APART } tie;
+
+/* What the loop and gaps in the stream say about axles k - 1 and k, before geometry is asked. */
+static tie tie_of(const bf_wim *w, int k, double *cost)
 {
     const axle_seen *a = &w->train[k - 1], *b = &w->train[k];
-    *by_loop = false;
-    if (b->lost_before) return true;
-    const double d = spacing(w, a, b);
+    *cost = 0.0;
+    if (b->lost_before) return APART;
     const loop_state *l = main_loop(w);
     if (l) {
         const int pa = presence_of(w, l, a), pb = presence_of(w, l, b);
         if (pa >= 0 && pb >= 0) {
-            *by_loop = true;
-            return pa != pb;
+            if (pa != pb) return APART;
+            *cost = l->varies ? 8.0 : 3.0; /* a loop whose amplitude varies would have shown the gap */
         }
     }
-    return d > longest_spacing(w->train, k);
+    return OPEN;
 }
 
-static void emit(bf_wim *w, int count)
+/* The first boundary in the train by the cheapest parsing, or `count` where all is one vehicle. `doubt` is how much
+ * dearer the best parsing without that boundary would be. */
+static int first_boundary(const bf_wim *w, bool *certain, double *doubt)
 {
+    const int count = w->train_count;
+    spacing s[TRAIN];
+    tie ties[TRAIN];
+    double cut_cost[TRAIN + 1], best[TRAIN + 1];
+    int from[TRAIN + 1];
+    memset(&s[0], 0, sizeof s[0]);
+    for (int k = 1; k < count; ++k) {
+        s[k] = spacing_of(w, &w->train[k - 1], &w->train[k]);
+        double more;
+        ties[k] = tie_of(w, k, &more);
+        const double longest = longest_spacing(w->train, count);
+        if (ties[k] == OPEN && s[k].least > longest) ties[k] = APART;
+        cut_cost[k] = ties[k] == APART ? 0.0 : boundary_cost(w->train, s, k, count) + more;
+    }
+    cut_cost[0] = 0.0;
+    best[0] = 0.0;
+    double whole = HUGE_VAL; /* best cost of parsings whose first vehicle is another than the chosen */
+    for (int e = 1; e <= count; ++e) {
+        best[e] = HUGE_VAL;
+        from[e] = e - 1;
+        for (int b = e - 1; b >= 0 && e - b <= BF_MAX_AXLES; --b) {
+            if (b < e - 1 && ties[b + 1] == APART) break;
+            const double c = best[b] + cut_cost[b] + vehicle_cost(w->train, s, b, e - 1);
+            if (c < best[e]) {
+                best[e] = c;
+                from[e] = b;
+            }
+        }
+    }
+    (void)whole;
+    int k = count;
+    while (from[k] > 0) k = from[k];
+    *certain = k < count && ties[k] == APART;
+    *doubt = 10.0;
+    if (!*certain) {
+        /* The same without a boundary at k: the cheapest parsing with another first vehicle. */
+        double other = HUGE_VAL;
+        double tail[TRAIN + 1];
+        tail[count] = 0.0;
+        for (int b = count - 1; b >= 0; --b) {
+            tail[b] = HUGE_VAL;
+            for (int e = b + 1; e <= count && e - b <= BF_MAX_AXLES; ++e) {
+                if (e - b > 1 && ties[e - 1] == APART) break;
+                const double c = vehicle_cost(w->train, s, b, e - 1) + (e < count ? cut_cost[e] + tail[e] : 0.0);
+                if (b == 0 && e != k && c < other) other = c;
+                if (c < tail[b]) tail[b] = c;
+            }
+        }
+        *doubt = other - best[count];
+    }
+    return k;
+}
+
+static void emit(bf_wim *w, int count, uint32_t flags)
+{
+#ifdef BF_DEBUG
+    fprintf(stderr, "emit %d of %d at %.2f:", count, w->train_count, (double)w->now / w->rate);
+    for (int k = 0; k < w->train_count; ++k) {
+        spacing s = {0};
+        if (k) s = spacing_of(w, &w->train[k - 1], &w->train[k]);
+        fprintf(stderr, " [%.2f..%.2f c%.2f/%.2f] %.0f", s.lo, s.hi, s.change, s.slack, w->train[k].kg);
+    }
+    fprintf(stderr, "\n");
+#endif
     if (count > BF_MAX_AXLES) count = BF_MAX_AXLES;
     bf_vehicle *v;
     if (w->ring_count == RING) {
@@ -212,6 +399,7 @@ static void emit(bf_wim *w, int count)
     v = &w->ring[(w->ring_head + w->ring_count) % RING];
     memset(v, 0, sizeof *v);
     weigh(w, w->train, count, v);
+    v->flags |= flags;
     v->first_axle_scan += (double)w->lost;
     v->exit_scan += (double)w->lost;
     if (count >= 2) w->ring_count++;
@@ -224,8 +412,14 @@ static void emit(bf_wim *w, int count)
 static bool complete(const bf_wim *w)
 {
     const axle_seen *a = &w->train[w->train_count - 1];
+    double heaviest = 0.0;
+    for (int i = 0; i < w->train_count; ++i)
+        if (w->train[i].peak_n > heaviest) heaviest = w->train[i].peak_n;
     for (int j = 0; j < w->line_count; ++j)
-        if (w->pending_count[j] > 0) return false;
+        for (int i = 0; i < w->pending_count[j]; ++i) {
+            const pass *p = &w->pending[j][i];
+            if (p->peak_n > 0.15 * heaviest || (double)w->now - p->end < 3.0 * w->rate) return false;
+        }
     for (int i = 0; i < w->sensor_count; ++i)
         if (w->sensors[i].line >= 0 && w->channels[i].phase == CH_WHEEL) return false;
     double last = 0.0;
@@ -245,16 +439,24 @@ static bool complete(const bf_wim *w)
             return way <= 0.0 || gone * (v > 0.3 ? v : 0.3) > way + 0.5;
         }
     }
-    return since * (v > 0.5 ? v : 0.5) > longest_spacing(w->train, w->train_count) + 1.0;
+    /* By geometry: it has driven further than its longest axle spacing, even if it brakes; one that may have stopped
+     * meanwhile is waited for. */
+    const double longest = longest_spacing(w->train, w->train_count) + 1.0, brake = 1.5;
+    if (v * v > 2.0 * brake * longest) return v * since - 0.5 * brake * since * since > longest || since > v / brake;
+    return since > (longest > 10.0 ? 45.0 : 20.0);
 }
 
 void cut_update(bf_wim *w, bool at_end)
 {
-    bool by_loop;
-    for (int k = 1; k < w->train_count; ++k)
-        if (boundary(w, k, &by_loop) || k >= BF_MAX_AXLES) {
-            emit(w, k);
-            k = 0;
-        }
-    if (w->train_count > 0 && (at_end || complete(w))) emit(w, w->train_count);
+    while (w->train_count > 0) {
+        bool certain;
+        double doubt;
+        const bool all = at_end || complete(w);
+        const int k = first_boundary(w, &certain, &doubt);
+        if (k == w->train_count && !all) return;
+        /* A boundary that geometry alone gives may move while axles are still coming. */
+        const bool settled = certain || w->train_count - k >= 6;
+        if (!all && !settled && k < BF_MAX_AXLES) return;
+        emit(w, k, !certain && doubt < 2.0 ? BF_CUT_UNCERTAIN : 0);
+    }
 }

@@ -6,6 +6,9 @@
 
 #include <math.h>
 #include <string.h>
+#ifdef BF_DEBUG
+#include <stdio.h>
+#endif
 
 static const double GRAVITY = 9.80665;
 static const double PLACE_SIGMA = 0.003; /* of a level crossing, before the fit has found its own */
@@ -16,7 +19,7 @@ typedef struct {
     bool saturated, repeated;
 } side_load;
 
-static double pass_speed(const bf_wim *w, const axle_seen *a, int line)
+double pass_speed(const bf_wim *w, const axle_seen *a, int line)
 {
     /* Rough speed near a line: from its neighbours. */
     int i = line, k = line;
@@ -28,6 +31,35 @@ static double pass_speed(const bf_wim *w, const axle_seen *a, int line)
     if (i == k) return 1.0;
     const double dt = (a->at[k].mid - a->at[i].mid) / w->rate;
     return dt > 0.0 ? (w->lines[k].x - w->lines[i].x) / dt : 1.0;
+}
+
+double rough_load(const bf_wim *w, const axle_seen *a)
+{
+    double v[BF_MAX_LINES], peak_kg = 0.0;
+    int n = 0;
+    for (int j = 0; j < w->line_count; ++j) {
+        if (!(a->seen & (1u << j))) continue;
+        double kg = 0.0, from_peak = 0.0;
+        bool steady = true;
+        for (int i = 0; i < a->at[j].count; ++i) {
+            const footprint *f = &w->prints[a->at[j].prints[i]];
+            const sensor_info *s = &w->sensors[f->sensor];
+            const double speed = pass_speed(w, a, j), way = speed * (f->fall[1] - f->rise[1]) / w->rate;
+            kg += f->area / w->rate * speed * s->newton / s->s.width_m / GRAVITY;
+            from_peak += f->peak * s->newton / GRAVITY * (s->s.width_m < 0.2 ? 0.2 / s->s.width_m : 1.0);
+            /* A tyre's print is that long; else it did not pass at that speed. */
+            if (way < 0.08 || way > 0.35 + s->s.width_m) steady = false;
+        }
+        if (from_peak > peak_kg) peak_kg = from_peak;
+        if (!steady) continue;
+        int k = n++;
+        while (k > 0 && v[k - 1] > kg) {
+            v[k] = v[k - 1];
+            --k;
+        }
+        v[k] = kg;
+    }
+    return n > 0 ? v[(n - 1) / 2] : peak_kg;
 }
 
 static bool stood(const bf_wim *w, const footprint *f)
@@ -90,25 +122,221 @@ static double way_integral(const bf_wim *w, const motion *m, const footprint *f,
     return area * w->sensors[f->sensor].newton;
 }
 
-static double weighted_median(const double *v, const double *wt, int n)
+/* The dynamic part of a wheel's force, as a random process: body bounce, axle hop, and what changes from line to line
+ * (the sheet's section on dynamic forces: 1.5-4 Hz and 8-15 Hz). Relative standard deviations to choose from. */
+static const double BOUNCE[] = {0.001, 0.005, 0.012, 0.025, 0.05, 0.09};
+static const double HOP[] = {0.0, 0.015, 0.045};
+static const double WHITE[] = {0.0007, 0.002, 0.006, 0.018, 0.05};
+enum { N_BOUNCE = 6, N_HOP = 3, N_WHITE = 5, N_HYPER = N_BOUNCE * N_HOP * N_WHITE };
+static const double SHARED = 0.1;
+static const double CALIBRATION = 0.0007;
+
+/* What one wheel path (an axle, or one side of it) weighed at each line. */
+typedef struct {
+    int n;
+    double kg[BF_MAX_LINES], t[BF_MAX_LINES], variance[BF_MAX_LINES]; /* relative */
+} series;
+
+static double mean_cos(double from, double to, double tau)
 {
-    int order[BF_MAX_LINES];
-    double total = 0.0, sum = 0.0;
+    /* Mean of cos(2 pi f tau) over the frequencies. */
+    const double a = 6.283185307179586 * tau * from, b = 6.283185307179586 * tau * to;
+    return fabs(tau) < 1e-6 ? 1.0 : (sin(b) - sin(a)) / (b - a);
+}
+
+static double median_of(const double *v, int n)
+{
+    double sorted[BF_MAX_LINES > BF_MAX_AXLES ? BF_MAX_LINES : BF_MAX_AXLES];
     for (int i = 0; i < n; ++i) {
         int k = i;
-        while (k > 0 && v[order[k - 1]] > v[i]) {
-            order[k] = order[k - 1];
+        while (k > 0 && sorted[k - 1] > v[i]) {
+            sorted[k] = sorted[k - 1];
             --k;
         }
-        order[k] = i;
-        total += wt[i];
+        sorted[k] = v[i];
     }
-    for (int i = 0; i < n; ++i) {
-        sum += wt[order[i]];
-        if (2.0 * sum > total) return v[order[i]];
-        if (2.0 * sum == total && i + 1 < n) return 0.5 * (v[order[i]] + v[order[i + 1]]);
+    return n % 2 ? sorted[n / 2] : 0.5 * (sorted[n / 2 - 1] + sorted[n / 2]);
+}
+
+/* Generalised mean of a series for each choice of the dynamics; adds the evidence for each to `log_evidence`. */
+static void weigh_series(const series *s, double speed, double *log_evidence, double *mean, double *variance)
+{
+    const int n = s->n;
+    double bounce[BF_MAX_LINES][BF_MAX_LINES], hop[BF_MAX_LINES][BF_MAX_LINES];
+    const double middle = median_of(s->kg, n);
+    for (int i = 0; i < n; ++i)
+        for (int j = 0; j <= i; ++j) {
+            const double tau = s->t[i] - s->t[j];
+            bounce[i][j] = mean_cos(1.5, 4.0, tau);
+            hop[i][j] = mean_cos(8.0, 15.0, tau);
+        }
+    (void)speed;
+    int h = 0;
+    for (int ib = 0; ib < N_BOUNCE; ++ib)
+        for (int ih = 0; ih < N_HOP; ++ih)
+            for (int iw = 0; iw < N_WHITE; ++iw, ++h) {
+                const double b2 = BOUNCE[ib] * BOUNCE[ib], h2 = HOP[ih] * HOP[ih], w2 = WHITE[iw] * WHITE[iw];
+                double l[BF_MAX_LINES][BF_MAX_LINES], one[BF_MAX_LINES], r[BF_MAX_LINES];
+                double logdet = 0.0, oo = 0.0, orr = 0.0, rr = 0.0;
+                for (int i = 0; i < n; ++i) {
+                    double so = 1.0, sr = s->kg[i] / middle - 1.0;
+                    for (int j = 0; j <= i; ++j) {
+                        double c = b2 * bounce[i][j] + h2 * hop[i][j] + (i == j ? w2 + s->variance[i] : 0.0);
+                        for (int k = 0; k < j; ++k) c -= l[i][k] * l[j][k];
+                        if (i == j) l[i][i] = sqrt(c > 1e-9 ? c : 1e-9);
+                        else l[i][j] = c / l[j][j];
+                    }
+                    for (int k = 0; k < i; ++k) {
+                        so -= l[i][k] * one[k];
+                        sr -= l[i][k] * r[k];
+                    }
+                    one[i] = so / l[i][i];
+                    r[i] = sr / l[i][i];
+                    logdet += 2.0 * log(l[i][i]);
+                    oo += one[i] * one[i];
+                    orr += one[i] * r[i];
+                    rr += r[i] * r[i];
+                }
+                mean[h] = middle * (1.0 + orr / oo);
+                variance[h] = middle * middle / oo;
+                log_evidence[h] -= 0.5 * (logdet + log(oo) + rr - orr * orr / oo);
+            }
+}
+
+/* Fills loads and sigmas of the axles; returns flags. */
+static uint32_t combine(const bf_wim *w, const axle_seen *axles, int count,
+                        side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES], bf_vehicle *out)
+{
+    uint32_t flags = 0;
+    static const series nothing;
+    series path[BF_MAX_AXLES][2]; /* [1] is used where the sides never meet at one line */
+    bool split[BF_MAX_AXLES];
+    double share[BF_MAX_AXLES];
+    bool lacks_half = false, has_halves = false;
+    for (int k = 0; k < count; ++k) {
+        double left = 0.0, both = 0.0;
+        for (int j = 0; j < w->line_count; ++j) {
+            const double l = loads[k][j][SIDE_LEFT].load_kg, r = loads[k][j][SIDE_RIGHT].load_kg;
+            if (l > 0.0 && r > 0.0) {
+                left += l;
+                both += l + r;
+            }
+        }
+        share[k] = both > 0.0 ? left / both : -1.0;
+        if (both > 0.0) has_halves = true;
     }
-    return v[order[n - 1]];
+    for (int k = 0; k < count; ++k) {
+        path[k][0] = path[k][1] = nothing;
+        split[k] = share[k] < 0.0;
+        for (int j = 0; j < w->line_count; ++j) {
+            if (!(axles[k].seen & (1u << j))) continue;
+            const side_load *l = &loads[k][j][SIDE_LEFT], *r = &loads[k][j][SIDE_RIGHT], *f = &loads[k][j][SIDE_FULL];
+            double kg = 0.0, variance = 0.0;
+            bool saturated = l->saturated || r->saturated || f->saturated;
+            series *to = &path[k][0];
+            if (f->load_kg > 0.0) {
+                kg = f->load_kg;
+                variance = f->variance;
+            } else if (l->load_kg > 0.0 && r->load_kg > 0.0) {
+                kg = l->load_kg + r->load_kg;
+                const double a = l->load_kg / kg, b = r->load_kg / kg;
+                /* The motion's part of the error is the same for both, the noise is not: between the two. */
+                variance = 0.7 * (a * l->variance + b * r->variance);
+            } else if (l->load_kg > 0.0 || r->load_kg > 0.0) {
+                kg = l->load_kg + r->load_kg;
+                variance = l->load_kg > 0.0 ? l->variance : r->variance;
+                if (share[k] > 0.05 && share[k] < 0.95) {
+                    kg /= l->load_kg > 0.0 ? share[k] : 1.0 - share[k];
+                    variance += 0.02 * 0.02;
+                    if (w->lines[j].count > 1) lacks_half = true;
+                } else if (r->load_kg > 0.0) {
+                    to = &path[k][1];
+                }
+            }
+            if (!(kg > 0.0)) continue;
+            if (saturated) variance += 0.25;
+            to->kg[to->n] = kg;
+            to->variance[to->n] = variance;
+            to->t[to->n] = axles[k].at[j].mid / w->rate;
+            to->n++;
+        }
+    }
+    /* A line that disagrees on every axle. */
+    if (w->line_count > 2) {
+        for (int j = 0; j < w->line_count; ++j) {
+            double off[BF_MAX_AXLES], spread[BF_MAX_AXLES];
+            int n = 0;
+            for (int k = 0; k < count; ++k) {
+                const series *s = &path[k][0];
+                int i = 0;
+                for (int q = 0; q < j; ++q)
+                    if (axles[k].seen & (1u << q)) ++i;
+                if (!(axles[k].seen & (1u << j)) || i >= s->n || s->n < 3) continue;
+                const double middle = median_of(s->kg, s->n);
+                off[n] = s->kg[i] / middle - 1.0;
+                spread[n] = fabs(off[n]);
+                ++n;
+            }
+            if (n < 2) continue;
+            const double m = median_of(off, n);
+            for (int k = 0; k < n; ++k) spread[k] = fabs(off[k] - m);
+            const double s = 1.48 * median_of(spread, n) / sqrt((double)n);
+            if (fabs(m) < 0.06 + 4.0 * s) continue;
+            flags |= BF_UNEQUAL_LINES;
+            for (int k = 0; k < count; ++k) {
+                int i = 0;
+                for (int q = 0; q < j; ++q)
+                    if (axles[k].seen & (1u << q)) ++i;
+                if ((axles[k].seen & (1u << j)) && i < path[k][0].n) path[k][0].variance[i] += m * m;
+            }
+        }
+    }
+    double evidence[N_HYPER] = {0};
+    static const int WAYS = 2;
+    double mean[BF_MAX_AXLES][2][N_HYPER], variance[BF_MAX_AXLES][2][N_HYPER];
+    for (int k = 0; k < count; ++k)
+        for (int i = 0; i < WAYS; ++i)
+            if (path[k][i].n > 0) weigh_series(&path[k][i], 0.0, evidence, mean[k][i], variance[k][i]);
+    double top = -HUGE_VAL, total = 0.0;
+    for (int h = 0; h < N_HYPER; ++h)
+        if (evidence[h] > top) top = evidence[h];
+    for (int h = 0; h < N_HYPER; ++h) {
+        evidence[h] = exp(evidence[h] - top);
+        total += evidence[h];
+    }
+    for (int k = 0; k < count; ++k) {
+        bf_axle *axle = &out->axles[k];
+        axle->left_kg = axle->right_kg = (double)NAN;
+        axle->dual_tyres = -1;
+        double kg = 0.0, var = 0.0, part[2] = {0.0, 0.0};
+        for (int i = 0; i < WAYS; ++i) {
+            if (path[k][i].n == 0) continue;
+            double m = 0.0, v = 0.0;
+            for (int h = 0; h < N_HYPER; ++h) m += evidence[h] / total * mean[k][i][h];
+            for (int h = 0; h < N_HYPER; ++h) {
+                const double d = mean[k][i][h] - m;
+                v += evidence[h] / total * (variance[k][i][h] + d * d);
+            }
+            part[i] = m;
+            kg += m;
+            var += v;
+        }
+        axle->load_kg = kg;
+        axle->sigma_kg = sqrt(var + CALIBRATION * CALIBRATION * kg * kg);
+        axle->lines = path[k][0].n + path[k][1].n;
+        if (share[k] >= 0.0) {
+            axle->left_kg = kg * share[k];
+            axle->right_kg = kg - axle->left_kg;
+        } else if (part[0] > 0.0 && part[1] > 0.0) {
+            axle->left_kg = part[0];
+            axle->right_kg = part[1];
+        } else if (has_halves && path[k][0].n + path[k][1].n > 0) {
+            flags |= BF_OFF_LANE;
+        }
+        (void)split;
+    }
+    if (lacks_half) flags |= BF_SENSOR_FAULT;
+    return flags;
 }
 
 void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
@@ -179,74 +407,32 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
         place[k] = place_weight > 0.0 ? place_sum / place_weight : 0.0;
     }
 
-    /* Combine the lines, axle by axle; what the sum of squares says about the spread is pooled over the vehicle. */
-    double spread_sum = 0.0, spread_n = 0.0;
-    double axle_kg[BF_MAX_AXLES], axle_var[BF_MAX_AXLES];
-    static const double PRIOR_N = 3.0;
-    const double mean_v = fitted ? fabs(motion_speed(m, 0.5 * (to - from) / w->rate)) : 1.0;
-    const double prior = 0.004 + 0.0008 * (mean_v < 25.0 ? mean_v : 25.0);
-    for (int round = 0; round < 2; ++round) {
-        const double dyn2 = round == 0 ? prior * prior
-                                       : (PRIOR_N * prior * prior + spread_sum) / (PRIOR_N + spread_n);
-        if (round == 0) spread_sum = spread_n = 0.0;
-        for (int k = 0; k < count; ++k) {
-            bf_axle *axle = &out->axles[k];
-            axle->left_kg = axle->right_kg = (double)NAN;
-            axle->dual_tyres = -1;
-            axle->lines = 0;
-            double total = 0.0, variance = 0.0;
-            double part[SIDES] = {0};
-            bool has[SIDES] = {false};
-            for (int s = 0; s < SIDES; ++s) {
-                double v[BF_MAX_LINES], wt[BF_MAX_LINES];
-                int n = 0;
-                for (int j = 0; j < w->line_count; ++j) {
-                    const side_load *l = &loads[k][j][s];
-                    if (l->load_kg <= 0.0) continue;
-                    v[n] = l->load_kg;
-                    wt[n] = 1.0 / (dyn2 + l->variance + (l->saturated ? 1.0 : 0.0));
-                    ++n;
-                }
-                if (n == 0) continue;
-                const double mid = weighted_median(v, wt, n);
-                double sw = 0.0, sv = 0.0;
-                for (int i = 0; i < n; ++i) {
-                    const double r = fabs(v[i] / mid - 1.0) * sqrt(wt[i]);
-                    if (n > 2 && r > 3.0) wt[i] *= 3.0 / r * 3.0 / r;
-                    sw += wt[i];
-                    sv += wt[i] * v[i];
-                }
-                part[s] = sv / sw;
-                has[s] = true;
-                variance += part[s] * part[s] / sw;
-                if (round == 0 && n > 1) {
-                    for (int i = 0; i < n; ++i) {
-                        const double r = v[i] / part[s] - 1.0;
-                        const double q = r * r * wt[i] * dyn2;
-                        spread_sum += q < 9.0 * dyn2 ? q : 9.0 * dyn2;
-                    }
-                    spread_n += n - 1;
-                }
-                if (n > axle->lines) axle->lines = n;
+#ifdef BF_DEBUG
+    fprintf(stderr, "vehicle %d axles coeffs %d scale %.2f jerk %g rests %d crossings %d\n", count, m->coeffs, m->scale, m->jerk, rest_count, crossings);
+    for (int k = 0; k < count; ++k)
+        for (int j = 0; j < w->line_count; ++j)
+            for (int i = 0; (axles[k].seen >> j & 1) && i < axles[k].at[j].count; ++i) {
+                const footprint *f = &w->prints[axles[k].at[j].prints[i]];
+                double worst = 0;
+                for (int o = 0; o < crossings; ++o) if (w->crossings[o].set / (SIDES * 2 * LEVELS) == k && w->crossings[o].place == w->lines[j].x && fabs(w->crossings[o].residual) > worst) worst = fabs(w->crossings[o].residual);
+                fprintf(stderr, "  axle %d line %d t %.3f..%.3f (%.3f) v %.3f..%.3f peak %.0f still %.2f load %.0f sd %.4f worst %.4f\n", k, j, f->rise[1] / w->rate, f->fall[1] / w->rate, f->centre/w->rate,
+                        motion_speed(m, f->rise[1] / w->rate - t0), motion_speed(m, f->fall[1] / w->rate - t0), f->peak, (f->still_to - f->still_from) / w->rate,
+                        loads[k][j][w->sensors[f->sensor].side].load_kg, sqrt(loads[k][j][w->sensors[f->sensor].side].variance), worst);
             }
-            if (has[SIDE_LEFT]) axle->left_kg = part[SIDE_LEFT];
-            if (has[SIDE_RIGHT]) axle->right_kg = part[SIDE_RIGHT];
-            total = part[SIDE_LEFT] + part[SIDE_RIGHT];
-            if (has[SIDE_FULL]) total = total > 0.0 ? 0.5 * (total + part[SIDE_FULL]) : part[SIDE_FULL];
-            axle_kg[k] = total;
-            axle_var[k] = variance + 0.003 * 0.003 * total * total;
-        }
-    }
+#endif
+    flags |= combine(w, axles, count, loads, out);
     out->gross_kg = 0.0;
-    double gross_var = 0.0;
+    double gross_var = 0.0, sigma_sum = 0.0;
     for (int k = 0; k < count; ++k) {
+        const double sigma = out->axles[k].sigma_kg;
         out->axles[k].position_m = place[k] - place[0];
-        out->axles[k].load_kg = axle_kg[k];
-        out->axles[k].sigma_kg = sqrt(axle_var[k]);
-        out->gross_kg += axle_kg[k];
-        gross_var += axle_var[k];
+        out->gross_kg += out->axles[k].load_kg;
+        gross_var += sigma * sigma;
+        sigma_sum += sigma;
     }
-    out->gross_sigma_kg = sqrt(gross_var + 0.003 * 0.003 * out->gross_kg * out->gross_kg);
+    /* Axles on one body and on one motion err a little together. */
+    gross_var += SHARED * (sigma_sum * sigma_sum - gross_var);
+    out->gross_sigma_kg = sqrt(gross_var + CALIBRATION * CALIBRATION * out->gross_kg * out->gross_kg);
 
     const double t_first = fitted ? motion_time(m, place[0]) : axles[0].at[0].mid / w->rate - t0;
     out->first_axle_scan = (t_first + t0) * w->rate;

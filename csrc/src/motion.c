@@ -72,7 +72,7 @@ static void place_knots(motion *m, const crossing_at *o, int count, const rest *
             events[j] = v;
         }
     const int most = MOTION_MAX_COEFFS - 3; /* intervals */
-    double least = 0.12;
+    double least = 0.15;
     double inner[MOTION_MAX_COEFFS];
     int k;
     for (;;) {
@@ -109,35 +109,36 @@ static void place_knots(motion *m, const crossing_at *o, int count, const rest *
     for (int i = 0; i < 4; ++i) m->knots[4 + k + i] = to + edge * i;
 }
 
-static bool cholesky(double *a, int n)
+/* In place, lower half; row i has nothing before column first[i], which is kept so (envelope storage). */
+static bool cholesky(double *a, const int *first, int n)
 {
-    for (int j = 0; j < n; ++j) {
-        double d = a[j * n + j];
-        for (int k = 0; k < j; ++k) d -= a[j * n + k] * a[j * n + k];
-        if (!(d > 0.0)) return false;
-        d = sqrt(d);
-        a[j * n + j] = d;
-        for (int i = j + 1; i < n; ++i) {
-            double s = a[i * n + j];
-            const double *ai = a + i * n, *aj = a + j * n;
-            for (int k = 0; k < j; ++k) s -= ai[k] * aj[k];
-            a[i * n + j] = s / d;
+    for (int i = 0; i < n; ++i) {
+        double *ai = a + i * n;
+        for (int j = first[i]; j <= i; ++j) {
+            const double *aj = a + j * n;
+            double s = ai[j];
+            for (int k = first[i] > first[j] ? first[i] : first[j]; k < j; ++k) s -= ai[k] * aj[k];
+            if (j < i) {
+                ai[j] = s / aj[j];
+            } else {
+                if (!(s > 0.0)) return false;
+                ai[i] = sqrt(s);
+            }
         }
     }
     return true;
 }
 
-static void solve(const double *a, int n, double *b)
+static void solve(const double *a, const int *first, int n, double *b)
 {
     for (int i = 0; i < n; ++i) {
         double s = b[i];
-        for (int k = 0; k < i; ++k) s -= a[i * n + k] * b[k];
+        for (int k = first[i]; k < i; ++k) s -= a[i * n + k] * b[k];
         b[i] = s / a[i * n + i];
     }
     for (int i = n - 1; i >= 0; --i) {
-        double s = b[i];
-        for (int k = i + 1; k < n; ++k) s -= a[k * n + i] * b[k];
-        b[i] = s / a[i * n + i];
+        b[i] /= a[i * n + i];
+        for (int k = first[i]; k < i; ++k) b[k] -= a[i * n + k] * b[i];
     }
 }
 
@@ -154,9 +155,10 @@ typedef struct {
     double right[MOTION_MAX_COEFFS];
 } equations;
 
-static void assemble(equations *e, const motion *m, const crossing_at *o, int count)
+static void assemble(equations *e, motion *m, const crossing_at *o, int count)
 {
     const int n = m->coeffs;
+    for (int i = 0; i < n; ++i) m->first[i] = i > 3 ? i - 3 : 0;
     memset(e->data, 0, sizeof(double) * (size_t)(n * n));
     memset(e->right, 0, sizeof(double) * (size_t)n);
     for (int i = 0; i < count;) {
@@ -167,7 +169,10 @@ static void assemble(equations *e, const motion *m, const crossing_at *o, int co
             if (o[j].interval < lo) lo = o[j].interval;
             if (o[j].interval + 4 > hi) hi = o[j].interval + 4;
         }
-        for (int k = lo; k < hi; ++k) mean[k] = 0.0;
+        for (int k = lo; k < hi; ++k) {
+            mean[k] = 0.0;
+            if (lo < m->first[k]) m->first[k] = lo;
+        }
         for (int k = i; k < j; ++k) {
             const double w = o[k].weight;
             total += w;
@@ -257,12 +262,12 @@ static double solve_for(motion *m, equations *e, double density, bool *ok)
     const int n = m->coeffs;
     const double w = 1.0 / density;
     for (int i = 0; i < n; ++i)
-        for (int j = 0; j <= i; ++j) m->chol[i * n + j] = e->data[i * n + j] + w * e->penalty[i * n + j];
+        for (int j = m->first[i]; j <= i; ++j) m->chol[i * n + j] = e->data[i * n + j] + w * e->penalty[i * n + j];
     for (int i = 0; i < n; ++i) m->chol[i * n + i] += 1e-6; /* the place as a whole is free */
-    *ok = cholesky(m->chol, n);
+    *ok = cholesky(m->chol, m->first, n);
     if (!*ok) return HUGE_VAL;
     memcpy(m->c, e->right, sizeof(double) * (size_t)n);
-    solve(m->chol, n, m->c);
+    solve(m->chol, m->first, n, m->c);
     double logdet = 0.0, energy = 0.0;
     for (int i = 0; i < n; ++i) {
         logdet += 2.0 * log(m->chol[i * n + i]);
@@ -409,7 +414,7 @@ double motion_step_sigma(const motion *m, double t0, double t1)
     while (first < n && d[first] == 0.0) ++first;
     for (int i = first; i < n; ++i) {
         double s = d[i];
-        for (int k = first; k < i; ++k) s -= m->chol[i * n + k] * d[k];
+        for (int k = first > m->first[i] ? first : m->first[i]; k < i; ++k) s -= m->chol[i * n + k] * d[k];
         d[i] = s / m->chol[i * n + i];
         var += d[i] * d[i];
     }

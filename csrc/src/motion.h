@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-enum { MOTION_MAX_COEFFS = 64, MOTION_MAX_CROSSINGS = 3072, MOTION_MAX_RESTS = 64 };
+enum { MOTION_MAX_COEFFS = 160, MOTION_MAX_CROSSINGS = 3072, MOTION_MAX_RESTS = 64 };
 
 typedef struct {
     double t;     /* seconds */
@@ -33,6 +33,7 @@ typedef struct {
     double c[MOTION_MAX_COEFFS];
     double poly[MOTION_MAX_COEFFS][4]; /* of each interval, in powers of the time since its knot */
     double chol[MOTION_MAX_COEFFS * MOTION_MAX_COEFFS];
+    int first[MOTION_MAX_COEFFS]; /* column of the first entry of each row of it */
     double scale;      /* residuals as a multiple of their sigmas */
     double jerk;       /* chosen density of the jerk */
     bool reverses;     /* speeds below zero are allowed */

@@ -7,6 +7,9 @@
 
 #include <math.h>
 #include <string.h>
+#ifdef BF_DEBUG
+#include <stdio.h>
+#endif
 
 enum { MISS_RUN = 4 };
 
@@ -54,6 +57,9 @@ void train_footprint(bf_wim *w, const footprint *f)
     w->pending_changed = true;
     if (f->end > w->last_event) w->last_event = f->end;
     const double newton = f->peak * s->newton;
+#ifdef BF_DEBUG
+    fprintf(stderr, "print line %d sensor %d rise %.3f fall %.3f begin %.3f end %.3f peak %.0f area %.0f\n", line, f->sensor, f->rise[1] / w->rate, f->fall[1] / w->rate, f->begin / w->rate, f->end / w->rate, f->peak, f->area);
+#endif
 
     /* The other half of an axle: another sensor's footprint that overlaps this one by half of the shorter. */
     for (int i = *count - 1; i >= 0; --i) {
@@ -230,10 +236,11 @@ static bool loop_busy(const bf_wim *w)
     return false;
 }
 
-/* Whether axles that have not reached the last line will not do so any more. */
+/* Whether axles that have not reached the last line will not do so any more. A vehicle may stand between two lines for
+ * minutes, so only speed, or a very long silence, says so. */
 static bool given_up(const bf_wim *w, const axle_seen *axles, int n)
 {
-    if (wheel_on(w) || n == 0) return false;
+    if (wheel_on(w) || n == 0 || loop_busy(w)) return false;
     const axle_seen *a = &axles[n - 1];
     double first = HUGE_VAL, last = 0.0, x0 = 0.0, x1 = 0.0;
     for (int j = 0; j < w->line_count; ++j)
@@ -248,15 +255,32 @@ static bool given_up(const bf_wim *w, const axle_seen *axles, int n)
             }
         }
     const double waited = ((double)w->now - w->last_event) / w->rate;
-    double limit = 20.0;
+    double limit = 600.0;
     if (x1 > x0 && last > first) {
         const double v = (x1 - x0) / ((last - first) / w->rate);
-        if (v > 5.0) limit = 3.0 * (w->lines[w->line_count - 1].x - x1) / v + 0.5;
-    } else {
-        limit = 5.0;
+        const double way = w->lines[w->line_count - 1].x - x1;
+        if (v * v > 2.0 * 3.0 * way + 9.0) limit = 4.0 * way / v + 0.3; /* it cannot have stopped on the way */
     }
-    if (limit >= 20.0 && loop_busy(w)) return false;
     return waited > limit;
+}
+
+/* A footprint at one line alone, far too weak for an axle of what passes here, is nothing to wait for. */
+static void drop_weak(bf_wim *w)
+{
+    for (int j = 0; j < w->line_count; ++j)
+        for (int i = 0; i < w->pending_count[j]; ++i) {
+            const pass *p = &w->pending[j][i];
+            if (((double)w->now - p->end) / w->rate < 60.0) continue;
+            double weakest = 0.0;
+            for (int k = 0; k < p->count; ++k) {
+                const footprint *f = &w->prints[p->prints[k]];
+                const double r = f->peak / channel_threshold(&w->channels[f->sensor]);
+                if (r > weakest) weakest = r;
+            }
+            if (weakest > 4.0) continue;
+            release_pass(w, p);
+            drop_pending(w, j, i--);
+        }
 }
 
 void train_update(bf_wim *w, bool at_end)
@@ -268,6 +292,7 @@ void train_update(bf_wim *w, bool at_end)
     if (!w->pending_changed && !at_end && !tick) return;
     w->pending_changed = false;
 
+    if (tick) drop_weak(w);
     axle_seen *axles = w->scratch;
     int n = 0;
     for (int j = 0; j < w->line_count; ++j) {
@@ -295,9 +320,6 @@ void train_update(bf_wim *w, bool at_end)
         commit = n;
         timed_out = true;
     }
-    int alive = 0;
-    for (int j = 0; j < w->line_count; ++j)
-        if (w->lines[j].missed_run < MISS_RUN) ++alive;
     for (int i = 0; i < commit; ++i) {
         axle_seen *a = &axles[i];
         for (int j = 0; j < w->line_count; ++j)
@@ -312,12 +334,15 @@ void train_update(bf_wim *w, bool at_end)
             if (a->seen & (1u << j)) l->missed_run = 0;
             else if (l->missed_run < 1000) l->missed_run++;
         }
+#ifdef BF_DEBUG
+        fprintf(stderr, "commit axle seen %x peak %.0f now %.2f timed_out %d\n", a->seen, a->peak_n, (double)w->now / w->rate, timed_out);
+#endif
         a->timed_out = timed_out;
+        a->kg = rough_load(w, a);
         a->lost_before = w->gap_next;
         w->gap_next = false;
         if (w->train_count == TRAIN) cut_update(w, true);
         w->train[w->train_count++] = *a;
         cut_update(w, false);
     }
-    (void)alive;
 }
