@@ -1,0 +1,144 @@
+"""The crossing by events alone: what drivers say becomes messages, alarms begin and end, identifiers stay hidden."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from drivers.events import DeviceState, InputChange, LinkState, PlateRead, Rejected, TagRead
+from edge.config_file import load
+from edge.crossing import Crossing
+from edge.identity import Pseudonyms, new_key
+from edge.messages import Alarm, Message, Sighting, Wait, encode, parse_utc
+
+START_NS = parse_utc("2026-11-24T10:00:00Z")
+SECOND_NS = 1_000_000_000
+
+CONFIG = """
+[site]
+country = "CA"
+port = "0453"
+[[lane]]
+id = "C03"
+traffic = "commercial"
+program = "FAST"
+[[device]]
+name = "tag-approach"
+driver = "transcore_encompass"
+url = "serial:///dev/null"
+lane = "C03"
+point = "approach"
+[[device]]
+name = "plate-booth"
+driver = "lpr_frame"
+url = "serial:///dev/null"
+lane = "C03"
+point = "booth"
+[[device]]
+name = "tag-booth"
+driver = "transcore_encompass"
+url = "serial:///dev/null"
+lane = "C03"
+point = "booth"
+[[device]]
+name = "io"
+driver = "moxa_e1200"
+url = "tcp://127.0.0.1"
+lane = "C03"
+[[device.input]]
+name = "approach-loop"
+point = "approach"
+[[device.input]]
+name = "booth-loop"
+point = "booth"
+[[device.input]]
+name = "open"
+signal = "booth_open"
+[[point]]
+name = "approach"
+x_m = 0.0
+[[point]]
+name = "booth"
+x_m = 150.0
+"""
+
+
+@pytest.fixture
+def crossing(tmp_path: Path) -> Crossing:
+    path = tmp_path / "lane.toml"
+    path.write_text(CONFIG)
+    new_key(tmp_path / "key")
+    return Crossing(load(path), source="lane-1", pseudonyms=Pseudonyms(tmp_path / "key"))
+
+
+def at(seconds: float) -> int:
+    return START_NS + round(seconds * SECOND_NS)
+
+
+def test_a_read_becomes_a_sighting_without_the_tag(crossing: Crossing) -> None:
+    tag = "TCX 094956"
+    messages = crossing.event(TagRead("tag-approach", at(1), tag))
+    assert len(messages) == 1
+    sighting = messages[0]
+    assert isinstance(sighting, Sighting)
+    assert (sighting.lane, sighting.point, sighting.medium) == ("C03", "approach", "rfid")
+    assert tag.encode() not in encode(sighting)
+    assert crossing.event(TagRead("tag-booth", at(9), "tcx094956"))[0].pseudonym == sighting.pseudonym  # type: ignore[attr-defined]
+
+
+def test_an_empty_read_is_no_sighting(crossing: Crossing) -> None:
+    assert crossing.event(PlateRead("plate-booth", at(1), "")) == []
+
+
+def test_identifiers_are_hidden_in_the_words_of_an_event() -> None:
+    assert "SECRET" not in repr(TagRead("d", 0, "SECRET"))
+    assert "SECRET" not in repr(PlateRead("d", 0, "SECRET"))
+
+
+def test_waits_follow_from_reads_and_counts(crossing: Crossing) -> None:
+    messages: list[Message] = []
+    crossing.event(InputChange("io", at(0), "open", True))
+    for name in ("approach-loop", "booth-loop"):
+        crossing.event(InputChange("io", at(0), name, False))
+    passes = [(30.0 * k, "tag-approach", "approach-loop", k) for k in range(40)]
+    passes += [(30.0 * k + 300.0, "tag-booth", "booth-loop", k) for k in range(40)]
+    for seconds, device, loop, k in sorted(passes):
+        messages += crossing.event(TagRead(device, at(10 + seconds), f"TAG {k:04d}"))
+        messages += crossing.event(InputChange("io", at(10 + seconds), loop, True))
+        messages += crossing.event(InputChange("io", at(12 + seconds), loop, False))
+        messages += crossing.advance(at(13 + seconds))
+    messages += crossing.advance(at(2000))
+    waits = [message for message in messages if isinstance(message, Wait) and message.lane == "C03"]
+    medians = [wait.experienced.median_s for wait in waits if wait.experienced.count]
+    assert medians
+    assert medians == pytest.approx([300.0] * len(medians), abs=1.0)
+    assert {wait.program for wait in waits} == {"FAST"}
+    assert any(wait.expected_s is not None for wait in waits)
+
+
+def test_a_dead_device_is_an_alarm_that_begins_and_ends(crossing: Crossing) -> None:
+    down = DeviceState("io", at(5), LinkState.DOWN, "tcp://127.0.0.1: connection refused")
+    messages = crossing.event(down)
+    assert [(alarm.code, alarm.state, alarm.device) for alarm in messages if isinstance(alarm, Alarm)] == [
+        ("device_down", "begin", "io")
+    ]
+    assert crossing.event(down) == []
+    assert crossing.event(DeviceState("io", at(6), LinkState.CONNECTING)) == []
+    ended = crossing.event(DeviceState("io", at(7), LinkState.ONLINE))
+    assert [(alarm.code, alarm.state) for alarm in ended if isinstance(alarm, Alarm)] == [("device_down", "end")]
+
+
+def test_what_a_device_rejects_is_counted_in_its_status(crossing: Crossing) -> None:
+    crossing.event(Rejected("plate-booth", at(1), "bad_length", 3))
+    crossing.event(Rejected("plate-booth", at(2), "bad_length"))
+    assert crossing.devices()["plate-booth"].rejected == {"bad_length": 4}
+
+
+def test_an_input_counts_when_it_comes_on_and_not_when_first_seen(crossing: Crossing) -> None:
+    for seconds, on in ((0, True), (1, False), (2, True), (3, False), (62, True)):
+        crossing.event(InputChange("io", at(seconds), "approach-loop", on))
+    flows = [json.loads(encode(m)) for m in crossing.advance(at(300)) if m.schema == "borderflow/flow/1"]
+    minutes = [flow["count"] for flow in flows if flow["interval_s"] == 60 and flow["lane"] == "C03"]
+    assert sum(minutes) == 2

@@ -1,0 +1,168 @@
+"""Recordings in, messages out: the same bytes each time, and a clear word for each recording that cannot be read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+
+from drivers.events import SampleBlock
+from edge.cli import main
+from edge.config import named
+from edge.config_file import load
+from edge.lane import LanePipeline
+from edge.messages import encode, parse_utc
+from edge.recording import Writer, blocks, open_recording
+from edge.schema import json_schema
+
+
+def replay(capfdbinary: pytest.CaptureFixture[bytes], *args: object) -> tuple[int, list[bytes], str]:
+    code = main(["replay", *map(str, args)])
+    out, err = capfdbinary.readouterr()
+    return code, out.splitlines(), err.decode()
+
+
+def copy_of(crossing: Path, tmp_path: Path, name: str = "C01") -> Path:
+    for ending in ("sigmf-meta", "sigmf-data"):
+        shutil.copy(crossing / f"{name}.{ending}", tmp_path / f"{name}.{ending}")
+    return tmp_path / name
+
+
+def change_meta(base: Path, **entries: Any) -> None:
+    path = base.with_name(base.name + ".sigmf-meta")
+    meta = json.loads(path.read_text())
+    meta["global"] |= {f"core:{key}": value for key, value in entries.items()}
+    path.write_text(json.dumps(meta))
+
+
+def test_vehicles_come_out_in_order_as_their_schema_says(
+    crossing: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    code, lines, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", crossing / "C01", crossing / "C02")
+    assert (code, err) == (0, "")
+    vehicles = [json.loads(line) for line in lines]
+    truths = [json.loads(line) for lane in ("C01", "C02") for line in (crossing / f"{lane}.truth.jsonl").open()]
+    assert len(vehicles) == len(truths) > 4
+    assert {vehicle["lane"] for vehicle in vehicles} == {"C01", "C02"}
+    times = [vehicle["time"] for vehicle in vehicles]
+    assert times == sorted(times)
+    for vehicle in vehicles:
+        Draft202012Validator(json_schema("vehicle")).validate(vehicle)
+        assert not {"id", "epoch", "seq"} & vehicle.keys()
+        truth = min(truths, key=lambda t: abs(parse_utc(t["time"]) - parse_utc(vehicle["time"])))
+        assert len(vehicle["axles"]) == len(truth["axles"])
+        assert vehicle["gross_kg"] == pytest.approx(truth["gross_kg"], rel=0.05)
+
+
+def test_the_same_recording_gives_the_same_bytes(crossing: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    args = ("--config", crossing / "borderflow.toml", crossing / "C01.sigmf-meta")
+    assert replay(capfdbinary, *args)[1] == replay(capfdbinary, *args)[1]
+
+
+def test_the_daemons_small_blocks_give_the_bytes_of_replay(
+    crossing: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    expected = replay(capfdbinary, "--config", crossing / "borderflow.toml", crossing / "C01")[1]
+    config = load(crossing / "borderflow.toml")
+    pipeline = LanePipeline(config, named(config.lane, "C01"), source=config.site.source or "replay")
+    recording = open_recording(crossing / "C01")
+    samples = np.concatenate([block for _, block in blocks(recording)])
+    found = []
+    for first in range(0, len(samples), 57):
+        time_ns = recording.captures[0].time_ns + round(first / recording.rate_hz * 1e9)
+        block = samples[first : first + 57]
+        found += pipeline.samples(
+            SampleBlock("daq", time_ns, recording.rate_hz, 0, first, 0, np.ascontiguousarray(block))
+        )
+    found += pipeline.finish()
+    assert [encode(vehicle) for vehicle in found] == expected
+
+
+def test_a_recording_cut_short_is_used_and_said_to_be_damaged(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    base = copy_of(crossing, tmp_path)
+    data = base.with_name("C01.sigmf-data")
+    data.write_bytes(data.read_bytes()[:-7])
+    code, lines, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", base)
+    assert code == 65
+    assert lines
+    assert str(data) in err
+    assert "cut short" in err
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"datatype": "cf32_le"}, "only ri16_le"),
+        ({"num_channels": 4}, "has channels 0 .. 3 only"),
+        ({"num_channels": 0}, "must be 1 .. 128"),
+        ({"sample_rate": "fast"}, "must be 100 .. 1000000 Hz"),
+    ],
+)
+def test_a_recording_that_does_not_fit_is_named(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], entries: dict[str, Any], words: str
+) -> None:
+    base = copy_of(crossing, tmp_path)
+    change_meta(base, **entries)
+    code, lines, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", base, crossing / "C02")
+    assert code == 65
+    assert lines, "the other recording goes on"
+    assert "C01.sigmf-meta" in err
+    assert words in err
+
+
+def test_a_recording_without_its_data(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    base = copy_of(crossing, tmp_path)
+    base.with_name("C01.sigmf-data").unlink()
+    code, _, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", base)
+    assert code == 65
+    assert "No such file" in err
+
+
+def test_another_rate_than_configured_is_said(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    base = copy_of(crossing, tmp_path)
+    change_meta(base, sample_rate=4000.0)
+    code, _, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", base)
+    assert code == 0
+    assert "4000 Hz" in err
+
+
+def test_recordings_that_follow_each_other_are_one_stream(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    expected = replay(capfdbinary, "--config", crossing / "borderflow.toml", crossing / "C01")[1]
+    recording = open_recording(crossing / "C01")
+    samples = np.concatenate([block for _, block in blocks(recording)])
+    start_ns, rate_hz = recording.captures[0].time_ns, recording.rate_hz
+    cut = len(samples) // 2
+    for name, first, part in (("C01-a", 0, samples[:cut]), ("C01-b", cut, samples[cut:])):
+        writer = Writer(tmp_path / name, channels=recording.channels, rate_hz=rate_hz, lane="C01")
+        writer.capture(start_ns + round(first / rate_hz * 1e9))
+        writer.write(part)
+        writer.close()
+    code, lines, err = replay(
+        capfdbinary, "--config", crossing / "borderflow.toml", tmp_path / "C01-b", tmp_path / "C01-a"
+    )
+    assert (code, err) == (0, "")
+    drop = ("time",)  # microseconds of the second file's start are rounded in its header
+    strip = [{k: v for k, v in json.loads(line).items() if k not in drop} for line in lines]
+    assert strip == [{k: v for k, v in json.loads(line).items() if k not in drop} for line in expected]
+
+
+def test_an_overlapping_recording_is_named(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    base = copy_of(crossing, tmp_path)
+    code, _, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", crossing / "C01", base)
+    assert code == 65
+    assert "time goes back" in err
