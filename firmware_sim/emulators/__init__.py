@@ -12,6 +12,7 @@ from firmware_sim.emulators.gpsd import Gpsd
 from firmware_sim.emulators.hbm_aed import HbmAed
 from firmware_sim.emulators.labjack_t7 import LabJackT7
 from firmware_sim.emulators.laumas_tlb import LaumasTlb
+from firmware_sim.emulators.llrp import Llrp
 from firmware_sim.emulators.lpr_frame import LprFrame
 from firmware_sim.emulators.moxa_e1200 import MoxaE1200
 from firmware_sim.emulators.scaime_enod4 import ScaimeEnod4
@@ -82,6 +83,8 @@ def _create(
             return Adam6000(inputs, **setup)
         case "thingmagic_mercury":
             return ThingMagicMercury(**setup)
+        case "llrp":
+            return Llrp(clock, **setup)
         case "gpsd":
             return Gpsd(clock, **setup)
         case "lpr_frame":

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from firmware_sim.emulators.base import Emulator, Output, Send
+from firmware_sim.emulators.epc import epc_crc, epc_of, pc_of
 from firmware_sim.events import TagPassed, WorldEvent
 
 HEAD = 0xFF
@@ -40,26 +41,6 @@ def reply(opcode: int, data: bytes = b"", status: int = 0) -> bytes:
     return bytes([HEAD]) + body + struct.pack(">H", crc(body))
 
 
-def epc_crc(pc_and_epc: bytes) -> int:
-    """CRC-16 of ISO 18000-63 as the tag itself sends it: CCITT, initial FFFF, inverted."""
-    value = 0xFFFF
-    for byte in pc_and_epc:
-        value ^= byte << 8
-        for _ in range(8):
-            value = value << 1 ^ 0x1021 if value & 0x8000 else value << 1
-            value &= 0xFFFF
-    return value ^ 0xFFFF
-
-
-def epc_of(tag: str) -> bytes:
-    """The EPC of a tag of the world: its hex digits, or its characters, in whole words of at least 96 bits."""
-    try:
-        data = bytes.fromhex(tag)
-    except ValueError:
-        data = tag.encode("ascii", "replace")[:60]
-    return data.ljust(max(12, (len(data) + 1) // 2 * 2), b"\0")[:62]
-
-
 def tag_record(
     epc: bytes, *, metadata: int, count: int, rssi_dbm: int, antenna: int, ms: int, khz: int, check: int
 ) -> bytes:
@@ -75,11 +56,9 @@ def tag_record(
         0x0080: struct.pack(">H", 0),
         0x0100: bytes([0x0F]),
     }
-    words = len(epc) // 2
-    pc = struct.pack(">H", words << 11)
     data = struct.pack(">BHHB", 0x10, 0x001B, metadata, 0x01)
     data += b"".join(value for flag, value in fields.items() if metadata & flag)
-    data += struct.pack(">H", 8 * (len(epc) + 4)) + pc + epc + struct.pack(">H", check)
+    data += struct.pack(">H", 8 * (len(epc) + 4)) + pc_of(epc) + epc + struct.pack(">H", check)
     return reply(0x22, data)
 
 
@@ -178,7 +157,6 @@ class ThingMagicMercury(Emulator):
         if not self._reading or self._status is not None:
             return []
         epc = epc_of(tag)
-        pc = struct.pack(">H", len(epc) // 2 << 11)
         record = tag_record(
             epc,
             metadata=self._metadata,
@@ -187,7 +165,7 @@ class ThingMagicMercury(Emulator):
             antenna=self._antenna,
             ms=int((now_s - self._alive_s) * 1000),
             khz=FREQUENCY_KHZ,
-            check=epc_crc(pc + epc),
+            check=epc_crc(epc),
         )
         if self._bad_crc:
             record = record[:-1] + bytes([record[-1] ^ 0xFF])

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from firmware_sim.emulators.adam_6000 import Adam6000
 from firmware_sim.emulators.base import Output, Send
 from firmware_sim.emulators.dataq_cdc import DataqCdc
+from firmware_sim.emulators.epc import epc_crc, epc_of
 from firmware_sim.emulators.gpsd import Gpsd
-from firmware_sim.emulators.thingmagic_mercury import ThingMagicMercury, crc, epc_of, reply, tag_record
+from firmware_sim.emulators.thingmagic_mercury import ThingMagicMercury, crc, reply, tag_record
 from firmware_sim.events import InputChanged, TagPassed
 
 from .bench import Ramp, clock
@@ -116,6 +117,7 @@ def test_mercury_frames_that_were_captured() -> None:
     made = tag_record(epc, metadata=0x01FF, count=1, rssi_dbm=-60, antenna=1, ms=0x127, khz=923_200, check=0xE94A)
     assert made == captured
     assert crc(x("00 03")) == 0x1D0C
+    assert epc_crc(epc) == 0xE94A
 
 
 def test_mercury_reads_continuously() -> None:
