@@ -261,11 +261,11 @@ static double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j)
     for (int k = i + 1; k <= j; ++k) cost += change_cost(&s[k]) + out_of(&s[k], 0.5, 13.5);
     if (heaviest < 2600.0) {
         /* Motorcycles, cars, vans, and what they pull. */
-        if (heaviest < 320.0 && n == 2) return cost + out_of(&s[j], 1.0, 2.4);
+        if (heaviest < 320.0 && n == 2 && s[j].hi > 1.2) return cost + out_of(&s[j], 1.2, 1.75);
         cost += out_of(&s[i + 1], 1.8, 4.7);
         int trailer = 0;
         for (int k = i + 2; k <= j; ++k) {
-            if (trailer == 0) cost += 2.0 + out_of(&s[k], 2.6, 7.0);
+            if (trailer == 0) cost += 1.5 + out_of(&s[k], 2.6, 7.0);
             else cost += 0.3 + out_of(&s[k], 0.5, 1.4);
             if (a[k].kg > 1.25 * (a[i].kg + a[i + 1].kg) / 2.0) cost += 1.5;
             ++trailer;
@@ -297,7 +297,7 @@ static double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j)
 /* Cost of a boundary before axle k. */
 static double boundary_cost(const axle_seen *a, const spacing *s, int k, int count)
 {
-    double cost = 2.5 + out_of(&s[k], 2.3, 1e9);
+    double cost = 3.0 + out_of(&s[k], 2.3, 1e9);
     if (s[k].seen_together && s[k].change < 0.05) cost += 1.0;
     if (k + 1 < count && a[k].kg > 9500.0) cost += 2.0; /* no steering axle weighs that */
     return cost;

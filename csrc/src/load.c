@@ -366,6 +366,8 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     static const side_load none;
     side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES];
     double place[BF_MAX_AXLES];
+    double common[BF_MAX_AXLES][MOTION_MAX_COEFFS] = {{0}}; /* the mean relative step of an axle as a functional */
+    double shared[BF_MAX_AXLES];                            /* its variance: the part that all lines have in common */
     for (int k = 0; k < count; ++k) {
         double place_sum = 0.0, place_weight = 0.0;
         for (int j = 0; j < w->line_count; ++j)
@@ -382,7 +384,10 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                     if (fitted) {
                         integral = way_integral(w, m, f, t0, &centre);
                         step = motion_place(m, tb) - motion_place(m, ta);
-                        step_sigma = motion_step_sigma(m, ta, tb);
+                        double way[MOTION_MAX_COEFFS] = {0};
+                        motion_add_step(m, ta, tb, 1.0, way);
+                        step_sigma = motion_sigma(m, way);
+                        if (step > 0.02) motion_add_step(m, ta, tb, 1.0 / step, common[k]);
                     } else {
                         const double v = pass_speed(w, &axles[k], j);
                         integral = f->area / w->rate * v * info->newton;
@@ -404,6 +409,20 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                     place_weight += weight;
                 }
             }
+        int prints = 0;
+        for (int j = 0; j < w->line_count; ++j)
+            if (axles[k].seen & (1u << j)) prints += axles[k].at[j].count;
+        for (int i = 0; i < MOTION_MAX_COEFFS; ++i) common[k][i] /= prints > 0 ? prints : 1;
+        shared[k] = 0.0;
+        if (fitted) {
+            const double sd = motion_sigma(m, common[k]);
+            shared[k] = sd * sd;
+            for (int j = 0; j < w->line_count; ++j)
+                for (int s = 0; s < SIDES; ++s) {
+                    double *v = &loads[k][j][s].variance;
+                    *v = *v > 1.02 * shared[k] ? *v - shared[k] : 0.02 * *v;
+                }
+        }
         place[k] = place_weight > 0.0 ? place_sum / place_weight : 0.0;
     }
 
@@ -422,16 +441,19 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
 #endif
     flags |= combine(w, axles, count, loads, out);
     out->gross_kg = 0.0;
-    double gross_var = 0.0, sigma_sum = 0.0;
+    double gross_var = 0.0, sigma_sum = 0.0, way[MOTION_MAX_COEFFS] = {0};
     for (int k = 0; k < count; ++k) {
-        const double sigma = out->axles[k].sigma_kg;
-        out->axles[k].position_m = place[k] - place[0];
-        out->gross_kg += out->axles[k].load_kg;
-        gross_var += sigma * sigma;
-        sigma_sum += sigma;
+        bf_axle *axle = &out->axles[k];
+        axle->position_m = place[k] - place[0];
+        out->gross_kg += axle->load_kg;
+        gross_var += axle->sigma_kg * axle->sigma_kg;
+        sigma_sum += axle->sigma_kg;
+        for (int i = 0; i < m->coeffs && fitted; ++i) way[i] += axle->load_kg * common[k][i];
+        axle->sigma_kg = sqrt(axle->sigma_kg * axle->sigma_kg + shared[k] * axle->load_kg * axle->load_kg);
     }
-    /* Axles on one body and on one motion err a little together. */
-    gross_var += SHARED * (sigma_sum * sigma_sum - gross_var);
+    /* Axles on one body err a little together; the motion is the same for all. */
+    const double by_motion = fitted ? motion_sigma(m, way) : 0.0;
+    gross_var += SHARED * (sigma_sum * sigma_sum - gross_var) + by_motion * by_motion;
     out->gross_sigma_kg = sqrt(gross_var + CALIBRATION * CALIBRATION * out->gross_kg * out->gross_kg);
 
     const double t_first = fitted ? motion_time(m, place[0]) : axles[0].at[0].mid / w->rate - t0;

@@ -84,16 +84,23 @@ static void place_knots(motion *m, const crossing_at *o, int count, const rest *
             if (e <= last) continue;
             const double gap = e - last;
             if (gap < least) continue;
-            /* Long silences get a few knots, so that a stop in them can have two ends. */
-            int pieces = gap > 3.0 * least ? 3 : (gap > 1.5 * least ? 2 : 1);
-            for (int q = 1; q <= pieces; ++q) {
-                const double at = last + gap * q / pieces;
-                if (at >= to - 0.5 * least) break;
-                if (k >= most - 1) {
-                    room = false;
-                    break;
-                }
-                inner[k++] = at;
+            /* In a silence the vehicle may stop and start again soon after its beginning or shortly before its end:
+             * knots lie densely at both ends and thin out towards the middle. */
+            double step = least;
+            double at = last;
+            int ends = 0;
+            while (at + 1.5 * step < last + 0.5 * gap && room) {
+                at += step;
+                step *= 1.6;
+                if (k >= most - 1) room = false;
+                else inner[k++] = at;
+                ++ends;
+            }
+            for (int q = ends - 1; q >= -1 && room; --q) {
+                const double mirrored = q >= 0 ? e - (inner[k - 2 * (ends - 1 - q) - 1] - last) : e;
+                if (mirrored >= to - 0.5 * least) break;
+                if (k >= most - 1) room = false;
+                else inner[k++] = mirrored;
             }
             last = e;
             if (!room) break;
@@ -304,6 +311,20 @@ static void add_rests(equations *e, const motion *m, const rest *rests, int rest
     }
 }
 
+/* Whether the vehicle slowed or stopped so much that a calm stretch must not vouch for its whole motion. */
+static bool changes_speed(motion *m, int rest_count)
+{
+    if (rest_count > 0) return true;
+    to_powers(m);
+    double lowest = HUGE_VAL, highest = 0.0;
+    for (int i = 0; i <= m->intervals; ++i) {
+        const double v = motion_speed(m, m->knots[i + 3]);
+        if (v < lowest) lowest = v;
+        if (v > highest) highest = v;
+    }
+    return lowest < 0.5 * highest && lowest < 2.0;
+}
+
 bool motion_fit(motion *m, crossing_at *o, int count, const rest *rests, int rest_count, double from, double to)
 {
     equations e;
@@ -315,7 +336,7 @@ bool motion_fit(motion *m, crossing_at *o, int count, const rest *rests, int res
         o[i].weight = 1.0 / (o[i].sigma * o[i].sigma);
     }
     jerk_penalty(&e, m);
-    static const double densities[] = {3.0, 0.3, 0.03, 0.003, 0.0003};
+    static const double densities[] = {10.0, 2.0, 0.3, 0.03, 0.003, 0.0003};
     double density = 1.0, scale = 1.0;
     bool ok;
     for (int round = 0; round < ROBUST_ROUNDS; ++round) {
@@ -334,7 +355,8 @@ bool motion_fit(motion *m, crossing_at *o, int count, const rest *rests, int res
     assemble(&e, m, o, count);
     add_rests(&e, m, rests, rest_count);
     double best = HUGE_VAL;
-    for (int i = 0; i < (int)(sizeof densities / sizeof *densities); ++i) {
+    const int choices = changes_speed(m, rest_count) ? 2 : (int)(sizeof densities / sizeof *densities);
+    for (int i = 0; i < choices; ++i) {
         const double cost = solve_for(m, &e, densities[i], &ok);
         if (ok && cost < best) {
             best = cost;
@@ -395,10 +417,8 @@ double motion_acceleration(const motion *m, double t)
     return 2.0 * m->poly[i][2] + 6.0 * (inside - m->knots[i + 3]) * m->poly[i][3];
 }
 
-double motion_step_sigma(const motion *m, double t0, double t1)
+void motion_add_step(const motion *m, double t0, double t1, double weight, double *f)
 {
-    const int n = m->coeffs;
-    double d[MOTION_MAX_COEFFS] = {0};
     const double ends[2] = {t0, t1};
     for (int k = 0; k < 2; ++k) {
         double b[4];
@@ -407,14 +427,19 @@ double motion_step_sigma(const motion *m, double t0, double t1)
         if (t > m->knots[3 + m->intervals]) t = m->knots[3 + m->intervals];
         const int i = interval_of(m, t);
         basis_at(m, i, t, b);
-        for (int j = 0; j < 4; ++j) d[i + j] += k ? b[j] : -b[j];
+        for (int j = 0; j < 4; ++j) f[i + j] += k ? weight * b[j] : -weight * b[j];
     }
-    double var = 0.0;
-    int first = 0;
-    while (first < n && d[first] == 0.0) ++first;
-    for (int i = first; i < n; ++i) {
-        double s = d[i];
-        for (int k = first > m->first[i] ? first : m->first[i]; k < i; ++k) s -= m->chol[i * n + k] * d[k];
+}
+
+double motion_sigma(const motion *m, const double *f)
+{
+    const int n = m->coeffs;
+    double d[MOTION_MAX_COEFFS], var = 0.0;
+    int start = 0;
+    while (start < n && f[start] == 0.0) d[start++] = 0.0;
+    for (int i = start; i < n; ++i) {
+        double s = f[i];
+        for (int k = start > m->first[i] ? start : m->first[i]; k < i; ++k) s -= m->chol[i * n + k] * d[k];
         d[i] = s / m->chol[i * n + i];
         var += d[i] * d[i];
     }

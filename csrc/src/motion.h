@@ -46,8 +46,10 @@ bool motion_fit(motion *m, crossing_at *o, int count, const rest *rests, int res
 double motion_place(const motion *m, double t);
 double motion_speed(const motion *m, double t);
 double motion_acceleration(const motion *m, double t);
-/* Standard deviation of x(t1) - x(t0). */
-double motion_step_sigma(const motion *m, double t0, double t1);
+/* Adds weight * (x(t1) - x(t0)) to a linear functional of the motion, `f` of MOTION_MAX_COEFFS entries; and the
+ * standard deviation of such a functional. */
+void motion_add_step(const motion *m, double t0, double t1, double weight, double *f);
+double motion_sigma(const motion *m, const double *f);
 /* First time at which x(t) = place, by extrapolation where it lies outside. */
 double motion_time(const motion *m, double place);
 

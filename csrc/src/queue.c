@@ -21,8 +21,8 @@
 #include <string.h>
 
 #define MAX_CAPACITY 65536
-#define GAPS 256            /* booth cycles kept for sampling */
-#define GAP_MEMORY 96       /* of these the newest weigh most */
+#define GAPS 512            /* booth cycles kept for sampling */
+#define GAP_MEMORY 180       /* of these the newest weigh most */
 #define MAX_SAMPLES 1024
 #define MASKS 8             /* tag, plate, axles: which of them were read upstream */
 #define MAX_STRONG 16       /* candidates that may overtake, come late or move the head back */
@@ -488,7 +488,8 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
 
     memset(out, 0, sizeof *out);
     out->pos = -1;
-    out->p_unlisted = (unlisted + phantom) / total;
+    out->p_unlisted = unlisted / total;
+    out->p_phantom = phantom / total;
     out->p_elsewhere = away / total;
     out->p_busy = sat / total;
     if (listed > 0.0) {
