@@ -123,6 +123,7 @@ class Wim(Table, frozen=True, kw_only=True):
     layout: Layout | None = None
     sensor: tuple[Sensor, ...] = ()  # filled from `layout` where that is given
     electronics: Electronics = Electronics()
+    calibrated: bool = True  # the gains were set on this road with reference runs; False: as delivered
     temperature_known: bool = True  # False: the daemon is told 20 degrees whatever the pavement has
 
 
