@@ -184,6 +184,13 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
             base1 = base0; /* nothing after it: cut short */
             at1 = at0 + 1.0;
         }
+        if (c->tau_k <= 0.0) {
+            /* A baseline does not jump: what looks so is a wheel that still leans on the sensor's edge. */
+            const double n = (n0 > 1.0 ? n0 : 1.0) < (n1 > 1.0 ? n1 : 1.0) ? (n0 > 1.0 ? n0 : 1.0) : (n1 > 1.0 ? n1 : 1.0);
+            const double most = 1.0 + 4.0 * noise / sqrt(n) + 3.0 * c->drift * (at1 - at0) + 0.004 * f.peak;
+            if (base1 > base0 + most) base1 = base0 + most;
+            if (base1 < base0 - most) base1 = base0 - most;
+        }
         good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold);
         const double n = (n0 > 1.0 ? n0 : 1.0) < (n1 > 1.0 ? n1 : 1.0) ? n0 : n1;
         f.base_noise = noise / sqrt(n > 1.0 ? n : 1.0);

@@ -183,11 +183,11 @@ static spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *
     const double base = w->lines[last].x - w->lines[first].x;
     const double dt = (b->at[first].mid - a->at[last].mid) / w->rate;
     const double v1 = exit_speed(w, a), v2 = entry_speed(w, b), way = 0.5 * (v1 + v2) * dt;
-    const double stop_way = v1 * v1 / 4.0 + v2 * v2 / 3.0, doubt = 0.2 * dt * dt < 0.35 * way + 0.3 * dt ? 0.2 * dt * dt : 0.35 * way + 0.3 * dt;
+    const double stop_way = v1 * v1 / 2.8 + v2 * v2 / 2.4, doubt = 0.2 * dt * dt < 0.35 * way + 0.3 * dt ? 0.2 * dt * dt : 0.35 * way + 0.3 * dt;
     s.lo = base + way - doubt - 0.3;
     s.hi = base + way + doubt + 0.3;
     s.least = s.lo;
-    if (dt > v1 / 2.0 + v2 / 1.5 && base + stop_way < s.lo) s.least = base + stop_way;
+    if (dt > v1 / 1.4 + v2 / 1.2 && base + stop_way < s.lo) s.least = base + stop_way;
     return s;
 }
 
@@ -226,17 +226,22 @@ static double longest_spacing(const axle_seen *axles, int count)
 /* What it costs that a spacing known as lo .. hi lies in from .. to. */
 static double out_of(const spacing *s, double from, double to)
 {
+    const double middle = 0.5 * (s->lo + s->hi), half = 0.5 * (s->hi - s->lo);
+    const double sure = half < 0.3 ? half : 0.3; /* the rest of the range is a spread, not a tolerance */
     double off = 0.0, stop = 0.0;
-    if (s->hi < from) {
-        off = from - s->hi;
-    } else if (s->lo > to) {
-        off = s->lo - to;
+    if (middle + sure < from) {
+        off = from - middle - sure;
+    } else if (middle - sure > to) {
+        off = middle - sure - to;
         if (s->least < s->lo && off > 0.6) { /* it may have stood in between */
-            off = s->least > to ? s->least - to : 0.0;
-            stop = 2.0;
+            const double with_stop = s->least > to ? s->least - to : 0.0;
+            if (with_stop < off) {
+                off = with_stop;
+                stop = 2.5;
+            }
         }
     }
-    off /= 0.35;
+    off /= half > 0.7 ? 0.5 * half : 0.35;
     off *= 0.5 * off;
     return stop + (off < 12.0 ? off : 12.0);
 }
@@ -287,7 +292,8 @@ static double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j)
         }
         cost += trailers == 0 ? 0.5 : (trailers == 1 ? 1.2 : 2.5);
         cost += out_of(&s[k], 2.3, 13.0);
-        if (a[k].kg < 0.15 * heaviest && a[k].kg < 1200.0) cost += 3.0;
+        if (a[k].kg < 0.3 * heaviest && a[k].kg < 1500.0) cost += s[k].lo > 6.5 ? 5.0 : 3.0;
+        if (s[k].lo > 7.5) cost += s[k].lo > 10.0 ? 2.2 : 0.7;
         group = 1;
         ++trailers;
     }
@@ -297,7 +303,9 @@ static double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j)
 /* Cost of a boundary before axle k. */
 static double boundary_cost(const axle_seen *a, const spacing *s, int k, int count)
 {
-    double cost = 3.0 + out_of(&s[k], 2.3, 1e9);
+    double cost = 4.0 + 2.0 * out_of(&s[k], 2.6, 1e9);
+    if (s[k].hi < 2.0) cost += 8.0; /* bumpers do not stand between these */
+    if (s[k].lo > 8.0) cost -= 1.5;
     if (s[k].seen_together && s[k].change < 0.05) cost += 1.0;
     if (k + 1 < count && a[k].kg > 9500.0) cost += 2.0; /* no steering axle weighs that */
     return cost;

@@ -106,7 +106,8 @@ bool footprint_measure(footprint *f, const trace *t, double base_at0, double bas
         edges[i] = at;
         const double middle = at + 0.5 * t->points[i].n - 0.5; /* sample times are whole scans */
         p[i].n = t->points[i].n;
-        p[i].value = (float)((double)t->points[i].value - (base0 + slope * (middle - base_at0)));
+        const double along = middle < base_at0 ? 0.0 : (middle > base_at1 ? base_at1 - base_at0 : middle - base_at0);
+        p[i].value = (float)((double)t->points[i].value - (base0 + slope * along));
         at += t->points[i].n;
         edges[i] -= 0.5;
     }
