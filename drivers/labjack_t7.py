@@ -154,6 +154,7 @@ class StreamCodec(FrameCodec[StreamRecord]):
         super().__init__(device)
         self._scan_list = scan_list
         self._scans_per_packet = scans_per_packet
+        self._longest = 10 + 2 * min(_MOST_SAMPLES, scans_per_packet * len(scan_list.addresses))
         self._transaction = 0  # of the packet to come
         self._next_scan = 0
         self._lost = 0
@@ -166,7 +167,7 @@ class StreamCodec(FrameCodec[StreamRecord]):
         if len(buffer) < 16:
             return None
         length = int.from_bytes(buffer[4:6], "big")
-        if length % 2 or not 10 <= length <= 10 + 2 * _MOST_SAMPLES:
+        if length % 2 or not 10 <= length <= self._longest:
             return Skip(1, "bad_length")
         if len(buffer) < 6 + length:
             return None
@@ -175,9 +176,9 @@ class StreamCodec(FrameCodec[StreamRecord]):
     def _packet(self, packet: bytes, time_ns: int) -> list[StreamRecord]:
         transaction, status, info = (int.from_bytes(packet[i : i + 2], "big") for i in (0, 12, 14))
         missing = (transaction - self._transaction) & 0xFFFF
+        self._transaction = (transaction + 1) & 0xFFFF
         if missing >= 0x8000:
             return [Rejected(self.device, time_ns, "old_packet")]
-        self._transaction = (transaction + 1) & 0xFFFF
         self._lost += missing * self._scans_per_packet
         if status in _FATAL:
             return [StreamEnd(_FATAL[status])]

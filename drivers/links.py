@@ -52,9 +52,9 @@ class UrlError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A parsed URL: `host` and `port` for tcp and rfc2217, `path` for serial."""
+    """A parsed URL: `host` and `port` for all but serial, `path` for serial and http."""
 
-    scheme: Literal["serial", "tcp", "rfc2217"]
+    scheme: Literal["serial", "tcp", "rfc2217", "http", "chrony"]
     host: str = ""
     port: int = 0
     path: str = ""
@@ -68,11 +68,14 @@ _EXAMPLES = {
     "serial": "serial:///dev/ttyS0?baud=9600",
     "tcp": "tcp://192.0.2.10:502",
     "rfc2217": "rfc2217://192.0.2.11:4001?baud=9600",
+    "http": "http://0.0.0.0:8080/plates",  # where a driver listens for devices that push
+    "chrony": "chrony://localhost",
 }
+_DEVICE_LINKS = ("serial", "tcp", "rfc2217")
 
 
 def parse_url(
-    url: str, schemes: tuple[str, ...] = tuple(_EXAMPLES), serial: Serial | None = None, port: int | None = None
+    url: str, schemes: tuple[str, ...] = _DEVICE_LINKS, serial: Serial | None = None, port: int | None = None
 ) -> Address:
     """Take a device URL apart. `serial` and `port` are the device's defaults. Raises UrlError."""
     allowed = " or ".join(_EXAMPLES[scheme] for scheme in schemes if scheme in _EXAMPLES)
@@ -85,18 +88,22 @@ def parse_url(
     if scheme not in schemes or scheme not in _EXAMPLES:
         raise UrlError(f"{url!r}: this device takes {allowed}")
     defaults = serial or Serial()
-    if scheme == "tcp":
+    if scheme in ("tcp", "http", "chrony"):
         if parts.query:
-            raise UrlError(f"{url!r}: a tcp URL takes nothing after '?'; write {allowed}")
+            raise UrlError(f"{url!r}: a {scheme} URL takes nothing after '?'; write {allowed}")
     else:
         defaults = _serial_settings(url, parts.query, defaults)
     if scheme == "serial":
         if parts.netloc or len(parts.path) < 2:
             raise UrlError(f"{url!r}: the path of the line is missing; write {_EXAMPLES['serial']} (three slashes)")
         return Address("serial", path=parts.path, serial=defaults)
+    if scheme == "chrony":
+        return Address("chrony", host=parts.hostname or "localhost")
     given_port = given_port if given_port is not None else port
-    if not parts.hostname or not given_port or parts.path not in ("", "/"):
+    if not parts.hostname or not given_port or (scheme != "http" and parts.path not in ("", "/")):
         raise UrlError(f"{url!r}: a host and a port are needed and no path; write {_EXAMPLES[scheme]}")
+    if scheme == "http":
+        return Address("http", host=parts.hostname, port=given_port, path=parts.path or "/")
     kind = cast(Literal["tcp", "rfc2217"], scheme)
     return Address(kind, host=parts.hostname, port=given_port, serial=defaults)
 
@@ -210,7 +217,9 @@ async def open_link(address: Address, *, clock: Clock = time.time_ns, tap: Tap |
             return SerialLink(address, clock, tap)
         if address.scheme == "tcp":
             return await TcpLink.open(address, clock, tap)
-        return await Rfc2217Link.open(address, clock, tap)
+        if address.scheme == "rfc2217":
+            return await Rfc2217Link.open(address, clock, tap)
+        raise ValueError("this is no link")
     except TimeoutError:
         raise LinkLost(f"{address}: no answer within {CONNECT_TIMEOUT_S:g} s; check power, cable and address") from None
     except (OSError, ValueError, pyserial.SerialException) as error:

@@ -1,0 +1,174 @@
+"""hikvision_isapi: requests, events, hostile posts, and the driver against clients of the standard library."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+from typing import Any
+
+import pytest
+from driver_peers import free_port, running
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers import registry
+from drivers.base import ProtocolError
+from drivers.events import DeviceState, LinkState, PlateRead, Rejected
+from drivers.hikvision_isapi import Heartbeat, HttpCodec, Request, read_event
+
+XML = """<?xml version="1.0" encoding="UTF-8"?>
+<EventNotificationAlert version="2.0" xmlns="http://www.isapi.org/ver20/XMLSchema">
+<ipAddress>192.0.2.64</ipAddress><dateTime>2026-11-24T08:15:59+02:00</dateTime><eventType>ANPR</eventType>
+<ANPR><country>USA</country><licensePlate>AB123CD</licensePlate><confidenceLevel>87</confidenceLevel></ANPR>
+</EventNotificationAlert>"""
+
+
+def body(xml: str = XML) -> bytes:
+    head = b'--B\r\nContent-Disposition: form-data; name="anpr.xml"; filename="anpr.xml"\r\n\r\n'
+    picture = b'--B\r\nContent-Disposition: form-data; name="licensePlatePicture.jpg"\r\n\r\n\xff\xd8\xff\r\n--B--\r\n'
+    return head + xml.encode() + b"\r\n" + picture
+
+
+def request(data: bytes, kind: str = "multipart/form-data; boundary=B") -> Request:
+    return Request("POST /plates HTTP/1.1", {"content-type": kind}, data)
+
+
+def raw(data: bytes) -> bytes:
+    return (
+        b"POST /plates HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (len(data), data)
+    )
+
+
+def test_plate_of_a_multipart_post() -> None:
+    assert read_event(request(body()), "lpr", 7) == PlateRead("lpr", 7, "AB123CD", "USA", 0.87)
+
+
+def test_time_of_the_camera() -> None:
+    event = read_event(request(body()), "lpr", 7, camera_time=True)
+    assert isinstance(event, PlateRead)
+    assert event.time_ns == 1795500959 * 10**9
+
+
+def test_namespaces_and_plain_xml() -> None:
+    other = XML.replace("www.isapi.org", "www.hikvision.com")
+    none = XML.replace(' xmlns="http://www.isapi.org/ver20/XMLSchema"', "")
+    for xml in (other, none):
+        assert isinstance(read_event(request(xml.encode(), "application/xml"), "lpr", 0), PlateRead)
+
+
+@pytest.mark.parametrize(("level", "confidence"), [("0.87", 0.87), ("100", 1.0), ("0", 0.0), ("1", 0.01), ("1.0", 1.0)])
+def test_confidence(level: str, confidence: float) -> None:
+    event = read_event(request(body(XML.replace(">87<", f">{level}<"))), "lpr", 0)
+    assert isinstance(event, PlateRead)
+    assert event.confidence == pytest.approx(confidence)
+
+
+def test_what_is_no_plate_is_a_sign_of_life() -> None:
+    assert read_event(request(body(XML.replace(">ANPR<", ">videoloss<"))), "lpr", 0) == Heartbeat()
+    assert read_event(request(body(XML.replace("AB123CD", "unknown"))), "lpr", 0) == Heartbeat()
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (request(body(), "text/plain"), "no_boundary"),
+        (request(b"--B\r\n\r\npicture"), "no_xml"),
+        (request(body("<a")), "bad_xml"),
+        (request(body('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')), "bad_xml"),
+        (request(body(XML.replace("AB123CD", "AB;DROP"))), "bad_plate"),
+        (request(body(XML.replace("AB123CD", "A" * 17))), "bad_plate"),
+        (request(body(XML.replace(">87<", ">870<"))), "bad_score"),
+        (request(body(XML.replace("<ANPR>", "<ABC>").replace("</ANPR>", "</ABC>"))), "no_plate"),
+    ],
+)
+def test_rejected(made: Request, reason: str) -> None:
+    assert read_event(made, "lpr", 0) == Rejected("lpr", 0, reason)
+
+
+@given(st.binary(max_size=2000), st.text(max_size=60))
+def test_hostile_bodies_are_rejected_or_harmless(data: bytes, kind: str) -> None:
+    for content in (data, body() + data, data + body()):
+        for content_type in (kind, "multipart/form-data; boundary=B", "application/xml"):
+            assert isinstance(read_event(request(content, content_type), "lpr", 0), PlateRead | Heartbeat | Rejected)
+
+
+@given(st.lists(st.integers(1, 200)), st.integers(1, 3))
+def test_cutting_does_not_matter(sizes: list[int], count: int) -> None:
+    data = raw(body()) * count
+    codec = HttpCodec()
+    out = []
+    start = 0
+    for size in [*sizes, len(data) + 1]:
+        out += codec.feed(data[start : start + size])
+        start += size
+    assert out == HttpCodec().feed(data)
+    assert [r.body for r in out] == [body()] * count
+
+
+@given(st.binary(max_size=3000))
+def test_hostile_requests_are_a_named_error(data: bytes) -> None:
+    codec = HttpCodec()
+    with contextlib.suppress(ProtocolError):
+        codec.feed(data)
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (b"POST / HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n", "http_length"),
+        (b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", "http_length"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "http_length"),
+        (b"x" * 20_000, "http_head"),
+    ],
+)
+def test_unusable_requests(head: bytes, reason: str) -> None:
+    with pytest.raises(ProtocolError) as error:
+        HttpCodec().feed(head)
+    assert error.value.reason == reason
+
+
+def post(port: int, data: bytes, path: str = "/plates", method: str = "POST") -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request(method, path, data, {"Content-Type": "multipart/form-data; boundary=B"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def driver(port: int, **options: Any) -> registry.Driver:
+    return registry.create("hikvision_isapi", "lpr", f"http://127.0.0.1:{port}/plates", options)
+
+
+async def test_a_post_is_handed_on_before_it_is_answered() -> None:
+    port = free_port()
+    async with running(driver(port)) as events:
+        await events.until_state(LinkState.ONLINE)
+        assert await asyncio.to_thread(post, port, body()) == 200
+        assert [read.plate for read in events.of(PlateRead)] == ["AB123CD"]
+        assert await asyncio.to_thread(post, port, body(), "/other") == 200
+        assert await asyncio.to_thread(post, port, body("<a")) == 200
+        await events.until(lambda: {r.reason for r in events.of(Rejected)} == {"foreign_request", "bad_xml"})
+    assert "AB123CD" not in repr(events)
+
+
+async def test_only_known_cameras_may_post() -> None:
+    port = free_port()
+    async with running(driver(port, cameras=["192.0.2.64"])) as events:
+        await events.until_state(LinkState.ONLINE)
+        with pytest.raises((OSError, http.client.HTTPException)):
+            await asyncio.to_thread(post, port, body())
+        await events.until_count(Rejected, 1)
+        assert events.of(Rejected)[0].reason == "foreign_host"
+        assert events.of(PlateRead) == []
+
+
+async def test_a_port_that_is_taken() -> None:
+    port = free_port()
+    async with running(driver(port)) as first, running(driver(port)) as second:
+        await first.until_state(LinkState.ONLINE)
+        await second.until(lambda: LinkState.DOWN in second.states + first.states)
+        texts = [event.text for event in [*first.of(DeviceState), *second.of(DeviceState)]]
+    assert any("cannot listen there" in text for text in texts)
