@@ -130,15 +130,16 @@ def _device(scenario: Scenario, device: Device, url: str, options: Mapping[str, 
 
 def driver_options(scenario: Scenario, device: Device) -> dict[str, Any]:
     """Options of the driver that follow from the scenario."""
-    if device.kind == "labjack_t7" and device.lane is not None:
+    if device.kind in DIGITISERS and device.lane is not None:
         wim = scenario.lane_of(device.lane).wim
         if wim is None:
             return {}
         names: list[str] = []
+        line = "FIO" if device.kind == "labjack_t7" else "DI"
         analogue = digital = 0
         for sensor in sorted(wim.sensor, key=lambda sensor: sensor.channel):
             if sensor.type == "loop" and sensor.loop_counts is None:
-                names.append(f"FIO{digital}")
+                names.append(f"{line}{digital}")
                 digital += 1
             else:
                 names.append(f"AIN{analogue}")

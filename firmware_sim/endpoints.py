@@ -179,6 +179,56 @@ class TcpEndpoint:
         )
 
 
+class PushEndpoint:
+    """A device that connects to the host: a connection to `url` for each message, and no second try."""
+
+    ANSWER_S = 5.0
+
+    def __init__(self, url: str, host: str, number: int) -> None:
+        self.url = url
+        self.options: dict[str, int] = {}
+        self._host, self._number = host, number
+        self._plugged = True
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self, device: Device) -> None:
+        device.connected(SERIAL_PORT, 0)
+
+    def write(self, port: str, peer: int | None, data: bytes) -> None:
+        if self._plugged and len(self._tasks) < 100:
+            task = asyncio.get_running_loop().create_task(self._push(data))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _push(self, data: bytes) -> None:
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(self.ANSWER_S):
+                reader, writer = await asyncio.open_connection(self._host, self._number)
+                try:
+                    writer.write(data)
+                    await writer.drain()
+                    await reader.read(4096)  # the answer is nobody's business
+                finally:
+                    writer.close()
+
+    def hang_up(self, port: str, peer: int | None) -> None:
+        """No connection stays."""
+
+    def congested(self) -> frozenset[str]:
+        return frozenset()
+
+    async def unplug(self) -> None:
+        self._plugged = False
+        for task in self._tasks:
+            task.cancel()
+
+    async def plug(self) -> None:
+        self._plugged = True
+
+    async def close(self) -> None:
+        await self.unplug()
+
+
 class _SerialLine:
     """The sending side of a serial line: bytes wait here until the baud rate lets them out and the host takes them.
 
@@ -405,9 +455,13 @@ class SerialEndpoint(_SerialLine):
         await self.unplug()
 
 
-def endpoint_at(target: str, ports: tuple[str, ...], *, link: Path, baud: int, random: Random) -> Endpoint:
-    """The endpoint that a scenario or `--bind` names: `pty`, `tcp`, `tcp://HOST:PORT[?NAME_port=N]`, `/dev/...` or
-    `serial:///dev/...[?baud=N]`. Raises EndpointError."""
+def endpoint_at(
+    target: str, ports: tuple[str, ...], *, link: Path, baud: int, random: Random, pushes: bool = False
+) -> Endpoint:
+    """The endpoint that a scenario or `--bind` names: `pty`, `tcp`, `tcp://HOST:PORT[?NAME_port=N]`, `/dev/...`,
+    `serial:///dev/...[?baud=N]`, or for a device that pushes `tcp` or `http://HOST:PORT/`. Raises EndpointError."""
+    if pushes:
+        return _push_endpoint(target)
     if target == "tcp":
         return TcpEndpoint(ports)
     if target == "pty":
@@ -432,6 +486,19 @@ def endpoint_at(target: str, ports: tuple[str, ...], *, link: Path, baud: int, r
     except ValueError as error:
         raise EndpointError(f"{target}: {error}") from error
     raise EndpointError(f"{target}: give pty, tcp, tcp://HOST:PORT, /dev/ttyX or serial:///dev/ttyX?baud=N")
+
+
+def _push_endpoint(target: str) -> PushEndpoint:
+    if target == "tcp":
+        with socket.create_server(("127.0.0.1", 0)) as free:  # the host is going to listen there
+            target = f"http://127.0.0.1:{free.getsockname()[1]}"
+    parts = urlsplit(target)
+    try:
+        if parts.scheme == "http" and parts.hostname:
+            return PushEndpoint(target, parts.hostname, parts.port or 80)
+    except ValueError as error:
+        raise EndpointError(f"{target}: {error}") from error
+    raise EndpointError(f"{target}: this device connects to the host; give tcp or http://HOST:PORT")
 
 
 def _one_port(target: str, ports: tuple[str, ...]) -> None:

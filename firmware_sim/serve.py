@@ -165,6 +165,7 @@ class Server:
                 link=links / device.name,
                 baud=emulator.baud if emulator.baud is not None else 9600,
                 random=Random(random.getrandbits(64)),
+                pushes=emulator.pushes,
             )
             wire = Wire(Random(random.getrandbits(64)))
             self.units[device.name] = Unit(emulator, endpoint, wire, lambda: self._world_s)

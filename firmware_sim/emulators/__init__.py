@@ -10,6 +10,7 @@ from firmware_sim.emulators.base import Emulator, Samples
 from firmware_sim.emulators.dataq_cdc import DataqCdc
 from firmware_sim.emulators.gpsd import Gpsd
 from firmware_sim.emulators.hbm_aed import HbmAed
+from firmware_sim.emulators.hikvision_isapi import HikvisionIsapi
 from firmware_sim.emulators.labjack_t7 import LabJackT7
 from firmware_sim.emulators.laumas_tlb import LaumasTlb
 from firmware_sim.emulators.llrp import Llrp
@@ -27,6 +28,13 @@ TRANSMITTERS: dict[str, Callable[..., Emulator]] = {
     "hbm_aed": HbmAed,
     "laumas_tlb": LaumasTlb,
     "toledo_continuous": ToledoContinuous,
+}
+# options of a driver that must be as its device is set up, and what the emulator calls them
+MIRRORED: dict[str, dict[str, str]] = {
+    "scaime_enod4": {"unit_id": "address", "rate_hz": "rate_hz", "protocol": "protocol"},
+    "hbm_aed": {"unit_id": "address", "model": "model"},
+    "laumas_tlb": {"unit_id": "address"},
+    "toledo_continuous": {"rate_hz": "frames_hz", "checksum": "checksum"},
 }
 
 
@@ -68,6 +76,9 @@ def _create(
         digitiser = LabJackT7 if device.kind == "labjack_t7" else DataqCdc
         return digitiser(samples(device.lane), channels, digital, **setup)
     if device.kind in TRANSMITTERS:
+        for option, own in MIRRORED[device.kind].items():
+            if option in device.options:
+                setup.setdefault(own, device.options[option])
         return TRANSMITTERS[device.kind](_load_signal(device, scenario, samples, setup.pop("channels", None)), **setup)
     inputs = tuple(line.name for line in device.inputs)
     match device.kind:
@@ -83,6 +94,8 @@ def _create(
             return Adam6000(inputs, **setup)
         case "thingmagic_mercury":
             return ThingMagicMercury(**setup)
+        case "hikvision_isapi":
+            return HikvisionIsapi(clock, **setup)
         case "llrp":
             return Llrp(clock, **setup)
         case "gpsd":

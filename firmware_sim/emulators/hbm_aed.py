@@ -36,9 +36,10 @@ class HbmAed(Emulator):
         *,
         model: str = "AD104",
         nominal_kg: float = 20_000.0,
-        address: int = 31,
+        address: int = 1,
         baud: int = 9600,
     ) -> None:
+        model = model.upper()
         if model not in RATES_HZ:
             raise ValueError(f"model {model!r}: give one of {', '.join(RATES_HZ)}")
         if baud not in BAUDS:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
+from typing import get_args
 
 import pytest
 
 from firmware_sim.emulators import create
 from firmware_sim.emulators.base import Emulator, Output, Send
 from firmware_sim.faults import Timeline, Wire, unknown_faults
-from firmware_sim.scenario import Scenario, load, parse, shipped
+from firmware_sim.scenario import DeviceKind, Scenario, load, parse, shipped
 from firmware_sim.serve import LaneSamples
 from firmware_sim.world import SENSOR_FAULTS, World
 
 from .bench import clock
 from .test_labjack_t7 import Bench
+
+EVERY_DEVICE = Path(__file__).parent / "every_device.toml"
 
 
 def emulators(scenario: Scenario, world: World) -> dict[str, Emulator]:
@@ -36,6 +40,16 @@ def test_devices_and_faults_of_shipped_scenarios(name: str) -> None:
     made = emulators(scenario, World(scenario))
     assert len(made) == len(scenario.device)
     assert unknown_faults(scenario, made) == []
+
+
+def test_there_is_an_emulator_for_every_kind_but_chrony() -> None:
+    """chrony is a program on the daemon's own machine, not a device on a wire."""
+    scenario = load(EVERY_DEVICE)
+    kinds = {device.kind for device in scenario.device}
+    assert kinds | {"labjack_t7", "chrony"} == set(get_args(DeviceKind))
+    said = bytes_of(scenario, 20.0, 0.02)
+    unasked = {"toledo", "lprbin", "ecp", "hik"}
+    assert {name for name, data in said.items() if data} >= unasked
 
 
 def bytes_of(scenario: Scenario, seconds: float, step_s: float) -> dict[str, bytes]:

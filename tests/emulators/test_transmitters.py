@@ -137,7 +137,7 @@ def test_enod4_zero_waits_for_quiet_and_gives_up() -> None:
 def test_aed_binary_and_ascii_values() -> None:
     device = HbmAed(Plate(4000), nominal_kg=20_000)
     settle(device, 1.5, 0.01)
-    assert data(device.received("main", 0, b"S31;COF40;ICR0;MSV?0;", 1.5)) == b"0\r\n0\r\n"
+    assert data(device.received("main", 0, b"S01;COF40;ICR0;MSV?0;", 1.5)) == b"0\r\n0\r\n"
     stream = settle(device, 2.5, 0.01)
     assert stream == x("0F A0 00 08") * 100
     assert data(device.received("main", 0, b"IDN?;STP;", 2.5)) == b""
