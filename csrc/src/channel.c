@@ -147,11 +147,84 @@ static double trace_mean(const trace *t, double from, double to, double *value, 
     return n;
 }
 
+/* Mains hum under a wheel, from the samples before `foot0` and after `foot1`: line plus sine, least squares. Takes the
+ * sine out of the trace and gives the line. Returns the residual noise, or a negative number where there is none. */
+static double take_out_hum(const channel *c, trace *t, double foot0, double foot1, double *level, double *slope)
+{
+    static const double mains_hz[2] = {50.0, 60.0};
+    const double middle = (double)t->start + 0.5 * (double)t->length;
+    double best = -1.0, best_x[4] = {0}, best_step = 0.0;
+    for (int m = 0; m < 2; ++m) {
+        const double step = 6.283185307179586 * mains_hz[m] / c->rate_hz;
+        double a[4][5] = {{0}}, scan = (double)t->start, yy = 0.0;
+        int n = 0, before = 0;
+        for (int i = 0; i < t->count; ++i) {
+            const double k = t->points[i].n, at = scan + 0.5 * k - 0.5;
+            scan += k;
+            if (k > 4.0 || (at > foot0 && at < foot1)) continue;
+            const double u = (at - middle) / c->rate_hz, y = (double)t->points[i].value - c->base;
+            const double row[4] = {1.0, u, cos(step * (at - middle)), sin(step * (at - middle))};
+            for (int p = 0; p < 4; ++p) {
+                for (int q = 0; q <= p; ++q) a[p][q] += row[p] * row[q];
+                a[p][4] += row[p] * y;
+            }
+            yy += y * y;
+            ++n;
+            if (at <= foot0) ++before;
+        }
+        if ((double)n < 1.5 * c->rate_hz / mains_hz[m] || before == 0) continue;
+        /* Cholesky of four equations. */
+        double l[4][4], x[4];
+        bool ok = true;
+        for (int p = 0; p < 4 && ok; ++p)
+            for (int q = 0; q <= p; ++q) {
+                double s = a[p][q];
+                for (int k = 0; k < q; ++k) s -= l[p][k] * l[q][k];
+                if (p == q) {
+                    ok = s > 1e-9;
+                    l[p][p] = sqrt(ok ? s : 1.0);
+                } else {
+                    l[p][q] = s / l[q][q];
+                }
+            }
+        if (!ok) continue;
+        double explained = 0.0;
+        for (int p = 0; p < 4; ++p) {
+            double s = a[p][4];
+            for (int k = 0; k < p; ++k) s -= l[p][k] * x[k];
+            x[p] = s / l[p][p];
+            explained += x[p] * x[p];
+        }
+        for (int p = 3; p >= 0; --p) {
+            for (int k = p + 1; k < 4; ++k) x[p] -= l[k][p] * x[k];
+            x[p] /= l[p][p];
+        }
+        const double rest = (yy - explained) / (n - 4), power = 0.5 * (x[2] * x[2] + x[3] * x[3]);
+        if (power * n < 12.0 * rest || power < 0.25 || power <= best) continue;
+        best = power;
+        best_step = step;
+        memcpy(best_x, x, sizeof x);
+        *level = rest > 0.0 ? sqrt(rest) : 0.0;
+    }
+    if (best < 0.0) return -1.0;
+    const double noise = *level;
+    double scan = (double)t->start;
+    for (int i = 0; i < t->count; ++i) {
+        const double k = t->points[i].n, at = scan + 0.5 * k - 0.5 - middle, half = 0.5 * best_step * k;
+        scan += k;
+        const double fade = k > 1.0 ? sin(half) / half : 1.0; /* the mean over a stretch */
+        t->points[i].value -= (float)(fade * (best_x[2] * cos(best_step * at) + best_x[3] * sin(best_step * at)));
+    }
+    *level = c->base + best_x[0];
+    *slope = best_x[1] / c->rate_hz;
+    return noise;
+}
+
 static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context, bool cut_short)
 {
     footprint f;
     memset(&f, 0, sizeof f);
-    const double noise = c->range / 4.7 > 0.3 ? c->range / 4.7 : 0.3;
+    double noise = c->range / 4.7 > 0.3 ? c->range / 4.7 : 0.3;
     const double threshold = channel_threshold(c);
     const double start = (double)c->t.start, end = start + (double)c->t.length - 1.0;
     double base0 = c->base, at0 = (double)c->began, base1 = c->base, at1 = end;
@@ -164,7 +237,7 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
     if (good) {
         /* Now that the flanks are known, the baseline is read where the wheel certainly was not. */
         const double flank0 = f.rise[LEVELS - 1] - f.rise[0], flank1 = f.fall[0] - f.fall[LEVELS - 1];
-        const double foot0 = f.rise[0] - 1.2 * flank0 - 2.0, foot1 = f.fall[0] + 1.2 * flank1 + 2.0;
+        const double foot0 = f.rise[0] - 1.5 * flank0 - 2.0, foot1 = f.fall[0] + 1.5 * flank1 + 2.0;
         const double window = 0.04 * c->rate_hz;
         double n0 = 0.0, n1 = 0.0, value = 0.0, where = 0.0;
         n0 = trace_mean(&c->t, foot0 - window, foot0, &value, &where);
@@ -190,6 +263,17 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
             const double most = 1.0 + 4.0 * noise / sqrt(n) + 3.0 * c->drift * (at1 - at0) + 0.004 * f.peak;
             if (base1 > base0 + most) base1 = base0 + most;
             if (base1 < base0 - most) base1 = base0 - most;
+        }
+        if ((f.end - f.begin) < 0.5 * c->rate_hz) {
+            double level = 0.0, slope = 0.0;
+            const double rest = take_out_hum(c, &c->t, foot0, foot1, &level, &slope);
+            if (rest >= 0.0) {
+                const double middle = start + 0.5 * (double)c->t.length;
+                base0 = level + slope * (at0 - middle);
+                base1 = level + slope * (at1 - middle);
+                noise = rest > 0.3 ? rest : 0.3;
+                n0 = n1 = 0.1 * c->rate_hz;
+            }
         }
         good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold);
         const double n = (n0 > 1.0 ? n0 : 1.0) < (n1 > 1.0 ? n1 : 1.0) ? n0 : n1;

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+static const double FOOT = 1.5; /* of a flank between its lowest and highest level, to where the force ends */
+
 const double footprint_level[LEVELS] = {0.2, 0.4, 0.6, 0.8};
 
 void trace_begin(trace *t, int64_t scan)
@@ -165,8 +167,17 @@ bool footprint_measure(footprint *f, const trace *t, double base_at0, double bas
         f->fall_noise[q] = s > 0.0 ? noise / s : 0.0;
     }
 
+    /* What lies further out than a flank's length is baseline: its noise is none of the wheel's. */
+    double out0 = f->rise[0] - FOOT * (f->rise[LEVELS - 1] - f->rise[0]) - 1.5;
+    double out1 = f->fall[0] + FOOT * (f->fall[0] - f->fall[LEVELS - 1]) + 1.5;
+    if (f->begin < out0) out0 = f->begin;
+    if (f->end > out1) out1 = f->end;
+    int cut0 = 0, cut1 = count;
+    while (cut0 < top_at && edges[cut0 + 1] <= out0) ++cut0;
+    while (cut1 > top_at + 1 && edges[cut1 - 1] >= out1) --cut1;
+
     double area = 0.0, moment = 0.0;
-    for (int i = 0; i < count; ++i) {
+    for (int i = cut0; i < cut1; ++i) {
         const double a = (double)p[i].value * p[i].n;
         area += a;
         moment += a * 0.5 * (edges[i] + edges[i + 1]);
@@ -200,16 +211,9 @@ bool footprint_measure(footprint *f, const trace *t, double base_at0, double bas
     f->stopped = false;
     (void)quick;
 
-    f->start = t->start;
-    f->count = count;
-    if (count > KEPT_POINTS) {
-        /* Keep the trace near the wheel; far before and after there is only baseline. */
-        stretch small[TRACE_POINTS];
-        memcpy(small, p, sizeof(stretch) * (size_t)count);
-        f->count = shrink(small, count, KEPT_POINTS, noise);
-        memcpy(f->points, small, sizeof(stretch) * (size_t)f->count);
-    } else {
-        memcpy(f->points, p, sizeof(stretch) * (size_t)count);
-    }
+    f->start = (int64_t)floor(edges[cut0] + 0.75);
+    f->count = cut1 - cut0;
+    if (f->count > KEPT_POINTS) f->count = shrink(p + cut0, f->count, KEPT_POINTS, noise);
+    memcpy(f->points, p + cut0, sizeof(stretch) * (size_t)f->count);
     return true;
 }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum {
-    TRACE_POINTS = 1024, /* while it is being recorded */
+    TRACE_POINTS = 2048, /* while it is being recorded */
     KEPT_POINTS = 128,   /* afterwards */
     LEVELS = 4
 };
