@@ -11,6 +11,7 @@ help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
 	@echo "make test      all tests"
 	@echo "make check     linters, types, C warnings as errors"
+	@echo "make accuracy  errors of simulated weighings, regime by regime"
 	@echo "make bench     speed of the core, replay, waits, journal and the whole daemon"
 
 setup: $(VENV)/.done
@@ -40,6 +41,9 @@ bench: setup
 	$(BIN)/python tests/bench/bench_waits.py
 	$(BIN)/python tests/bench/bench_journal.py
 	$(BIN)/python tests/bench/bench_system.py
+
+accuracy: setup
+	$(BIN)/python tests/accuracy/sweep.py --factors
 
 clean:
 	rm -rf build out edge/_core*.so edge/_core.c

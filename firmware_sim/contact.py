@@ -17,7 +17,7 @@ from firmware_sim.vehicles import Patch, Wheel
 
 POINTS = 801  # of a response
 _BOW_M = 0.5  # reach of the road's own deflection
-_BOW_SHARE = 0.012  # of the largest response
+_BOW_SHARE = 0.01  # of the largest response
 
 Floats = npt.NDArray[np.float64]
 
@@ -75,16 +75,20 @@ class Contact:
         return part if nominal else part * float(np.mean(self._along[channel](np.linspace(low, high, 9))))
 
     def _pressed(self, patch: Patch, sensor: Sensor, s: Floats) -> Floats:
-        """Share of a tyre's load that lies on the sensor; its integral over s is the sensor's width."""
+        """Share of a tyre's load that lies on the sensor; its integral over the contact is the sensor's width.
+
+        Before and behind the contact the road bends and unloads the sensor a little: whoever integrates further than
+        the contact, or takes that dip for the baseline, is wrong by a few per cent.
+        """
         half = sensor.width_m / 2
         share = _pressure_before(patch, s + half) - _pressure_before(patch, s - half)
+        share *= sensor.width_m / (float(share.sum()) * float(s[1] - s[0]))
         if self._effects.bow_wave:
             span = patch.length_m / 2 + half
             outside = np.clip(np.abs(s) - span, 0, None)
             dip = np.where(np.abs(s) > span, outside / 0.1 * np.exp(1 - outside / 0.1), 0.0)
-            share = share - _BOW_SHARE * float(share.max()) * dip * np.where(s < 0, 1.0, 0.7)
-        area = float(share.sum()) * float(s[1] - s[0])
-        return np.asarray(share * (sensor.width_m / area))
+            share -= _BOW_SHARE * float(share.max()) * dip * np.where(s < 0, 1.0, 0.7)
+        return np.asarray(share)
 
 
 class _Along:

@@ -1,0 +1,83 @@
+"""The sweep's own arithmetic: pairs, shares, percentiles and coverage, on vehicles made up for the purpose."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import regimes
+import sweep
+
+from edge.core import WimAxle, WimVehicle
+from firmware_sim.events import AxleTruth, VehicleTruth
+
+REGIME = dataclasses.replace(regimes.TARGETS[0], target=regimes.Target(100, 100, 2, 4))
+
+
+def truth(number: int, crossed_s: float, loads_kg: tuple[float, ...] = (5000.0, 8000.0)) -> VehicleTruth:
+    axles = tuple(AxleTruth(4.0 * i, load, load / 2, load / 2, False, i) for i, load in enumerate(loads_kg))
+    return VehicleTruth(
+        time_s=crossed_s + 3, lane="L", vehicle=number, crossed_s=crossed_s, last_axle_s=crossed_s + 2, kind="truck2",
+        fhwa_class=5, speed_mps=5.0, first_speed_mps=5.0, length_m=8.0, wheelbase_m=axles[-1].position_m,
+        gross_kg=sum(loads_kg), axles=axles, stopped=False, reversed=False, tag=None, plate="X",
+    )  # fmt: skip
+
+
+def measured(of: VehicleTruth, factor: float = 1.0, sigma: float = 0.01, late_s: float = 0.0) -> WimVehicle:
+    axles = tuple(WimAxle(a.position_m, a.load_kg * factor, a.load_kg * sigma, None, None, None) for a in of.axles)
+    return WimVehicle(
+        first_axle_scan=(of.crossed_s + late_s) * 5000, exit_scan=0.0, speed_mps=5.0, length_m=None,
+        wheelbase_m=of.wheelbase_m, gross_kg=of.gross_kg * factor, gross_sigma_kg=of.gross_kg * sigma, axles=axles,
+        flags=(),
+    )  # fmt: skip
+
+
+def test_perfect_measurement_meets_everything() -> None:
+    truths = [truth(i, 10.0 * i) for i in range(20)]
+    row = sweep.judge(REGIME, truths, [measured(t) for t in truths], 5000.0, 0.0)
+    assert (row.found, row.invented, row.axles_right, row.gross_95, row.axle_95) == (100, 0, 100, 0, 0)
+    assert (row.gross_covered, row.axle_covered, row.met) == (100, 100, True)
+
+
+def test_errors_missed_and_invented_are_seen() -> None:
+    truths = [truth(i, 10.0 * i) for i in range(20)]
+    seen = [measured(t, 1.03) for t in truths[1:]] + [measured(truth(99, 500.0))]
+    row = sweep.judge(REGIME, truths, seen, 5000.0, 0.0)
+    assert (row.found, row.invented, row.met) == (95, 1, False)
+    assert row.gross_95 == pytest.approx(3.0)
+    assert row.gross_mean == pytest.approx(3.0)
+    assert (row.gross_covered, row.axle_covered) == (0, 0)
+
+
+def test_wrong_axle_count_counts_against_axles_only() -> None:
+    truths = [truth(0, 0.0), truth(1, 10.0)]
+    seen = [measured(truths[0]), measured(truth(1, 10.0, (5000.0, 4000.0, 4000.0)))]
+    row = sweep.judge(REGIME, truths, seen, 5000.0, 0.0)
+    assert (row.found, row.axles_right, row.gross_95, row.met) == (100, 50, 0, False)
+
+
+def test_pairs_are_one_to_one_and_nearest_first() -> None:
+    truths = [truth(0, 10.0), truth(1, 11.0)]
+    seen = [measured(truths[1], late_s=0.1), measured(truths[1], late_s=0.4), measured(truths[1], late_s=60.0)]
+    assert sweep.pair(truths, seen, 5000.0) == [(0, 1), (1, 0)]
+
+
+def test_no_sigma_covers_nothing() -> None:
+    truths = [truth(0, 0.0)]
+    row = sweep.judge(REGIME, truths, [measured(truths[0], 1.001, sigma=0.0)], 5000.0, 0.0)
+    assert row.gross_covered == 0
+
+
+@pytest.mark.parametrize("regime", [*regimes.TARGETS, *regimes.FACTORS], ids=lambda regime: regime.name)
+def test_each_regime_makes_a_crossing(regime: regimes.Regime) -> None:
+    scenario = regimes.scenario_of(regime, 5, 1)
+    wim = scenario.lane[0].wim
+    assert wim is not None
+    strips = [sensor for sensor in wim.sensor if sensor.type == "strip"]
+    assert len(strips) == 2 * regime.lines
+    assert any(sensor.type == "loop" for sensor in wim.sensor) == regime.loop
