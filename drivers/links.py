@@ -320,12 +320,22 @@ class SerialLink(Link):
     async def close(self) -> None:
         if not self._port.is_open:
             return
-        self._fail("closed")
         self._loop.remove_reader(self._fd)
+        if self._failure is None:
+            await self._sent()
+        self._fail("closed")
         with contextlib.suppress(OSError, termios.error):
             termios.tcflush(self._fd, termios.TCIOFLUSH)  # else close waits up to 30 s for unsent bytes to leave
         with contextlib.suppress(OSError, termios.error, pyserial.SerialException):
             self._port.close()
+
+    async def _sent(self) -> None:
+        """Give what was written last, often a stop command, the time to leave the computer."""
+        with contextlib.suppress(OSError):
+            for _ in range(20):
+                if not any(fcntl.ioctl(self._fd, termios.TIOCOUTQ, bytes(4))):
+                    return
+                await asyncio.sleep(0.01)
 
 
 def _is_pty(path: str) -> bool:
@@ -352,6 +362,7 @@ class TcpLink(Link, asyncio.Protocol):
         super().__init__(address, clock, tap)
         self._may_write = asyncio.Event()
         self._may_write.set()
+        self._gone = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -370,6 +381,7 @@ class TcpLink(Link, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._may_write.set()
+        self._gone.set()
         self._fail(_reason(exc) if exc is not None else "closed by the device")
 
     def pause_writing(self) -> None:
@@ -394,8 +406,11 @@ class TcpLink(Link, asyncio.Protocol):
 
     async def close(self) -> None:
         self._fail("closed")
+        self._transport.close()  # what was written last, often a stop command, is still sent
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await self._gone.wait()
         self._transport.abort()
-        await asyncio.sleep(0)
 
 
 class Rfc2217Link(Link):
@@ -406,18 +421,30 @@ class Rfc2217Link(Link):
     @classmethod
     async def open(cls, address: Address, clock: Clock, tap: Tap | None) -> Rfc2217Link:
         line = address.serial
-        port = await asyncio.to_thread(
-            pyserial.serial_for_url,
-            f"rfc2217://{address.host}:{address.port}",
-            baudrate=line.baud,
-            bytesize=line.bits,
-            parity={"none": "N", "even": "E", "odd": "O"}[line.parity],
-            stopbits=line.stop,
-            xonxoff=line.flow == "xonxoff",
-            rtscts=line.flow == "rtscts",
-            timeout=cls._POLL_S,
+        opening = asyncio.ensure_future(
+            asyncio.to_thread(
+                pyserial.serial_for_url,
+                f"rfc2217://{address.host}:{address.port}",
+                baudrate=line.baud,
+                bytesize=line.bits,
+                parity={"none": "N", "even": "E", "odd": "O"}[line.parity],
+                stopbits=line.stop,
+                xonxoff=line.flow == "xonxoff",
+                rtscts=line.flow == "rtscts",
+                timeout=cls._POLL_S,
+            )
         )
-        return cls(address, clock, tap, port)
+        try:
+            return cls(address, clock, tap, await asyncio.shield(opening))
+        except asyncio.CancelledError:
+            opening.add_done_callback(cls._close_unused)  # the thread cannot be stopped; what it opens is closed
+            raise
+
+    @staticmethod
+    def _close_unused(opening: asyncio.Future[Any]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            with contextlib.suppress(Exception):
+                opening.result().close()
 
     def __init__(self, address: Address, clock: Clock, tap: Tap | None, port: Any) -> None:
         super().__init__(address, clock, tap)

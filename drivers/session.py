@@ -14,7 +14,6 @@ SILENT until it speaks.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 import random
@@ -123,9 +122,9 @@ class _Keeper:
             await session
         finally:
             if not session.done():
+                session.add_done_callback(_look_at)
                 session.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await session
+                await asyncio.wait((session,))  # not `await session`: its end must not swallow our own cancellation
 
     def _alive(self) -> None:
         self._last_life_s = self._monotonic()
@@ -151,6 +150,12 @@ class _Keeper:
         if self._rejected_since_life:
             return f"{quiet}, only bytes that make no sense; check baud rate, parity, wiring and the driver's name"
         return f"{quiet}; check the device's power, its cable and its settings"
+
+
+def _look_at(session: asyncio.Future[None]) -> None:
+    """How a session that was told to end ended is of no interest, but asyncio complains where nobody looks."""
+    if not session.cancelled():
+        session.exception()
 
 
 def _leaf(error: BaseException) -> BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from typing import Any
@@ -133,10 +134,9 @@ async def test_serial_what_is_not_taken_is_bounded(monkeypatch: pytest.MonkeyPat
         sent = 0
         for _ in range(200):
             try:
-                line.send(b"x" * 100)
+                sent += os.write(line.master, b"x" * 100)
             except BlockingIOError:
                 break
-            sent += 100
             await asyncio.sleep(0)
         assert link._held_bytes < 6000
         assert len(await read_until(link, sent)) == sent
@@ -266,3 +266,24 @@ async def test_rfc2217_both_ways_and_the_end() -> None:
 async def test_rfc2217_refused() -> None:
     with pytest.raises(LinkLost, match="cannot be opened"):
         await opened(f"rfc2217://127.0.0.1:{free_port()}")
+
+
+async def test_what_was_written_last_is_sent_before_closing() -> None:
+    received = bytearray()
+    ended = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.extend(await reader.read())
+        ended.set()
+
+    async with tcp_peer(talk) as port:
+        link = await opened(f"tcp://127.0.0.1:{port}")
+        await link.write(b"stop\r")
+        await link.close()
+        await asyncio.wait_for(ended.wait(), 5)
+    assert received == b"stop\r"
+    with pty() as line:
+        link = await opened(line.path)
+        await link.write(b"stop\r")
+        await link.close()
+        await line.until_received(b"stop\r")

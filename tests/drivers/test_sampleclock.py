@@ -65,7 +65,7 @@ def test_rate_and_time_within_bounds(ppm: float, seed: int, bunch_s: float) -> N
     worst_delay_s = 0.001 + bunch_s / 10
     assert abs(clock.rate_hz / device.rate_hz - 1.0) < 2.0 * worst_delay_s / 60.0 + 2e-6
     for scan in (arrivals[-1][0], arrivals[-1][0] - 5000):
-        assert -0.0005 < (clock.time_ns(scan) - device.taken_ns(scan)) * 1e-9 < 2.0 * worst_delay_s
+        assert -worst_delay_s < (clock.time_ns(scan) - device.taken_ns(scan)) * 1e-9 < 2.0 * worst_delay_s
     assert clock.steps <= 20  # hiccups at the very start look like steps back, and do no harm
 
 

@@ -200,3 +200,20 @@ async def test_one_dead_device_stops_nobody_else() -> None:
     async with running(Scripted(failing(RuntimeError("x")))) as bad, running(Scripted(healthy)) as good:
         await bad.until_state(LinkState.DOWN)
         await good.until_state(LinkState.ONLINE)
+
+
+async def test_cancellation_while_a_silent_session_ends_is_not_lost() -> None:
+    ending = asyncio.Event()
+
+    async def slow_to_end(emit: Emit, alive: Callable[[], None]) -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ending.set()
+            await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(keep_alive(Scripted(slow_to_end, silent_after_s=0.1), Events()))
+    await ending.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
