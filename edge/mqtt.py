@@ -128,8 +128,13 @@ class MqttLink:
         self._acknowledged = acknowledged
         self._received = received
         self._settled = settled
+        self._loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[LinkError] = self._loop.create_future()
+        self._connected: asyncio.Future[None] = self._loop.create_future()
+        self._client = Client(CallbackAPIVersion.VERSION2)  # until `open` makes the one that is used
         self._sent: dict[int, float] = {}  # mid -> monotonic time of sending, oldest first
         self._socket: socket.socket | None = None
+        self._handle = -1  # of the socket; paho closes that before it says so
         self._writing = False
         self._corked = False
         self._timer: asyncio.TimerHandle | None = None
@@ -138,9 +143,6 @@ class MqttLink:
 
     async def open(self) -> None:
         """Connect and wait for CONNACK; LinkError says why not."""
-        self._loop = asyncio.get_running_loop()
-        self.closed: asyncio.Future[LinkError] = self._loop.create_future()
-        self._connected: asyncio.Future[None] = self._loop.create_future()
         self._client = self._make_client()
         await self._connect_in_thread()
         connection = cast(socket.socket, self._client.socket())
@@ -148,7 +150,8 @@ class MqttLink:
         with suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PUBACK_TIMEOUT_S * 1000))
-        self._loop.add_reader(connection, self._readable)
+        self._handle = connection.fileno()
+        self._loop.add_reader(self._handle, self._readable)
         self._tick()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -181,12 +184,11 @@ class MqttLink:
 
     def flush(self) -> None:
         """Call after a batch of `publish`: lets it go, and what the socket did not take is written when it is ready."""
-        connection = self._socket
         if self._corked:
             self._cork(False)
-        if connection is not None and not self._writing and self._client.want_write():
+        if self._socket is not None and not self._writing and self._client.want_write():
             self._writing = True
-            self._loop.add_writer(connection, self._writable)
+            self._loop.add_writer(self._handle, self._writable)
 
     async def close(self, *, speak_will: bool) -> None:
         """End the connection: with `speak_will` the server publishes the last will, else it forgets it."""
@@ -408,6 +410,12 @@ class MqttLink:
             while isinstance(connection, ssl.SSLSocket) and connection.pending() > 0:
                 client.loop_read()
                 connection = client.socket()
+            # 3.1.1 has no limit for what a server may send, and paho would take 256 MB
+            if client._in_packet["remaining_length"] > INCOMING_MAX_BYTES:
+                self._lost(
+                    LinkError("protocol", f"{self.endpoint} sends a packet of more than {INCOMING_MAX_BYTES} bytes")
+                )
+                return
             self._settled()
             self.flush()
         except Exception as error:  # paho met bytes that it cannot read
@@ -420,7 +428,7 @@ class MqttLink:
             self._lost(LinkError("lost", f"writing to {self.endpoint} failed ({error})"))
         if self._writing and self._socket is not None and not self._client.want_write():
             self._writing = False
-            self._loop.remove_writer(self._socket)
+            self._loop.remove_writer(self._handle)
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(1.0, self._tick)
@@ -439,8 +447,8 @@ class MqttLink:
         if self._timer is not None:
             self._timer.cancel()
         if self._socket is not None:
-            self._loop.remove_reader(self._socket)
-            self._loop.remove_writer(self._socket)
+            self._loop.remove_reader(self._handle)
+            self._loop.remove_writer(self._handle)
             self._socket = None
         self._close_socket()
 

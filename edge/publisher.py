@@ -43,6 +43,10 @@ LATE_RESERVE = 4  # places of the window that backlog and replay leave to live m
 REPLAY_PER_S = 200.0
 REPLAY_REQUESTS_MAX = 16
 REPLAY_PAYLOAD_MAX = 1024
+SETTLED_S = 2.0  # a connection that held so long ends the alarms
+SHORT_LIVES = 4  # connections that end before STABLE_S without a reason, until it is taken for a double
+CAREFUL_FIRST = 32  # messages that go one by one after two such connections: some servers close after a refusal, and
+# what they said is lost if more is under way
 STABLE_S = 60.0  # a connection that held so long makes the next wait short again
 WAIT_FIRST_S, WAIT_EARLY_S, WAIT_MOST_S = 1.0, 5.0, 60.0
 LONG_WAIT_S: dict[Trouble, float] = {"duplicate": 300.0, "refused": 60.0, "certificate": 30.0, "configuration": 30.0}
@@ -153,7 +157,12 @@ class Publisher:
         self._alarms: dict[str, str] = {}
         self._wait_s = WAIT_FIRST_S
         self._down_since: float | None = None
+        self._connected_at = 0.0  # monotonic; 0: not in this attempt
+        self._short_lives = 0  # connections in a row that ended soon and without a reason
+        self._refused_here = False  # the server refused a message in this connection
+        self._trusted = 0  # acknowledgements in this connection
         self._stop = asyncio.Event()
+        self._go_on = asyncio.Event()  # ends the wait between two attempts
         self._ended = asyncio.Event()
         self._link: Link | None = None
         self._in_flight: dict[int, Entry] = {}
@@ -178,8 +187,13 @@ class Publisher:
         """Deliver what is live, for at most `drain_s`, then end the connection; `run` returns."""
         self._drain_s = drain_s
         self._stop.set()
+        self._go_on.set()
         if self.state != "stopped":
             await self._ended.wait()
+
+    def retry_now(self) -> None:
+        """Do not wait for the next attempt: what was wrong may be mended."""
+        self._go_on.set()
 
     async def run(self) -> None:
         """Until `stop` or cancellation; never raises anything else."""
@@ -188,11 +202,10 @@ class Publisher:
         unlisten = self._journal.listen(self._appended)
         try:
             while not self._stop.is_set():
-                began = self._loop.time()
                 trouble = await self._attempt()
                 if self._stop.is_set():
                     break
-                await self._pause(trouble, self._loop.time() - began)
+                await self._pause(self._judged(trouble))
         finally:
             unlisten()
             self._set_state("stopped", "")
@@ -227,8 +240,12 @@ class Publisher:
         clean = False
         try:
             await link.open()
-            self._begin(link)
-            await self._publish_birth()
+            self._begin()
+            birth = await self._make_birth()
+            self._link = link
+            if birth is not None:
+                self._birth = birth
+                self._send(birth)
             self._pump()
             clean = await self._watch(link)
         finally:
@@ -237,44 +254,43 @@ class Publisher:
                 self._pump_timer.cancel()
                 self._pump_timer = None
             self._in_flight.clear()
-            if hasattr(link, "closed"):
-                await asyncio.shield(link.close(speak_will=not (clean and self._offline_told)))
+            await asyncio.shield(link.close(speak_will=not (clean and self._offline_told)))
             await self._flush()
 
-    def _begin(self, link: Link) -> None:
+    def _begin(self) -> None:
         self._journal.resume(self.name)
-        self._link = link
         self._in_flight.clear()
         self._replay_ready.clear()
-        self._parked.clear()
         self._late_in_flight = 0
         self._birth = None
         self._offline_told = False
+        self._refused_here = False
+        self._trusted = 0
         self.counts.connections += 1
+        self._connected_at = self._loop.time()
         self._down_since = None
-        for code in list(self._alarms):
-            self._clear(code, f"connected to {self._collector.url}")
         self._set_state("connected", f"connected to {self._collector.url}")
 
-    async def _publish_birth(self) -> None:
+    async def _make_birth(self) -> Entry | None:
         if "status" not in self._collector.share:
-            return
+            return None
         (birth,) = await asyncio.to_thread(self._journal.append, [self._status(True)])
-        self._birth = birth
-        self._send(birth)
+        return birth
 
     async def _watch(self, link: Link) -> bool:
         """Until the connection ends (LinkError) or we stop; True where all that is live was delivered before."""
         stopping = asyncio.ensure_future(self._stop.wait())
         either: set[asyncio.Future[Any]] = {link.closed, stopping}
-        began = self._loop.time()
         try:
             while not self._stop.is_set():
                 await asyncio.wait(either, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
                 if link.closed.done():
                     raise link.closed.result()
-                if self._loop.time() - began > STABLE_S:
-                    self._wait_s = WAIT_FIRST_S
+                lasted_s = self._loop.time() - self._connected_at
+                if lasted_s > SETTLED_S and not self._parked:
+                    self._clear_all(f"connected to {self._collector.url}")
+                if lasted_s > STABLE_S:
+                    self._wait_s, self._short_lives = WAIT_FIRST_S, 0
                 await self._flush()
                 self._pump()
             until = self._loop.time() + self._drain_s
@@ -293,9 +309,26 @@ class Publisher:
         except JournalError as error:
             log.warning("collector %s: %s", self.name, error)
 
-    async def _pause(self, error: LinkError, lasted_s: float) -> None:
+    def _judged(self, error: LinkError) -> LinkError:
+        """A server that closes good connections soon, again and again, without saying why: most likely somebody else
+        connects with our name (3.1.1 and some servers do not say so)."""
+        was_connected, self._connected_at = self._connected_at, 0.0
+        if error.trouble != "lost" or not was_connected or self._refused_here:
+            self._short_lives = 0
+            return error
+        self._short_lives += 1
+        if self._short_lives < SHORT_LIVES:
+            return error
+        self._short_lives = 0
+        return LinkError(
+            "duplicate",
+            f"{self._collector.url} closed {SHORT_LIVES} connections in a row soon after they began ({error}); most "
+            "likely two computers use one certificate or name: give each its own",
+        )
+
+    async def _pause(self, error: LinkError) -> None:
         now = self._loop.time()
-        if self._down_since is None or lasted_s > STABLE_S:
+        if self._down_since is None:
             self._down_since = now
         code, severity = ALARM_OF[error.trouble]
         down_s = now - self._down_since
@@ -309,11 +342,10 @@ class Publisher:
             self._wait_s = wait_s = min(most_s, self._random.uniform(WAIT_FIRST_S, self._wait_s * 3))
         self._set_state("waiting", f"{error}; next attempt in {wait_s:.0f} s")
         log.warning("collector %s: %s; next attempt in %.0f s", self.name, error, wait_s)
-        try:
+        self._go_on.clear()
+        with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                await self._stop.wait()
-        except TimeoutError:
-            pass
+                await self._go_on.wait()
 
     # Sending
 
@@ -338,22 +370,25 @@ class Publisher:
             self._pump_later(_RETRY_JOURNAL_S)
 
     def _fill_window(self, link: Link) -> None:
-        room = link.window - len(self._in_flight)
+        window = link.window
+        if self._short_lives > 1 and self._trusted < CAREFUL_FIRST:
+            window = 1
+        room = window - len(self._in_flight)
         if room <= 0:
             return
-        late_most = max(1, link.window - LATE_RESERVE)
+        late_most = max(1, window - LATE_RESERVE)
         stopping = self._stop.is_set()
         now = self._loop.time()
         for kind in [kind for kind, until in self._parked.items() if until < now]:
             del self._parked[kind]
         for entry in self._journal.next(self.name, room, 0, self._parked):
             self._offer(entry)
-        while not stopping and self._late_in_flight < late_most and len(self._in_flight) < link.window:
+        while not stopping and self._late_in_flight < late_most and len(self._in_flight) < window:
             again = self._next_replay()
             if again is not None:
                 self._send(again, replay=True)
                 continue
-            room = link.window - len(self._in_flight)
+            room = window - len(self._in_flight)
             late = self._journal.next(self.name, room, late_most - self._late_in_flight, self._parked)
             if not late:
                 break
@@ -403,6 +438,7 @@ class Publisher:
             self._refused(entry, code, reason)
             return
         self.counts.delivered += 1
+        self._trusted += 1
         if code == 0x10:
             self.counts.unheard += 1
         if entry.kind == "status":
@@ -412,6 +448,7 @@ class Publisher:
     def _refused(self, entry: Entry, code: int, reason: str) -> None:
         """The server did not take it: its kind waits and is tried again; the others go on."""
         self.counts.refused += 1
+        self._refused_here = True
         self._raise(
             {0x87: "collector_refused", 0x97: "collector_quota"}.get(code, "collector_refuses_message"),
             "critical",
@@ -516,13 +553,11 @@ class Publisher:
             self._on_state(self)
 
     def _raise(self, code: str, severity: Severity, text: str) -> None:
-        for other in list(self._alarms):
-            if other != code and other.startswith("collector_") and code.startswith("collector_"):
-                self._clear(other, text)
         if code not in self._alarms:
             self._alarms[code] = text
             self._on_alarm(self.name, code, "begin", severity, text)
 
-    def _clear(self, code: str, text: str) -> None:
-        if self._alarms.pop(code, None) is not None:
+    def _clear_all(self, text: str) -> None:
+        for code in list(self._alarms):
+            del self._alarms[code]
             self._on_alarm(self.name, code, "end", "info", text)

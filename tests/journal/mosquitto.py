@@ -66,6 +66,10 @@ class Mosquitto:
     def go_on(self) -> None:
         self._signal(signal.SIGCONT)
 
+    def reload(self) -> None:
+        """SIGHUP: reads its rights again."""
+        self._signal(signal.SIGHUP)
+
     def kill(self) -> None:
         """As a power cut: SIGKILL."""
         if self._process is not None:
