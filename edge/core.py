@@ -369,6 +369,7 @@ class Departure:
     mean_s: float
     sd_s: float
     p_unlisted: float
+    p_phantom: float
     p_elsewhere: float
     p_busy: float
     in_order: bool
@@ -445,7 +446,7 @@ class QueueFilter:
         _check(status, "queue")
         d = self._departure
         return Departure(
-            d.pos, d.p, d.wait_s, d.mean_s, d.sd_s, d.p_unlisted, d.p_elsewhere, d.p_busy, bool(d.in_order)
+            d.pos, d.p, d.wait_s, d.mean_s, d.sd_s, d.p_unlisted, d.p_phantom, d.p_elsewhere, d.p_busy, bool(d.in_order)
         )
 
     def predict(self, time_ns: int, samples: int = 200) -> Forecast:

@@ -27,6 +27,8 @@ class ReadModel:
         # counts [upstream read][downstream read], a weak belief in independence
         self._counts = [[1.0, 1.0], [1.0, 1.0]]
         self._evidence = self._table()
+        self._fresh = 1
+        self.version = 0
 
     def learn(self, upstream: bool, downstream: bool) -> None:
         """One vehicle that was surely matched by something else, or by its place in the queue."""
@@ -35,7 +37,11 @@ class ReadModel:
             keep = 1.0 - 1.0 / self.MEMORY
             self._counts = [[keep * count for count in row] for row in self._counts]
         self._counts[upstream][downstream] += 1.0
-        self._evidence = self._table()
+        self._fresh -= 1
+        if self._fresh <= 0:  # the table moves slowly once there are many counts
+            self._fresh = max(1, min(16, int(total) // 16))
+            self._evidence = self._table()
+            self.version += 1
 
     def evidence(self, upstream: bool, downstream: bool) -> float:
         """Ln likelihood ratio "one vehicle" of these two facts; for two readings: of two that differ."""

@@ -60,6 +60,11 @@ class Timeline:
         if self.newest_ns is None or now_ns > self.newest_ns:
             self.newest_ns = now_ns
 
+    @property
+    def ready(self) -> bool:
+        """Whether anything can go out."""
+        return bool(self._heap) and self.newest_ns is not None and self._heap[0][0] <= self.newest_ns - REORDER_NS
+
     def due(self, *, everything: bool = False) -> Iterator[Sighting]:
         """What can go out, in the order of time."""
         if everything:

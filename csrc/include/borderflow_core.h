@@ -171,7 +171,8 @@ typedef struct {
     double wait_s;       /* since that passage */
     double mean_s;       /* posterior mean and deviation of the time since the passage, over those listed */
     double sd_s;
-    double p_unlisted;   /* not seen upstream, or counted twice downstream */
+    double p_unlisted;   /* a vehicle that was not seen upstream */
+    double p_phantom;    /* no vehicle: counted twice downstream */
     double p_elsewhere;
     double p_busy;       /* a vehicle was waiting when the booth became free */
     int32_t in_order;    /* it was the next one, or those before it had left */
