@@ -28,6 +28,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from drivers.base import DeviceError, Driver, Emit, Options, Serial
+from drivers.crc import crc_1021
 from drivers.events import Rejected, TagRead
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.inputs import InputWatch
@@ -65,14 +66,7 @@ class MercuryOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def crc(message: bytes | bytearray) -> int:
     """The reader's CRC of LEN to the last data byte."""
-    register = 0xFFFF
-    for byte in message:
-        for bit in range(7, -1, -1):
-            carry = register & 0x8000
-            register = (register << 1 | byte >> bit & 1) & 0xFFFF
-            if carry:
-                register ^= 0x1021
-    return register
+    return crc_1021(message, 0xFFFF)
 
 
 def command(op: int, data: bytes = b"") -> bytes:

@@ -32,6 +32,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from drivers.base import Driver, Emit, Options
+from drivers.crc import crc_1021
 from drivers.events import Rejected, TagRead
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.links import connect
@@ -57,14 +58,7 @@ class TransCoreOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
 
 def crc(message: bytes) -> bytes:
     """The reader's CRC of what stands between '#' and the CRC, as four hex digits."""
-    register = 0
-    for byte in message:
-        for bit in range(7, -1, -1):
-            carry = register & 0x8000
-            register = (register << 1 | byte >> bit & 1) & 0xFFFF
-            if carry:
-                register ^= 0x1021
-    return b"%04X" % register
+    return b"%04X" % crc_1021(message, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,153 @@
+"""Every codec with frames that it knows: for the tests with hostile bytes, and for `tests/bench/bench_codecs.py`."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from drivers import hbm_aed, hikvision_isapi, labjack_t7, llrp, scaime_enod4, thingmagic_mercury, toledo_continuous
+from drivers.dataq_cdc import DataqOptions, ScanCodec
+from drivers.events import Rejected
+from drivers.gpsd import GpsdCodec
+from drivers.lpr_frame import LprOptions, ProtocolledCodec, TextCodec
+from drivers.transcore_encompass import TransCoreCodec, TransCoreOptions, crc
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`frames(n)` gives n good frames one after another; `resyncs` where the codec finds back by itself."""
+
+    make: Callable[[], Any]
+    frames: Callable[[int], list[bytes]]
+    resyncs: bool = True
+
+
+def _t7(count: int) -> list[bytes]:
+    head = ">HHHBBBBHHH"
+    samples = struct.pack(">512H", *range(33000, 33512))
+    return [struct.pack(head, i & 0xFFFF, 0, 10 + 1024, 1, 76, 16, 0, 0, 0, 0) + samples for i in range(count)]
+
+
+def _ecp(count: int) -> list[bytes]:
+    texts = [b"%XKING %d" % (2 * i % 16, 1000 + i) for i in range(count)]
+    return [b"#%s%s\r\n" % (text, crc(text)) for text in texts]
+
+
+def _enod4(count: int) -> list[bytes]:
+    out = []
+    for i in range(count):
+        plain = struct.pack(">H", 0x0090) + (i * 37 % 400_000).to_bytes(3, "big")
+        stuffed = b"".join(b"\x10" + bytes((b,)) if b in (2, 3, 16) else bytes((b,)) for b in plain)
+        out.append(b"\x02" + stuffed + bytes(((2 + sum(plain)) & 0xFF | 0x80, 3)))
+    return out
+
+
+def _protocolled(count: int) -> list[bytes]:
+    out = []
+    for i in range(count):
+        head = bytes.fromhex("89ABCDEF") + struct.pack(">II", i + 1, 10) + b"46HVR9-NLD"
+        check = 0
+        for byte in head:
+            check ^= byte
+        out.append(head + bytes((check,)) + bytes.fromhex("12345678"))
+    return out
+
+
+_TAG = bytes.fromhex(
+    "FF282200001000 1B01FF0101C4110E1640000001270000050000 0F00803000 000000000000000000001545E94A561D"
+)
+_REPORT = bytes.fromhex(
+    "043D00000038 0000004D 00F0002E 8DE2801160600002054CC2096F 810001 86CA"
+    "82 0000000000000001 84 0000000000000002 880007 8C3000"
+)
+_TOLEDO = bytes.fromhex("022A30203031383235303030303030300D27")
+_TPV = b'{"class":"TPV","device":"/dev/ttyS0","mode":3,"time":"2026-11-24T05:22:17.000Z","lat":42.31}\r\n'
+_POST = b"POST /plates HTTP/1.1\r\nContent-Type: application/xml\r\nContent-Length: 5\r\n\r\n<a/>\n"
+
+
+class _Http:
+    """The request codec in the shape of the others."""
+
+    def __init__(self) -> None:
+        self._codec = hikvision_isapi.HttpCodec()
+
+    def feed(self, data: bytes, time_ns: int) -> list[hikvision_isapi.Request]:
+        return self._codec.feed(data)
+
+
+class _Scans:
+    def __init__(self) -> None:
+        self._codec = ScanCodec(DataqOptions(scan_list=("AIN0", "AIN1", "AIN2", "AIN3"), scan_rate_hz=1000.0))
+
+    def feed(self, data: bytes, time_ns: int) -> list[Any]:
+        return [self._codec.feed(data)]
+
+
+SUBJECTS = {
+    "labjack_t7": Subject(
+        lambda: labjack_t7.StreamCodec("d", labjack_t7.ScanList(("AIN0", "AIN1", "AIN2", "AIN3")), 128), _t7
+    ),
+    "transcore_encompass": Subject(lambda: TransCoreCodec("d"), lambda count: [b"#KING 1302\r\n"] * count),
+    "transcore_encompass ecp": Subject(lambda: TransCoreCodec("d", TransCoreOptions(protocol="ecp")), _ecp),
+    "lpr_frame raw": Subject(
+        lambda: TextCodec("d", LprOptions()), lambda count: [b"\x0246HVR9;NLD;87;2011-07-28;12-34-56;1042\x03"] * count
+    ),
+    "lpr_frame protocolled": Subject(
+        lambda: ProtocolledCodec("d", LprOptions(preset="nedap_protocolled")), _protocolled
+    ),
+    "lpr_frame axxonsoft": Subject(
+        lambda: TextCodec("d", LprOptions(preset="axxonsoft")),
+        lambda count: [b"\x022026112412345601A123BC77  \x03"] * count,
+    ),
+    "scaime_enod4": Subject(lambda: scaime_enod4.FastCodec("d", scaime_enod4.ScaimeOptions()), _enod4),
+    "hbm_aed ascii": Subject(lambda: hbm_aed.AsciiCodec("d"), lambda count: [b"0200000,008\r\n"] * count),
+    "hbm_aed binary": Subject(
+        lambda: hbm_aed.BinaryCodec("d"),
+        lambda count: [(1_024_000 + i % 50).to_bytes(3, "big") + b"\x08" for i in range(count)],
+        resyncs=False,
+    ),
+    "toledo_continuous": Subject(
+        lambda: toledo_continuous.ToledoCodec("d", toledo_continuous.ToledoOptions()), lambda count: [_TOLEDO] * count
+    ),
+    "thingmagic_mercury": Subject(lambda: thingmagic_mercury.MercuryCodec("d"), lambda count: [_TAG] * count),
+    "llrp": Subject(llrp.MessageCodec, lambda count: [_REPORT] * count, resyncs=False),
+    "gpsd": Subject(lambda: GpsdCodec("d"), lambda count: [_TPV] * count),
+    "hikvision_isapi": Subject(_Http, lambda count: [_POST] * count, resyncs=False),
+    "dataq_cdc": Subject(
+        _Scans, lambda count: [struct.pack("<4h", i % 30000, -1, 0, 7) for i in range(count)], resyncs=False
+    ),
+}
+
+
+def is_good(record: Any) -> bool:
+    return not isinstance(record, Rejected)
+
+
+def hostile(rng: random.Random, frames: list[bytes], size: int) -> bytes:
+    """Noise, and good frames that were flipped, cut, doubled and merged: about `size` bytes."""
+    out = bytearray()
+    while len(out) < size:
+        kind = rng.randrange(5)
+        frame = bytearray(rng.choice(frames))
+        if kind == 0:
+            out += rng.randbytes(rng.randrange(1, 200))
+            continue
+        if kind == 1:
+            for _ in range(rng.randrange(1, 4)):
+                frame[rng.randrange(len(frame))] ^= 1 << rng.randrange(8)
+        elif kind == 2:
+            del frame[rng.randrange(len(frame)) :]
+        elif kind == 3:
+            at = rng.randrange(len(frame))
+            frame[at:at] = rng.choice(frames)[: rng.randrange(60)]
+        out += frame
+    return bytes(out)
+
+
+def buffered(codec: Any) -> int:
+    """Bytes that a codec holds back."""
+    inner = getattr(codec, "_codec", codec)
+    return sum(len(value) for value in vars(inner).values() if isinstance(value, bytes | bytearray))
