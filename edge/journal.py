@@ -25,6 +25,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -808,13 +809,14 @@ def _readable_after(db: sqlite3.Connection, n: int) -> list[tuple[Any, ...]]:
     """The next rows of the log of a damaged file; over damage it leaps in steps that grow, up to a bound."""
     step = 1
     while step < 1 << 40:
-        try:
-            return db.execute("SELECT * FROM log WHERE n > ? ORDER BY n LIMIT 200", (n,)).fetchall()
-        except sqlite3.Error:
+        for limit in (200, 1):
             with suppress(sqlite3.Error):
-                return db.execute("SELECT * FROM log WHERE n > ? ORDER BY n LIMIT 1", (n,)).fetchall()
-            n += step
-            step *= 2
+                rows = db.execute("SELECT * FROM log WHERE n > ? ORDER BY n LIMIT ?", (n, limit)).fetchall()
+                numbers = [row[0] for row in rows]
+                if all(first < second for first, second in pairwise([n, *numbers])):  # damage can lead in circles
+                    return rows
+        n += step
+        step *= 2
     return []
 
 
