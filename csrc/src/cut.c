@@ -263,7 +263,7 @@ static double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j)
     for (int k = i; k <= j; ++k)
         if (a[k].kg > heaviest) heaviest = a[k].kg;
     double cost = 0.0;
-    for (int k = i + 1; k <= j; ++k) cost += change_cost(&s[k]) + out_of(&s[k], 0.5, 13.5);
+    for (int k = i + 1; k <= j; ++k) cost += change_cost(&s[k]);
     if (heaviest < 2600.0) {
         /* Motorcycles, cars, vans, and what they pull. */
         if (heaviest < 320.0 && n == 2 && s[j].hi > 1.2) return cost + out_of(&s[j], 1.2, 1.75);
@@ -287,6 +287,7 @@ static double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j)
     int group = 1, trailers = 0;
     for (++k; k <= j; ++k) {
         if (0.5 * (s[k].lo + s[k].hi) < 2.3) {
+            cost += out_of(&s[k], 0.7, 2.3);
             if (++group > 4) cost += 4.0;
             continue;
         }
@@ -324,7 +325,7 @@ static tie tie_of(const bf_wim *w, int k, double *cost)
         const int pa = presence_of(w, l, a), pb = presence_of(w, l, b);
         if (pa >= 0 && pb >= 0) {
             if (pa != pb) return APART;
-            *cost = l->varies ? 8.0 : 3.0; /* a loop whose amplitude varies would have shown the gap */
+            *cost = l->varies ? 9.0 : 5.0; /* a loop whose amplitude varies would have shown the gap */
         }
     }
     return OPEN;

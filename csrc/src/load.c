@@ -168,7 +168,7 @@ static double median_of(const double *v, int n)
 }
 
 /* Generalised mean of a series for each choice of the dynamics; adds the evidence for each to `log_evidence`. */
-static void weigh_series(const series *s, double speed, double *log_evidence, double *mean, double *variance)
+static void weigh_series(const series *s, double *log_evidence, double *mean, double *variance)
 {
     const int n = s->n;
     double bounce[BF_MAX_LINES][BF_MAX_LINES], hop[BF_MAX_LINES][BF_MAX_LINES];
@@ -179,7 +179,6 @@ static void weigh_series(const series *s, double speed, double *log_evidence, do
             bounce[i][j] = mean_cos(1.5, 4.0, tau);
             hop[i][j] = mean_cos(8.0, 15.0, tau);
         }
-    (void)speed;
     int h = 0;
     for (int ib = 0; ib < N_BOUNCE; ++ib)
         for (int ih = 0; ih < N_HOP; ++ih)
@@ -214,7 +213,7 @@ static void weigh_series(const series *s, double speed, double *log_evidence, do
 
 /* Fills loads and sigmas of the axles; returns flags. */
 static uint32_t combine(const bf_wim *w, const axle_seen *axles, int count,
-                        side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES], bf_vehicle *out)
+                        side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES], double speed, bf_vehicle *out)
 {
     uint32_t flags = 0;
     static const series nothing;
@@ -300,12 +299,17 @@ static uint32_t combine(const bf_wim *w, const axle_seen *axles, int count,
             }
         }
     }
-    double evidence[N_HYPER] = {0};
+    double evidence[N_HYPER];
+    /* Before the lines are asked: bounce grows with speed, and is seldom far from its usual size. */
+    for (int h = 0; h < N_HYPER; ++h) {
+        const double r = log(BOUNCE[h / (N_HOP * N_WHITE)] / (0.001 + 0.001 * (speed < 40.0 ? speed : 40.0))) / 1.2;
+        evidence[h] = -0.5 * r * r;
+    }
     static const int WAYS = 2;
     double mean[BF_MAX_AXLES][2][N_HYPER], variance[BF_MAX_AXLES][2][N_HYPER];
     for (int k = 0; k < count; ++k)
         for (int i = 0; i < WAYS; ++i)
-            if (path[k][i].n > 0) weigh_series(&path[k][i], 0.0, evidence, mean[k][i], variance[k][i]);
+            if (path[k][i].n > 0) weigh_series(&path[k][i], evidence, mean[k][i], variance[k][i]);
     double top = -HUGE_VAL, total = 0.0;
     for (int h = 0; h < N_HYPER; ++h)
         if (evidence[h] > top) top = evidence[h];
@@ -435,6 +439,20 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
         place[k] = place_weight > 0.0 ? place_sum / place_weight : 0.0;
     }
 
+    if (fitted) {
+        double lowest = HUGE_VAL, highest = 0.0;
+        const double span = (to - from) / w->rate;
+        for (int i = 0; i <= 40; ++i) {
+            const double v = motion_speed(m, span * i / 40.0);
+            if (v < lowest) lowest = v;
+            if (v > highest) highest = v;
+        }
+        out->speed_mps = (motion_place(m, span) - motion_place(m, 0.0)) / span;
+        if (highest - lowest > 0.25 * highest) flags |= BF_SPEED_CHANGE;
+    } else {
+        out->speed_mps = pass_speed(w, &axles[0], 0);
+        flags |= BF_PARTIAL;
+    }
 #ifdef BF_DEBUG
     fprintf(stderr, "vehicle %d axles coeffs %d scale %.2f jerk %g rests %d crossings %d\n", count, m->coeffs, m->scale, m->jerk, rest_count, crossings);
     for (int k = 0; k < count; ++k)
@@ -448,7 +466,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                         loads[k][j][w->sensors[f->sensor].side].load_kg, sqrt(loads[k][j][w->sensors[f->sensor].side].variance), worst);
             }
 #endif
-    flags |= combine(w, axles, count, loads, out);
+    flags |= combine(w, axles, count, loads, fabs(out->speed_mps), out);
     out->gross_kg = 0.0;
     double gross_var = 0.0, sigma_sum = 0.0, way[MOTION_MAX_COEFFS] = {0};
     for (int k = 0; k < count; ++k) {
@@ -467,20 +485,6 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
 
     const double t_first = fitted ? motion_time(m, place[0]) : axles[0].at[0].mid / w->rate - t0;
     out->first_axle_scan = (t_first + t0) * w->rate;
-    if (fitted) {
-        double lowest = HUGE_VAL, highest = 0.0;
-        const double span = (to - from) / w->rate;
-        for (int i = 0; i <= 40; ++i) {
-            const double v = motion_speed(m, span * i / 40.0);
-            if (v < lowest) lowest = v;
-            if (v > highest) highest = v;
-        }
-        out->speed_mps = (motion_place(m, span) - motion_place(m, 0.0)) / span;
-        if (highest - lowest > 0.25 * highest) flags |= BF_SPEED_CHANGE;
-    } else {
-        out->speed_mps = pass_speed(w, &axles[0], 0);
-        flags |= BF_PARTIAL;
-    }
     for (int k = 0; k < count; ++k) {
         if (axles[k].lost_before && k == 0) flags |= BF_PARTIAL;
         for (int j = 0; j < w->line_count; ++j) {
