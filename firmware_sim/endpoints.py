@@ -243,6 +243,10 @@ class _SerialLine:
         self._since = 0.0  # when the first byte of the queue began to travel
         self._timer: asyncio.TimerHandle | None = None
 
+    def set_baud(self, baud: int) -> None:
+        """The device has changed its rate."""
+        self.baud = baud
+
     def write(self, port: str, peer: int | None, data: bytes) -> None:
         if len(self._queue) + len(data) > SERIAL_QUEUE_BYTES:
             return
@@ -292,6 +296,11 @@ def _serial_url(path: str | Path, baud: int) -> str:
     return f"serial://{path}?baud={baud}" if baud else f"serial://{path}"
 
 
+def _speed_code(baud: int) -> int | None:
+    """The termios constant of a rate; USB CDC takes any."""
+    return next((code for code, rate in _BAUD.items() if rate == (baud or 115_200)), None)
+
+
 def _written(fd: int, data: bytes) -> int:
     try:
         return os.write(fd, data)
@@ -323,7 +332,7 @@ class PtyEndpoint(_SerialLine):
         os.set_blocking(master, False)
         tty.setraw(slave)
         settings = termios.tcgetattr(slave)
-        speed = next((code for code, baud in _BAUD.items() if baud == self.baud), termios.B9600)
+        speed = _speed_code(self.baud) or termios.B9600
         settings[4] = settings[5] = speed
         termios.tcsetattr(slave, termios.TCSANOW, settings)
         name = os.ttyname(slave)
@@ -418,13 +427,25 @@ class SerialEndpoint(_SerialLine):
             settings = termios.tcgetattr(self._fd)
         except (OSError, termios.error) as error:
             raise EndpointError(f"{self._path}: cannot be used as a serial port: {error}") from error
-        speed = next((code for code, baud in _BAUD.items() if baud == (self.baud or 115200)), None)
-        if speed is None:
-            raise EndpointError(f"{self._path}: {self.baud} baud is not possible here")
         settings[2] |= termios.CLOCAL | termios.CREAD
-        settings[4] = settings[5] = speed
         termios.tcsetattr(self._fd, termios.TCSANOW, settings)
+        if not self._set_speed():
+            raise EndpointError(f"{self._path}: {self.baud} baud is not possible here")
         asyncio.get_running_loop().add_reader(self._fd, self._readable)
+
+    def set_baud(self, baud: int) -> None:
+        if baud != self.baud:
+            super().set_baud(baud)
+            self._set_speed()
+
+    def _set_speed(self) -> bool:
+        speed = _speed_code(self.baud)
+        if speed is None or self._fd is None:
+            return speed is not None
+        settings = termios.tcgetattr(self._fd)
+        settings[4] = settings[5] = speed
+        termios.tcsetattr(self._fd, termios.TCSADRAIN, settings)
+        return True
 
     def _readable(self) -> None:
         assert self._fd is not None

@@ -89,14 +89,19 @@ def unknown_faults(scenario: Scenario, emulators: Mapping[str, Emulator]) -> lis
     """A line for each fault of the scenario that its device cannot have."""
     lines: list[str] = []
     for number, fault in enumerate(scenario.fault):
-        problem = fault_problem(fault.kind, fault.device, emulators)
+        problem = fault_problem(fault.kind, fault.device, emulators, fault.options)
         if problem:
             lines.append(f"fault[{number}]: {problem}")
     return lines
 
 
-def fault_problem(kind: str, device: str, emulators: Mapping[str, Emulator]) -> str | None:
+def fault_problem(
+    kind: str, device: str, emulators: Mapping[str, Emulator], options: Mapping[str, Any] | None = None
+) -> str | None:
     """Why a device cannot have a fault, and what is allowed; None if it can."""
+    other = (options or {}).get("to", device)
+    if kind == "duplicate_tag" and other not in emulators:
+        return f"to: no device {other!r}; there are {', '.join(sorted(emulators))}"
     if device not in emulators:
         return f"no device {device!r}; there are {', '.join(sorted(emulators))}"
     allowed = WIRE_FAULTS | SENSOR_FAULTS | emulators[device].faults

@@ -83,7 +83,7 @@ class Unit:
     def put(self, output: Output) -> None:
         """Carry what the emulator says to the endpoint."""
         if self.emulator.baud is not None and isinstance(self.endpoint, PtyEndpoint | SerialEndpoint):
-            self.endpoint.baud = self.emulator.baud
+            self.endpoint.set_baud(self.emulator.baud)
         for item in output:
             if isinstance(item, Hangup):
                 self.endpoint.hang_up(item.port, item.peer)
@@ -281,7 +281,7 @@ class Server:
             raise ValueError('give {"fault": KIND, "device": NAME, "for_s": SECONDS}')
         options = {key: value for key, value in order.items() if key not in ("fault", "device", "for_s")}
         kind, device, for_s = str(order.get("fault")), str(order.get("device")), float(order.get("for_s", 1.0))
-        problem = fault_problem(kind, device, self._emulators)
+        problem = fault_problem(kind, device, self._emulators, options)
         if problem is None and kind in SENSOR_FAULTS:
             problem = self._channel_problem(device, options)
         if problem is not None:

@@ -135,7 +135,9 @@ class LabJackT7(Emulator, Unit):
 
     ports = (MAIN, STREAM)
     functions = frozenset({3, 4, 6, 16, MODBUS_FEEDBACK})
-    faults = frozenset({"overrun", "scan_overlap", "skip_packets", "stream_reset", "clock_drift", "exception"})
+    faults = frozenset(
+        {"overrun", "scan_overlap", "skip_packets", "stream_reset", "clock_drift", "exception", "wrong_word_order"}
+    )
 
     def __init__(
         self, samples: Samples, channels: int, digital: frozenset[int] = frozenset(), *, serial: int = 470012345
@@ -147,6 +149,7 @@ class LabJackT7(Emulator, Unit):
         self._serial = serial
         self._drift = 1.0  # on top of it, by a fault
         self._exception: int | None = None
+        self._low_first = False
         self._stalled = False
         self._skip = 0
         self._peers: dict[int, MbapStream] = {}
@@ -298,7 +301,8 @@ class LabJackT7(Emulator, Unit):
             if here in self._wide:
                 if len(words) + 2 > count:
                     raise T7Error(MODBUS_NUM_REGS_MUST_BE_EVEN, ILLEGAL_VALUE)
-                words += [self._words[here], self._words[here + 1]]
+                pair = [self._words[here], self._words[here + 1]]
+                words += pair[::-1] if self._low_first else pair
             elif here in self._words and here - 1 not in self._wide:
                 words.append(self._words[here])
             else:
@@ -573,6 +577,8 @@ class LabJackT7(Emulator, Unit):
                 return [Hangup(STREAM)] if active else []
             case "clock_drift":
                 self._drift = 1.0 + float(options.get("ppm", 200.0)) * 1e-6 if active else 1.0
+            case "wrong_word_order":
+                self._low_first = active
             case "exception":
                 self._exception = int(options.get("code", DEVICE_FAILURE)) if active else None
         return []

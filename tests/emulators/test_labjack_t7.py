@@ -252,6 +252,14 @@ def test_scan_overlap_and_skipped_packets() -> None:
     assert bench.packets(0.5) == []
 
 
+def test_wrong_word_order_shows_in_the_test_register() -> None:
+    bench = Bench()
+    bench.t7.fault("wrong_word_order", True, {}, 0.0)
+    assert bench.u32(55100) == 0x22330011
+    bench.t7.fault("wrong_word_order", False, {}, 0.0)
+    assert bench.u32(55100) == 0x00112233
+
+
 def test_burst_ends_by_itself() -> None:
     bench = Bench(channels=1)
     bench.configure([0], scans=100)
