@@ -1,7 +1,7 @@
 """The CRC that the tag readers of TransCore and ThingMagic share; their codecs call it.
 
-Polynomial 1021, but not as usual: the message's bits are shifted in at the bottom, and no zeros are appended. Eight bits
-at a time, with the remainder of each value of the upper byte from a table.
+Polynomial 1021, but not as usual: the message's bits are shifted in at the bottom, and no zeros are appended. Eight
+bits at a time, with the remainder of each value of the upper byte from a table.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import socket
@@ -241,7 +242,7 @@ async def connect(driver: Driver, *, port: int | None = None) -> AsyncIterator[L
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, BlockingIOError):
+    if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.EBUSY):
         return "another program has it open"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)  # below 0: name resolution
@@ -321,21 +322,21 @@ class SerialLink(Link):
         if not self._port.is_open:
             return
         self._loop.remove_reader(self._fd)
-        if self._failure is None:
-            await self._sent()
+        if not await self._sent():
+            with contextlib.suppress(OSError, termios.error):
+                termios.tcflush(self._fd, termios.TCOFLUSH)  # else close waits up to 30 s for unsent bytes to leave
         self._fail("closed")
-        with contextlib.suppress(OSError, termios.error):
-            termios.tcflush(self._fd, termios.TCIOFLUSH)  # else close waits up to 30 s for unsent bytes to leave
         with contextlib.suppress(OSError, termios.error, pyserial.SerialException):
             self._port.close()
 
-    async def _sent(self) -> None:
-        """Give what was written last, often a stop command, the time to leave the computer."""
+    async def _sent(self) -> bool:
+        """Give what was written last, often a stop command, the time to leave the computer; whether it did."""
         with contextlib.suppress(OSError):
             for _ in range(20):
                 if not any(fcntl.ioctl(self._fd, termios.TIOCOUTQ, bytes(4))):
-                    return
+                    return True
                 await asyncio.sleep(0.01)
+        return False
 
 
 def _is_pty(path: str) -> bool:

@@ -287,3 +287,19 @@ async def test_what_was_written_last_is_sent_before_closing() -> None:
         await link.write(b"stop\r")
         await link.close()
         await line.until_received(b"stop\r")
+
+
+async def test_a_real_line_is_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "_is_pty", lambda path: False)
+    with pty() as line:
+        link = await opened(line.path)
+        with pytest.raises(LinkLost, match="another program has it open"):
+            await opened(line.path)
+        await link.close()
+        again = await opened(line.path)
+        await again.close()
+
+
+def test_only_pseudo_terminals_are_shared() -> None:
+    assert not links._is_pty("/dev/null")
+    assert not links._is_pty("/dev/nothing")

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import shutil
 import struct
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import serial
 from driver_peers import free_port, pty, tcp_peer
 from hypothesis import given
 from hypothesis import strategies as st
+from modbus_tk import defines as modbus_defines
+from modbus_tk import modbus_rtu
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
 from pyModbusTCP.server import DataBank, ModbusServer
@@ -225,6 +232,45 @@ async def test_rtu_units_share_one_master() -> None:
         async with opened(line.path, 1, 2, 3) as ports:
             results = await asyncio.gather(*(port.read_holding(5, 1) for port in ports * 5))
     assert results == [[105], [205], [305]] * 5
+
+
+async def test_rtu_against_a_server_that_nobody_here_wrote(tmp_path: Path) -> None:
+    """modbus-tk with two units at the other end of a socat line."""
+    socat = shutil.which("socat")
+    if socat is None:
+        pytest.skip("socat is not installed")
+    ends = [str(tmp_path / name) for name in ("here", "there")]
+    line = subprocess.Popen([socat, *(f"pty,raw,echo=0,link={end}" for end in ends)])
+    try:
+        async with asyncio.timeout(10):
+            while not all(os.path.exists(end) for end in ends):
+                await asyncio.sleep(0.02)
+        server = modbus_rtu.RtuServer(serial.Serial(ends[1], 19200, timeout=0.05))
+        for number in (1, 5):
+            unit = server.add_slave(number)
+            unit.add_block("h", modbus_defines.HOLDING_REGISTERS, 0, 100)
+            unit.add_block("d", modbus_defines.DISCRETE_INPUTS, 0, 16)
+            unit.set_values("h", 10, [number, 2, 3])
+            unit.set_values("d", 0, [1, 0, 1])
+        server.start()
+        try:
+            async with opened(ends[0], 1, 5, 9, timeout_s=1.0) as (one, five, nobody):
+                assert await one.read_holding(10, 3) == [1, 2, 3]
+                assert await five.read_holding(10, 3) == [5, 2, 3]
+                assert await one.read_discrete(0, 3) == [True, False, True]
+                await five.write_registers(20, [7, 8])
+                await one.write_register(20, 9)
+                assert [await five.read_holding(20, 2), await one.read_holding(20, 1)] == [[7, 8], [9]]
+                with pytest.raises(ModbusRefused, match="illegal data address"):
+                    await one.read_holding(98, 5)
+                with pytest.raises(NoReply, match="unit 9 does not answer"):
+                    await nobody.write_register(0, 1)
+                assert await five.read_holding(20, 2) == [7, 8]
+        finally:
+            await asyncio.to_thread(server.stop)
+    finally:
+        line.terminate()
+        line.wait()
 
 
 async def test_rtu_a_dead_unit_does_not_stall_the_others() -> None:
