@@ -25,6 +25,7 @@
 #define GAP_MEMORY 180       /* of these the newest weigh most */
 #define MAX_SAMPLES 1024
 #define MASKS 8             /* tag, plate, axles: which of them were read upstream */
+#define MAX_BOOTHS 16       /* booths of one lane that are told apart; more count as one fast one */
 #define MAX_STRONG 16       /* candidates that may overtake, come late or move the head back */
 
 static const double HORIZON_S = 1e9;      /* times further than this from the origin are refused */
@@ -35,7 +36,7 @@ static const double OVERTAKE = 0.01;
 static const double LATE = 0.005;
 static const double CHAOS = 0.02;         /* a departure that no booth cycle explains */
 static const double CHAOS_SPAN_S = 600.0;
-static const double TWICE_SPAN_S = 8.0;
+static const double TWICE_SPAN_S = 5.0;
 static const double BRIEF_S = 3.0;
 static const double PACE_DRIFT = 0.005;   /* variance of ln of the pace over the time of a wait: officers change */
 static const double WEIGHT_FLOOR = 1e-10;
@@ -56,6 +57,9 @@ struct bf_queue {
     int64_t origin_ns;
     int has_origin, has_last, reopened;
     double t_last, t_newest;
+    double starts[MAX_BOOTHS]; /* the last departures: when booths began to serve, newest at n_starts - 1 */
+    int64_t n_starts;
+    int64_t run;               /* departures in a row that left a busy booth */
     double entries_since;       /* entries since the last departure, to tell a dead downstream counter */
     duration free_flow, cycle;
     double gaps[GAPS];
@@ -257,25 +261,68 @@ bf_status bf_queue_booths(bf_queue *q, double booths)
     if (q == NULL || !(booths >= 0.0 && booths <= 1000.0)) {
         return BF_ERR_ARGUMENT;
     }
-    if (q->booths < 0.5 && booths > 0.5) {
+    if (q->booths < 0.5 && booths >= 0.5) {
         q->reopened = 1;
     }
     q->booths = booths;
     return BF_OK;
 }
 
-/* Density and distribution of the time since the last departure, if a vehicle was waiting for the booth. */
-static void cycle_at(const bf_queue *q, double gap, double *pdf, double *cdf)
+/* Booths that are told apart, and by how much each is faster than one of them. */
+static int booths_of(const bf_queue *q, double *speed)
 {
+    double booths = floor(q->booths + 0.5);
+    *speed = 1.0;
+    if (booths <= 1.0) {
+        return 1;
+    }
+    if (booths > (double)MAX_BOOTHS) {
+        *speed = booths / (double)MAX_BOOTHS;
+        return MAX_BOOTHS;
+    }
+    return (int)booths;
+}
+
+static void service_at(const bf_queue *q, double x, double *pdf, double *cdf)
+{
+    double sd = duration_sd(&q->cycle), mean = q->cycle.mean_ln;
+    *pdf = 0.96 * lognormal_pdf(x, mean, sd) + 0.04 * lognormal_pdf(x, mean + 1.2, 0.8);
+    *cdf = 0.96 * lognormal_cdf(x, mean, sd) + 0.04 * lognormal_cdf(x, mean + 1.2, 0.8);
+}
+
+/* `pdf`: density that a booth becomes free at t, when a vehicle has been waiting for it since the last departure;
+ * `cdf`: chance that a booth is free by t. */
+static void cycle_at(const bf_queue *q, double t, double *pdf, double *cdf)
+{
+    double gap = t - q->t_last;
     if (!q->has_last || q->reopened) {
         *pdf = gap > 0.0 || !q->has_last ? 1.0 / CHAOS_SPAN_S : 0.0;
         *cdf = 0.5;
         return;
     }
-    double booths = q->booths > 0.5 ? q->booths : 1.0;
-    double x = gap * booths, sd = duration_sd(&q->cycle), mean = q->cycle.mean_ln;
-    *pdf = booths * (0.96 * lognormal_pdf(x, mean, sd) + 0.04 * lognormal_pdf(x, mean + 1.2, 0.8));
-    *cdf = 0.96 * lognormal_cdf(x, mean, sd) + 0.04 * lognormal_cdf(x, mean + 1.2, 0.8);
+    double speed = 1.0;
+    int booths = booths_of(q, &speed);
+    if (booths == 1) {
+        service_at(q, gap, pdf, cdf);
+        return;
+    }
+    double all_busy = 1.0, still_busy = 1.0, rate = 0.0;
+    for (int i = 0; i < booths; i++) {
+        if (i >= q->n_starts) { /* nobody has been there yet: it is free */
+            all_busy = still_busy = 0.0;
+            break;
+        }
+        double since = q->starts[(q->n_starts - 1 - i) % MAX_BOOTHS];
+        double f = 0.0, c = 0.0, f0 = 0.0, c0 = 0.0;
+        service_at(q, (t - since) * speed, &f, &c);
+        service_at(q, (q->t_last - since) * speed, &f0, &c0);
+        double left = 1.0 - c > 1e-6 ? 1.0 - c : 1e-6, left0 = 1.0 - c0 > 1e-6 ? 1.0 - c0 : 1e-6;
+        all_busy *= left;
+        still_busy *= left / left0;
+        rate += speed * f / left;
+    }
+    *pdf = gap > 0.0 ? still_busy * rate : 0.0;
+    *cdf = 1.0 - all_busy;
 }
 
 static void free_at(const bf_queue *q, double travel, double *pdf, double *cdf)
@@ -354,7 +401,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         }
     }
     double gap = t - q->t_last, fs = 0.0, cs = 0.0;
-    cycle_at(q, gap, &fs, &cs);
+    cycle_at(q, t, &fs, &cs);
     const double chaos = CHAOS / CHAOS_SPAN_S;
 
     /* Likelihood of each passage: default by what was read upstream, then the candidates'. */
@@ -512,11 +559,15 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     /* Learn. */
     double p_phantom = phantom / total;
     if (q->has_last && !q->reopened && gap > 0.0) {
-        double booths = q->booths > 0.5 ? q->booths : 1.0;
-        double p_sat = (sat + 0.5 * unlisted) / total;
-        if (p_sat > 0.6) {
-            duration_learn(&q->cycle, gap * booths, p_sat);
-            q->gaps[q->n_gaps % GAPS] = gap * booths;
+        /* With c booths that are never idle the c-th departure back began the service that has ended now; in the mean
+         * over many departures that is exact. */
+        double p_sat = (sat + 0.5 * unlisted) / total, speed = 1.0;
+        int booths = booths_of(q, &speed);
+        q->run = p_sat > 0.6 ? q->run + 1 : (p_phantom > 0.5 ? q->run : 0);
+        if (p_sat > 0.6 && q->run >= booths && q->n_starts >= booths) {
+            double cycle = (t - q->starts[(q->n_starts - booths) % MAX_BOOTHS]) * speed;
+            duration_learn(&q->cycle, cycle, p_sat);
+            q->gaps[q->n_gaps % GAPS] = cycle;
             q->n_gaps++;
         }
     }
@@ -540,7 +591,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         }
         q->skip = clamp(q->skip, 0.004, 0.8);
         q->unlisted = clamp(q->unlisted, 0.004, 0.9);
-        q->phantom = clamp(q->phantom, 0.003, 0.3);
+        q->phantom = clamp(q->phantom, 0.003, 0.1);
     }
     if (out->pos >= 0 && out->p > 0.8 && out->in_order) {
         int64_t k = q->head > q->first ? q->head : q->first;
@@ -564,6 +615,8 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         if (!q->has_last || t > q->t_last) {
             q->t_last = t;
         }
+        q->starts[q->n_starts % MAX_BOOTHS] = t;
+        q->n_starts++;
         q->has_last = 1;
         q->reopened = 0;
         q->entries_since = 0.0;
@@ -614,9 +667,10 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, double *waits_s
     if (q == NULL || out == NULL || waits_s == NULL || n < 1 || n > MAX_SAMPLES || seconds(q, t_ns, &t) != BF_OK) {
         return BF_ERR_ARGUMENT;
     }
-    double booths = q->booths > 0.5 ? q->booths : 1.0;
+    double speed = 1.0;
+    int booths = booths_of(q, &speed);
     double gap = t - q->t_last, fs = 0.0, cs = 0.0;
-    cycle_at(q, gap, &fs, &cs);
+    cycle_at(q, t, &fs, &cs);
     if (q->reopened || !q->has_last || q->booths < 0.5 || gap < 0.0) {
         cs = 0.0; /* that nobody departed tells nothing */
     }
@@ -659,7 +713,7 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, double *waits_s
     double var = square / total - mean * mean;
     out->queue_sd_n = var > 0.0 ? sqrt(var) : 0.0;
     out->free_flow_s = exp(q->free_flow.mean_ln);
-    out->cycle_s = exp(q->cycle.mean_ln + 0.5 * q->cycle.var_ln) / booths;
+    out->cycle_s = exp(q->cycle.mean_ln + 0.5 * q->cycle.var_ln) / ((double)booths * speed);
     out->cycle_sd_s = out->cycle_s * sqrt(exp(q->cycle.var_ln) - 1.0);
     out->skip = q->skip;
     out->unlisted = q->unlisted;
@@ -688,11 +742,14 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, double *waits_s
         double uf = ((double)(((int64_t)s * 61 + 17) % n) + 0.5) / (double)n;
         double ur = ((double)(((int64_t)s * 37 + 5) % n) + 0.5) / (double)n;
         double travel = exp(q->free_flow.mean_ln + free_sd * normal_quantile(uf));
-        double pace = exp(rate_sd * normal_quantile(ur)) / booths;
-        double start = q->has_last ? q->t_last : t - 1e6;
-        if (q->reopened) {
-            start = t;
+        double pace = exp(rate_sd * normal_quantile(ur)) / speed;
+        double began[MAX_BOOTHS], ready[MAX_BOOTHS]; /* of each booth: its last start, and when it is free */
+        for (int b = 0; b < booths; b++) {
+            int known = q->has_last && b < q->n_starts;
+            began[b] = q->reopened ? t : (known ? q->starts[(q->n_starts - 1 - b) % MAX_BOOTHS] : t - 1e6);
+            ready[b] = began[b] + draw_gap(q, draw(&seed)) * pace;
         }
+        double start = t;
         int first = 1;
         for (int64_t k = h; k <= end; k++) {
             uint64_t bits = draw(&seed);
@@ -702,21 +759,23 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, double *waits_s
                     continue;
                 }
             }
-            if (((bits >> 32) & 0xFFFF) < unlisted_at && !first) {
-                start += draw_gap(q, draw(&seed)) * pace; /* a vehicle that was not seen upstream */
-            }
-            double next = start + draw_gap(q, bits) * pace;
             double arrives = (k < end ? q->entered[slot(q, k)] : t) + travel;
-            if (first && next < t && arrives < t) {
-                /* It waits, so the booth is still busy: only cycles that are longer than what has passed. */
-                for (int attempt = 0; attempt < 8 && next < t; attempt++) {
-                    next = start + draw_gap(q, draw(&seed)) * pace;
+            for (int b = 0; first && arrives < t && b < booths; b++) {
+                /* It waits, so every booth is still busy: only services that are longer than what has passed. */
+                for (int attempt = 0; attempt < 8 && ready[b] < t; attempt++) {
+                    ready[b] = began[b] + draw_gap(q, draw(&seed)) * pace;
                 }
-                if (next < t) {
-                    next = t;
-                }
+                ready[b] = ready[b] < t ? t : ready[b];
             }
-            start = next > arrives ? next : arrives;
+            int turns = !first && ((bits >> 32) & 0xFFFF) < unlisted_at ? 2 : 1; /* one that was not seen upstream */
+            for (; turns > 0; turns--) {
+                int b = 0;
+                for (int other = 1; other < booths; other++) {
+                    b = ready[other] < ready[b] ? other : b;
+                }
+                start = ready[b] > arrives ? ready[b] : arrives;
+                ready[b] = start + draw_gap(q, draw(&seed)) * pace;
+            }
             first = 0;
         }
         waits_s[s] = start - t;
