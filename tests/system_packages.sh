@@ -5,6 +5,7 @@ command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || missing="$
 command -v mosquitto_pub >/dev/null 2>&1 || missing="$missing mosquitto-clients"
 command -v socat >/dev/null 2>&1 || missing="$missing socat"
 command -v mbpoll >/dev/null 2>&1 || missing="$missing mbpoll"
+command -v gpsd >/dev/null 2>&1 || [ -x /usr/sbin/gpsd ] || missing="$missing gpsd"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 [ -z "$missing" ] && exit 0
 sudo=""

@@ -150,3 +150,23 @@ async def test_chrony_that_is_not_installed() -> None:
     async with running(made) as events:
         await events.until_state(LinkState.DOWN)
     assert "install chrony" in events.of(DeviceState)[-1].text
+
+
+async def test_a_real_chronyd(tmp_path: Path) -> None:
+    daemon, client = _program("chronyd"), _program("chronyc")
+    if os.geteuid() != 0:
+        pytest.skip("chronyd wants to be started by root")
+    port = free_port()
+    settings = tmp_path / "chrony.conf"
+    settings.write_text(
+        f"local stratum 10\nport 0\nuser root\ncmdport {port}\nbindcmdaddress /\npidfile {tmp_path}/pid\n"
+    )
+    chronyd = subprocess.Popen([daemon, "-x", "-d", "-f", str(settings)], stderr=subprocess.DEVNULL)
+    try:
+        options = _fake_chronyc(tmp_path, f'exec {client} -p {port} "$@"')
+        async with running(registry.create("chrony", "clock", "chrony://127.0.0.1", options)) as events:
+            await events.until(lambda: any(change.on for change in events.of(InputChange)), 60)
+    finally:
+        chronyd.terminate()
+        chronyd.wait()
+    assert {m.name for m in events.of(Measurement)} == {"clock_offset", "clock_error"}
