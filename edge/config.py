@@ -17,7 +17,7 @@ from edge.messages import Program, Traffic
 
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
-Kind = Literal["vehicle", "sighting", "wait", "flow", "status", "alarm"]
+Kind = Literal["vehicle", "sighting", "wait", "flow", "status", "alarm", "evidence"]
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,6 +111,19 @@ class Collector(Table, frozen=True, kw_only=True):
     password_file: str | None = None
 
 
+class SiteExchange(Table, frozen=True, kw_only=True):
+    """Several computers at one crossing: one `match`es, the others `send` it what they read, as tokens."""
+
+    role: Literal["send", "match"]
+    url: str  # the site's own broker; never a collector's
+    protocol: Literal[5, 4] = 5
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    username: str | None = None
+    password_file: str | None = None
+
+
 class Store(Table, frozen=True, kw_only=True):
     path: str = "/var/lib/borderflow"
     max_bytes: int = 8_000_000_000
@@ -123,6 +136,7 @@ class Config(Table, frozen=True, kw_only=True):
     point: tuple[Point, ...] = ()
     wait: Waits = Waits()
     identity: Identity | None = None
+    site_exchange: SiteExchange | None = None
     collector: tuple[Collector, ...] = ()
     store: Store = Store()
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from drivers import registry
-from edge.config import Collector, Config, Device, Faults, Input, Lane, Sensor, Wim, named
+from edge.config import Collector, Config, Device, Faults, Input, Lane, Sensor, SiteExchange, Wim, named
 
 _TOPIC_LEVEL = re.compile(r"[^/+#\x00$\s][^/+#\x00\s]*")
 _ROTATION = re.compile(r"(\d+)([hd])")
@@ -50,7 +50,11 @@ def check_config(config: Config, faults: Faults, *, live: bool) -> None:
         except ValueError as error:
             faults.add("identity.rotation", str(error))
     for collector in config.collector:
-        _check_collector(collector, faults, live=live)
+        _check_broker(collector, f"collector[{collector.name}]", faults, live=live)
+    if config.site_exchange is not None:
+        _check_broker(config.site_exchange, "site_exchange", faults, live=live)
+        if config.identity is None:
+            faults.add("identity.key_file", "is missing; the tokens of [site_exchange] need the site's secret")
     for device in config.device:
         _check_device(device, config, faults, live=live)
     if live:
@@ -73,9 +77,7 @@ def _topic_level(text: str, key: str, faults: Faults) -> None:
 def _check_site(config: Config, faults: Faults) -> None:
     site = config.site
     if not re.fullmatch(r"[A-Z]{2}", site.country):
-        faults.add(
-            "site.country", f"{site.country!r} is no ISO 3166-1 alpha-2 code; write for instance CA, US or MX"
-        )
+        faults.add("site.country", f"{site.country!r} is no ISO 3166-1 alpha-2 code; write for instance CA, US or MX")
     _topic_level(site.port, "site.port", faults)
     if site.source is not None:
         _topic_level(site.source, "site.source", faults)
@@ -97,8 +99,8 @@ def _check_lane(lane: Lane, config: Config, faults: Faults) -> None:
 
 
 def _check_wim(wim: Wim, key: str, faults: Faults) -> None:
-    if not 100 <= wim.sample_rate_hz <= 1_000_000:
-        faults.add(f"{key}.sample_rate_hz", f"{wim.sample_rate_hz} is outside 100 .. 1000000")
+    if not 5 <= wim.sample_rate_hz <= 1_000_000:
+        faults.add(f"{key}.sample_rate_hz", f"{wim.sample_rate_hz} is outside 5 .. 1000000")
     if not -60 <= wim.temperature_c <= 90:
         faults.add(f"{key}.temperature_c", f"{wim.temperature_c} is outside -60 .. 90")
     _unique((sensor.name for sensor in wim.sensor), f"{key}.sensor", faults)
@@ -164,8 +166,7 @@ def _known(items: tuple[Device, ...], what: str) -> str:
     return f"the {what} are {names}" if names else f"there are no {what} yet"
 
 
-def _check_collector(collector: Collector, faults: Faults, *, live: bool) -> None:
-    key = f"collector[{collector.name}]"
+def _check_broker(collector: Collector | SiteExchange, key: str, faults: Faults, *, live: bool) -> None:
     url = urlsplit(collector.url)
     if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
         faults.add(f"{key}.url", f"{collector.url!r} does not fit; write mqtts://host:8883 or mqtt://host:1883")

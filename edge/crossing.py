@@ -7,7 +7,7 @@ can drive it with events alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from drivers.events import (
@@ -28,6 +28,7 @@ from edge.identity import Pseudonyms
 from edge.lane import LanePipeline
 from edge.messages import DeviceStatus, Identity, Medium, Message, Sighting, Site, Vehicle, parse_utc, utc_text
 from edge.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, TagSighting
+from edge.sightings import Sighting as Seen
 from edge.waits import CrossingWaits
 
 _CHANNELS_EVERY_NS = 1_000_000_000
@@ -54,10 +55,21 @@ class _Device:
 
 
 class Crossing:
-    """Everything this computer knows of its lanes. Not thread-safe: the daemon's loop owns it."""
+    """Everything this computer knows of its lanes. Not thread-safe: the daemon's loop owns it.
 
-    def __init__(self, config: cfg.Config, *, source: str, pseudonyms: Pseudonyms | None) -> None:
+    `carry` says what the waits take of a sighting, where it is shared with other computers (edge.exchange_link).
+    """
+
+    def __init__(
+        self,
+        config: cfg.Config,
+        *,
+        source: str,
+        pseudonyms: Pseudonyms | None,
+        carry: Callable[[Seen], Iterable[Seen]] | None = None,
+    ) -> None:
         self.config = config
+        self._carry = carry
         self._site = Site(config.site.country, config.site.port)
         self._source = source
         self._pseudonyms = pseudonyms
@@ -86,6 +98,15 @@ class Crossing:
     def event(self, event: Event) -> list[Message]:
         """Take what a driver said; gives the messages that follow from it."""
         return self._handlers[type(event)](event)
+
+    def sighting(self, seen: Seen) -> None:
+        """Take what another computer of this crossing saw."""
+        self._waits.feed(seen)
+
+    def _saw(self, seen: Seen) -> None:
+        """Something was seen here that counts for the waits."""
+        for taken in (seen,) if self._carry is None else self._carry(seen):
+            self._waits.feed(taken)
 
     def advance(self, now_ns: int) -> list[Message]:
         """The clock has come to `now_ns`: intervals that are over become messages."""
@@ -126,7 +147,7 @@ class Crossing:
         if point is not None:
             positions_m = tuple(axle.position_m for axle in vehicle.axles)
             loads_kg = tuple(axle.load_kg for axle in vehicle.axles)
-            self._waits.feed(AxleSighting(parse_utc(vehicle.time), vehicle.lane, point, positions_m, loads_kg))
+            self._saw(AxleSighting(parse_utc(vehicle.time), vehicle.lane, point, positions_m, loads_kg))
 
     def _wim_point(self, lane_id: str) -> str | None:
         lane = cfg.named(self.config.lane, lane_id)
@@ -146,7 +167,7 @@ class Crossing:
         if device.lane is None or device.point is None or not identifier:
             return []
         sighting = TagSighting if medium == "rfid" else PlateSighting
-        self._waits.feed(sighting(time_ns, device.lane, device.point, identifier, confidence))
+        self._saw(sighting(time_ns, device.lane, device.point, identifier, confidence))
         if self._pseudonyms is None:
             return []
         pseudonym = self._pseudonyms.of(medium, identifier, time_ns)
@@ -176,11 +197,9 @@ class Crossing:
             return []
         if meaning.signal == "booth_open":
             program = cfg.named(self.config.lane, lane_id).program
-            self._waits.feed(
-                BoothChange(change.time_ns, lane_id, meaning.point or "booth", change.on, program, meaning.name)
-            )
+            self._saw(BoothChange(change.time_ns, lane_id, meaning.point or "booth", change.on, program, meaning.name))
         elif change.on and before is False and meaning.point is not None:
-            self._waits.feed(LoopCount(change.time_ns, lane_id, meaning.point))
+            self._saw(LoopCount(change.time_ns, lane_id, meaning.point))
             self._flow.loop(lane_id, meaning.point, change.time_ns)
         return []
 

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections import deque
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,11 +28,13 @@ from edge.alarms import Condition, Severity
 from edge.config_file import load
 from edge.core import CoreError
 from edge.crossing import Crossing
+from edge.exchange_link import SiteExchange
 from edge.identity import IdentityError, Pseudonyms, certificate_common_name
 from edge.journal import Journal, JournalError
 from edge.messages import Message, Site, Status, utc_text
 from edge.outbox import Outbox
 from edge.publisher import Publisher
+from edge.sightings import Sighting
 
 log = logging.getLogger("daemon")
 
@@ -77,7 +80,13 @@ class Daemon:
         self._source = source_name(config)
         identity = config.identity
         pseudonyms = Pseudonyms(Path(identity.key_file), identity.rotation) if identity is not None else None
-        self._crossing = Crossing(config, source=self._source, pseudonyms=pseudonyms)
+        self._exchange: SiteExchange | None = None
+        if config.site_exchange is not None:
+            self._exchange = SiteExchange(
+                config, self._source, deliver=self._from_site, on_alarm=partial(self._collector_alarm, "site_exchange")
+            )
+        carry = self._exchange.carry if self._exchange is not None else None
+        self._crossing = Crossing(config, source=self._source, pseudonyms=pseudonyms, carry=carry)
         store = Path(config.store.path)
         self._from_threads: deque[tuple[Condition, bool, Severity, str]] = deque()
         self._journal = Journal(
@@ -106,6 +115,7 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             outbox = group.create_task(self._outbox.run(), name="outbox")
             ticker = group.create_task(self._tick(), name="clock")
+            exchanges = [group.create_task(self._exchange.run(), name="site exchange")] if self._exchange else []
             publishers = [group.create_task(p.run(), name=f"collector {p.name}") for p in self._publishers]
             devices = [
                 group.create_task(keep_alive(self._driver(device), self._event), name=f"device {device.name}")
@@ -115,11 +125,11 @@ class Daemon:
             await self._stop.wait()
             sdnotify.notify("STOPPING=1")
             log.info("stopping")
-            for task in (*devices, ticker):
+            for task in (*devices, ticker, *exchanges):
                 task.cancel()
             try:
                 async with asyncio.timeout(_LAST_WORDS_S):
-                    await asyncio.gather(*devices, ticker, return_exceptions=True)
+                    await asyncio.gather(*devices, ticker, *exchanges, return_exceptions=True)
                     await self._outbox.flush()
                     await asyncio.gather(*(publisher.stop() for publisher in self._publishers))
             except TimeoutError:
@@ -156,6 +166,10 @@ class Daemon:
             level = logging.WARNING if event.state in (LinkState.DOWN, LinkState.SILENT) else logging.INFO
             log.log(level, "device %s is %s: %s", event.device, event.state.value, event.text)
             self._status_changed = True
+
+    def _from_site(self, seen: Sighting) -> None:
+        """Another computer of this crossing saw something."""
+        self._crossing.sighting(seen)
 
     def _put(self, messages: list[Message]) -> None:
         self._outbox.put(messages)

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from edge import core
 from edge.readings import signature
-from edge.sightings import AxleSighting, LoopCount, PlateSighting, TagSighting
+from edge.sightings import AxleSighting, LoopCount, PlateSighting, TagSighting, TokenSighting
+from edge.site_exchange import PlateTokens
 
 TOGETHER_NS = 3_000_000_000  # sightings of one vehicle lie closer than this
 _TWICE_NS = 400_000_000  # two counts of one loop closer than this are one vehicle
@@ -24,7 +25,7 @@ _STUCK_READS = 20  # so many reads of one identity within a minute: reader stuck
 _MINUTE_NS = 60_000_000_000
 _KEPT_IDENTITIES = 1024
 
-Seen = TagSighting | PlateSighting | LoopCount | AxleSighting
+Seen = TagSighting | PlateSighting | TokenSighting | LoopCount | AxleSighting
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +37,7 @@ class Passage:
     looped: bool = False
     tags: list[str] = field(default_factory=list, repr=False)
     plates: list[npt.NDArray[np.uint8]] = field(default_factory=list, repr=False)
+    tokens: list[PlateTokens] = field(default_factory=list, repr=False)  # plates, for comparison across computers
     axles: npt.NDArray[np.float32] | None = field(default=None, repr=False)
 
     @property
@@ -43,7 +45,7 @@ class Passage:
         """What was read of it: core.TAG | core.PLATE | core.AXLES."""
         return (
             (core.TAG if self.tags else 0)
-            | (core.PLATE if self.plates else 0)
+            | (core.PLATE if self.plates or self.tokens else 0)
             | (core.AXLES if self.axles is not None else 0)
         )
 
@@ -60,7 +62,7 @@ class PointOfLane:
 
     def take(self, seen: Seen) -> tuple[Passage | None, bool]:
         """The passage that this belongs to, and whether it is a new one; (None, False) for a repetition."""
-        if isinstance(seen, (TagSighting, PlateSighting)) and self._repeated(seen):
+        if isinstance(seen, (TagSighting, PlateSighting, TokenSighting)) and self._repeated(seen):
             return None, False
         passage = self._nearest(seen)
         new = passage is None
@@ -76,11 +78,13 @@ class PointOfLane:
             passage.tags.append(seen.id)
         elif isinstance(seen, PlateSighting):
             passage.plates.append(core.encode_plate(seen.id))
+        elif isinstance(seen, TokenSighting):
+            passage.tokens.extend(seen.tokens)
         else:
             passage.axles = signature(seen.positions_m, seen.loads_kg)
         return passage, new
 
-    def _repeated(self, seen: TagSighting | PlateSighting) -> bool:
+    def _repeated(self, seen: TagSighting | PlateSighting | TokenSighting) -> bool:
         last_ns, began_ns, reads = self._identities.pop(seen.id, (-(1 << 62), seen.time_ns, 0))
         if seen.time_ns - began_ns > _MINUTE_NS:
             began_ns, reads = seen.time_ns, 0
@@ -106,6 +110,8 @@ class PointOfLane:
                 fits = not passage.tags or distance < _TWICE_NS
             elif isinstance(seen, PlateSighting):
                 fits = not passage.plates or distance < _TWICE_NS
+            elif isinstance(seen, TokenSighting):
+                fits = not passage.tokens or distance < _TWICE_NS
             else:
                 fits = passage.axles is None
             if fits and distance < best_ns:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from edge import core
 from edge.passages import Passage
 from edge.readings import AxleModel, ReadModel
+from edge.site_exchange import TokenIndex
 
 CAPACITY = 1024
 POOL = 4096
@@ -115,6 +116,7 @@ class Segment:
         self._by_pos: dict[tuple[int, int], _Entry] = {}
         self._tags: dict[str, list[_Entry]] = {}
         self._plate_table = core.PlateTable()
+        self._tokens = TokenIndex()  # of plates, where another computer's take part
         self._models = (ReadModel(-6.0), ReadModel(-5.0), ReadModel(-6.0))  # tags, plates, axles
         self._by_mask: dict[int, list[float]] = {}
         self._axles = AxleModel()
@@ -150,6 +152,8 @@ class Segment:
                 self._counters["pool_full"] += 1
             else:
                 entry.slots.append(added)
+        for tokens in passage.tokens[:8]:
+            self._tokens.add(id(passage), tokens)
         if passage.mask:
             self.queues[entry.lane].mark(entry.pos, passage.mask)
 
@@ -255,6 +259,12 @@ class Segment:
                 found = self._by_pos.get((int(pool.lane[slot]), int(pool.pos[slot])))
                 if found is not None:
                     add(found, min(20.0, float(best[slot])) - mismatch)
+        if passage.tokens and len(self._tokens):
+            mismatch = self._models[1].mismatch_llr
+            for key, score in self._tokens.compare(passage.tokens[:8]).items():
+                other = self._entries.get(key)
+                if other is not None and score > mismatch and not (passage.plates and other.passage.plates):
+                    add(other, min(20.0, score) - mismatch)
         if used and passage.axles is not None and passage.axles[0] > 0:
             llr = self._axles.compare(passage.axles, pool.axles[:used])
             mismatch = self._models[2].mismatch_llr
@@ -282,6 +292,7 @@ class Segment:
             self._axles.learn(up.axles, down.axles)
 
     def _forget(self, entry: _Entry) -> None:
+        self._tokens.remove(id(entry.passage))
         for slot in entry.slots:
             self._pool.remove(slot)
         entry.slots.clear()

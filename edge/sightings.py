@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from edge.messages import parse_utc, utc_text
+from edge.site_exchange import PlateTokens
 
 _MOST_AXLES = 64
 _MOST_ID = 64
@@ -42,6 +43,22 @@ class PlateSighting:
     point: str
     id: str = field(repr=False)
     confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSighting:
+    """A plate as tokens, its own period first: read by another computer, or here and to be compared with another's."""
+
+    time_ns: int
+    lane: str
+    point: str
+    tokens: tuple[PlateTokens, ...] = field(repr=False)
+    confidence: float | None = None
+
+    @property
+    def id(self) -> str:
+        """The same for repeated reads."""
+        return self.tokens[0].whole.hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +93,7 @@ class BoothChange:
     booth: str | None = None  # which one, where the line says it
 
 
-Sighting = TagSighting | PlateSighting | LoopCount | AxleSighting | BoothChange
+Sighting = TagSighting | PlateSighting | TokenSighting | LoopCount | AxleSighting | BoothChange
 
 
 class SightingError(Exception):
@@ -175,7 +192,7 @@ def read(path: Path, complain: Callable[[str], None]) -> Iterator[Sighting]:
 
 
 def line_of(sighting: Sighting) -> bytes:
-    """The line of a sighting, without its newline: the inverse of `parse`."""
+    """The line of a sighting, without its newline: the inverse of `parse`. Tokens live in memory and have no line."""
     out: dict[str, Any] = {"time": utc_text(sighting.time_ns), "lane": sighting.lane, "point": sighting.point}
     match sighting:
         case TagSighting() | PlateSighting():
