@@ -82,6 +82,17 @@ def credential_file(path: Path | str) -> Path:
 
 def read_secret(path: Path) -> bytes:
     """The secret of a key file, 32 bytes; IdentityError where it is missing, too short or readable by others."""
+    path, data = read_private(path)
+    if len(data.strip()) < MIN_SECRET_BYTES:
+        raise IdentityError(
+            f"{path}: holds {len(data.strip())} bytes, at least {MIN_SECRET_BYTES} are needed; "
+            f"remove it and run `borderflow key {path}`"
+        )
+    return hashlib.sha256(data.strip()).digest()
+
+
+def read_private(path: Path) -> tuple[Path, bytes]:
+    """A file that its owner alone may read: where it was found, and its first 4096 bytes."""
     path = credential_file(path)
     try:
         with path.open("rb") as file:
@@ -93,12 +104,7 @@ def read_secret(path: Path) -> bytes:
         ) from None
     if stat.S_IMODE(mode) & 0o077:
         raise IdentityError(f"{path}: others may read it (mode {stat.S_IMODE(mode):04o}); run `chmod 600 {path}`")
-    if len(data.strip()) < MIN_SECRET_BYTES:
-        raise IdentityError(
-            f"{path}: holds {len(data.strip())} bytes, at least {MIN_SECRET_BYTES} are needed; "
-            f"remove it and run `borderflow key {path}`"
-        )
-    return hashlib.sha256(data.strip()).digest()
+    return path, data
 
 
 def new_key(path: Path | str) -> None:

@@ -39,7 +39,15 @@ from edge.messages import KINDS, Message, encode, kind_of, stamped, topic_of
 
 log = logging.getLogger("journal")
 
-DROP_ORDER = ("status", "flow", "sighting", "alarm", "wait", "vehicle")  # what goes first when the disk is full
+DROP_ORDER = (
+    "status",
+    "flow",
+    "sighting",
+    "alarm",
+    "wait",
+    "evidence",
+    "vehicle",
+)  # what goes first when the disk is full
 RETENTION_S = 30 * 86_400.0
 MIN_BYTES = 1_000_000
 APPLICATION_ID = 0x42464C57
@@ -766,10 +774,10 @@ class Journal:
             ).fetchall()
         return [Loss(*row) for row in rows]
 
-    def heads(self) -> dict[str, tuple[int, bytes]]:
-        """Topic -> (last seq, head of its hash chain)."""
+    def heads(self) -> dict[str, tuple[str, int, bytes]]:
+        """Topic -> (epoch, last seq, head of its hash chain)."""
         with self._state:
-            return {topic: (item.seq, item.link) for topic, item in self._topics.items()}
+            return {topic: (self.epoch, item.seq, item.link) for topic, item in self._topics.items()}
 
     def _report(self) -> None:
         alarms, self._alarms = self._alarms, []

@@ -230,6 +230,24 @@ class Status(Message, frozen=True, kw_only=True):
     cause: str | None = None
 
 
+class Head(Struct, frozen=True, kw_only=True):
+    """The end of the hash chain of a topic: `link` covers every message up to `seq`."""
+
+    topic: str
+    epoch: str
+    seq: int
+    link: str
+
+
+class Evidence(Message, frozen=True, kw_only=True):
+    """The heads of all hash chains of a computer, signed with its Ed25519 key; `borderflow verify` checks them."""
+
+    schema: Literal["borderflow/evidence/1"] = "borderflow/evidence/1"
+    heads: tuple[Head, ...]
+    key: str
+    signature: str
+
+
 class ReplayRequest(Struct, frozen=True, kw_only=True):
     """What a collector asks for when it misses messages of a topic: those from `from_seq` up to and with `to_seq`."""
 
@@ -246,6 +264,7 @@ KINDS: dict[str, type[Message]] = {
     "flow": Flow,
     "alarm": Alarm,
     "status": Status,
+    "evidence": Evidence,
 }
 
 

@@ -26,7 +26,7 @@ from edge.config import Collector
 from edge.entry import Entry, Severity, uuid7
 from edge.identity import credential_file
 from edge.journal import Journal, JournalError
-from edge.messages import TOPIC_ROOT, Backlog, Status, encode, stamped, topic_of, utc_text
+from edge.messages import TOPIC_ROOT, Backlog, ReplayRequest, Status, encode, stamped, topic_of, utc_text
 from edge.mqtt import Acknowledged, Endpoint, LinkError, MqttLink, Outgoing, Trouble
 
 log = logging.getLogger("collector")
@@ -99,15 +99,6 @@ class StatusProvider(Protocol):
     """The daemon's state as a message; with `online` false it is the last will."""
 
     def __call__(self, online: bool, cause: str | None = None) -> Status: ...
-
-
-class ReplayRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
-    """What a collector sends to ask for messages again; both seq are included."""
-
-    topic: str
-    epoch: str
-    from_seq: int
-    to_seq: int
 
 
 @dataclass(slots=True)

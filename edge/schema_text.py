@@ -143,6 +143,17 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "backlog": "what each collector has not acknowledged",
         "cause": "why the computer is offline; null where not known",
     },
+    "Head": {
+        "topic": "topic of the chain",
+        "epoch": "epoch of the chain",
+        "seq": "number of the last message that the link covers",
+        "link": "SHA-256 in hex: over the link before and the bytes of the message, from the first message on",
+    },
+    "Evidence": {
+        "heads": "last link of the hash chain of every topic of the computer",
+        "key": "name of the signing key: the first 32 hex digits of the SHA-256 of the raw public key",
+        "signature": "Ed25519 signature of the heads in hex",
+    },
     "ReplayRequest": {
         "topic": "topic of the missing messages",
         "epoch": "epoch of the missing messages",

@@ -19,8 +19,10 @@ from edge.messages import (
     Bottleneck,
     DeviceStatus,
     Distribution,
+    Evidence,
     Experienced,
     Flow,
+    Head,
     Identity,
     Message,
     ReplayRequest,
@@ -103,6 +105,7 @@ EXAMPLES: list[Message] = [
         devices={"daq": DeviceStatus(state="online", since="2026-11-24T05:00:01.000000Z", rejected={"crc": 2})},
         backlog={"national-ca": Backlog(messages=0, oldest=None)},
     ),
+    Evidence(**HEAD, heads=(Head(topic="t", epoch="e", seq=7, link="ab" * 32),), key="cd" * 16, signature="ef" * 64),
 ]
 
 

@@ -44,7 +44,7 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
     journal.register("national", SHARE)
     assert alarms == []
     stored: dict[str, tuple[str, int]] = {}
-    for topic, (last, _) in journal.heads().items():
+    for topic, (_, last, _) in journal.heads().items():
         entries = journal.replay(topic, journal.epoch, 1, last, limit=1_000_000)
         assert [entry.seq for entry in entries] == list(range(1, last + 1))  # no gap, no number twice
         for entry in entries:

@@ -171,7 +171,7 @@ async def test_a_broker_that_is_killed_and_comes_back(broker: Mosquitto, journal
 
         await until(all_there, 5)
         for topic, seqs in collector.seqs().items():  # what the broker acknowledged and lost is asked for again
-            last = journal.heads()[topic][0]
+            last = journal.heads()[topic][1]
             for seq in set(range(1, last + 1)) - set(seqs):
                 request = {"topic": topic, "epoch": journal.epoch, "from_seq": seq, "to_seq": seq}
                 await asyncio.to_thread(collector.publish, f"{ROOT}/_/replay", json.dumps(request).encode())
