@@ -50,6 +50,19 @@ WIRE_FAULTS = frozenset(
         "duplicate_tag",
     }
 )
+LIMITS: dict[str, tuple[float, float]] = {  # of the options that are numbers
+    "delay_s": (0.0, 3600.0),
+    "rate": (0.0, 1.0),
+    "bytes": (1, 4096),
+    "every_s": (0.01, 3600.0),
+    "ppm": (-100_000.0, 100_000.0),
+    "step_s": (-1e8, 1e8),
+    "count": (0, 65_535),
+    "code": (1, 255),
+    "factor": (0.0, 10_000.0),
+    "char_error": (0.0, 1.0),
+    "read_share": (0.0, 1.0),
+}
 DEAF = frozenset({"half_open", "silent", "rx_dead", "reboot", "unplugged"})
 MUTE = frozenset({"half_open", "silent", "tx_dead", "reboot", "unplugged"})
 
@@ -99,6 +112,10 @@ def fault_problem(
     kind: str, device: str, emulators: Mapping[str, Emulator], options: Mapping[str, Any] | None = None
 ) -> str | None:
     """Why a device cannot have a fault, and what is allowed; None if it can."""
+    for key, (low, high) in LIMITS.items():
+        value = (options or {}).get(key, low)
+        if not isinstance(value, int | float) or not low <= value <= high:
+            return f"{key}: {value!r}; give a number from {low:g} to {high:g}"
     other = (options or {}).get("to", device)
     if kind == "duplicate_tag" and other not in emulators:
         return f"to: no device {other!r}; there are {', '.join(sorted(emulators))}"

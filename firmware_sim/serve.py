@@ -39,6 +39,7 @@ from firmware_sim.world import SENSOR_FAULTS, World
 
 STEP_S = 0.01
 SHARED = ("vehicle", "sighting", "wait", "flow", "status", "alarm")
+MOST_FAULT_S = 1e6
 CATCH_UP_S = 0.5  # a longer pause of this process is made up in steps of this length
 
 
@@ -281,12 +282,14 @@ class Server:
             raise ValueError('give {"fault": KIND, "device": NAME, "for_s": SECONDS}')
         options = {key: value for key, value in order.items() if key not in ("fault", "device", "for_s")}
         kind, device, for_s = str(order.get("fault")), str(order.get("device")), float(order.get("for_s", 1.0))
+        if not 0 <= for_s < MOST_FAULT_S:
+            raise ValueError(f"for_s: {for_s!r}; give seconds from 0 up to {MOST_FAULT_S:g}")
         problem = fault_problem(kind, device, self._emulators, options)
         if problem is None and kind in SENSOR_FAULTS:
             problem = self._channel_problem(device, options)
         if problem is not None:
             raise ValueError(problem)
-        return Fault(at_s=self._world_s, for_s=max(for_s, 0.0), kind=kind, device=device, options=options)
+        return Fault(at_s=self._world_s, for_s=for_s, kind=kind, device=device, options=options)
 
     def _channel_problem(self, device: str, options: Mapping[str, Any]) -> str | None:
         """Why the channels that a fault names are none of that device's lane."""

@@ -160,6 +160,9 @@ def test_faults_by_control(served: Served) -> None:
     served.order(fault="no such thing", device="io", for_s=1.0)
     error = served.told(lambda line: line["kind"] == "error")
     assert "unplugged" in error["text"]
+    for wrong in ({"for_s": -1}, {"for_s": float("inf")}, {"rate": 3}):
+        served.order(**({"fault": "bit_flips", "device": "io", "for_s": 1.0} | wrong))
+        assert next(iter(wrong)) in served.told(lambda line: line["kind"] == "error")["text"]
     served.order(fault="dead_channel", device="daq", for_s=1.0, channel=7)
     assert "has 7" in served.told(lambda line: line["kind"] == "error")["text"]
     served.order(fault="loop_stuck_on", device="io", for_s=5.0, input="loop")

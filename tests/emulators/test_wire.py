@@ -116,6 +116,22 @@ def test_faults_that_a_device_cannot_have_are_named() -> None:
     assert "there are lpr" in (fault_problem("silent", "io", emulators) or "")
 
 
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"rate": 2}, "rate"),
+        ({"rate": "often"}, "rate"),
+        ({"bytes": 10**12}, "bytes"),
+        ({"every_s": 0}, "every_s"),
+        ({"delay_s": float("nan")}, "delay_s"),
+        ({"ppm": None}, "ppm"),
+    ],
+)
+def test_impossible_options_are_named(options: dict[str, object], word: str) -> None:
+    assert word in (fault_problem("garbage", "lpr", {"lpr": LprFrame(clock)}, options) or "")
+    assert "nobody" in (fault_problem("duplicate_tag", "lpr", {"lpr": LprFrame(clock)}, {"to": "nobody"}) or "")
+
+
 @given(st.lists(st.tuples(st.sampled_from(sorted(WIRE_FAULTS)), st.booleans(), st.binary(max_size=30)), max_size=40))
 def test_any_mixture_of_faults(steps: list[tuple[str, bool, bytes]]) -> None:
     wire = Wire(Random(3))
