@@ -29,7 +29,7 @@ from drivers.events import DeviceState, Event, LinkState, Rejected
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 10.0
+LONGEST_PAUSE_S = 5.0  # a lane loses what passes meanwhile, and trying costs next to nothing
 STABLE_AFTER_S = 30.0  # a session that lived this long starts the back-off anew
 _WATCH_S = 0.25
 _REJECTED_EVERY_S = 1.0
@@ -130,7 +130,7 @@ class _Keeper:
         self._last_life_s = self._monotonic()
         self._rejected_since_life = 0
         if self._state is None or self._state[0] is not LinkState.ONLINE:
-            self.tell(LinkState.ONLINE, f"{self._driver.url}: the device answers")
+            self.tell(LinkState.ONLINE, f"{self._driver.url}: in order")
 
     def _event(self, event: Event) -> None:
         if isinstance(event, Rejected):
