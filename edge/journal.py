@@ -392,7 +392,7 @@ class Journal:
                 if _is_damage(error):
                     self._start_anew(str(error), self.epoch)
                 elif _code(error) == sqlite3.SQLITE_FULL:
-                    self._make_room(self.max_bytes // 10)
+                    self._relieve()
                 else:
                     raise
                 entries = self._append(messages)
@@ -719,6 +719,14 @@ class Journal:
                     db.execute("DELETE FROM log WHERE kind = ? AND n <= ?", (kind, rows[-1][0]))
                 excess -= sum(size for _, size in rows)
         return excess
+
+    def _relieve(self) -> None:
+        """A write found no room: at our own bound messages go; on a disk that others filled only what all have."""
+        with self._write:
+            if self._used_bytes() > self.max_bytes * 8 // 10:
+                self._make_room(self.max_bytes // 10)
+            else:
+                self._forget_acknowledged(MIN_BYTES)
 
     def _make_room(self, excess: int) -> None:
         """At the bound: acknowledged entries go first, then others by `DROP_ORDER`; losses are stored and reported."""
