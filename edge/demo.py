@@ -24,7 +24,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from edge.demo_broker import start_broker
+from edge.demo_broker import Broker, start_broker
 from edge.identity import new_key
 from edge.mqtt import subscribe
 from edge.view import CrossingView
@@ -47,17 +47,19 @@ def run(args: argparse.Namespace) -> int:
             directory = args.keep.resolve()
         else:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="borderflow-demo-")))
-        url, broker_name = stack.enter_context(start_broker(directory))
+        broker = stack.enter_context(start_broker(directory))
         inbox: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
         simulator, ready = _start_simulator(args.scenario, directory, inbox, stack)
         config_path = Path(ready["config"])
-        _complete_configuration(config_path, url)
-        stack.enter_context(subscribe(url, "borderflow/v1/#", lambda topic, message: inbox.put((topic, message))))
+        _complete_configuration(config_path, broker)
+        stack.enter_context(
+            subscribe(broker.url, "borderflow/v1/#", lambda topic, message: inbox.put((topic, message)))
+        )
         daemon = _start(
             [sys.executable, "-m", "edge", "run", "--config", str(config_path)], directory / "daemon.log", stack
         )
         print(
-            f"borderflow demo: {len(ready['devices'])} simulated devices, broker {broker_name}, files in {directory}",
+            f"borderflow demo: {len(ready['devices'])} simulated devices, broker {broker.name}, files in {directory}",
             file=sys.stderr,
         )
         return _show(args.for_s, inbox, {"daemon": daemon, "simulator": simulator}, directory)
@@ -167,13 +169,13 @@ def _start_simulator(
         raise SystemExit(f"borderflow demo: the simulator did not start; it said:\n{log[-2000:]}") from None
 
 
-def _complete_configuration(config_path: Path, broker_url: str) -> None:
+def _complete_configuration(config_path: Path, broker: Broker) -> None:
     """What an installation adds to the description of the crossing: the key it names, and a collector."""
     key = config_path.with_name("identity.key")
     if not key.exists():
         new_key(key)
     with config_path.open("a") as file:
         file.write(
-            f'\n[[collector]]\nname = "demo"\nurl = "{broker_url}"\n'
+            f'\n[[collector]]\nname = "demo"\nurl = "{broker.url}"\nprotocol = {broker.protocol}\n'
             'share = ["vehicle", "sighting", "wait", "flow", "status", "alarm"]\n'
         )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 _READY_WITHIN_S = 15.0
@@ -27,9 +28,18 @@ asyncio.run(main(int(sys.argv[1])))
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A running broker; `protocol` is the newest MQTT that it speaks, as in a [[collector]]."""
+
+    name: str
+    url: str
+    protocol: int
+
+
 @contextlib.contextmanager
-def start_broker(directory: Path) -> Iterator[tuple[str, str]]:
-    """Run a broker; gives its URL and its name. SystemExit, with a text, where there is none to be had."""
+def start_broker(directory: Path) -> Iterator[Broker]:
+    """Run a broker. SystemExit, with a text, where there is none to be had."""
     port = _free_port()
     mosquitto = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if mosquitto:
@@ -44,7 +54,7 @@ def start_broker(directory: Path) -> Iterator[tuple[str, str]]:
         )
     try:
         _wait_until_listening(port, process, directory / "broker.log", name)
-        yield f"mqtt://127.0.0.1:{port}", name
+        yield Broker(name, f"mqtt://127.0.0.1:{port}", 5 if mosquitto else 4)
     finally:
         process.terminate()
         try:
