@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_sim.calibration import commissioned
+from firmware_sim.car import Car
 from firmware_sim.contact import POINTS, Contact
-from firmware_sim.driving import Car, LaneTraffic
+from firmware_sim.driving import LaneTraffic
 from firmware_sim.electronics import Front
 from firmware_sim.road import profile
 from firmware_sim.scenario import Fault, Scenario, Sensor

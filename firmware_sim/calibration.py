@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from firmware_sim.car import Car
 from firmware_sim.contact import Contact
-from firmware_sim.driving import Car
 from firmware_sim.scenario import Effects, Lane, Sensor
 from firmware_sim.vehicles import draw
 from firmware_sim.wheels import AHEAD_S, WheelForces

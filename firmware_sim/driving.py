@@ -15,9 +15,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from firmware_sim.events import AxleTruth, BoothChanged, PointPassed, VehicleTruth, WaitTruth, WorldEvent
-from firmware_sim.motion import Motion
-from firmware_sim.scenario import Program, Scenario
+from firmware_sim.booths import Booths
+from firmware_sim.car import Car, Mark
+from firmware_sim.events import PointPassed, WorldEvent
+from firmware_sim.kinematics import first_zero_s, safe_speed_mps, time_at_s
+from firmware_sim.scenario import Scenario
 from firmware_sim.traffic import Traffic
 from firmware_sim.vehicles import Vehicle
 
@@ -25,87 +27,8 @@ TICK_S = 0.1
 _SPAWN_M = 80.0  # before the first point
 _TRACK_BEFORE_M = 25.0  # of the array: from here on the motion is kept, so that wheels have settled on the road
 _TRACK_AFTER_M = 3.0
-_FAN_M = 22.0  # before the booths, where a lane with several opens out
-_STILL_M = 0.15
 _REACTION_S = 0.8  # behind a vehicle
 _AIM_S = 0.3  # before a place that is known beforehand
-
-Mark = tuple[float, str, object]
-
-
-class Car:
-    """A vehicle on its way: where it is, what it is going to do, and what it has passed."""
-
-    __slots__ = (
-        "a",
-        "arrived",
-        "booth",
-        "crossed_mps",
-        "crossed_s",
-        "done",
-        "hold_until_s",
-        "last_s",
-        "leaves",
-        "marks",
-        "motion",
-        "next_mark",
-        "passed",
-        "places",
-        "released",
-        "reversed",
-        "rng",
-        "roll",
-        "stands_s",
-        "stands_since_s",
-        "start_at_s",
-        "stop_x_m",
-        "stopped",
-        "target_mps",
-        "target_until_s",
-        "tracked",
-        "tracked_s",
-        "v",
-        "vehicle",
-        "x",
-    )
-
-    def __init__(self, vehicle: Vehicle, x_m: float, v_mps: float, rng: np.random.Generator) -> None:
-        self.vehicle = vehicle
-        self.x, self.v, self.a = x_m, v_mps, 0.0
-        self.rng = rng
-        self.motion = Motion()
-        self.tracked = False
-        self.tracked_s = math.inf  # since when its motion is kept
-        self.marks: list[Mark] = []
-        self.places: list[float] = []
-        self.next_mark = 0
-        self.passed: dict[str, float] = {}
-        self.booth: int | None = None
-        self.arrived = self.released = self.done = self.leaves = False
-        self.hold_until_s = 0.0
-        self.start_at_s: float | None = None
-        self.stands_since_s: float | None = 0.0 if v_mps == 0 else None
-        self.roll: deque[tuple[int, float]] = deque()  # ticks and acceleration still to come of a roll-back
-        self.stop_x_m: float | None = None
-        self.target_mps = vehicle.wish_mps
-        self.target_until_s = -1.0
-        self.crossed_s: float | None = None
-        self.crossed_mps = 0.0
-        self.last_s = 0.0
-        self.stopped = self.reversed = False
-        self.stands_s: list[float] = []  # when it came to a stand on the array: suspensions settle anew
-
-    @property
-    def rear_m(self) -> float:
-        return self.x - self.vehicle.length_m
-
-
-class _BoothState:
-    def __init__(self, open_: bool, program: Program) -> None:
-        self.open = open_
-        self.program: Program = program
-        self.car: Car | None = None
-        self.release_s = 0.0
 
 
 class LaneTraffic:
@@ -133,7 +56,6 @@ class LaneTraffic:
         self.cars: list[Car] = []
         self.near_array: list[Car] = []
         self._outside: deque[Vehicle] = deque()  # vehicles for which there is no room yet
-        self._booth_x_m = scenario.point_x_m("booth")
         self._exit_x_m = scenario.point_x_m("exit")
         self._first_x_m = scenario.point[0].x_m
         self._spawn_x_m = self._first_x_m - _SPAWN_M
@@ -143,11 +65,8 @@ class LaneTraffic:
             self._wim_x_m = scenario.point_x_m("wim")
             self._array_m = max(sensor.x_m for sensor in self.lane.wim.sensor)
             self._strips = sorted({s.x_m for s in self.lane.wim.sensor if s.type != "loop"})
-        self._booths = [_BoothState(b.open, b.program or self.lane.program) for b in self.lane.booth]
-        changes = [(change.at_s, i, change) for i, booth in enumerate(self.lane.booth) for change in booth.change]
-        self._changes = deque(sorted(changes, key=lambda item: item[:2]))
-        for i, booth in enumerate(self._booths):
-            self.events.append(BoothChanged(0.0, self.lane.id, i, booth.open, booth.program))
+        first_point = scenario.point[0].name
+        self._booths = Booths(self.lane, scenario.point_x_m("booth"), first_point, seed, self.events)
         self._place_initial()
 
     def run(self, until_s: float) -> None:
@@ -176,7 +95,7 @@ class LaneTraffic:
             car.booth = 0
         marks: list[Mark] = list(self._marks_of(vehicle))
         for point in self._scenario.point:
-            if point.name != "booth" or not self._booths:
+            if point.name != "booth" or not len(self._booths):
                 marks.append((point.x_m, "point", point.name))
         flow = self.lane.flow
         if self._wim_x_m is not None:
@@ -189,7 +108,7 @@ class LaneTraffic:
                 strip = self._strips[int(rng.integers(len(self._strips)))]
                 car.stop_x_m = origin + axle + strip + float(rng.uniform(-0.2, 0.2))
         if rng.random() < flow.leave_share:
-            middle = 0.5 * (self._first_x_m + (self._booth_x_m if self._wim_x_m is None else self._wim_x_m - 15.0))
+            middle = 0.5 * (self._first_x_m + (self._booths.x_m if self._wim_x_m is None else self._wim_x_m - 15.0))
             marks.append((middle, "leave", None))
         marks.append((self._exit_x_m + vehicle.length_m + 10.0, "gone", None))
         marks.sort(key=lambda mark: mark[0])
@@ -215,7 +134,7 @@ class LaneTraffic:
             if self.cars:
                 last = self.cars[-1]
                 room = last.rear_m - self._spawn_x_m - vehicle.gap_m
-                speed = min(speed, _safe_speed(room, last.v, vehicle.type.brake_mps2))
+                speed = min(speed, safe_speed_mps(room, last.v, vehicle.type.brake_mps2, _REACTION_S))
             if room < 1.0:
                 return
             self._outside.popleft()
@@ -236,15 +155,8 @@ class LaneTraffic:
 
     def _one_tick(self) -> None:
         now_s = self.time_s
-        while self._changes and self._changes[0][0] <= now_s:
-            at_s, i, change = self._changes.popleft()
-            booth = self._booths[i]
-            booth.open = change.open
-            booth.program = change.program or booth.program
-            self.events.append(BoothChanged(at_s, self.lane.id, i, booth.open, booth.program))
         self._arrivals(now_s)
-        if len(self._booths) > 1:
-            self._assign_booths()
+        self._booths.advance(now_s, self.cars, self.events)
         gone = False
         for i, car in enumerate(self.cars):
             self._drive(car, self._leader(i, car), now_s)
@@ -257,33 +169,12 @@ class LaneTraffic:
             return None
         if len(self._booths) <= 1:
             return self.cars[i - 1]
-        for other in reversed(self.cars[:i]):
-            apart = other.booth is not None and other.booth != car.booth
-            if not (apart and other.rear_m > self._booth_x_m - _FAN_M):
-                return other
-        return None
-
-    def _assign_booths(self) -> None:
-        for car in self.cars:
-            if car.booth is None:
-                if car.x < self._booth_x_m - _FAN_M - 15.0:
-                    return
-                for i, booth in enumerate(self._booths):
-                    if booth.open and booth.car is None:
-                        car.booth, booth.car = i, car
-                        break
-                else:
-                    return
+        return next((other for other in reversed(self.cars[:i]) if not self._booths.apart(other, car)), None)
 
     def _stop_ahead(self, car: Car) -> float:
         """Distance to the next place where the vehicle has to stop for itself; infinity if there is none."""
-        ahead = math.inf
-        if car.stop_x_m is not None:
-            ahead = car.stop_x_m - car.x
-        if self._booths and not car.released:
-            stop = self._booth_x_m if car.booth is not None else self._booth_x_m - _FAN_M
-            ahead = min(ahead, stop - car.x)
-        return ahead
+        stop_m = self._booths.stop_x_m(car)
+        return (stop_m if car.stop_x_m is None else min(stop_m, car.stop_x_m)) - car.x
 
     def _drive(self, car: Car, leader: Car | None, now_s: float) -> None:
         if car.v == 0.0 and not car.roll:
@@ -309,11 +200,11 @@ class LaneTraffic:
         urgent = False
         if leader is not None:
             gap = leader.rear_m - car.x - vehicle.gap_m
-            wish = min(wish, _safe_speed(gap, max(leader.v, 0.0), brake))
+            wish = min(wish, safe_speed_mps(gap, max(leader.v, 0.0), brake, _REACTION_S))
             urgent = gap < 0.3 * car.v
         ahead = self._stop_ahead(car)
         if ahead < 60.0:
-            wish = min(wish, _safe_speed(ahead - _AIM_S * car.v, 0.0, brake, _AIM_S))
+            wish = min(wish, safe_speed_mps(ahead - _AIM_S * car.v, 0.0, brake, _AIM_S))
             urgent = urgent or ahead < 0.3 * car.v
         if wish < 0.12 and car.v < 0.15:
             target = -0.35
@@ -345,8 +236,7 @@ class LaneTraffic:
             car.hold_until_s = now_s + float(car.rng.uniform(*self.lane.flow.stops.duration_s))
             if car.rng.random() < self.lane.flow.stops.roll_back_probability:
                 self._plan_roll_back(car, 0.5)
-        if self._booths and car.booth is not None and not car.released:
-            self._serve(car, now_s)
+        self._booths.serve(car, now_s, TICK_S, self.events)
         if car.hold_until_s > now_s or (car.arrived and not car.released):
             return
         gap = math.inf if leader is None else leader.rear_m - car.x - car.vehicle.gap_m
@@ -378,48 +268,12 @@ class LaneTraffic:
         acceleration = most_m / (ticks * TICK_S) ** 2
         car.roll = deque([(ticks, -acceleration), (ticks, acceleration)])
 
-    def _serve(self, car: Car, now_s: float) -> None:
-        assert car.booth is not None
-        booth, plan = self._booths[car.booth], self.lane.booth[car.booth]
-        if car.arrived:
-            if now_s >= booth.release_s:
-                car.released = True
-                booth.car = None
-            return
-        if self._booth_x_m - car.x > 0.6 or not booth.open or (booth.car is not None and booth.car is not car):
-            return
-        stands = now_s if car.stands_since_s is None else car.stands_since_s
-        arrived_s = max(stands, now_s - TICK_S)
-        car.arrived = True
-        booth.car = car
-        rng = np.random.default_rng([self._seed, 5, car.vehicle.number])
-        if rng.random() < plan.long_share:
-            service_s = float(rng.uniform(*plan.long_s))
-        else:
-            spread = math.sqrt(math.log1p(plan.service_cv**2))
-            service_s = float(rng.lognormal(math.log(plan.service_s) - spread**2 / 2, spread))
-        booth.release_s = arrived_s + max(service_s, 0.5)
-        number = car.vehicle.number
-        self.events.append(PointPassed(arrived_s, self.lane.id, "booth", number))
-        first = car.passed.get(self._scenario.point[0].name)
-        wim = car.passed.get("wim")
-        self.events.append(
-            WaitTruth(
-                arrived_s,
-                self.lane.id,
-                number,
-                booth.program,
-                None if first is None else arrived_s - first,
-                None if wim is None else arrived_s - wim,
-            )
-        )
-
     # --- moving
 
     def _move(self, car: Car, now_s: float, dt: float, jerk: float, *, rolling: bool = False) -> None:
         """Advance by a piece of constant jerk, cut short where the vehicle comes to a stand."""
         v, a = car.v, car.a
-        stand_s = None if rolling else _first_zero(v, a, jerk, dt)
+        stand_s = None if rolling else first_zero_s(v, a, jerk, dt)
         moving_s = dt if stand_s is None else stand_s
         if car.tracked:
             car.motion.add(now_s, car.x, v, a, jerk)
@@ -463,13 +317,13 @@ class LaneTraffic:
             while car.next_mark < len(car.places) and car.places[car.next_mark] <= after:
                 place, kind, what = car.marks[car.next_mark]
                 car.next_mark += 1
-                t = _time_at(place - x, v, a, jerk, span_s)
+                t = time_at_s(place - x, v, a, jerk, span_s)
                 self._pass(car, now_s + t, v + (a + 0.5 * jerk * t) * t, kind, what, True)
         else:
             while car.next_mark > 0 and car.places[car.next_mark - 1] > after:
                 place, kind, what = car.marks[car.next_mark - 1]
                 car.next_mark -= 1
-                t = _time_at(place - x, v, a, jerk, span_s)
+                t = time_at_s(place - x, v, a, jerk, span_s)
                 self._pass(car, now_s + t, v, kind, what, False)
 
     def _pass(self, car: Car, time_s: float, v: float, kind: str, what: object, forwards: bool) -> None:
@@ -488,45 +342,11 @@ class LaneTraffic:
             if forwards and not car.done:
                 car.done = True
                 if car.crossed_s is not None:
-                    self.events.append(self._truth(car, time_s))
+                    self.events.append(car.truth(time_s, self._array_m))
         elif kind in ("gone", "leave"):
             car.leaves = forwards
         else:
             self.events += self._on_mark(time_s, vehicle, kind, what, forwards)
-
-    def _truth(self, car: Car, time_s: float) -> VehicleTruth:
-        vehicle = car.vehicle
-        assert car.crossed_s is not None
-        axles = tuple(
-            AxleTruth(
-                axle.position_m,
-                axle.load_kg,
-                axle.wheels[0].load_kg if len(axle.wheels) == 2 else None,
-                axle.wheels[1].load_kg if len(axle.wheels) == 2 else None,
-                axle.dual,
-                axle.group,
-            )
-            for axle in vehicle.axles
-        )
-        return VehicleTruth(
-            time_s=time_s,
-            lane=self.lane.id,
-            vehicle=vehicle.number,
-            crossed_s=car.crossed_s,
-            last_axle_s=car.last_s,
-            kind=vehicle.kind,
-            fhwa_class=vehicle.type.fhwa_class,
-            speed_mps=(vehicle.wheelbase_m + self._array_m) / (car.last_s - car.crossed_s),
-            first_speed_mps=car.crossed_mps,
-            length_m=vehicle.length_m,
-            wheelbase_m=vehicle.wheelbase_m,
-            gross_kg=vehicle.gross_kg,
-            axles=axles,
-            stopped=car.stopped,
-            reversed=car.reversed,
-            tag=vehicle.tag,
-            plate=vehicle.plate,
-        )
 
     def unfinished(self, before_s: float) -> int:
         """Vehicles that passed the array before that time, and whose truth is not out because they might roll back."""
@@ -548,40 +368,3 @@ class LaneTraffic:
                 continue
             car.motion.forget(before_s)
         self.near_array = still
-
-
-def _safe_speed(gap_m: float, leader_mps: float, brake_mps2: float, reaction_s: float = _REACTION_S) -> float:
-    """The speed from which a driver can still stop behind a leader who brakes equally hard (Krauss 1998, eq. 4.15)."""
-    if gap_m <= 0:
-        return 0.0
-    reach = brake_mps2 * reaction_s
-    return -reach + math.sqrt(reach * reach + leader_mps * leader_mps + 2 * brake_mps2 * gap_m)
-
-
-def _first_zero(v: float, a: float, jerk: float, within_s: float) -> float | None:
-    """When v + a t + jerk t^2 / 2 first falls to zero for 0 < t <= within_s; None if it does not."""
-    end = v + (a + 0.5 * jerk * within_s) * within_s
-    lowest = end
-    if jerk > 0 and 0 < -a / jerk < within_s:
-        lowest = v - 0.5 * a * a / jerk
-    if lowest > 1e-6 or (v <= 1e-9 and end > 0):
-        return None
-    if abs(jerk) < 1e-9:
-        return min(within_s, v / -a) if a < 0 else within_s
-    root = math.sqrt(max(a * a - 2 * jerk * v, 0.0))
-    times = [t for t in ((-a - root) / jerk, (-a + root) / jerk) if 1e-9 < t <= within_s]
-    return min(times) if times else within_s
-
-
-def _time_at(distance_m: float, v: float, a: float, jerk: float, span_s: float) -> float:
-    """When the piece has gone `distance_m` (it moves one way only within `span_s`)."""
-    low, high = 0.0, span_s
-    forwards = distance_m >= 0
-    for _ in range(40):
-        t = 0.5 * (low + high)
-        gone = (v + (0.5 * a + jerk * t / 6) * t) * t
-        if (gone < distance_m) == forwards:
-            low = t
-        else:
-            high = t
-    return 0.5 * (low + high)

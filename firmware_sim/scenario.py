@@ -7,14 +7,14 @@ daemon. `load` takes a file or the name of a scenario shipped in `scenarios/`; e
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
+
+from firmware_sim.scenario_rules import problems
 
 Traffic = Literal["commercial", "passenger", "bus"]
 Program = Literal["standard", "FAST", "NEXUS", "SENTRI", "READY"]
@@ -223,6 +223,11 @@ class Device(Table, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     setup: dict[str, Any] = {}
 
+    @property
+    def is_reader(self) -> bool:
+        """Whether it reads tags or plates of vehicles that pass."""
+        return self.kind in PLATE_READERS + TAG_READERS
+
 
 class Weather(Table, frozen=True, kw_only=True):
     temperature_c: float = 20.0  # mean of the pavement
@@ -347,7 +352,7 @@ def parse(text: str, source: str = "scenario", name: str = "unnamed") -> Scenari
         key = where.rstrip("`").removeprefix("$").removeprefix(".") or "top level"
         raise ScenarioError(f"{source}: {key}: {what}") from error
     scenario = msgspec.structs.replace(scenario, lane=tuple(_expanded(lane) for lane in scenario.lane))
-    faults = list(_faults(scenario))
+    faults = problems(scenario)
     if faults:
         raise ScenarioError("\n".join(f"{source}: {fault}" for fault in faults))
     return scenario
@@ -408,85 +413,3 @@ def layout_sensors(layout: Layout, lane_width_m: float) -> tuple[Sensor, ...]:
             )
         )
     return tuple(sensors)
-
-
-def _faults(scenario: Scenario) -> list[str]:
-    """What types alone cannot say; each line begins with the key."""
-    found: list[str] = []
-    lanes = {lane.id for lane in scenario.lane}
-    points = {point.name for point in scenario.point}
-    if scenario.start.tzinfo is None:
-        found.append("start: give it an offset from UTC, for example a trailing Z")
-    try:
-        ZoneInfo(scenario.site.timezone)
-    except (ZoneInfoNotFoundError, ValueError):
-        found.append(f"site.timezone: {scenario.site.timezone!r} is no zone of the tz database")
-    for key, names in (
-        ("lane", [lane.id for lane in scenario.lane]),
-        ("point", [point.name for point in scenario.point]),
-        ("device", [device.name for device in scenario.device]),
-    ):
-        found += [
-            f"{key}: {name!r} is there {n} times; names must differ" for name, n in Counter(names).items() if n > 1
-        ]
-    places = [point.x_m for point in scenario.point]
-    if places != sorted(places):
-        found.append("point: list the points in the order of x_m")
-    for needed in ("approach", "booth", "exit"):
-        if needed not in points:
-            found.append(f"point: there must be one named {needed!r}")
-    if "wim" not in points and any(lane.wim for lane in scenario.lane):
-        found.append("point: there must be one named 'wim' where a lane has a wim array")
-    if not scenario.lane:
-        found.append("lane: there must be at least one")
-    for i, lane in enumerate(scenario.lane):
-        found += [f"lane[{i}].{text}" for text in _lane_faults(lane)]
-    for i, device in enumerate(scenario.device):
-        if device.lane is not None and device.lane not in lanes:
-            found.append(f"device[{i}].lane: no lane {device.lane!r}; there are {', '.join(sorted(lanes))}")
-        if device.point is not None and device.point not in points:
-            found.append(f"device[{i}].point: no point {device.point!r}; there are {', '.join(sorted(points))}")
-        if device.kind in PLATE_READERS + TAG_READERS and (device.lane is None or device.point is None):
-            found.append(f"device[{i}]: a reader needs lane and point")
-        if device.endpoint not in ("pty", "tcp") and not device.endpoint.startswith(("tcp://", "serial://", "http://")):
-            found.append(
-                f"device[{i}].endpoint: {device.endpoint!r}; allowed: pty, tcp, tcp://HOST:PORT, serial:///dev/..."
-            )
-        for k, line in enumerate(device.inputs):
-            if line.lane not in lanes:
-                found.append(f"device[{i}].inputs[{k}].lane: no lane {line.lane!r}")
-            if line.point not in points:
-                found.append(f"device[{i}].inputs[{k}].point: no point {line.point!r}")
-    devices = {device.name for device in scenario.device}
-    for i, fault in enumerate(scenario.fault):
-        if fault.device not in devices:
-            found.append(f"fault[{i}].device: no device {fault.device!r}; there are {', '.join(sorted(devices))}")
-        if fault.at_s < 0 or fault.for_s < 0:
-            found.append(f"fault[{i}]: at_s and for_s must not be negative")
-    return found
-
-
-def _lane_faults(lane: Lane) -> list[str]:
-    from firmware_sim.vehicles import TYPES  # here, because vehicles.py needs the types of this file
-
-    found: list[str] = []
-    if len(lane.flow.per_hour) not in (1, 24):
-        found.append(f"flow.per_hour: {len(lane.flow.per_hour)} values; give one, or 24")
-    unknown = sorted(set(lane.flow.mix) - set(TYPES))
-    if unknown:
-        found.append(f"flow.mix: no vehicle type {unknown[0]!r}; there are {', '.join(sorted(TYPES))}")
-    low, high = lane.flow.speed_mps
-    if not 0 < low <= high:
-        found.append("flow.speed_mps: [low, high] with 0 < low <= high")
-    if lane.wim is not None:
-        channels = [sensor.channel for sensor in lane.wim.sensor]
-        if not channels:
-            found.append("wim: give either layout or sensor")
-        if sorted(channels) != list(range(len(channels))):
-            found.append("wim.sensor: channels must be 0, 1, 2, ... without a gap, each once")
-        if lane.wim.sample_rate_hz <= 0:
-            found.append("wim.sample_rate_hz: must be positive")
-    return found
-
-
-assert set(get_args(DeviceKind)) >= set(PLATE_READERS + TAG_READERS + DIGITISERS + INPUT_DEVICES)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.driving import Car
+from firmware_sim.car import Car
 from firmware_sim.scenario import Effects, Lane
 from firmware_sim.vehicles import Vehicle
 

@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_sim.array import HISTORY_S, Array, temperature_c
-from firmware_sim.driving import LaneTraffic, Mark
+from firmware_sim.car import Mark
+from firmware_sim.driving import LaneTraffic
 from firmware_sim.events import InputChanged, PlatePassed, TagPassed, WorldEvent
 from firmware_sim.reading import read_plate
 from firmware_sim.scenario import INPUT_DEVICES, PLATE_READERS, TAG_READERS, Device, Fault, Input, Scenario
+from firmware_sim.scenario_rules import fault_problem
 from firmware_sim.vehicles import Vehicle
 from firmware_sim.wheels import AHEAD_S
 
@@ -120,7 +122,13 @@ class World:
         return events
 
     def add_fault(self, fault: Fault) -> None:
-        """One more of SENSOR_FAULTS while the world runs; samples of a block that is made already stay as they are."""
+        """One more of SENSOR_FAULTS while the world runs; samples of a block that is made already stay as they are.
+
+        ValueError says what is wrong with the fault.
+        """
+        problem = fault_problem(self.scenario, fault)
+        if problem:
+            raise ValueError(f"fault{problem}")
         self.scenario = msgspec.structs.replace(self.scenario, fault=(*self.scenario.fault, fault))
         for array in self._arrays.values():
             array.add_fault(fault)

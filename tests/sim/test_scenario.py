@@ -35,6 +35,12 @@ kind = "lpr_frame"
 endpoint = "pty"
 lane = "A"
 point = "booth"
+[[device]]
+name = "daq"
+kind = "labjack_t7"
+endpoint = "tcp"
+lane = "A"
+point = "wim"
 [[fault]]
 at_s = 10
 for_s = 5
@@ -72,8 +78,14 @@ def test_layout_is_written_out_and_fault_options_are_gathered() -> None:
         ('lane = "A"', 'lane = "B"', r"my\.toml: device\[0\]\.lane: no lane 'B'"),
         ('name = "exit"', 'name = "booth"', r"my\.toml: point: 'booth' is there 2 times"),
         ("x_m = 110", "x_m = 10", r"my\.toml: point: list the points in the order of x_m"),
-        ('device = "lpr"', 'device = "rpl"', r"my\.toml: fault\[0\]\.device: no device 'rpl'; there are lpr"),
+        ('device = "lpr"', 'device = "rpl"', r"my\.toml: fault\[0\]\.device: no device 'rpl'; there are daq, lpr"),
         ("at_s = 10", "at_s = -10", r"my\.toml: fault\[0\]: at_s"),
+        ('device = "lpr"', 'device = "lpr"\ninput = "x"', r"my\.toml: fault\[0\]\.input: 'x' is no input of lpr"),
+        (
+            'device = "lpr"',
+            'device = "daq"\nchannel = 9',
+            r"my\.toml: fault\[0\]\.channel: \[9\] is no channel of lane A; there are 0 \.\. 4",
+        ),
         ('endpoint = "pty"', 'endpoint = "usb"', r"my\.toml: device\[0\]\.endpoint: 'usb'; allowed"),
         ('id = "A"', 'id = "A"\nflow = { mix = { lorry = 1.0 } }', r"my\.toml: lane\[0\]\.flow\.mix: .*'lorry'"),
         ('id = "A"', 'id = "A"\nflow = { per_hour = [1.0, 2.0] }', r"lane\[0\]\.flow\.per_hour: 2 values"),

@@ -9,7 +9,8 @@ from scipy.signal import welch
 
 from firmware_sim import scenario as sc
 from firmware_sim import vehicles
-from firmware_sim.driving import Car
+from firmware_sim.car import Car
+from firmware_sim.catalogue import TYPES
 from firmware_sim.road import STEP_M, profile
 from firmware_sim.wheels import STEP_S, WheelForces
 
@@ -77,7 +78,7 @@ def test_forces_solve_the_quarter_vehicle(kind: str) -> None:
         assert got[row] == pytest.approx(np.maximum(expected, 0), abs=0.004 * wheel.load_kg * 9.81 + 30)
 
 
-@pytest.mark.parametrize("kind", sorted(vehicles.TYPES))
+@pytest.mark.parametrize("kind", sorted(TYPES))
 @pytest.mark.parametrize("acceleration", [0.5, -0.8])
 def test_load_transfer_keeps_the_gross_weight(kind: str, acceleration: float) -> None:
     car = driven(kind, -10.0, 5.0, acceleration)
