@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -100,6 +100,9 @@ class SightingError(Exception):
     """A line or a file of sightings cannot be used; the text names file, line, what is wrong and what to do."""
 
 
+Medium = Literal["rfid", "plate", "loop", "axles", "booth"]
+
+
 class _Axle(msgspec.Struct, frozen=True):
     position_m: float
     load_kg: float
@@ -108,7 +111,7 @@ class _Axle(msgspec.Struct, frozen=True):
 class _Line(msgspec.Struct, frozen=True):
     time: str
     lane: str
-    medium: Literal["rfid", "plate", "loop", "axles", "booth"]
+    medium: Medium
     point: str | None = None
     id: str | int | None = None
     confidence: float | None = None
@@ -128,7 +131,7 @@ def parse(line: bytes) -> Sighting:
     try:
         raw = _decode(line)
     except msgspec.ValidationError as error:
-        raise SightingError(f"does not fit: {error}") from None
+        raise SightingError(f"does not fit: {_without_value(str(error))}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise SightingError("is no JSON object; write one sighting a line") from None
     try:
@@ -154,6 +157,13 @@ def parse(line: bytes) -> Sighting:
     confidence = raw.confidence if raw.confidence is not None and math.isfinite(raw.confidence) else None
     kind = TagSighting if medium == "rfid" else PlateSighting
     return kind(time_ns, raw.lane, raw.point, identity, confidence)
+
+
+def _without_value(text: str) -> str:
+    """msgspec quotes a wrong word; in a file whose columns have shifted that may be a plate."""
+    if text.startswith("Invalid enum value"):
+        return f"medium is none of {', '.join(get_args(Medium))}"
+    return text
 
 
 def _axles(time_ns: int, lane: str, point: str, axles: tuple[_Axle, ...] | None) -> AxleSighting:
