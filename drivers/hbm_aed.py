@@ -153,17 +153,20 @@ class HbmAed(Driver):
                     await self._start(link)
                     stream.begin(_RATES_HZ[options.model][options.rate_index])
                     codec = BinaryCodec(self.name) if options.format == "binary" else AsciiCodec(self.name)
+                    lost = 0
                     while codec.in_step:
                         data, time_ns = await link.read()
                         values: list[Value] = []
                         for record in codec.feed(data, time_ns):
                             if isinstance(record, Rejected):
                                 emit(record)
+                                lost += 1  # as far as can be known
                             else:
                                 values.append(record)
                         if values:
                             alive()
-                            emit(stream.block([value.value for value in values], time_ns))
+                            emit(stream.block([value.value for value in values], time_ns, lost))
+                            lost = 0
                         for value in values:
                             states = [bool(value.status & 8), bool(value.status & 7)]
                             for change in inputs.look(states, None, time_ns):

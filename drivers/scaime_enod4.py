@@ -160,11 +160,11 @@ class ScaimeEnod4(Driver):
             await self._stop(link)
             stream.begin(options.rate_hz)
             await link.write(self._request(options.start_code))
+            lost = 0
             try:
                 while True:
                     data, time_ns = await link.read()
                     weights: list[Weight] = []
-                    lost = 0
                     for record in codec.feed(data, time_ns):
                         if isinstance(record, Weight):
                             weights.append(record)
@@ -179,6 +179,7 @@ class ScaimeEnod4(Driver):
                     if weights:
                         alive()
                         emit(stream.block([weight.value for weight in weights], time_ns, lost))
+                        lost = 0
                         for weight in weights:
                             self._inputs(inputs, weight, emit)
             finally:

@@ -115,10 +115,10 @@ class ToledoContinuous(Driver):
         shown_ns = 0
         async with connect(self) as link:
             stream.begin(options.rate_hz)
+            lost = 0
             while True:
                 data, time_ns = await link.read()
                 weights: list[Weight] = []
-                lost = 0
                 for record in codec.feed(data, time_ns):
                     if isinstance(record, Rejected):
                         emit(record)
@@ -130,6 +130,7 @@ class ToledoContinuous(Driver):
                 alive()
                 gross_kg = [weight.kg + weight.tare_kg if weight.net else weight.kg for weight in weights]
                 emit(stream.block(gross_kg, time_ns, lost))
+                lost = 0
                 for weight in weights:
                     for change in inputs.look([not weight.moving, weight.out_of_range], None, weight.time_ns):
                         emit(change)
