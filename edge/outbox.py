@@ -7,6 +7,7 @@ comes when it is full is refused, counted and told by an alarm.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections import deque
@@ -33,6 +34,7 @@ class Outbox:
         self._on_trouble = on_trouble
         self._waiting: deque[Message] = deque()
         self._something = asyncio.Event()
+        self._flushing = asyncio.Lock()
         self._writer = ThreadPoolExecutor(1, "journal")
         self.refused = 0
         self.stuck_since: float | None = None  # monotonic time since which the journal refuses
@@ -57,27 +59,30 @@ class Outbox:
 
     async def flush(self) -> None:
         """Store all that waits; tries again for ever while the disk refuses."""
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            batch = [self._waiting[i] for i in range(min(len(self._waiting), _MOST_AT_ONCE))]
-            try:
-                await loop.run_in_executor(self._writer, self._journal.append, batch)
-            except JournalError as error:
-                if self.stuck_since is None:
-                    self.stuck_since = time.monotonic()
-                    log.critical("%s", error)
-                    self._on_trouble("journal_refused", True, str(error))
-                await asyncio.sleep(_RETRY_S)
-                continue
-            for _ in batch:
-                self._waiting.popleft()
-            if self.stuck_since is not None:
-                held_s, lost = time.monotonic() - self.stuck_since, self.refused
-                self.stuck_since, self.refused = None, 0
-                text = f"the disk refused for {held_s:.0f} s; {lost} messages were lost at the bound of the queue"
-                log.warning("%s", text)
-                self._on_trouble("journal_refused", False, text)
-        self._something.clear()
+        async with self._flushing:  # the last flush at the end may meet the one of `run`
+            while self._waiting:
+                await self._store_some()
+            self._something.clear()
+
+    async def _store_some(self) -> None:
+        batch = list(itertools.islice(self._waiting, _MOST_AT_ONCE))
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._journal.append, batch)
+        except JournalError as error:
+            if self.stuck_since is None:
+                self.stuck_since = time.monotonic()
+                log.critical("%s", error)
+                self._on_trouble("journal_refused", True, str(error))
+            await asyncio.sleep(_RETRY_S)
+            return
+        for _ in batch:
+            self._waiting.popleft()
+        if self.stuck_since is not None:
+            held_s, lost = time.monotonic() - self.stuck_since, self.refused
+            self.stuck_since, self.refused = None, 0
+            text = f"the disk refused for {held_s:.0f} s; {lost} messages were lost at the bound of the queue"
+            log.warning("%s", text)
+            self._on_trouble("journal_refused", False, text)
 
     def close(self) -> None:
         self._writer.shutdown(wait=True)

@@ -55,6 +55,15 @@ async def test_messages_are_stored_in_order(tmp_path: Path) -> None:
     journal.close()
 
 
+async def test_two_flushes_at_once_store_each_message_once() -> None:
+    disk = Disk()
+    outbox = Outbox(disk, lambda *_: None)  # type: ignore[arg-type]
+    outbox.put(alarm(number) for number in range(1000))
+    await asyncio.gather(outbox.flush(), outbox.flush())
+    assert disk.stored == [str(number) for number in range(1000)]
+    outbox.close()
+
+
 async def test_a_disk_that_refuses_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_RETRY_S", 0.01)
     monkeypatch.setattr(module, "MOST_WAITING", 5)
