@@ -25,8 +25,9 @@ COMMANDS = {
     "accuracy": ("edge.accuracy_cli", "compare measured vehicles with reference weighings"),
     "calibrate": ("edge.calibrate", "calibration factors from reference runs"),
     "watch": ("edge.watch", "what a central operator sees: a live table from MQTT"),
+    "verify": ("edge.verify_command", "prove that a collector's copy of the messages is whole and unchanged"),
     "drivers": ("edge.drivers_command", "list the drivers, or the options of one"),
-    "key": ("edge.key_command", "make the secret of the pseudonyms"),
+    "key": ("edge.key_command", "make the secret of the pseudonyms, or a key that signs evidence"),
 }
 
 

@@ -17,7 +17,7 @@ from edge.messages import Program, Traffic
 
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
-Kind = Literal["vehicle", "sighting", "wait", "flow", "status", "alarm", "evidence"]
+Kind = Literal["vehicle", "sighting", "wait", "flow", "status", "alarm", "evidence", "identifier"]
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,6 +109,8 @@ class Collector(Table, frozen=True, kw_only=True):
     key_file: str | None = None
     username: str | None = None
     password_file: str | None = None
+    # X25519 public key (PEM) of an authority with the legal basis for plates and tags; goes with share "identifier"
+    identifier_key_file: str | None = None
 
 
 class SiteExchange(Table, frozen=True, kw_only=True):
@@ -122,6 +124,13 @@ class SiteExchange(Table, frozen=True, kw_only=True):
     key_file: str | None = None
     username: str | None = None
     password_file: str | None = None
+
+
+class EvidenceKey(Table, frozen=True, kw_only=True):
+    """Signed heads of the hash chains, so that a collector can prove its copy (`borderflow verify`)."""
+
+    key_file: str  # Ed25519 private key (PEM) of this computer
+    interval_s: int = 3600
 
 
 class Store(Table, frozen=True, kw_only=True):
@@ -139,6 +148,7 @@ class Config(Table, frozen=True, kw_only=True):
     site_exchange: SiteExchange | None = None
     collector: tuple[Collector, ...] = ()
     store: Store = Store()
+    evidence: EvidenceKey | None = None
 
 
 class ConfigError(Exception):

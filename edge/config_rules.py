@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from drivers import registry
 from edge.config import Collector, Config, Device, Faults, Input, Lane, Sensor, SiteExchange, Wim, named
+from edge.credentials import credential_file
 
 _TOPIC_LEVEL = re.compile(r"[^/+#\x00$\s][^/+#\x00\s]*")
 _ROTATION = re.compile(r"(\d+)([hd])")
@@ -51,6 +51,14 @@ def check_config(config: Config, faults: Faults, *, live: bool) -> None:
             faults.add("identity.rotation", str(error))
     for collector in config.collector:
         _check_broker(collector, f"collector[{collector.name}]", faults, live=live)
+        _check_identifiers(collector, faults, live=live)
+    if config.evidence is not None:
+        if not 10 <= config.evidence.interval_s <= 86_400:
+            faults.add("evidence.interval_s", f"{config.evidence.interval_s} is outside 10 .. 86400")
+        if live:
+            _check_file(
+                config.evidence.key_file, "evidence.key_file", faults, remedy="borderflow key --sign FILE makes one"
+            )
     if config.site_exchange is not None:
         _check_broker(config.site_exchange, "site_exchange", faults, live=live)
         if config.identity is None:
@@ -181,6 +189,15 @@ def _check_broker(collector: Collector | SiteExchange, key: str, faults: Faults,
                 _check_file(file, f"{key}.{name}", faults)
 
 
+def _check_identifiers(collector: Collector, faults: Faults, *, live: bool) -> None:
+    file = collector.identifier_key_file
+    key = f"collector[{collector.name}].identifier_key_file"
+    if ("identifier" in collector.share) != (file is not None):
+        faults.add(key, 'goes with "identifier" in share: an authority with the legal basis gives its public key')
+    if file is not None and live:
+        _check_file(file, key, faults, remedy="ask the authority for its X25519 public key")
+
+
 def _check_device(device: Device, config: Config, faults: Faults, *, live: bool) -> None:
     key = f"device[{device.name}]"
     places: list[tuple[str, Device | Input]] = [(key, device)]
@@ -225,7 +242,7 @@ def _check_live(config: Config, faults: Faults) -> None:
 
 def _check_file(file: str, key: str, faults: Faults, remedy: str = "name an existing file") -> None:
     try:
-        with Path(file).open("rb"):
+        with credential_file(file).open("rb"):
             pass
     except OSError as error:
         faults.add(key, f"{file} cannot be read ({error.strerror}); {remedy}")

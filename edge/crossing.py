@@ -7,7 +7,7 @@ can drive it with events alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from drivers.events import (
@@ -27,6 +27,7 @@ from edge.flow import FlowCounter
 from edge.identity import Pseudonyms
 from edge.lane import LanePipeline
 from edge.messages import DeviceStatus, Identity, Medium, Message, Sighting, Site, Vehicle, parse_utc, utc_text
+from edge.sealing import Sealer
 from edge.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, TagSighting
 from edge.sightings import Sighting as Seen
 from edge.waits import CrossingWaits
@@ -67,12 +68,14 @@ class Crossing:
         source: str,
         pseudonyms: Pseudonyms | None,
         carry: Callable[[Seen], Iterable[Seen]] | None = None,
+        sealers: Sequence[Sealer] = (),
     ) -> None:
         self.config = config
         self._carry = carry
         self._site = Site(config.site.country, config.site.port)
         self._source = source
         self._pseudonyms = pseudonyms
+        self._sealers = sealers
         self.alarms = Alarms(self._site, source)
         self._waits = CrossingWaits(config, source=source)
         self._flow = FlowCounter(config, source=source)
@@ -174,18 +177,17 @@ class Crossing:
         if device.lane in self._lanes and device.point == self._wim_point(device.lane):
             self._lanes[device.lane].identity(Identity(medium=medium, pseudonym=pseudonym), time_ns)
         self._flow.identified(device.lane, time_ns)
-        return [
-            Sighting(
-                time=utc_text(time_ns),
-                site=self._site,
-                lane=device.lane,
-                source=self._source,
-                point=device.point,
-                medium=medium,
-                pseudonym=pseudonym,
-                confidence=confidence,
-            )
-        ]
+        seen = Sighting(
+            time=utc_text(time_ns),
+            site=self._site,
+            lane=device.lane,
+            source=self._source,
+            point=device.point,
+            medium=medium,
+            pseudonym=pseudonym,
+            confidence=confidence,
+        )
+        return [seen, *(sealer.seal(identifier, seen) for sealer in self._sealers)]
 
     def _input(self, change: InputChange) -> list[Message]:
         device = self._devices[change.device]

@@ -28,12 +28,14 @@ from edge.alarms import Condition, Severity
 from edge.config_file import load
 from edge.core import CoreError
 from edge.crossing import Crossing
+from edge.evidence import Signer
 from edge.exchange_link import SiteExchange
 from edge.identity import IdentityError, Pseudonyms, certificate_common_name
 from edge.journal import Journal, JournalError
 from edge.messages import Message, Site, Status, utc_text
 from edge.outbox import Outbox
 from edge.publisher import Publisher
+from edge.sealing import Sealer
 from edge.sightings import Sighting
 
 log = logging.getLogger("daemon")
@@ -86,9 +88,12 @@ class Daemon:
                 config, self._source, deliver=self._from_site, on_alarm=partial(self._collector_alarm, "site_exchange")
             )
         carry = self._exchange.carry if self._exchange is not None else None
-        self._crossing = Crossing(config, source=self._source, pseudonyms=pseudonyms, carry=carry)
-        store = Path(config.store.path)
         self._from_threads: deque[tuple[Condition, bool, Severity, str]] = deque()
+        self._crossing = Crossing(
+            config, source=self._source, pseudonyms=pseudonyms, carry=carry, sealers=self._sealers()
+        )
+        self._signer = Signer(config.evidence.key_file) if config.evidence is not None else None
+        store = Path(config.store.path)
         self._journal = Journal(
             store / "journal.db", config.store.max_bytes, time.time_ns, on_alarm=self._journal_alarm
         )
@@ -131,6 +136,8 @@ class Daemon:
                 async with asyncio.timeout(_LAST_WORDS_S):
                     await asyncio.gather(*devices, ticker, *exchanges, return_exceptions=True)
                     await self._outbox.flush()
+                    self._put([*self._evidence(), self.status(online=False, cause="shutdown")])
+                    await self._outbox.flush()
                     await asyncio.gather(*(publisher.stop() for publisher in self._publishers))
             except TimeoutError:
                 log.warning("the journal or a collector did not end in %g s; the journal keeps the rest", _LAST_WORDS_S)
@@ -157,6 +164,25 @@ class Daemon:
             cause=cause,
         )
 
+    def _sealers(self) -> list[Sealer]:
+        """One for each authority that gets plates and tags; that it does is told to everybody."""
+        sealers = []
+        for collector in self._config.collector:
+            if collector.identifier_key_file is not None:
+                sealer = Sealer(collector.identifier_key_file)
+                sealers.append(sealer)
+                text = f"plates and tags go to {collector.name}, encrypted to its key {sealer.key_id}"
+                self._from_threads.append((Condition("identifiers_disclosed", collector.name), True, "info", text))
+        return sealers
+
+    def _evidence(self) -> list[Message]:
+        if self._signer is None:
+            return []
+        site = Site(self._config.site.country, self._config.site.port)
+        return [
+            self._signer.evidence(self._journal.heads(), site=site, source=self._source, time=utc_text(time.time_ns()))
+        ]
+
     def _driver(self, device: cfg.Device) -> Driver:
         return registry.create(device.driver, device.name, device.url, device.options)
 
@@ -178,6 +204,7 @@ class Daemon:
         """The clock: ends intervals, says how things are, and feeds the watchdog while the loop and the disk go on."""
         loop = asyncio.get_running_loop()
         status_at = 0.0
+        signed_at = loop.time()
         while True:
             await asyncio.sleep(_TICK_S)
             while self._from_threads:
@@ -187,6 +214,9 @@ class Daemon:
             if self._status_changed or now - status_at > _STATUS_EVERY_S:
                 self._status_changed, status_at = False, now
                 self._put([self.status(online=True)])
+            if self._config.evidence is not None and now - signed_at > self._config.evidence.interval_s:
+                signed_at = now
+                self._put(self._evidence())
             stuck_since = self._outbox.stuck_since
             if stuck_since is None or time.monotonic() - stuck_since < _STUCK_S:
                 sdnotify.notify("WATCHDOG=1")

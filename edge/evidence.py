@@ -49,10 +49,10 @@ class Signer:
             key = serialization.load_pem_private_key(data, None)
         except (ValueError, TypeError) as error:
             raise IdentityError(
-                f"{path}: is no PEM key without a password ({error}); `new_signing_key` makes one"
+                f"{path}: is no PEM key without a password ({error}); `borderflow key --sign FILE` makes one"
             ) from None
         if not isinstance(key, Ed25519PrivateKey):
-            raise IdentityError(f"{path}: is no Ed25519 key; make one with `openssl genpkey -algorithm ed25519`")
+            raise IdentityError(f"{path}: is no Ed25519 key; `borderflow key --sign FILE` makes one")
         self._key = key
         self.key_id = key_id(key.public_key())
 

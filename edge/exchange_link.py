@@ -20,9 +20,10 @@ from typing import Literal
 
 from edge import config as cfg
 from edge.config_rules import rotation_s
+from edge.credentials import credential_file
 from edge.entry import Severity
-from edge.exchange_codec import MOST_RECORDS, Opener, Sealer, local_sightings
-from edge.identity import credential_file, read_secret
+from edge.exchange_codec import MOST_RECORDS, ExchangeReader, ExchangeWriter, local_sightings
+from edge.identity import read_secret
 from edge.messages import TOPIC_ROOT
 from edge.mqtt import Endpoint, LinkError, MqttLink, Outgoing
 from edge.publisher import LinkFactory
@@ -70,12 +71,12 @@ class SiteExchange:
         self._keys = ExchangeKeys(read_secret(Path(identity.key_file)), rotation_s(identity.rotation) * 1_000_000_000)
         self._topic = topic_of_source(config.site.country, config.site.port, source)
         self._filter = topic_of_source(config.site.country, config.site.port, "+")
-        self._sealer = Sealer(self._keys, self._topic, random)
-        self._opener = Opener(self._keys)
+        self._writer = ExchangeWriter(self._keys, self._topic, random)
+        self._reader = ExchangeReader(self._keys)
         self._waiting: deque[Sighting] = deque()
         self._in_flight: dict[int, Sequence[Sighting]] = {}
         self._alarmed = False
-        self.counters: Counter[str] = self._opener.counters
+        self.counters: Counter[str] = self._reader.counters
 
     @property
     def sends(self) -> bool:
@@ -149,7 +150,7 @@ class SiteExchange:
         return batch
 
     def _message(self, batch: Sequence[Sighting]) -> Outgoing:
-        payload = self._sealer.seal(batch, self._clock())
+        payload = self._writer.seal(batch, self._clock())
         return Outgoing(topic=self._topic, payload=payload, schema=_SCHEMA, expiry_s=KEPT_NS // 1_000_000_000)
 
     def _acknowledged(self, mid: int, code: int, reason: str) -> None:
@@ -168,7 +169,7 @@ class SiteExchange:
         if topic == self._topic or retained:
             return
         refused = self.counters.total()
-        sightings = self._opener.open(topic, payload, self._clock())
+        sightings = self._reader.open(topic, payload, self._clock())
         for sighting in sightings:
             self._deliver(sighting)
         if self.counters.total() > refused and self.counters.total() % _TELL_EVERY == 1:

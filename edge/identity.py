@@ -26,6 +26,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from edge.config_rules import rotation_s
+from edge.credentials import credential_file
 from edge.messages import Medium
 
 MIN_SECRET_BYTES = 16
@@ -67,17 +68,6 @@ def canonical(medium: Medium, identity: str) -> str:
     if medium == "plate":
         return "".join(c for c in text if c.isalnum())
     return "".join(text.split())
-
-
-def credential_file(path: Path | str) -> Path:
-    """The file as systemd hands it over (LoadCredential) where there is one of that name, else the file itself."""
-    path = Path(path)
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    if directory:
-        handed = Path(directory) / path.name
-        if handed.is_file():
-            return handed
-    return path
 
 
 def read_secret(path: Path) -> bytes:

@@ -39,15 +39,8 @@ from edge.messages import KINDS, Message, encode, kind_of, stamped, topic_of
 
 log = logging.getLogger("journal")
 
-DROP_ORDER = (
-    "status",
-    "flow",
-    "sighting",
-    "alarm",
-    "wait",
-    "evidence",
-    "vehicle",
-)  # what goes first when the disk is full
+# what goes first when the disk is full
+DROP_ORDER = ("status", "flow", "sighting", "identifier", "alarm", "wait", "evidence", "vehicle")
 RETENTION_S = 30 * 86_400.0
 MIN_BYTES = 1_000_000
 APPLICATION_ID = 0x42464C57

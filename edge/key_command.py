@@ -1,4 +1,4 @@
-"""`borderflow key FILE`: makes the secret of the pseudonyms, readable by its owner alone."""
+"""`borderflow key FILE`: makes the secret of the pseudonyms, or a key that signs, readable by its owner alone."""
 
 from __future__ import annotations
 
@@ -6,20 +6,30 @@ import argparse
 import sys
 from pathlib import Path
 
+from edge.evidence import new_signing_key
 from edge.identity import new_key
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="file to make; an existing one is never overwritten")
+    parser.add_argument(
+        "--sign", action="store_true", help="make a key that signs evidence; FILE.pub is for who verifies"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     try:
-        new_key(args.file)
+        if args.sign:
+            public = new_signing_key(args.file)
+        else:
+            new_key(args.file)
     except OSError as error:
         print(
             f"borderflow key: {args.file}: {error.strerror}; name a new file in an existing directory", file=sys.stderr
         )
         return 1
+    if args.sign:
+        print(f"{args.file}: made; give {public} to the collectors", file=sys.stderr)
+        return 0
     print(f"{args.file}: made; give this same file to each computer of the crossing", file=sys.stderr)
     return 0

@@ -230,6 +230,17 @@ class Status(Message, frozen=True, kw_only=True):
     cause: str | None = None
 
 
+class Identifier(Message, frozen=True, kw_only=True):
+    """A plate or tag for an authority with the legal basis, encrypted to its public key (edge/sealing.py)."""
+
+    schema: Literal["borderflow/identifier/1"] = "borderflow/identifier/1"
+    point: str
+    medium: Medium
+    pseudonym: str
+    key: str
+    sealed: str
+
+
 class Head(Struct, frozen=True, kw_only=True):
     """The end of the hash chain of a topic: `link` covers every message up to `seq`."""
 
@@ -265,6 +276,7 @@ KINDS: dict[str, type[Message]] = {
     "alarm": Alarm,
     "status": Status,
     "evidence": Evidence,
+    "identifier": Identifier,
 }
 
 

@@ -23,8 +23,8 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from edge.config import Collector
+from edge.credentials import credential_file
 from edge.entry import Entry, Severity, uuid7
-from edge.identity import credential_file
 from edge.journal import Journal, JournalError
 from edge.messages import TOPIC_ROOT, Backlog, ReplayRequest, Status, encode, stamped, topic_of, utc_text
 from edge.mqtt import Acknowledged, Endpoint, LinkError, MqttLink, Outgoing, Trouble
@@ -34,11 +34,8 @@ log = logging.getLogger("collector")
 State = Literal["connecting", "connected", "waiting", "stopped"]
 OnAlarm = Callable[[str, str, Literal["begin", "end"], Severity, str], None]  # collector, code, state, severity, text
 
-EXPIRY_S = {
-    "wait": 86_400,
-    "flow": 7 * 86_400,
-    "sighting": 2 * 86_400,
-}  # how long a broker keeps it for an absent reader
+# how long a broker keeps a message for an absent reader
+EXPIRY_S = {"wait": 86_400, "flow": 7 * 86_400, "sighting": 2 * 86_400, "identifier": 2 * 86_400}
 LATE_RESERVE = 4  # places of the window that backlog and replay leave to live messages
 REPLAY_PER_S = 200.0
 REPLAY_REQUESTS_MAX = 16

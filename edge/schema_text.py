@@ -143,6 +143,13 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "backlog": "what each collector has not acknowledged",
         "cause": "why the computer is offline; null where not known",
     },
+    "Identifier": {
+        "point": "point at which it was read",
+        "medium": "rfid or plate",
+        "pseudonym": "the pseudonym of the same sighting",
+        "key": "name of the public key it is sealed to: the first 32 hex digits of the SHA-256 of the raw key",
+        "sealed": "HPKE (RFC 9180: X25519, HKDF-SHA-256, ChaCha20-Poly1305) of the identifier in base64",
+    },
     "Head": {
         "topic": "topic of the chain",
         "epoch": "epoch of the chain",

@@ -23,6 +23,7 @@ from edge.messages import (
     Experienced,
     Flow,
     Head,
+    Identifier,
     Identity,
     Message,
     ReplayRequest,
@@ -106,6 +107,7 @@ EXAMPLES: list[Message] = [
         backlog={"national-ca": Backlog(messages=0, oldest=None)},
     ),
     Evidence(**HEAD, heads=(Head(topic="t", epoch="e", seq=7, link="ab" * 32),), key="cd" * 16, signature="ef" * 64),
+    Identifier(**HEAD, point="wim", medium="plate", pseudonym="ab" * 16, key="cd" * 16, sealed="AAAA"),
 ]
 
 

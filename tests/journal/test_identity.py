@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import TIME_NS
 
+from edge.credentials import credential_file
 from edge.identity import (
     IdentityError,
     Pseudonyms,
     canonical,
     certificate_common_name,
-    credential_file,
     new_key,
     read_secret,
 )
