@@ -11,6 +11,7 @@ Faults of a wire, with their options and defaults:
     silent            the device neither hears nor speaks, the link stands
     tx_dead, rx_dead  one direction is dead: the device speaks and is not heard, or hears nothing
     slow              every frame is `delay_s` (1.0) late
+    fragmented        every frame comes in pieces of a few bytes, 20 ms apart
     bit_flips         each byte has one bit wrong with the chance `rate` (0.01)
     wrong_baud        every byte is another one
     lost_frames, doubled_frames, cut_frames, merged_frames   each frame with the chance `rate` (0.3)
@@ -24,6 +25,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -39,6 +41,7 @@ WIRE_FAULTS = frozenset(
         "tx_dead",
         "rx_dead",
         "slow",
+        "fragmented",
         "bit_flips",
         "wrong_baud",
         "lost_frames",
@@ -63,6 +66,8 @@ LIMITS: dict[str, tuple[float, float]] = {  # of the options that are numbers
     "char_error": (0.0, 1.0),
     "read_share": (0.0, 1.0),
 }
+DELAYING = frozenset({"slow", "fragmented"})
+PIECE_S, LATEST_S = 0.02, 0.25
 DEAF = frozenset({"half_open", "silent", "rx_dead", "reboot", "unplugged"})
 MUTE = frozenset({"half_open", "silent", "tx_dead", "reboot", "unplugged"})
 
@@ -136,6 +141,7 @@ class Wire:
         self._late: list[tuple[float, int, Send]] = []
         self._held: Send | None = None
         self._count = 0
+        self._free_s = 0.0  # when the last late piece has gone out
         self._garbage_at_s = 0.0
 
     def begin(self, kind: str, options: Mapping[str, Any]) -> None:
@@ -175,16 +181,22 @@ class Wire:
             self._held = replace(send, data=data)
             return []
         frame = replace(send, data=data)
-        if "slow" in self._active:
-            self._count += 1
-            heapq.heappush(self._late, (now_s + self.option("slow", "delay_s", 1.0), self._count, frame))
+        if not data:
             return []
-        return [frame] if data else []
+        if not DELAYING & self._active.keys():
+            return [frame]
+        due_s = now_s + (self.option("slow", "delay_s", 1.0) if "slow" in self._active else 0.0)
+        for piece in self._pieces(data):
+            after_s = PIECE_S if "fragmented" in self._active else 0.0
+            self._free_s = min(max(self._free_s, due_s) + after_s, due_s + LATEST_S)  # a stream keeps up
+            self._count += 1
+            heapq.heappush(self._late, (self._free_s, self._count, replace(send, data=piece)))
+        return []
 
     def tick(self, now_s: float) -> list[Send]:
         """Frames whose delay is over, and garbage."""
         out: list[Send] = []
-        while self._late and (self._late[0][0] <= now_s or "slow" not in self._active):
+        while self._late and (self._late[0][0] <= now_s or not DELAYING & self._active.keys()):
             out.append(heapq.heappop(self._late)[2])
         if self._held is not None and "merged_frames" not in self._active:
             out.append(self._held)
@@ -193,6 +205,12 @@ class Wire:
             self._garbage_at_s = now_s + self._random.expovariate(1.0 / self.option("garbage", "every_s", 0.5))
             out.append(Send(self._random.randbytes(int(self.option("garbage", "bytes", 16)))))
         return [] if MUTE & self._active.keys() else out
+
+    def _pieces(self, data: bytes) -> list[bytes]:
+        if "fragmented" not in self._active:
+            return [data]
+        cuts = sorted({0, len(data), *(self._random.randrange(len(data)) for _ in range(3))})
+        return [data[start:end] for start, end in pairwise(cuts)]
 
     def _hit(self, kind: str) -> bool:
         return kind in self._active and self._random.random() < self.option(kind, "rate", 0.3)

@@ -82,6 +82,15 @@ def test_slow_frames_come_late_and_in_order() -> None:
     assert wire.tick(2.1) == [FRAMES[1]]
 
 
+def test_fragments_come_in_order_and_whole() -> None:
+    wire = Wire(Random(1))
+    wire.begin("fragmented", {})
+    assert wire.to_host(FRAMES[0], 0.0) + wire.to_host(FRAMES[1], 0.0) == []
+    pieces = [send.data for tick in range(20) for send in wire.tick(tick / 50)]
+    assert len(pieces) > 2
+    assert b"".join(pieces) == SENT[0] + SENT[1]
+
+
 @pytest.mark.parametrize("kind", sorted(WIRE_FAULTS))
 def test_same_seed_same_bytes_and_nothing_is_left(kind: str) -> None:
     assert passed(kind, 5) == passed(kind, 5)
