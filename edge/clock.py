@@ -1,6 +1,6 @@
 """How good this computer's clock is, from the kernel's own clock discipline (adjtimex(2)).
 
-Called by `doctor` and by the daemon's clock, which raises an alarm while nothing disciplines the clock.
+Called by `doctor`. The daemon learns the same from the drivers `chrony` and `gpsd`, as alarms.
 """
 
 from __future__ import annotations

@@ -33,6 +33,15 @@ from edge.sightings import Sighting as Seen
 from edge.waits import CrossingWaits
 
 _CHANNELS_EVERY_NS = 1_000_000_000
+# What chrony and gpsd say of the time, as alarms; messages go on, stamped by this computer's clock.
+_CLOCK_CODE = {"clock_synchronised": "clock_unsynchronised", "gps_fix": "gps_lost"}
+_CLOCK_TEXT = {
+    "clock_synchronised": (
+        "this computer's clock follows no reference, or is too far off; look at `chronyc sources`",
+        "the clock follows its reference",
+    ),
+    "gps_fix": ("the GPS receiver has no fix; look at its antenna", "the GPS receiver has a fix"),
+}
 _CHANNEL_TEXT = {
     "ok": "works again",
     "dead": "gives no signal under wheels that other lines see; check cable and amplifier",
@@ -193,6 +202,8 @@ class Crossing:
         device = self._devices[change.device]
         before = device.inputs.get(change.name)
         device.inputs[change.name] = change.on
+        if change.name in _CLOCK_TEXT:
+            return self._clock_alarm(change)
         meaning: cfg.Input | None = cfg.named(device.config.input, change.name)
         lane_id = meaning.lane or device.config.lane if meaning else None
         if meaning is None or lane_id is None:
@@ -207,9 +218,19 @@ class Crossing:
 
     def _measurement(self, measurement: Measurement) -> list[Message]:
         lane_id = self._thermometers.get(measurement.device)
-        if lane_id is not None and measurement.unit == "c":
+        if lane_id is not None and measurement.unit == "_c":
             self._lanes[lane_id].set_temperature(measurement.value)
         return []
+
+    def _clock_alarm(self, change: InputChange) -> list[Message]:
+        return [
+            *self.alarms.set(
+                Condition(_CLOCK_CODE[change.name], change.device),
+                not change.on,
+                change.time_ns,
+                text=_CLOCK_TEXT[change.name][change.on],
+            )
+        ]
 
     def _rejected(self, rejected: Rejected) -> list[Message]:
         counts = self._devices[rejected.device].rejected

@@ -142,3 +142,15 @@ def test_an_input_counts_when_it_comes_on_and_not_when_first_seen(crossing: Cros
     flows = [json.loads(encode(m)) for m in crossing.advance(at(300)) if m.schema == "borderflow/flow/1"]
     minutes = [flow["count"] for flow in flows if flow["interval_s"] == 60 and flow["lane"] == "C03"]
     assert sum(minutes) == 2
+
+
+def test_a_clock_that_follows_nothing_is_an_alarm(crossing: Crossing, tmp_path: Path) -> None:
+    text = CONFIG + '\n[[device]]\nname = "time"\ndriver = "chrony"\nurl = "chrony://localhost"\n'
+    path = tmp_path / "time.toml"
+    path.write_text(text)
+    crossing = Crossing(load(path), source="lane-1", pseudonyms=None)
+    assert crossing.event(InputChange("time", at(0), "clock_synchronised", True)) == []
+    begun = crossing.event(InputChange("time", at(60), "clock_synchronised", False))
+    ended = crossing.event(InputChange("time", at(90), "clock_synchronised", True))
+    states = [(alarm.code, alarm.state) for alarm in (*begun, *ended) if isinstance(alarm, Alarm)]
+    assert states == [("clock_unsynchronised", "begin"), ("clock_unsynchronised", "end")]

@@ -27,7 +27,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 def test_systemd_accepts_the_unit_and_finds_it_tight(tmp_path: Path) -> None:
     text = (DEPLOY / "systemd" / "borderflow.service").read_text()
     unit = tmp_path / "borderflow.service"
-    unit.write_text(text.replace("/opt/borderflow/bin/borderflow", shutil.which("true") or "/bin/true"))
+    unit.write_text(text)
     verify = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True)
     assert (verify.returncode, verify.stderr) == (0, "")
     security = subprocess.run(
