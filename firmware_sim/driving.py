@@ -25,7 +25,8 @@ from firmware_sim.vehicles import Vehicle
 
 TICK_S = 0.1
 _SPAWN_M = 80.0  # before the first point
-_TRACK_BEFORE_M = 25.0  # of the array: from here on the motion is kept, so that wheels have settled on the road
+_TRACK_BEFORE_M = 4.0  # of the array: from here on the motion is kept, ...
+_TRACK_BEFORE_S = 2.2  # ... and so long before, so that wheels have settled on the road
 _TRACK_AFTER_M = 3.0
 _REACTION_S = 0.8  # behind a vehicle
 _AIM_S = 0.3  # before a place that is known beforehand
@@ -145,7 +146,7 @@ class LaneTraffic:
         if self._wim_x_m is None or car.tracked or car.done:
             return
         first_axle = car.x - car.vehicle.front_m - self._wim_x_m
-        if first_axle > -_TRACK_BEFORE_M:
+        if first_axle > -_TRACK_BEFORE_M - _TRACK_BEFORE_S * car.v:
             car.tracked = True
             car.tracked_s = now_s
             car.motion.add(now_s, car.x, car.v, car.a, 0.0)
