@@ -157,10 +157,10 @@ bf_status bf_plates_compare(const bf_plates *plates, const uint8_t *query, const
                             float *raw);
 
 /* `loglik[k]`: log-likelihood that two axle signatures are of one vehicle, up to a constant of the number of axles.
- * `spacing_sd`, `load_sd`: relative deviations of the difference of two measurements; `scale`: what downstream loads are
- * for one kilogram upstream. -1e9 where there is no signature, -1e8 where the number of axles differs. */
-bf_status bf_axles_compare(const float *query, const float *rows, int32_t n, double spacing_sd, double load_sd, double scale,
-                           float *loglik);
+ * Deviations of the difference of two measurements: of a spacing `spacing_m` metres and relative `spacing_sd`, of a load
+ * relative `load_sd`; `scale`: what downstream loads are for one kilogram upstream. -1e9 where there is no signature, -1e8 where the number of axles differs. */
+bf_status bf_axles_compare(const float *query, const float *rows, int32_t n, double spacing_m, double spacing_sd,
+                           double load_sd, double scale, float *loglik);
 
 /* The queue of one lane between two points. */
 typedef struct bf_queue bf_queue;

@@ -39,13 +39,13 @@ typedef struct {
     int count;
     int prints[PASS_PRINTS];
     double begin, end, mid; /* scans */
-    double peak_n;
+    double peak_n, side_n[SIDES];
 } pass;
 
 typedef struct {
     unsigned seen; /* bit for each line */
     pass at[BF_MAX_LINES];
-    double peak_n;
+    double peak_n, side_n[SIDES];
     double kg; /* roughly, from the speeds between the lines */
     bool lost_before; /* the stream had a gap before it */
     bool timed_out;
@@ -98,7 +98,8 @@ struct bf_wim {
 
     axle_seen train[TRAIN];
     int train_count;
-    bool gap_next;
+    int64_t gap_at; /* scan of the last gap in the stream */
+    bool broken;    /* a gap is cutting off what is over the array */
 
     bf_vehicle ring[RING];
     int ring_head, ring_count;

@@ -60,8 +60,8 @@ static double clean_sample(channel *c, const history *h, int64_t at, bool count)
 {
     const int s = history_sample(h, at, c->channel), half = c->spike_width;
     if (half == 0) return s;
-    const int64_t oldest = (h->frames - HISTORY_FRAMES) << h->shift;
-    const int64_t first = oldest > 0 ? oldest : 0, last = (h->frames << h->shift) - 1;
+    const int64_t oldest = (h->frames - HISTORY_FRAMES) * h->frame_scans;
+    const int64_t first = oldest > 0 ? oldest : 0, last = h->frames * h->frame_scans - 1;
     const double limit = c->range + 8.0;
     if (at - half >= first && at + half <= last) {
         /* A spike stands out from the samples on both its sides. */
@@ -233,7 +233,7 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
         base1 = c->quiet_sum / quiet_n;
         at1 = end - 0.5 * quiet_n;
     }
-    bool good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold);
+    bool good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold, true);
     if (good) {
         /* Now that the flanks are known, the baseline is read where the wheel certainly was not. */
         const double flank0 = f.rise[LEVELS - 1] - f.rise[0], flank1 = f.fall[0] - f.fall[LEVELS - 1];
@@ -264,7 +264,7 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
             if (base1 > base0 + most) base1 = base0 + most;
             if (base1 < base0 - most) base1 = base0 - most;
         }
-        if ((f.end - f.begin) < 0.5 * c->rate_hz) {
+        if (f.end - f.begin < 0.5 * c->rate_hz && c->range > 0.008 * f.peak) {
             double level = 0.0, slope = 0.0;
             const double rest = take_out_hum(c, &c->t, foot0, foot1, &level, &slope);
             if (rest >= 0.0) {
@@ -275,7 +275,7 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
                 n0 = n1 = 0.1 * c->rate_hz;
             }
         }
-        good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold);
+        good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold, false);
         const double n = (n0 > 1.0 ? n0 : 1.0) < (n1 > 1.0 ? n1 : 1.0) ? n0 : n1;
         f.base_noise = noise / sqrt(n > 1.0 ? n : 1.0);
     }
@@ -403,7 +403,7 @@ void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, 
     }
 
     double clean_sum = 0.0, clean_lo = 1e9, clean_hi = -1e9;
-    bool stayed_idle = c->phase == CH_IDLE;
+    bool stayed_idle = c->phase != CH_WHEEL;
     for (int i = 0; i < n; ++i) {
         const int64_t at = frame * n + i;
         const double x = clean_sample(c, h, at, true);

@@ -143,9 +143,9 @@ static spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *
     spacing s = {0};
     double least = HUGE_VAL, most = -HUGE_VAL;
     int n = 0;
-    for (int side = 0; side < 2; ++side) {
+    for (int swap = 0; swap < 2; ++swap) {
         /* Where was the one when the other was at a line? */
-        const axle_seen *p = side ? b : a, *q = side ? a : b;
+        const axle_seen *p = swap ? b : a, *q = swap ? a : b;
         for (int j = 0; j < w->line_count; ++j) {
             if (!(q->seen & (1u << j))) continue;
             const double t = q->at[j].mid;
@@ -159,7 +159,7 @@ static spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *
             const double dt = (p->at[k].mid - p->at[i].mid) / w->rate;
             const double f = (t - p->at[i].mid) / (p->at[k].mid - p->at[i].mid);
             double d = w->lines[i].x + f * (w->lines[k].x - w->lines[i].x) - w->lines[j].x;
-            if (side) d = -d;
+            if (swap) d = -d;
             const double slack = f * (1.0 - f) * dt * dt * 0.6; /* half of 1.2 m/s2 */
             if (slack > s.slack) s.slack = slack;
             if (d < least) least = d;
@@ -319,7 +319,7 @@ static tie tie_of(const bf_wim *w, int k, double *cost)
 {
     const axle_seen *a = &w->train[k - 1], *b = &w->train[k];
     *cost = 0.0;
-    if (b->lost_before) return APART;
+    if (b->lost_before && !a->lost_before) return APART;
     const loop_state *l = main_loop(w);
     if (l) {
         const int pa = presence_of(w, l, a), pb = presence_of(w, l, b);
@@ -332,7 +332,7 @@ static tie tie_of(const bf_wim *w, int k, double *cost)
 }
 
 /* The first boundary in the train by the cheapest parsing, or `count` where all is one vehicle. `doubt` is how much
- * dearer the best parsing without that boundary would be. */
+ * dearer the best parsing with another first vehicle would be. */
 static int first_boundary(const bf_wim *w, bool *certain, double *doubt)
 {
     const int count = w->train_count;
@@ -351,7 +351,6 @@ static int first_boundary(const bf_wim *w, bool *certain, double *doubt)
     }
     cut_cost[0] = 0.0;
     best[0] = 0.0;
-    double whole = HUGE_VAL; /* best cost of parsings whose first vehicle is another than the chosen */
     for (int e = 1; e <= count; ++e) {
         best[e] = HUGE_VAL;
         from[e] = e - 1;
@@ -364,13 +363,11 @@ static int first_boundary(const bf_wim *w, bool *certain, double *doubt)
             }
         }
     }
-    (void)whole;
     int k = count;
     while (from[k] > 0) k = from[k];
     *certain = k < count && ties[k] == APART;
     *doubt = 10.0;
     if (!*certain) {
-        /* The same without a boundary at k: the cheapest parsing with another first vehicle. */
         double other = HUGE_VAL;
         double tail[TRAIN + 1];
         tail[count] = 0.0;
@@ -411,7 +408,10 @@ static void emit(bf_wim *w, int count, uint32_t flags)
     v->flags |= flags;
     v->first_axle_scan += (double)w->lost;
     v->exit_scan += (double)w->lost;
-    if (count >= 2) w->ring_count++;
+    if (w->broken && count == w->train_count) v->flags |= BF_PARTIAL;
+    /* One axle alone is no vehicle, unless a gap in the stream took the others; nor is what weighs less than anything
+     * that drives. */
+    if ((count >= 2 || (v->flags & BF_PARTIAL)) && v->gross_kg > 40.0) w->ring_count++;
     for (int i = 0; i < count; ++i) release_axle(w, &w->train[i]);
     memmove(w->train, w->train + count, sizeof(axle_seen) * (size_t)(w->train_count - count));
     w->train_count -= count;

@@ -95,7 +95,7 @@ static double crossing(const stretch *p, const double *edges, int from, int to, 
 }
 
 bool footprint_measure(footprint *f, const trace *t, double base_at0, double base0, double base_at1, double base1,
-                       double noise, double threshold)
+                       double noise, double threshold, bool flanks_only)
 {
     static const int min_points = 3;
     stretch p[TRACE_POINTS];
@@ -167,6 +167,8 @@ bool footprint_measure(footprint *f, const trace *t, double base_at0, double bas
         f->fall_noise[q] = s > 0.0 ? noise / s : 0.0;
     }
 
+    if (flanks_only) return true;
+
     /* What lies further out than a flank's length is baseline: its noise is none of the wheel's. */
     double out0 = f->rise[0] - FOOT * (f->rise[LEVELS - 1] - f->rise[0]) - 1.5;
     double out1 = f->fall[0] + FOOT * (f->fall[0] - f->fall[LEVELS - 1]) + 1.5;
@@ -187,11 +189,12 @@ bool footprint_measure(footprint *f, const trace *t, double base_at0, double bas
     f->noise = noise;
 
     /* The longest stretch of standing: steady within the noise for much longer than the flanks take. */
-    const double quick = (f->rise[LEVELS - 1] - f->rise[0]) + (f->fall[0] - f->fall[LEVELS - 1]);
+    double quick = f->rise[LEVELS - 1] - f->rise[0];
+    if (f->fall[0] - f->fall[LEVELS - 1] < quick) quick = f->fall[0] - f->fall[LEVELS - 1];
     f->still_from = f->still_to = f->begin;
     const double band = (noise * 4.0 > 0.04 * best) ? noise * 4.0 : 0.04 * best;
     int i0 = first;
-    while (i0 <= last) {
+    while (i0 <= last && f->end - f->begin > 8.0 * quick) {
         double lo = (double)p[i0].value, hi = lo;
         int i1 = i0;
         while (i1 < last) {
@@ -208,8 +211,6 @@ bool footprint_measure(footprint *f, const trace *t, double base_at0, double bas
         }
         i0 = i0 + 1 > i1 - (i1 - i0) / 2 ? i0 + 1 : i1 - (i1 - i0) / 2;
     }
-    f->stopped = false;
-    (void)quick;
 
     f->start = (int64_t)floor(edges[cut0] + 0.75);
     f->count = cut1 - cut0;

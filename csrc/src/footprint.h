@@ -41,7 +41,7 @@ typedef struct {
     double area;             /* counts x scans */
     double noise;            /* counts, one sample */
     double base_noise;       /* counts, of the baseline under the wheel */
-    bool saturated, stopped, retraced, cut_short;
+    bool saturated, cut_short;
     double still_from, still_to; /* scans between which the wheel stood on the sensor; equal when it did not */
     int count;
     stretch points[KEPT_POINTS]; /* value above the baseline */
@@ -50,8 +50,8 @@ typedef struct {
 extern const double footprint_level[LEVELS];
 
 /* Measures a finished trace. `base0` at scan `base_at0` and `base1` at `base_at1` are the baseline before and after.
- * Returns false when nothing in it stands clear of the noise. */
+ * Returns false when nothing in it stands clear of the noise. With `flanks_only` it stops when they are known. */
 bool footprint_measure(footprint *f, const trace *t, double base_at0, double base0, double base_at1, double base1,
-                       double noise, double threshold);
+                       double noise, double threshold, bool flanks_only);
 
 #endif

@@ -218,9 +218,10 @@ static uint32_t combine(const bf_wim *w, const axle_seen *axles, int count,
     uint32_t flags = 0;
     static const series nothing;
     series path[BF_MAX_AXLES][2]; /* [1] is used where the sides never meet at one line */
-    bool split[BF_MAX_AXLES];
     double share[BF_MAX_AXLES];
-    bool lacks_half = false, has_halves = false;
+    bool lacks_half = false, table_halves = false;
+    for (int i = 0; i < w->sensor_count; ++i)
+        if (w->sensors[i].line >= 0 && w->sensors[i].side != SIDE_FULL) table_halves = true;
     for (int k = 0; k < count; ++k) {
         double left = 0.0, both = 0.0;
         for (int j = 0; j < w->line_count; ++j) {
@@ -231,11 +232,9 @@ static uint32_t combine(const bf_wim *w, const axle_seen *axles, int count,
             }
         }
         share[k] = both > 0.0 ? left / both : -1.0;
-        if (both > 0.0) has_halves = true;
     }
     for (int k = 0; k < count; ++k) {
         path[k][0] = path[k][1] = nothing;
-        split[k] = share[k] < 0.0;
         for (int j = 0; j < w->line_count; ++j) {
             if (!(axles[k].seen & (1u << j))) continue;
             const side_load *l = &loads[k][j][SIDE_LEFT], *r = &loads[k][j][SIDE_RIGHT], *f = &loads[k][j][SIDE_FULL];
@@ -343,10 +342,13 @@ static uint32_t combine(const bf_wim *w, const axle_seen *axles, int count,
         } else if (part[0] > 0.0 && part[1] > 0.0) {
             axle->left_kg = part[0];
             axle->right_kg = part[1];
-        } else if (has_halves && path[k][0].n + path[k][1].n > 0) {
-            flags |= BF_OFF_LANE;
         }
-        (void)split;
+        const bool one_side = share[k] < 0.0 && !(part[0] > 0.0 && part[1] > 0.0) && table_halves;
+        if ((one_side && kg > 350.0) || (share[k] >= 0.0 && fabs(share[k] - 0.5) > 0.22)) {
+            /* A wheel ran beside its half, or on its edge. */
+            flags |= BF_OFF_LANE;
+            axle->sigma_kg = sqrt(axle->sigma_kg * axle->sigma_kg + 0.04 * kg * kg);
+        }
     }
     if (lacks_half) flags |= BF_SENSOR_FAULT;
     return flags;
@@ -476,7 +478,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
         gross_var += axle->sigma_kg * axle->sigma_kg;
         sigma_sum += axle->sigma_kg;
         for (int i = 0; i < m->coeffs && fitted; ++i) way[i] += axle->load_kg * common[k][i];
-        axle->sigma_kg = sqrt(axle->sigma_kg * axle->sigma_kg + shared[k] * axle->load_kg * axle->load_kg);
+        axle->sigma_kg = sqrt(1.0 + axle->sigma_kg * axle->sigma_kg + shared[k] * axle->load_kg * axle->load_kg);
     }
     /* Axles on one body err a little together; the motion is the same for all. */
     const double by_motion = fitted ? motion_sigma(m, way) : 0.0;

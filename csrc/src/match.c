@@ -246,13 +246,13 @@ bf_status bf_plates_compare(const bf_plates *p, const uint8_t *query, const uint
 }
 
 /* Log-likelihood of two axle signatures, each a row of FEATURES floats: number of axles, spacings (m), loads (kg). */
-static double axle_pair(const float *a, const float *b, double spacing_sd, double load_sd, double scale)
+static double axle_pair(const float *a, const float *b, double spacing_m, double spacing_sd, double load_sd, double scale)
 {
     int n = (int)a[0];
     double sum = 0.0;
     for (int i = 1; i < n; i++) {
         double x = (double)a[i], y = (double)b[i], m = 0.5 * (x + y);
-        double var = spacing_sd * spacing_sd * m * m + 1e-4;
+        double var = spacing_sd * spacing_sd * m * m + spacing_m * spacing_m;
         double z2 = (x - y) * (x - y) / var;
         /* A misread feature now and then: the tail is flat, not Gaussian. */
         sum += log(0.985 * exp(-0.5 * (z2 < 100.0 ? z2 : 100.0)) + 1e-3) - 0.5 * log(var);
@@ -272,11 +272,12 @@ static int axle_count(const float *row)
     return n >= 2.0f && n <= (float)MOST_AXLES ? (int)n : 0;
 }
 
-bf_status bf_axles_compare(const float *query, const float *rows, int32_t n, double spacing_sd, double load_sd, double scale,
-                           float *loglik)
+bf_status bf_axles_compare(const float *query, const float *rows, int32_t n, double spacing_m, double spacing_sd,
+                           double load_sd, double scale, float *loglik)
 {
     if (query == NULL || n < 0 || (n > 0 && (rows == NULL || loglik == NULL)) ||
-        !(spacing_sd > 1e-4 && spacing_sd < 1.0) || !(load_sd > 1e-4 && load_sd < 1.0) || !(scale > 0.1 && scale < 10.0)) {
+        !(spacing_m > 1e-4 && spacing_m < 10.0) || !(spacing_sd > 1e-4 && spacing_sd < 1.0) ||
+        !(load_sd > 1e-4 && load_sd < 1.0) || !(scale > 0.1 && scale < 10.0)) {
         return BF_ERR_ARGUMENT;
     }
     int axles = axle_count(query);
@@ -288,7 +289,7 @@ bf_status bf_axles_compare(const float *query, const float *rows, int32_t n, dou
         } else if (axles != same) {
             loglik[k] = -1e8f; /* another number of axles: only a miscount makes them one vehicle */
         } else {
-            double sum = axle_pair(query, row, spacing_sd, load_sd, scale);
+            double sum = axle_pair(query, row, spacing_m, spacing_sd, load_sd, scale);
             loglik[k] = isfinite(sum) ? (float)sum : -1e8f;
         }
     }

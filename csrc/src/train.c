@@ -77,6 +77,7 @@ void train_footprint(bf_wim *w, const footprint *f)
         if (!same && overlaps) {
             p->prints[p->count++] = slot;
             p->peak_n += newton;
+            p->side_n[s->side] += newton;
             if (f->begin < p->begin) p->begin = f->begin;
             if (f->end > p->end) p->end = f->end;
             double sum = 0.0;
@@ -96,7 +97,7 @@ void train_footprint(bf_wim *w, const footprint *f)
     fresh.begin = f->begin;
     fresh.end = f->end;
     fresh.mid = print_mid(f);
-    fresh.peak_n = newton;
+    fresh.peak_n = fresh.side_n[s->side] = newton;
     int at = *count;
     while (at > 0 && list[at - 1].mid > fresh.mid) {
         list[at] = list[at - 1];
@@ -126,8 +127,17 @@ static double match_cost(const bf_wim *w, const axle_seen *a, const pass *p, int
         if (a->seen & (1u << j)) before = j;
     const double least = (w->lines[line].x - w->lines[before].x) / 60.0 * w->rate;
     if (p->mid - a->at[before].mid < least) return HUGE_VAL;
-    const double r = log(p->peak_n / a->peak_n) / 0.25;
-    const double cost = 0.5 * r * r;
+    /* Side by side: a half may be silent at one of the lines. */
+    double cost = 0.0;
+    int common = 0;
+    for (int s = 0; s < SIDES; ++s)
+        if (p->side_n[s] > 0.0 && a->side_n[s] > 0.0) {
+            const double r = log(p->side_n[s] / a->side_n[s]) / 0.25;
+            cost += 0.5 * r * r;
+            ++common;
+        }
+    if (common == 0) return 0.5;
+    cost /= common;
     return cost < 4.0 ? cost : 4.0;
 }
 
@@ -207,7 +217,9 @@ static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
         if (path[i] != 1) {
             to[n].seen |= 1u << line;
             to[n].at[line] = p[ik++];
-            if (path[i] == 3 && p[ik - 1].peak_n > to[n].peak_n) to[n].peak_n = p[ik - 1].peak_n;
+            if (p[ik - 1].peak_n > to[n].peak_n) to[n].peak_n = p[ik - 1].peak_n;
+            for (int s = 0; s < SIDES; ++s)
+                if (to[n].side_n[s] <= 0.0) to[n].side_n[s] = p[ik - 1].side_n[s];
         }
         ++n;
     }
@@ -283,6 +295,24 @@ static void drop_weak(bf_wim *w)
         }
 }
 
+/* Counts for each sensor of a line the axles that it should have seen: those that its side showed elsewhere. */
+static void note_missed(bf_wim *w, const axle_seen *a, int line)
+{
+    for (int i = 0; i < w->lines[line].count; ++i) {
+        const int sensor = w->lines[line].sensors[i];
+        channel *c = &w->channels[sensor];
+        bool saw = false;
+        if (a->seen & (1u << line))
+            for (int k = 0; k < a->at[line].count; ++k) saw = saw || w->prints[a->at[line].prints[k]].sensor == sensor;
+        if (saw) {
+            c->missed_run = 0;
+        } else if (a->side_n[w->sensors[sensor].side] > 0.0) {
+            c->missed++;
+            if (c->missed_run < 1000) c->missed_run++;
+        }
+    }
+}
+
 void train_update(bf_wim *w, bool at_end)
 {
     bool any = false;
@@ -304,6 +334,7 @@ void train_update(bf_wim *w, bool at_end)
                 axles[n].seen = 1u << j;
                 axles[n].at[j] = w->pending[j][k];
                 axles[n].peak_n = w->pending[j][k].peak_n;
+                memcpy(axles[n].side_n, w->pending[j][k].side_n, sizeof axles[n].side_n);
                 ++n;
             }
         } else {
@@ -333,14 +364,17 @@ void train_update(bf_wim *w, bool at_end)
             line_info *l = &w->lines[j];
             if (a->seen & (1u << j)) l->missed_run = 0;
             else if (l->missed_run < 1000) l->missed_run++;
+            note_missed(w, a, j);
         }
 #ifdef BF_DEBUG
         fprintf(stderr, "commit axle seen %x peak %.0f now %.2f timed_out %d\n", a->seen, a->peak_n, (double)w->now / w->rate, timed_out);
 #endif
         a->timed_out = timed_out;
         a->kg = rough_load(w, a);
-        a->lost_before = w->gap_next;
-        w->gap_next = false;
+        a->lost_before = false;
+        for (int j = 0; j < w->line_count; ++j)
+            if ((a->seen & (1u << j)) && w->gap_at >= 0 && a->at[j].begin - (double)w->gap_at < 3.0 * w->rate)
+                a->lost_before = true;
         if (w->train_count == TRAIN) cut_update(w, true);
         w->train[w->train_count++] = *a;
         cut_update(w, false);

@@ -129,6 +129,7 @@ bf_status bf_wim_create(const bf_wim_options *options, const bf_sensor *sensors,
     }
     for (int i = 0; i < PRINTS; ++i) w->free_prints[i] = i;
     w->free_count = PRINTS;
+    w->gap_at = -1;
     const size_t frame_samples = (size_t)w->frame_scans * (size_t)w->channel_count;
     w->past.channels = w->channel_count;
     w->past.frame_scans = w->frame_scans;
@@ -150,37 +151,41 @@ void bf_wim_destroy(bf_wim *w)
     free(w);
 }
 
-/* Minimum, maximum and sum of each channel over a frame. Eight scans at a time are one long row, which the compiler
- * can work on in vectors whatever the number of channels. */
+/* One row of eight scans into the running minimum, maximum and sum: plain loops that a compiler turns into vectors. */
+static void add_row(const int16_t *restrict p, int n, int16_t *restrict lo, int16_t *restrict hi, int32_t *restrict sum)
+{
+    for (int i = 0; i < n; ++i) {
+        lo[i] = p[i] < lo[i] ? p[i] : lo[i];
+        hi[i] = p[i] > hi[i] ? p[i] : hi[i];
+        sum[i] += p[i];
+    }
+}
+
+/* The upper half of a row into the lower one. */
+static void fold(int16_t *lo, int16_t *hi, int32_t *sum, int n)
+{
+    const int16_t *restrict lo1 = lo + n, *restrict hi1 = hi + n;
+    const int32_t *restrict sum1 = sum + n;
+    int16_t *restrict lo0 = lo, *restrict hi0 = hi;
+    int32_t *restrict sum0 = sum;
+    for (int i = 0; i < n; ++i) {
+        lo0[i] = lo1[i] < lo0[i] ? lo1[i] : lo0[i];
+        hi0[i] = hi1[i] > hi0[i] ? hi1[i] : hi0[i];
+        sum0[i] += sum1[i];
+    }
+}
+
+/* Minimum, maximum and sum of each channel over a frame. Eight scans at a time are one long row, so that the length
+ * of the vectors does not depend on the number of channels. */
 static void frame_sums(const int16_t *s, int channels, int scans, int16_t *lo, int16_t *hi, int32_t *sum)
 {
     const int row = 8 * channels, rows = scans / 8;
-    for (int block = 0; block < row; block += 8) {
-        int16_t a[8], b[8];
-        int32_t t[8];
-        for (int l = 0; l < 8; ++l) {
-            a[l] = b[l] = s[block + l];
-            t[l] = s[block + l];
-        }
-        for (int r = 1; r < rows; ++r) {
-            const int16_t *p = s + (size_t)r * (size_t)row + block;
-            for (int l = 0; l < 8; ++l) {
-                a[l] = p[l] < a[l] ? p[l] : a[l];
-                b[l] = p[l] > b[l] ? p[l] : b[l];
-                t[l] += p[l];
-            }
-        }
-        memcpy(lo + block, a, sizeof a);
-        memcpy(hi + block, b, sizeof b);
-        memcpy(sum + block, t, sizeof t);
+    for (int i = 0; i < row; ++i) {
+        lo[i] = hi[i] = s[i];
+        sum[i] = s[i];
     }
-    for (int k = 1; k < 8; ++k)
-        for (int c = 0; c < channels; ++c) {
-            const int i = k * channels + c;
-            if (lo[i] < lo[c]) lo[c] = lo[i];
-            if (hi[i] > hi[c]) hi[c] = hi[i];
-            sum[c] += sum[i];
-        }
+    for (int r = 1; r < rows; ++r) add_row(s + (size_t)r * (size_t)row, row, lo, hi, sum);
+    for (int n = row / 2; n >= channels; n /= 2) fold(lo, hi, sum, n);
 }
 
 static void take_footprint(void *context, const footprint *f)
@@ -203,7 +208,7 @@ static void run_frame(bf_wim *w, int64_t frame)
     }
     for (int i = 0; i < w->loop_count; ++i) loop_sample_frame(w, &w->loops[i], frame);
     w->done = frame + 1;
-    w->now = w->done << w->past.shift;
+    w->now = w->done * w->frame_scans;
     train_update(w, false);
     if (w->train_count > 0 && (frame & 1) == 0) cut_update(w, false);
 }
@@ -259,13 +264,26 @@ static void flush(bf_wim *w)
     }
 }
 
+static bool anything_open(const bf_wim *w)
+{
+    for (int i = 0; i < w->sensor_count; ++i)
+        if (w->sensors[i].line >= 0 && w->channels[i].phase == CH_WHEEL) return true;
+    for (int j = 0; j < w->line_count; ++j)
+        if (w->pending_count[j] > 0) return true;
+    for (int i = 0; i < w->loop_count; ++i)
+        if (w->loops[i].present) return true;
+    return w->train_count == 1;
+}
+
 static void interrupt(bf_wim *w, uint64_t scans)
 {
+    w->broken = anything_open(w);
     flush(w);
+    w->broken = false;
     w->lost += w->fill + (int64_t)scans;
     w->fill = 0;
     w->scans += scans;
-    w->gap_next = true;
+    w->gap_at = scans > 0 ? w->now : -1;
     for (int i = 0; i < w->sensor_count; ++i) channel_restart(&w->channels[i], w->now);
 }
 
@@ -334,9 +352,9 @@ bf_status bf_wim_health(const bf_wim *w, size_t sensor, bf_channel_health *out)
     out->spikes = c->spikes;
     const double seconds = (double)c->flat_frames * c->frame_scans / w->rate;
     if (fabs(c->base) > 32000.0) out->state = BF_CH_SATURATED;
+    else if (c->negatives > 4 && c->negatives > 2 * c->footprints) out->state = BF_CH_REVERSED;
     else if (seconds > 5.0 || c->missed_run >= 6) out->state = BF_CH_DEAD;
     else if (c->phase == CH_WHEEL && (double)(w->now - c->began) > 900.0 * w->rate) out->state = BF_CH_STUCK;
-    else if (c->negatives > 4 && c->negatives > 2 * c->footprints) out->state = BF_CH_REVERSED;
     else if (c->range > 2000.0) out->state = BF_CH_NOISY;
     return BF_OK;
 }

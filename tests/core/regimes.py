@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -36,7 +37,9 @@ def free_flow(
     return vehicles, int((at + 1) * wim.sample_rate_hz)
 
 
-def wandering(rng: np.random.Generator, wim: config.Wim, count: int, kmh: tuple[float, float]) -> tuple[list[Vehicle], int]:
+def wandering(
+    rng: np.random.Generator, wim: config.Wim, count: int, kmh: tuple[float, float]
+) -> tuple[list[Vehicle], int]:
     vehicles, at = [], 1.0
     last = max(s.x_m for s in wim.sensor)
     for _ in range(count):
@@ -82,7 +85,7 @@ def _with_stops(
     """Drive from stop to stop with raised-cosine accelerations, standing in between."""
     marks = [x0, *sorted(s for s in stops if x0 + 0.5 < s < x1 - 0.5), x1]
     pieces: list[Array] = []
-    for i, (a, b) in enumerate(zip(marks, marks[1:], strict=False)):
+    for i, (a, b) in enumerate(itertools.pairwise(marks)):
         d = b - a
         first, final = i == 0, i == len(marks) - 2
         top = rng.uniform(1.2, 4.0)
@@ -108,7 +111,11 @@ def _with_stops(
 
 
 def queue(
-    rng: np.random.Generator, wim: config.Wim, count: int, gap_m: tuple[float, float], kinds: tuple[str, ...] = world.MIX
+    rng: np.random.Generator,
+    wim: config.Wim,
+    count: int,
+    gap_m: tuple[float, float],
+    kinds: tuple[str, ...] = world.MIX,
 ) -> tuple[list[Vehicle], int]:
     """Bumper to bumper: each vehicle does what the one before it did a moment ago, smoothed, and stops behind it."""
     rate, slow = wim.sample_rate_hz, 50
@@ -204,7 +211,9 @@ def compare(result: Result, scene: Scene, found: list[WimVehicle], note: str = "
         m = found[best]
         result.found += 1
         if len(m.axles) != len(v.loads_kg):
-            result.worst.append(f"{note} {v.kind} at {at / rate:.1f} s: {len(m.axles)} axles, not {len(v.loads_kg)} {m.flags}")
+            result.worst.append(
+                f"{note} {v.kind} at {at / rate:.1f} s: {len(m.axles)} axles, not {len(v.loads_kg)} {m.flags}"
+            )
             continue
         result.axles_right += 1
         gross = m.gross_kg / v.loads_kg.sum() - 1
@@ -264,6 +273,11 @@ def _stops(rng: np.random.Generator) -> Scene:
     return Scene(wim, *stopping(rng, wim, 5, (2, 12)), dynamics=0.004, hop=0.001, line_gain=0.003)
 
 
+def _stops_loop(rng: np.random.Generator) -> Scene:
+    wim = world.array(rng, 4, loop=(float(rng.uniform(0, 3)), float(rng.uniform(1.5, 2.2))), mode="loop")
+    return Scene(wim, *stopping(rng, wim, 5, (2, 12)), dynamics=0.004, hop=0.001, line_gain=0.003)
+
+
 def _queue(rng: np.random.Generator, how: str = "coverage", mode: str = "loop") -> Scene:
     wim = world.array(rng, 4, loop=(float(rng.uniform(-1, 4)), float(rng.uniform(1.0, 2.2))), mode=mode)
     return Scene(wim, *queue(rng, wim, 7, (0.9, 1.8)), dynamics=0.004, line_gain=0.003, loop=how)
@@ -284,6 +298,7 @@ REGIMES: dict[str, Maker] = {
     "rough": lambda rng: _free(rng, dynamics=0.08, hop=0.04, line_gain=0.003),
     "slow": _slow,
     "stops": _stops,
+    "stops-loop": _stops_loop,
     "queue": _queue,
     "queue-pres": lambda rng: _queue(rng, "presence"),
     "queue-gap": lambda rng: _queue(rng, "coverage", "gap"),

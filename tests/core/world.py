@@ -31,7 +31,10 @@ KINDS: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, float]
     "t2s3": ((3.75, 5.7, 1.31, 1.31), (0.18, 0.27, 0.19, 0.18, 0.18), (15000, 40000), 1.4, 2.6),
     "t2s2": ((3.7, 7.2, 1.8), (0.2, 0.3, 0.25, 0.25), (14000, 34000), 1.4, 2.4),
     "1211": ((4.9, 1.35, 4.6, 5.0), (0.18, 0.24, 0.18, 0.2, 0.2), (16000, 38000), 1.35, 1.6),
-    "b8": ((5.0, 1.35, 5.6, 1.4, 1.4, 6.2, 1.3), (0.1, 0.14, 0.14, 0.12, 0.12, 0.12, 0.13, 0.13), (24000, 62000), 1.2, 1.4),
+    "b8": (
+        (5.0, 1.35, 5.6, 1.4, 1.4, 6.2, 1.3), (0.1, 0.14, 0.14, 0.12, 0.12, 0.12, 0.13, 0.13),
+        (24000, 62000), 1.2, 1.4,
+    ),
     "long12": (
         (4.4, 1.4, 1.4, 4.8, 1.3, 1.3, 5.4, 1.3, 1.3, 5.8, 1.3),
         (0.08, 0.1, 0.09, 0.09, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08),
@@ -139,7 +142,9 @@ class Scene:
                 for s in sensors:
                     if s.type == "loop":
                         continue
-                    assert s.width_m and s.gain_n and s.y_m
+                    assert s.width_m
+                    assert s.gain_n
+                    assert s.y_m
                     halves = any(o is not s and o.type != "loop" and abs(o.x_m - s.x_m) < 0.02 for o in sensors)
                     left = s.y_m[0] < 1.0
                     share = 1.0 if not halves else (v.left_share[k] if left else 1 - v.left_share[k])
@@ -159,7 +164,8 @@ class Scene:
             for s in sensors:
                 if s.type != "loop":
                     continue
-                assert s.width_m and s.threshold_counts is not None
+                assert s.width_m
+                assert s.threshold_counts is not None
                 front, back = v.x + v.front_m, v.x - v.positions_m[-1] - v.rear_m
                 over = np.clip(
                     np.minimum(front, s.x_m + s.width_m / 2) - np.maximum(back, s.x_m - s.width_m / 2), 0, None
@@ -234,7 +240,9 @@ def array(
     return config.Wim(sample_rate_hz=rate_hz, mode="loop" if loop and mode == "loop" else "gap", sensor=tuple(sensors))
 
 
-def drive(rate_hz: float, x0: float, x1: float, speed_of: Callable[[float, float], float], most_s: float = 900.0) -> Array:
+def drive(
+    rate_hz: float, x0: float, x1: float, speed_of: Callable[[float, float], float], most_s: float = 900.0
+) -> Array:
     """Places at each scan from x0 until x1 is passed; `speed_of(x, t)` is what the driver wants, reached with
     bounded acceleration that itself changes smoothly."""
     dt, fine = 0.01, []
