@@ -120,4 +120,5 @@ def _load_signal(
     chosen = [s for s in wim.sensor if (s.channel in channels if channels is not None else s.type == wanted)]
     if not chosen or (channels is not None and len(chosen) != len(channels)):
         raise ValueError(f"setup.channels {channels!r}: lane {device.lane!r} has 0..{len(wim.sensor) - 1}")
-    return LoadSignal(samples(device.lane), {s.channel: s.gain_n / STANDARD_GRAVITY for s in chosen})
+    factors = {sensor.channel: sensor.gain_n / STANDARD_GRAVITY for sensor in chosen}
+    return LoadSignal(samples(device.lane), factors, sorted(digital_channels(scenario, device.lane)))

@@ -174,6 +174,7 @@ class ScaimeEnod4(Emulator, Unit):
         elif abs(self._gross_kg) > self._max_kg:
             status |= 0b1000
         status |= (1 << 4) * self._stable | (1 << 5) * (abs(self._gross_kg) < 0.25) | (1 << 6) * self._eeprom
+        status |= (1 << 8) * self._signal.contact(0) | (1 << 9) * self._signal.contact(1)
         return status | (1 << 7) * (shown is not None)
 
     def _value(self, shown: str) -> int:

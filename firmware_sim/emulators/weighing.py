@@ -7,7 +7,7 @@ in kilograms as the sensors are configured, or in raw counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,12 +17,23 @@ STANDARD_GRAVITY = 9.80665
 
 
 class LoadSignal:
-    """`kg_per_count` by channel; the device converts at its own pace, so a reading is the mean since the last one."""
+    """`kg_per_count` by channel; the device converts at its own pace, so a reading is the mean since the last one.
 
-    def __init__(self, samples: Samples, kg_per_count: Mapping[int, float]) -> None:
+    `contacts` are the channels of loops that are contacts, in the order of the device's logical inputs.
+    """
+
+    def __init__(self, samples: Samples, kg_per_count: Mapping[int, float], contacts: Sequence[int] = ()) -> None:
         self._samples = samples
+        self._contacts = contacts
         self._channels = list(kg_per_count)
         self._factors = np.array(list(kg_per_count.values()))
+
+    def contact(self, number: int) -> bool:
+        """The newest state of a loop that is wired to the device's logical input `number`, from 0."""
+        newest = self._samples.ready()
+        if number >= len(self._contacts) or newest <= 0:
+            return False
+        return bool(self._samples.take(newest - 1, 1)[0, self._contacts[number]])
 
     def mean_kg(self, begin_s: float, end_s: float) -> float:
         """Mean load from `begin_s` to `end_s` of world time, at least one sample of it."""

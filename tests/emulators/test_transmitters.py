@@ -25,6 +25,10 @@ class Plate(LoadSignal):
 
     def __init__(self, kg: float = 0.0) -> None:
         self.kg = kg
+        self.loops = [False, False]
+
+    def contact(self, number: int) -> bool:
+        return self.loops[number]
 
     def mean_kg(self, begin_s: float, end_s: float) -> float:
         return self.kg
@@ -119,6 +123,20 @@ def test_enod4_scmbus_text_errors_and_period() -> None:
     device._signal.kg = 9000
     settle(device, 3.0)
     assert data(device.received("main", 0, bytes([1, 0xD3, 0x0D, 0xFF]), 3.0))[1] == 0xFF
+
+
+def test_enod4_shows_its_logical_inputs() -> None:
+    plate = Plate(0)
+    device = ScaimeEnod4(plate)
+    settle(device, 1.0)
+    plate.loops = [False, True]
+    assert data(device.received("main", 0, minimal(3, 0x007D, 1), 1.0))[3:5] == x("0230")
+    lane = Ramp(channels=2, rate_hz=1000.0, contact=1)
+    signal = LoadSignal(lane, {0: 1.0}, [1])
+    assert not signal.contact(0)
+    lane.now_s = 0.5
+    assert signal.contact(0)
+    assert not signal.contact(1)
 
 
 def test_enod4_zero_waits_for_quiet_and_gives_up() -> None:
