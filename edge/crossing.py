@@ -33,6 +33,7 @@ from edge.sightings import Sighting as Seen
 from edge.waits import CrossingWaits
 
 _CHANNELS_EVERY_NS = 1_000_000_000
+_MOST_PULSES = 20  # between two looks at an input; more is a counter that was cleared, or wrapped
 # What chrony and gpsd say of the time, as alarms; messages go on, stamped by this computer's clock.
 _CLOCK_CODE = {"clock_synchronised": "clock_unsynchronised", "gps_fix": "gps_lost"}
 _CLOCK_TEXT = {
@@ -62,6 +63,25 @@ class _Device:
     text: str = ""
     rejected: dict[str, int] = field(default_factory=dict)
     inputs: dict[str, bool] = field(default_factory=dict)
+    pulses: dict[str, tuple[int, int]] = field(
+        default_factory=dict
+    )  # by input: counter at the first look, counted since
+
+    def new_pulses(self, change: InputChange) -> int:
+        """Times that an input came on since its last change; the device's counter knows those between polls too."""
+        before = self.inputs.get(change.name)
+        self.inputs[change.name] = change.on
+        rising = int(change.on and before is False)
+        if change.count is None:
+            return rising
+        first, counted = self.pulses.get(change.name, (change.count, 0))
+        ahead = change.count - first - counted
+        if before is None or not 0 <= ahead + 1 <= _MOST_PULSES:  # first look, or the counter began anew
+            self.pulses[change.name] = (change.count, 0)
+            return rising
+        new = max(rising, ahead)
+        self.pulses[change.name] = (first, counted + new)
+        return new
 
 
 class Crossing:
@@ -200,8 +220,7 @@ class Crossing:
 
     def _input(self, change: InputChange) -> list[Message]:
         device = self._devices[change.device]
-        before = device.inputs.get(change.name)
-        device.inputs[change.name] = change.on
+        pulses = device.new_pulses(change)
         if change.name in _CLOCK_TEXT:
             return self._clock_alarm(change)
         meaning: cfg.Input | None = cfg.named(device.config.input, change.name)
@@ -211,9 +230,10 @@ class Crossing:
         if meaning.signal == "booth_open":
             program = cfg.named(self.config.lane, lane_id).program
             self._saw(BoothChange(change.time_ns, lane_id, meaning.point or "booth", change.on, program, meaning.name))
-        elif change.on and before is False and meaning.point is not None:
-            self._saw(LoopCount(change.time_ns, lane_id, meaning.point))
-            self._flow.loop(lane_id, meaning.point, change.time_ns)
+        elif meaning.point is not None:
+            for _ in range(pulses):
+                self._saw(LoopCount(change.time_ns, lane_id, meaning.point))
+                self._flow.loop(lane_id, meaning.point, change.time_ns)
         return []
 
     def _measurement(self, measurement: Measurement) -> list[Message]:

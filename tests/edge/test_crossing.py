@@ -154,3 +154,21 @@ def test_a_clock_that_follows_nothing_is_an_alarm(crossing: Crossing, tmp_path: 
     ended = crossing.event(InputChange("time", at(90), "clock_synchronised", True))
     states = [(alarm.code, alarm.state) for alarm in (*begun, *ended) if isinstance(alarm, Alarm)]
     assert states == [("clock_unsynchronised", "begin"), ("clock_unsynchronised", "end")]
+
+
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        ([(False, 7), (True, 8), (False, 8), (True, 9)], 2),
+        ([(False, 7), (False, 8), (False, 10)], 3),  # pulses between two polls
+        ([(True, 7), (False, 8), (True, 8), (False, 9)], 2),  # wired normally closed: the counter moves at the end
+        ([(False, 7), (True, 8), (False, 8), (False, 0), (True, 1)], 2),  # the device was switched off and on
+    ],
+)
+def test_the_counter_of_a_device_knows_pulses_between_polls(
+    crossing: Crossing, looks: list[tuple[bool, int]], expected: int
+) -> None:
+    for second, (on, count) in enumerate(looks):
+        crossing.event(InputChange("io", at(second), "approach-loop", on, count))
+    flows = [json.loads(encode(m)) for m in crossing.advance(at(300)) if m.schema == "borderflow/flow/1"]
+    assert sum(flow["count"] for flow in flows if flow["interval_s"] == 60 and flow["lane"] == "C03") == expected
