@@ -62,6 +62,13 @@ async def running(driver: Driver) -> AsyncIterator[Events]:
         assert task.cancelled()
 
 
+async def eventually(condition: Callable[[], Any], timeout_s: float = 10.0) -> None:
+    """Wait for what another task or thread is about to do."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
 class Pty:
     """A serial line whose other end the test holds."""
 

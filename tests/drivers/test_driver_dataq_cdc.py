@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from driver_peers import Pty, pty, running
+from driver_peers import Pty, eventually, pty, running
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,7 +102,7 @@ async def test_streams(monkeypatch: pytest.MonkeyPatch) -> None:
         async with running(made) as events:
             await events.until_count(SampleBlock, 5)
         feeding.cancel()
-        assert device.commands[-1] == "stop"
+        await eventually(lambda: device.commands[-1] == "stop")
     assert device.commands[1:] == [
         "info 1", "encode 0", "ps 2", "slist 0 0", "slist 1 1", "srate 60000", "dec 1", "start", "stop",
     ]  # fmt: skip

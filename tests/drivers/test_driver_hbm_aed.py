@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from driver_peers import Pty, in_chunks, pty, running
+from driver_peers import Pty, eventually, in_chunks, pty, running
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,13 +116,13 @@ async def test_streams_and_gets_back_in_step() -> None:
             line.send(bytes.fromhex("0F3030"))
             await events.until(lambda: any(block.stream == 2 for block in events.of(SampleBlock)))
         feeding.cancel()
+        await eventually(lambda: device.commands[-1] == b"STP")
     blocks = events.of(SampleBlock)
     assert blocks[0].samples.tolist()[0] == [4000]
     assert blocks[0].rate_hz == 100.0
     assert [event.reason for event in events.of(Rejected)] == ["out_of_step"]
     assert [(c.name, c.on) for c in events.of(InputChange)[:2]] == [("stable", True), ("overload", False)]
     assert device.commands[:6] == [b"", b"STP", b"S01", b"COF40", b"ICR0", b"MSV?0"]
-    assert device.commands[-1] == b"STP"
 
 
 async def test_lines_over_a_line() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
-from driver_peers import Pty, in_chunks, pty, running
+from driver_peers import Pty, eventually, in_chunks, pty, running
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -126,11 +125,7 @@ async def test_reads_tags() -> None:
             line.send(TAG + ALIVE + reply(0x22, 0x0504))
             await events.until_count(TagRead, 1)
             await events.until_count(InputChange, 3)
-        for _ in range(100):
-            if not reader.reading:
-                break
-            await asyncio.sleep(0.01)
-        assert not reader.reading, "the reader is left quiet"
+        await eventually(lambda: not reader.reading)  # it is left quiet
     changes = [(c.name, c.on) for c in events.of(InputChange)]
     assert changes == [("too_hot", False), ("antenna_fault", False), ("too_hot", True)]
     assert "1545" not in repr(events)
