@@ -22,6 +22,7 @@ COMMANDS = {
     "record": ("edge.record", "record raw waveforms and device bytes from live hardware"),
     "replay": ("edge.replay", "run recordings through the pipeline; prints vehicle messages"),
     "wait": ("edge.wait_command", "run a file of sightings through the wait-time code; prints wait messages"),
+    "export": ("edge.export_command", "wait messages in the shape of an authority's public feed"),
     "accuracy": ("edge.accuracy_cli", "compare measured vehicles with reference weighings"),
     "calibrate": ("edge.calibrate", "calibration factors from reference runs"),
     "watch": ("edge.watch", "what a central operator sees: a live table from MQTT"),

@@ -168,6 +168,7 @@ class Wait(Message, frozen=True, kw_only=True):
     reference_s: float | None
     change: float | None
     bottleneck: Bottleneck | None
+    booths_open: int | None = None
 
 
 class Distribution(Struct, frozen=True, kw_only=True):

@@ -99,6 +99,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "reference_s": "baseline of the authority; null where none is set",
         "change": "relative change against the baseline, -0.25 for 25 % shorter; null where not known",
         "bottleneck": "pair of points with the largest delay; null where not known",
+        "booths_open": "booths that are open; null where it was never said whether they are",
     },
     "Distribution": {
         "mean": "mean",

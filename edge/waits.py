@@ -74,6 +74,7 @@ class _Lane:
         self.program: Program = lane.program
         self.booths = lane.booths
         self.open = float(lane.booths)
+        self.booths_told = False  # whether it was ever said that a booth opened or closed
         self.named: dict[str, bool] = {}
         self.departed_since_close = 0
         self.series = _Series(lane.id, lane.traffic, lane.program)
@@ -102,6 +103,7 @@ class _Lane:
             self.series.program = self.program
         if change.open is None:
             return
+        self.booths_told = True
         if change.booth is not None:
             self.named[change.booth] = change.open
             self.open = float(sum(self.named.values()))
@@ -416,6 +418,7 @@ class CrossingWaits:
             reference_s=reference_s,
             change=change,
             bottleneck=bottleneck,
+            booths_open=_booths_open(lanes),
         )
 
     def _method(self, lanes: list[_Lane], end_ns: int) -> Method:
@@ -443,6 +446,11 @@ class CrossingWaits:
     def _one_traffic(self) -> Traffic | None:
         kinds = {lane.traffic for lane in self._lanes.values()}
         return kinds.pop() if len(kinds) == 1 else None
+
+
+def _booths_open(lanes: list[_Lane]) -> int | None:
+    """None where nobody said so of one of the lanes: an open lane is then only a guess."""
+    return round(sum(lane.open for lane in lanes)) if all(lane.booths_told for lane in lanes) else None
 
 
 class _Delay:
