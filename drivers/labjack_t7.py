@@ -21,7 +21,7 @@ last address of each scan; each becomes a channel with values 0 and 1.
 
 Sources: register list of LabJack (ljm_constants.json), LabJack's C sample for the stream socket, data sheet section
 "Low-level streaming". Unconfirmed on hardware: that a scan of nothing but FFFF beside status 2941 is a mark of the
-device and no data; that it stands where the skipped scans are missing. It is dropped.
+device and no data (`overflow_marks = false` keeps it); that it stands where the skipped scans are missing.
 """
 
 from __future__ import annotations
@@ -85,6 +85,9 @@ class LabJackOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=T
     resolution_index: Annotated[int, Meta(ge=0, le=12, description="0: automatic; larger: less noise, slower")] = 0
     stream_port: Annotated[int, Meta(gt=0, lt=65536, description="TCP port of the sample stream")] = 702
     unit_id: Annotated[int, Meta(ge=0, le=255, description="Modbus unit")] = 1
+    overflow_marks: Annotated[
+        bool, Meta(description="near an overflow, a scan of nothing but FFFF is a mark and no data (unconfirmed)")
+    ] = True
 
     def __post_init__(self) -> None:
         for name in self.scan_list:
@@ -150,8 +153,9 @@ class StreamCodec(FrameCodec[StreamRecord]):
 
     limit = 4096
 
-    def __init__(self, device: str, scan_list: ScanList, scans_per_packet: int) -> None:
+    def __init__(self, device: str, scan_list: ScanList, scans_per_packet: int, *, overflow_marks: bool = True) -> None:
         super().__init__(device)
+        self._marks_wanted = overflow_marks
         self._scan_list = scan_list
         self._scans_per_packet = scans_per_packet
         self._longest = 10 + 2 * min(_MOST_SAMPLES, scans_per_packet * len(scan_list.addresses))
@@ -205,7 +209,7 @@ class StreamCodec(FrameCodec[StreamRecord]):
     def _overflow_marks(self, scans: npt.NDArray[np.uint16], status: int) -> list[int]:
         """Rows that are no data but the device's mark of an overflow."""
         here = status in (_SKIPPED, _OVERFLOWING)
-        near = here or self._mark_near
+        near = self._marks_wanted and (here or self._mark_near)
         self._mark_near = here
         return [int(row) for row in np.flatnonzero((scans == 0xFFFF).all(axis=1))] if near else []
 
@@ -234,7 +238,9 @@ class LabJackT7(Driver):
             async with connect(self, port=self.options.stream_port) as link:
                 rate_hz = await self._start(port)
                 try:
-                    codec = StreamCodec(self.name, scan_list, scans_per_packet)
+                    codec = StreamCodec(
+                        self.name, scan_list, scans_per_packet, overflow_marks=self.options.overflow_marks
+                    )
                     clock = SampleClock(rate_hz)
                     self._streams += 1
                     while True:
