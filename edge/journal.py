@@ -47,6 +47,7 @@ APPLICATION_ID = 0x42464C57
 _PAGE = 4096
 _PREFETCH = 64  # entries of one kind read at once for one collector
 _SHORT_OUTAGE = 500  # up to so many pending messages are caught up in order, before new ones
+_OLDEST = "SELECT time_ns FROM log WHERE kind = ? AND n > ? ORDER BY n LIMIT 1"
 _SLICE = 500  # rows deleted at once
 _CHECK_SYNC_BYTES = 256_000_000  # a larger file is checked in a thread, work goes on meanwhile
 _SALVAGE_S = 60.0  # so long at most a damaged file is read before work goes on
@@ -574,7 +575,7 @@ class Journal:
         topic, epoch = self._topic_names[topic_id]
         return Entry(n, kind, topic, epoch, seq, uuid_text(id), time_ns, body, late)
 
-    def _read(self, sql: str, values: tuple[object, ...]) -> list[tuple[int, int, int, bytes, int, bytes]]:
+    def _read(self, sql: str, values: tuple[object, ...]) -> list[Any]:
         try:
             return self._reader_db.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
@@ -602,10 +603,8 @@ class Journal:
             for kind, cursor in reader.cursors.items():
                 count += cursor.pending
                 if cursor.pending > 0:
-                    rows = self._reader_db.execute(
-                        "SELECT time_ns FROM log WHERE kind = ? AND n > ? ORDER BY n LIMIT 1", (kind, cursor.done)
-                    ).fetchall()
-                    oldest += [row[0] for row in rows]
+                    with suppress(JournalError):  # the number is known all the same
+                        oldest += [row[0] for row in self._read(_OLDEST, (kind, cursor.done))]
             return Pending(count, min(oldest, default=None))
 
     def is_newest(self, entry: Entry) -> bool:

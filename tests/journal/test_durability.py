@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from edge.journal import Journal
 
-ROUNDS = 40
+ROUNDS = int(os.environ.get("BORDERFLOW_KILL_ROUNDS", "12"))
 SHARE = ("vehicle", "sighting", "flow")
 
 
@@ -50,7 +51,7 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
         for entry in entries:
             assert json.loads(entry.body)["id"] == entry.id
             stored[entry.id] = (topic, entry.seq)
-    assert len(made) > 200
+    assert len(made) > 10 * ROUNDS
     assert {id: stored.get(id) for id in made} == made  # durable means durable
     assert len(stored) - len(made) <= 30 * ROUNDS  # at most the last batch of each round was cut from the report
 

@@ -123,6 +123,16 @@ async def test_the_window_of_the_server_is_kept_at_every_connection(journal: Jou
         assert max(len(connection.publishes) for connection in broker.connections) <= (limit or 16)
 
 
+async def test_a_dead_link_is_found_when_nothing_is_sent(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is in flight, nobody answers the ping: with the usual times it takes 20 s."""
+    monkeypatch.setattr("edge.mqtt.KEEPALIVE_S", 1)
+    monkeypatch.setattr("edge.mqtt.PUBACK_TIMEOUT_S", 1000.0)
+    async with FaultBroker(Fault(deaf_after=1), Fault()) as broker, publishing(journal, broker) as running:
+        assert await until(lambda: running.publisher.counts.delivered == 1)
+        assert await until(lambda: broker.attempts == 2)
+        assert await until(lambda: running.publisher.state == "connected")
+
+
 async def test_only_a_success_code_moves_the_cursor(journal: Journal) -> None:
     """Quota exceeded for vehicles, for a while: they wait, an alarm names the code, everything else goes on."""
     full = [True]
