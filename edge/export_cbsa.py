@@ -1,8 +1,8 @@
 """Waits in the shape of CBSA's public file (www.cbsa-asfc.gc.ca/bwt-taf/bwt-eng.csv): a line for each office.
 
 Fields end with `;;` and a space, the text begins with a byte order mark. A value is `No Delay`, `1 minute`,
-`N minutes`, `Closed`, `Not Applicable` where there is no such lane, or `--` where nothing is known. The file has one value for each
-direction and kind of traffic: that of the standard lanes, or where there are none, of the others.
+`N minutes`, `Closed`, `Not Applicable` where there is no such lane, or `--` where nothing is known. The file has one
+value for each direction and kind of traffic: that of the standard lanes, or where there are none, of the others.
 Called by `edge.export_command`.
 """
 

@@ -1,4 +1,4 @@
-"""The shapes of the two public feeds: every word and every string as the authorities write them, and never 0 for unknown."""
+"""The shapes of the two public feeds: the words and strings of the authorities, and never 0 for unknown."""
 
 from __future__ import annotations
 
@@ -151,8 +151,15 @@ def test_times_are_those_of_the_port(utc: str, zone: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("wait_s", "minutes", "word"),
-    [(0.0, "0", "no delay"), (29.9, "0", "no delay"), (30.0, "1", "no delay"), (450.0, "8", "no delay")]
-    + [(569.0, "9", "no delay"), (570.0, "10", "delay"), (8400.0, "140", "delay")],
+    [
+        (0.0, "0", "no delay"),
+        (29.9, "0", "no delay"),
+        (30.0, "1", "no delay"),
+        (450.0, "8", "no delay"),
+        (569.0, "9", "no delay"),
+        (570.0, "10", "delay"),
+        (8400.0, "140", "delay"),
+    ],
 )
 def test_minutes_are_rounded_and_named(wait_s: float, minutes: str, word: str) -> None:
     found = export_cbp.lane_object(Group("known", wait_s, 2, NOW_NS), ZoneInfo("America/Detroit"))
@@ -198,9 +205,8 @@ def test_the_latest_message_counts_whatever_the_order() -> None:
 
 def test_the_other_direction_does_not_count() -> None:
     config = config_of()
-    lanes = tuple(
-        msgspec.structs.replace(lane, direction="outbound") if lane.id == "C2" else lane for lane in config.lane
-    )
+    out = msgspec.structs.replace(config.lane[1], direction="outbound")
+    lanes = (config.lane[0], out, *config.lane[2:])
     config = msgspec.structs.replace(config, lane=lanes)
     both = (wait(expected_s=3660.0), wait("C1", expected_s=660.0), wait("C2", expected_s=6660.0))
     assert cbp(*both, config=config)["commercial_vehicle_lanes"]["standard_lanes"]["delay_minutes"] == "10"
