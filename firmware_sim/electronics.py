@@ -178,6 +178,8 @@ class Front:
         channel = int(options.get("channel", 0))
         if fault.kind == "dead_channel":
             out[rows, channel] = float(options.get("counts", 0.0))
+        elif fault.kind == "saturated_channel":
+            out[rows, channel] = self._electronics.full_scale_counts
         elif fault.kind == "reversed_channel":
             out[rows, channel] *= -1
         elif fault.kind == "swapped_channels":

@@ -109,6 +109,7 @@ FACTORS: tuple[Regime, ...] = (
     Regime("free flow, a second apart, loop", TAILGATING, loop=True),
     Regime("queue without a loop", QUEUE, booth=QUEUE_BOOTH),
     Regime("free flow, a dead channel", FREE, faults=_broken("dead_channel", channel=3)),
+    Regime("free flow, a saturated channel", FREE, faults=_broken("saturated_channel", channel=3)),
     Regime("free flow, a reversed channel", FREE, faults=_broken("reversed_channel", channel=3)),
     Regime("free flow, two swapped channels", FREE, faults=_broken("swapped_channels", channels=[0, 1])),
     Regime("free flow, a noisy channel", FREE, faults=_broken("noisy_channel", channel=2, factor=20.0)),

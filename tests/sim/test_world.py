@@ -168,7 +168,9 @@ def test_clock_error_shows_in_the_number_of_scans() -> None:
     assert world.scans_ready("L0") == 250_050
 
 
-@pytest.mark.parametrize("kind", ["dead_channel", "reversed_channel", "swapped_channels", "noisy_channel"])
+@pytest.mark.parametrize(
+    "kind", ["dead_channel", "saturated_channel", "reversed_channel", "swapped_channels", "noisy_channel"]
+)
 def test_sensor_faults_touch_their_channels_only_while_they_last(kind: str) -> None:
     fault = sc.Fault(at_s=20.0, for_s=10.0, kind=kind, device="daq", options={"channel": 1, "channels": [1, 2]})
     sound, broken = World(busy()), World(busy(fault=(fault,)))
