@@ -47,6 +47,8 @@ typedef struct {
     pass at[BF_MAX_LINES];
     double peak_n, side_n[SIDES];
     double kg; /* roughly, from the speeds between the lines */
+    double misfit_m; /* of one motion for it and the axle before it; negative where they were never over the array
+                      * together */
     bool lost_before; /* the stream had a gap before it */
     bool timed_out;
 } axle_seen;
@@ -124,5 +126,7 @@ void cut_update(struct bf_wim *w, bool at_end);
 void weigh(struct bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out);
 double pass_speed(const struct bf_wim *w, const axle_seen *a, int line);
 double rough_load(const struct bf_wim *w, const axle_seen *a);
+/* Residual, metres, of one motion for two neighbouring axles; negative where it cannot tell. */
+double joint_misfit(struct bf_wim *w, const axle_seen *pair);
 
 #endif

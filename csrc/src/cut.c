@@ -129,19 +129,16 @@ static double exit_speed(const bf_wim *w, const axle_seen *a)
     return 1.0;
 }
 
-/* Distance between two neighbouring axles: the likely range, and how much it changed while both were between the
- * lines (0 where that cannot be seen). */
+/* Distance between two neighbouring axles: the likely range. */
 typedef struct {
     double lo, hi;
     double least; /* the shortest it can be, if it stood in between; else lo */
-    double change, slack; /* metres; slack is what interpolation alone may feign */
-    bool seen_together;
 } spacing;
 
 static spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *b)
 {
     spacing s = {0};
-    double least = HUGE_VAL, most = -HUGE_VAL;
+    double least = HUGE_VAL, most = -HUGE_VAL, slack = 0.0;
     int n = 0;
     for (int swap = 0; swap < 2; ++swap) {
         /* Where was the one when the other was at a line? */
@@ -160,18 +157,16 @@ static spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *
             const double f = (t - p->at[i].mid) / (p->at[k].mid - p->at[i].mid);
             double d = w->lines[i].x + f * (w->lines[k].x - w->lines[i].x) - w->lines[j].x;
             if (swap) d = -d;
-            const double slack = f * (1.0 - f) * dt * dt * 0.6; /* half of 1.2 m/s2 */
-            if (slack > s.slack) s.slack = slack;
+            const double bend = f * (1.0 - f) * dt * dt * 0.6; /* half of 1.2 m/s2 */
+            if (bend > slack) slack = bend;
             if (d < least) least = d;
             if (d > most) most = d;
             ++n;
         }
     }
     if (n > 0) {
-        s.lo = least - 0.1 - (n == 1 ? s.slack : 0.0);
-        s.hi = most + 0.1 + (n == 1 ? s.slack : 0.0);
-        s.change = most - least;
-        s.seen_together = n > 1;
+        s.lo = least - 0.1 - (n == 1 ? slack : 0.0);
+        s.hi = most + 0.1 + (n == 1 ? slack : 0.0);
         s.least = s.lo;
         return s;
     }
@@ -246,10 +241,11 @@ static double out_of(const spacing *s, double from, double to)
     return stop + (off < 12.0 ? off : 12.0);
 }
 
-static double change_cost(const spacing *s)
+/* Two axles of one vehicle have one motion; where both were over the array at a time it can be seen whether they do. */
+static double motion_cost(const axle_seen *b)
 {
-    if (!s->seen_together) return 0.0;
-    const double r = s->change / (0.10 + s->slack), c = 0.5 * r * r;
+    if (b->misfit_m < 0.0) return 0.0;
+    const double r = b->misfit_m / 0.004, c = 0.5 * r * r;
     return c < 9.0 ? c : 9.0;
 }
 
@@ -263,7 +259,7 @@ static double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j)
     for (int k = i; k <= j; ++k)
         if (a[k].kg > heaviest) heaviest = a[k].kg;
     double cost = 0.0;
-    for (int k = i + 1; k <= j; ++k) cost += change_cost(&s[k]);
+    for (int k = i + 1; k <= j; ++k) cost += motion_cost(&a[k]);
     if (heaviest < 2600.0) {
         /* Motorcycles, cars, vans, and what they pull. */
         if (heaviest < 320.0 && n == 2 && s[j].hi > 1.2) return cost + out_of(&s[j], 1.2, 1.75);
@@ -307,7 +303,7 @@ static double boundary_cost(const axle_seen *a, const spacing *s, int k, int cou
     double cost = 4.0 + 2.0 * out_of(&s[k], 2.6, 1e9);
     if (s[k].hi < 2.0) cost += 8.0; /* bumpers do not stand between these */
     if (s[k].lo > 8.0) cost -= 1.5;
-    if (s[k].seen_together && s[k].change < 0.05) cost += 1.0;
+    if (a[k].misfit_m >= 0.0 && a[k].misfit_m < 0.0015) cost += 3.0;
     if (k + 1 < count && a[k].kg > 9500.0) cost += 2.0; /* no steering axle weighs that */
     return cost;
 }
@@ -392,7 +388,7 @@ static void emit(bf_wim *w, int count, uint32_t flags)
     for (int k = 0; k < w->train_count; ++k) {
         spacing s = {0};
         if (k) s = spacing_of(w, &w->train[k - 1], &w->train[k]);
-        fprintf(stderr, " [%.2f..%.2f c%.2f/%.2f] %.0f", s.lo, s.hi, s.change, s.slack, w->train[k].kg);
+        fprintf(stderr, " [%.2f..%.2f m%.1f] %.0f", s.lo, s.hi, w->train[k].misfit_m * 1e3, w->train[k].kg);
     }
     fprintf(stderr, "\n");
 #endif

@@ -114,6 +114,30 @@ static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, rest 
     return n;
 }
 
+double joint_misfit(bf_wim *w, const axle_seen *pair)
+{
+    double from = HUGE_VAL, to = -HUGE_VAL, last = -HUGE_VAL;
+    int within = 0;
+    for (int k = 0; k < 2; ++k)
+        for (int j = 0; j < w->line_count; ++j) {
+            if (!(pair[k].seen & (1u << j))) continue;
+            if (pair[k].at[j].begin < from) from = pair[k].at[j].begin;
+            if (pair[k].at[j].end > to) to = pair[k].at[j].end;
+            if (k == 0 && pair[k].at[j].mid > last) last = pair[k].at[j].mid;
+            if (k == 1 && pair[k].at[j].mid < last) ++within;
+        }
+    if (within == 0) return -1.0;
+    rest rests[MOTION_MAX_RESTS] = {{0.0, 0.0}};
+    int rest_count;
+    const double t0 = from / w->rate;
+    w->motion.reverses = false;
+    const int n = gather(w, pair, 2, t0, rests, &rest_count);
+    if (!motion_fit(&w->motion, w->crossings, n, rests, rest_count, -0.02, (to - from) / w->rate + 0.02)) return -1.0;
+    double sum = 0.0;
+    for (int i = 0; i < n; ++i) sum += w->crossings[i].residual * w->crossings[i].residual;
+    return sqrt(sum / n);
+}
+
 /* Integral of F dx over a footprint, newton metres, and where its centre lies. */
 static double way_integral(const bf_wim *w, const motion *m, const footprint *f, double t0, double *centre)
 {

@@ -377,6 +377,8 @@ void train_update(bf_wim *w, bool at_end)
                 a->lost_before = true;
         if (w->train_count == TRAIN) cut_update(w, true);
         w->train[w->train_count++] = *a;
+        axle_seen *last = &w->train[w->train_count - 1];
+        last->misfit_m = w->train_count > 1 ? joint_misfit(w, last - 1) : -1.0;
         cut_update(w, false);
     }
 }
