@@ -20,6 +20,7 @@ from edge.site_exchange import PlateTokens
 
 TOGETHER_NS = 3_000_000_000  # sightings of one vehicle lie closer than this
 _TWICE_NS = 400_000_000  # two counts of one loop closer than this are one vehicle
+_FAR_NS = 30_000_000_000  # no passage before this is looked at
 _AGAIN_NS = 600_000_000_000  # the same identity at the same point within this time is the same passage
 _STUCK_READS = 20  # so many reads of one identity within a minute: reader stuck or sticker copied
 _MINUTE_NS = 60_000_000_000
@@ -39,15 +40,8 @@ class Passage:
     plates: list[npt.NDArray[np.uint8]] = field(default_factory=list, repr=False)
     tokens: list[PlateTokens] = field(default_factory=list, repr=False)  # plates, for comparison across computers
     axles: npt.NDArray[np.float32] | None = field(default=None, repr=False)
-
-    @property
-    def mask(self) -> int:
-        """What was read of it: core.TAG | core.PLATE | core.AXLES."""
-        return (
-            (core.TAG if self.tags else 0)
-            | (core.PLATE if self.plates or self.tokens else 0)
-            | (core.AXLES if self.axles is not None else 0)
-        )
+    weighed: bool = False
+    mask: int = 0  # what was read of it: core.TAG | core.PLATE | core.AXLES
 
 
 class PointOfLane:
@@ -62,58 +56,71 @@ class PointOfLane:
 
     def take(self, seen: Seen) -> tuple[Passage | None, bool]:
         """The passage that this belongs to, and whether it is a new one; (None, False) for a repetition."""
-        if isinstance(seen, (TagSighting, PlateSighting, TokenSighting)) and self._repeated(seen):
-            return None, False
-        passage = self._nearest(seen)
-        new = passage is None
-        if passage is None:
-            passage = Passage(seen.time_ns, seen.lane)
-            self._recent.append(passage)
-        if isinstance(seen, LoopCount):
-            if passage.looped:
+        kind = type(seen)
+        if kind is LoopCount:
+            passage = self._nearest(seen.time_ns, "looped")
+            if passage is not None and passage.looped:
                 self._counters["double_count"] += 1
                 return None, False
+            passage, new = (passage, False) if passage else (self._begin(seen), True)
             passage.looped = True
-        elif isinstance(seen, TagSighting):
-            passage.tags.append(seen.id)
-        elif isinstance(seen, PlateSighting):
-            passage.plates.append(core.encode_plate(seen.id))
-        elif isinstance(seen, TokenSighting):
-            passage.tokens.extend(seen.tokens)
+        elif kind is TagSighting:
+            if self._repeated(seen.id, seen.time_ns):  # type: ignore[union-attr]
+                return None, False
+            passage = self._nearest(seen.time_ns, "tags")
+            passage, new = (passage, False) if passage else (self._begin(seen), True)
+            passage.tags.append(seen.id)  # type: ignore[union-attr]
+            passage.mask |= core.TAG
+        elif kind is PlateSighting:
+            if self._repeated(seen.id, seen.time_ns):  # type: ignore[union-attr]
+                return None, False
+            passage = self._nearest(seen.time_ns, "plates")
+            passage, new = (passage, False) if passage else (self._begin(seen), True)
+            passage.plates.append(core.encode_plate(seen.id))  # type: ignore[union-attr]
+            passage.mask |= core.PLATE
+        elif kind is TokenSighting:
+            if self._repeated(seen.id, seen.time_ns):  # type: ignore[union-attr]
+                return None, False
+            passage = self._nearest(seen.time_ns, "tokens")
+            passage, new = (passage, False) if passage else (self._begin(seen), True)
+            passage.tokens.extend(seen.tokens)  # type: ignore[union-attr]
+            passage.mask |= core.PLATE
         else:
-            passage.axles = signature(seen.positions_m, seen.loads_kg)
+            passage = self._nearest(seen.time_ns, "weighed")
+            passage, new = (passage, False) if passage else (self._begin(seen), True)
+            passage.axles = signature(seen.positions_m, seen.loads_kg)  # type: ignore[union-attr]
+            passage.weighed = True
+            passage.mask |= core.AXLES
         return passage, new
 
-    def _repeated(self, seen: TagSighting | PlateSighting | TokenSighting) -> bool:
-        last_ns, began_ns, reads = self._identities.pop(seen.id, (-(1 << 62), seen.time_ns, 0))
-        if seen.time_ns - began_ns > _MINUTE_NS:
-            began_ns, reads = seen.time_ns, 0
+    def _begin(self, seen: Seen) -> Passage:
+        passage = Passage(seen.time_ns, seen.lane)
+        self._recent.append(passage)
+        return passage
+
+    def _nearest(self, time_ns: int, has: str) -> Passage | None:
+        """The nearest passage that lacks this kind of sighting, or had it a moment ago."""
+        best, best_ns = None, TOGETHER_NS
+        for passage in reversed(self._recent):
+            distance = abs(passage.time_ns - time_ns)
+            if distance < best_ns and (distance < _TWICE_NS or not getattr(passage, has)):
+                best, best_ns = passage, distance
+            elif passage.time_ns < time_ns - _FAR_NS:
+                break
+        return best
+
+    def _repeated(self, identity: str, time_ns: int) -> bool:
+        last_ns, began_ns, reads = self._identities.pop(identity, (-(1 << 62), time_ns, 0))
+        if time_ns - began_ns > _MINUTE_NS:
+            began_ns, reads = time_ns, 0
         reads += 1
-        self._identities[seen.id] = (max(last_ns, seen.time_ns), began_ns, reads)
+        self._identities[identity] = (max(last_ns, time_ns), began_ns, reads)
         if len(self._identities) > _KEPT_IDENTITIES:
             self._identities.popitem(last=False)
         if reads == _STUCK_READS:
             self._counters["stuck_reader"] += 1
             self.stuck.add(self._where)
-        if seen.time_ns - last_ns < _AGAIN_NS:
+        if time_ns - last_ns < _AGAIN_NS:
             self._counters["repeated_read"] += 1
             return True
         return False
-
-    def _nearest(self, seen: Seen) -> Passage | None:
-        best, best_ns = None, TOGETHER_NS
-        for passage in reversed(self._recent):
-            distance = abs(passage.time_ns - seen.time_ns)
-            if isinstance(seen, LoopCount):
-                fits = not passage.looped or distance < _TWICE_NS
-            elif isinstance(seen, TagSighting):
-                fits = not passage.tags or distance < _TWICE_NS
-            elif isinstance(seen, PlateSighting):
-                fits = not passage.plates or distance < _TWICE_NS
-            elif isinstance(seen, TokenSighting):
-                fits = not passage.tokens or distance < _TWICE_NS
-            else:
-                fits = passage.axles is None
-            if fits and distance < best_ns:
-                best, best_ns = passage, distance
-        return best

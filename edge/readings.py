@@ -15,6 +15,7 @@ import numpy.typing as npt
 from edge import core
 
 FloatArray = npt.NDArray[np.float32]
+_SHORT_M = 2.5
 
 
 class ReadModel:
@@ -70,7 +71,8 @@ class AxleModel:
     REFERENCE = 200
 
     def __init__(self) -> None:
-        self.spacing_sd = 0.02
+        self.spacing_m = 0.04
+        self.spacing_sd = 0.015
         self.load_sd = 0.08
         self.scale = 1.0
         self._n = 20.0
@@ -79,7 +81,7 @@ class AxleModel:
 
     def compare(self, query: FloatArray, rows: FloatArray) -> FloatArray:
         """Ln likelihood ratio for each row; -1e9 where a row holds no signature."""
-        sds = {"spacing_sd": self.spacing_sd, "load_sd": self.load_sd}
+        sds = {"spacing_m": self.spacing_m, "spacing_sd": self.spacing_sd, "load_sd": self.load_sd}
         loglik = core.compare_axles(query, rows, **sds, scale=self.scale)
         kept = min(self._seen, self.REFERENCE)
         if kept < 20:
@@ -111,11 +113,19 @@ class AxleModel:
             return
         self._n = min(self._n + 1.0, 300.0)
         rate = 1.0 / self._n
-        spacing = min(float(np.mean((np.log(a / b)) ** 2)), 0.01)
+        # Short spacings show the error in metres, long ones what grows with the length (the speed's error).
+        short = np.minimum(a, b) < _SHORT_M
+        square = (a - b) ** 2
         ratio = np.log(lb / la)
         gross = float(np.log(lb.sum() / la.sum()))
         load = min(float(np.mean((ratio - math.log(self.scale)) ** 2)), 0.09)
-        self.spacing_sd = math.sqrt(max((1 - rate) * self.spacing_sd**2 + rate * spacing, 2.5e-5))
+        if short.any():
+            metres = min(float(square[short].mean()), 0.09)
+            self.spacing_m = math.sqrt(max((1 - rate) * self.spacing_m**2 + rate * metres, 2.5e-5))
+        if not short.all():
+            relative = float(np.mean((square[~short] - self.spacing_m**2) / (a[~short] * b[~short])))
+            relative = max(-0.002, min(0.01, relative))
+            self.spacing_sd = math.sqrt(max((1 - rate) * self.spacing_sd**2 + rate * relative, 4e-6))
         self.load_sd = math.sqrt(max((1 - rate) * self.load_sd**2 + rate * load, 1e-4))
         # `scale` multiplies the upstream row into downstream kilograms: the comparison multiplies its rows.
         self.scale = math.exp(math.log(self.scale) + rate * (max(-0.3, min(0.3, gross)) - math.log(self.scale)))

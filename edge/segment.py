@@ -41,6 +41,7 @@ class Match:
     sure: bool  # the estimate is good enough to stand alone
     p: float
     by_identity: bool
+    phantom: bool  # no vehicle at all: counted twice
     detour: bool  # matched, but it was somewhere else in between: duty free, another lane, inspection
     readable: bool  # an identity was read downstream
     upstream: Passage | None
@@ -185,7 +186,18 @@ class Segment:
         elif best_away is not None and found.p_elsewhere > 0.5:
             match = self._from_elsewhere(passage, found, best_away)
         else:
-            match = Match(passage.time_ns, passage.lane, None, False, 0.0, False, False, passage.mask != 0, None)
+            match = Match(
+                passage.time_ns,
+                passage.lane,
+                None,
+                False,
+                0.0,
+                False,
+                found.p_phantom > 0.5 and not passage.mask,
+                False,
+                passage.mask != 0,
+                None,
+            )
         return match
 
     def _listed(self, passage: Passage, lane: int, found: core.Departure, here: dict[int, float]) -> Match:
@@ -208,6 +220,7 @@ class Segment:
             known and sure,
             found.p,
             by_identity,
+            False,
             detour,
             passage.mask != 0,
             entry.passage if entry is not None and found.p > 0.5 else None,
@@ -219,7 +232,9 @@ class Segment:
         self._forget(entry)
         self._counters["lane_change"] += entry.lane != passage.lane
         detour = found.mean_s > 0 and wait_s > 1.5 * found.mean_s + 300.0
-        return Match(passage.time_ns, passage.lane, wait_s, True, found.p_elsewhere, True, detour, True, entry.passage)
+        return Match(
+            passage.time_ns, passage.lane, wait_s, True, found.p_elsewhere, True, False, detour, True, entry.passage
+        )
 
     def _mask_llr(self, downstream: int) -> list[float]:
         out = self._by_mask.get(downstream)
@@ -284,10 +299,12 @@ class Segment:
         return here, away
 
     def _learn(self, up: Passage, down: Passage) -> None:
-        self._by_mask.clear()
+        before = [model.version for model in self._models]
         for model, bit in zip(self._models, (core.TAG, core.PLATE, core.AXLES), strict=True):
             if (up.mask | down.mask) & bit or model is self._models[0]:
                 model.learn(bool(up.mask & bit), bool(down.mask & bit))
+        if before != [model.version for model in self._models]:
+            self._by_mask.clear()
         if up.axles is not None and down.axles is not None:
             self._axles.learn(up.axles, down.axles)
 

@@ -17,7 +17,6 @@ _AHEAD_NS = 900_000_000_000  # further ahead than this needs others that agree
 _AGREE = 3
 _LATE_NS = 300_000_000_000  # what comes later than this cannot be used any more
 _CLOCK_NS = 60_000_000_000  # a sighting may be this much ahead of the clock
-_GAP_NS = 48 * 3600 * 1_000_000_000
 _BOUND = 1 << 16
 
 
@@ -32,7 +31,6 @@ class Timeline:
         self.newest_ns: int | None = None
         self._done_ns = -(1 << 62)
         self._clock_ns: int | None = None
-        self.restarted = False  # a gap of days: begin anew instead of filling it
 
     def put(self, sighting: Sighting) -> None:
         """Take a sighting in."""
@@ -100,8 +98,6 @@ class Timeline:
             return
         held = sorted(self._held, key=lambda item: item.time_ns)
         self._held = []
-        if self.newest_ns is not None and held[0].time_ns > self.newest_ns + _GAP_NS:
-            self.restarted = True
         first_ns = held[0].time_ns
         self._accept(held[0])
         for item in held[1:]:

@@ -39,7 +39,7 @@ _RATE_WINDOW_S = 900.0
 _METHOD_WINDOW_NS = 3600 * _NS
 _CYCLE_S: dict[str, float] = {"commercial": 60.0, "passenger": 45.0, "bus": 120.0}
 _VEHICLE_M: dict[str, float] = {"commercial": 22.0, "passenger": 7.5, "bus": 16.0}
-_MOST_INTERVALS = 100_000
+_FILL_NS = 48 * 3600 * _NS
 
 Method = Literal["matched", "counted", "fused"]
 
@@ -79,14 +79,18 @@ class _Lane:
         self.departed_since_close = 0
         self.series = _Series(lane.id, lane.traffic, lane.program)
         self.matches: list[Match] = []  # of this interval
+        self.rough_s: list[float] = []  # of this interval: a wait for every vehicle, if only that of its neighbours
+        self.typical: tuple[int, float] | None = None  # time and wait of the last sure vehicle in order
         self.departures: deque[int] = deque(maxlen=8192)  # within the window of the rate
         self.departed_ns: int | None = None  # the last departure
         self.arrival_rate = 0.0  # weight of recent arrivals, at `arrival_ns`
         self.arrival_ns = 0
         self.entries_since_departure = 0
         self.departures_since_entry = 0
+        self.strangers = 0  # departures since the last entry of vehicles that were not seen upstream
         self.last_identity_ns = -(1 << 62)
         self.identified = deque[bool](maxlen=100)
+        self.matched_n = 0  # of these
         self.loops_upstream = deque[bool](maxlen=50)
         self.levels = deque[float](maxlen=20)  # queue at the last departures
 
@@ -96,6 +100,23 @@ class _Lane:
 
     def rate_at(self, time_ns: int) -> float:
         return self.arrival_rate * math.exp(-max(0, time_ns - self.arrival_ns) / (_RATE_WINDOW_S * _NS))
+
+    def matched(self, match: Match) -> None:
+        if match.phantom:
+            return
+        self.matches.append(match)
+        wait_s = match.wait_s
+        if wait_s is None or match.detour:
+            fresh = self.typical is not None and match.time_ns - self.typical[0] < 2 * _RATE_WINDOW_S * _NS
+            wait_s = self.typical[1] if self.typical is not None and fresh else None
+        elif match.sure:
+            self.typical = (match.time_ns, wait_s)
+        if wait_s is not None:
+            self.rough_s.append(wait_s)
+
+    def keep_booths(self, before: _Lane) -> None:
+        self.program, self.open, self.named = before.program, before.open, before.named
+        self.series.program = self.program
 
     def change_booth(self, change: BoothChange) -> None:
         if change.program in get_args(Program):
@@ -121,14 +142,28 @@ class CrossingWaits:
         self.to_point = "booth" if "booth" in points else points[-1]
         self.counters: Counter[str] = Counter()
         self._points = points
+        self._config = config
         self._site = Site(config.site.country, config.site.port)
         self._source = source
         self._digest = cfg.digest(config)
         self._interval_s = config.wait.interval_s
         self._interval_ns = config.wait.interval_s * _NS
         self._baseline = config.wait.baseline
-        self._lanes = {lane.id: _Lane(lane) for lane in config.lane}
         self._timeline = Timeline(self.counters)
+        self._lanes: dict[str, _Lane] = {}
+        self._next_ns: int | None = None  # end of the current interval
+        self._last_ns = 0
+        self._end_text = ""
+        self._out: list[Wait] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is known of any vehicle."""
+        config, points, before = self._config, self._points, self._lanes
+        self._lanes = {lane.id: _Lane(lane) for lane in config.lane}
+        for lane in self._lanes.values():
+            if lane.id in before:
+                lane.keep_booths(before[lane.id])
         self._at = {
             (lane, point): PointOfLane(self.counters, f"{lane}/{point}") for lane in self._lanes for point in points
         }
@@ -145,20 +180,29 @@ class CrossingWaits:
                 list(self._lanes), length_m=length_m, cycle_s=cycle_s, counters=self.counters
             )
         self._main = self._segments.get((self.from_point, self.to_point))
+        for lane in self._lanes.values():
+            self._open_booths(lane)
         self._length_m = None
         if x_m[self.from_point] is not None and x_m[self.to_point] is not None:
             self._length_m = x_m[self.to_point] - x_m[self.from_point]  # type: ignore[operator]
         self._delays = {pair: _Delay() for pair in pairs if pair in itertools.pairwise(points)}
         self._programs: dict[tuple[Traffic, Program], _Series] = {}
         self._crossing = _Series("_", self._one_traffic(), None)
-        self._pending: deque[tuple[Passage, str]] = deque()  # downstream, to be completed by what is read of them
+        # Downstream, to be completed by what is read of them; and booths, in the same order of time.
+        self._pending: deque[tuple[int, Passage | BoothChange, str]] = deque()
         self._tests: dict[int, list[tuple[_Series, Interval]]] = {}  # by id() of the passage upstream
         self._tested: dict[int, Passage] = {}
-        self._next_ns: int | None = None  # end of the current interval
-        self._last_ns = 0
-        self._recent: deque[tuple[int, type, str, str, str]] = deque(maxlen=64)
-        self._out: list[Wait] = []
-        self.max_wait_s = 0.0
+        self._same_ns = 0
+        self._same: set[tuple[type, str, str, str]] = set()  # sightings of that very time
+        self._from = {p: [seg for pair, seg in self._segments.items() if pair[0] == p] for p in points}
+        self._to = {
+            p: [(seg, self._delays.get(pair)) for pair, seg in self._segments.items() if pair[1] == p] for p in points
+        }
+
+    def _open_booths(self, lane: _Lane) -> None:
+        for (_, to_point), segment in self._segments.items():
+            if to_point == self.to_point:
+                segment.queues[lane.id].booths(lane.open)
 
     # ---- in --------------------------------------------------------------------------------------------------
 
@@ -167,10 +211,11 @@ class CrossingWaits:
         if sighting.lane not in self._lanes:
             self.counters["unknown_lane"] += 1
             return
-        if not isinstance(sighting, BoothChange) and sighting.point not in self._points:
+        kind = type(sighting)
+        if sighting.point not in self._from and kind is not BoothChange:
             self.counters["unknown_point"] += 1
             return
-        if isinstance(sighting, (TagSighting, PlateSighting)) and not sighting.id.strip():
+        if (kind is TagSighting or kind is PlateSighting) and not sighting.id.strip():  # type: ignore[union-attr]
             self.counters["empty_identity"] += 1
             return
         if abs(sighting.time_ns) >= 1 << 62:
@@ -195,9 +240,10 @@ class CrossingWaits:
         for sighting in self._timeline.due(everything=True):
             self._process(sighting)
         if self._next_ns is not None:
-            self._settle(self._last_ns + TOGETHER_NS)
             end_ns = -(-self._last_ns // self._interval_ns) * self._interval_ns
-            self._close(end_ns)
+            while self._next_ns <= end_ns:
+                self._settle(self._next_ns + TOGETHER_NS)
+                self._close(self._next_ns)
         return self.take()
 
     def stats(self) -> dict[str, int]:
@@ -207,55 +253,54 @@ class CrossingWaits:
     # ---- the way of a sighting -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        for sighting in self._timeline.due():
-            self._process(sighting)
+        if self._timeline.ready:
+            for sighting in self._timeline.due():
+                self._process(sighting)
         settled_ns = self._timeline.settled_ns
         if settled_ns is not None and self._next_ns is not None:
             self._tick(settled_ns)
 
     def _process(self, sighting: Sighting) -> None:
         time_ns = sighting.time_ns
-        if self._timeline.restarted:
-            self._timeline.restarted = False
-            self._next_ns = None
-            self.counters["restarted"] += 1
         if self._next_ns is None:
             self._next_ns = time_ns // self._interval_ns * self._interval_ns + self._interval_ns
         self._tick(time_ns)
-        self._last_ns = max(self._last_ns, time_ns)
-        identity = getattr(sighting, "id", "")
-        key = (time_ns, type(sighting), sighting.lane, sighting.point, identity)
-        if key in self._recent:
+        if time_ns > self._last_ns:
+            self._last_ns = time_ns
+        key = (type(sighting), sighting.lane, sighting.point, getattr(sighting, "id", ""))
+        if time_ns != self._same_ns:
+            self._same_ns = time_ns
+            self._same.clear()
+        elif key in self._same:
             self.counters["duplicate"] += 1
             return
-        self._recent.append(key)
+        self._same.add(key)
         lane = self._lanes[sighting.lane]
         if isinstance(sighting, BoothChange):
-            lane.change_booth(sighting)
-            if self._main is not None:
-                self._main.queues[lane.id].booths(lane.open)
+            self._pending.append((time_ns, sighting, ""))
             return
         passage, new = self._at[(sighting.lane, sighting.point)].take(sighting)
         if passage is None:
             return
-        index = self._points.index(sighting.point)
-        upstream = [pair for pair in self._segments if pair[0] == sighting.point]
-        for pair in upstream:
+        is_loop = isinstance(sighting, LoopCount)
+        for segment in self._from[sighting.point]:
             if new:
-                self._segments[pair].enter(passage)
-            elif not isinstance(sighting, LoopCount):
-                self._segments[pair].mark(passage)
-        if new and index > 0:
-            self._pending.append((passage, sighting.point))
-        if sighting.point == self.from_point and new:
-            self._entered(lane, passage)
-        if sighting.point == self.from_point and isinstance(sighting, LoopCount):
-            lane.loops_upstream.append(True)
+                segment.enter(passage)
+            elif not is_loop:
+                segment.mark(passage)
+        if new and self._to[sighting.point]:
+            self._pending.append((passage.time_ns, passage, sighting.point))
+        if sighting.point == self.from_point:
+            if new:
+                self._entered(lane, passage)
+            if is_loop:
+                lane.loops_upstream.append(True)
 
     def _entered(self, lane: _Lane, passage: Passage) -> None:
         lane.arrived(passage.time_ns)
         lane.entries_since_departure += 1
         lane.departures_since_entry = 0
+        lane.strangers = 0
         lane.loops_upstream.append(False)
         for series in (lane.series, self._program_series(lane), self._crossing):
             if series.forecast is not None:
@@ -269,32 +314,46 @@ class CrossingWaits:
     def _tick(self, time_ns: int) -> None:
         """Time has come to `time_ns`: complete passages downstream, close intervals."""
         assert self._next_ns is not None
+        if time_ns > self._next_ns + _FILL_NS:  # nothing for days: begin anew instead of filling the gap
+            self._settle(time_ns)
+            self._close(self._next_ns)
+            self._next_ns = time_ns // self._interval_ns * self._interval_ns + self._interval_ns
+            self._begin()
+            self.counters["restarted"] += 1
         while time_ns >= self._next_ns + TOGETHER_NS:
             self._settle(self._next_ns + TOGETHER_NS)
             self._close(self._next_ns)
-        self._settle(time_ns)
+        if self._pending:
+            self._settle(time_ns)
 
     def _settle(self, time_ns: int) -> None:
-        while self._pending and self._pending[0][0].time_ns <= time_ns - TOGETHER_NS:
-            passage, point = self._pending.popleft()
-            for pair, segment in self._segments.items():
-                if pair[1] != point:
-                    continue
+        while self._pending and self._pending[0][0] <= time_ns - TOGETHER_NS:
+            _, passage, point = self._pending.popleft()
+            if isinstance(passage, BoothChange):
+                lane = self._lanes[passage.lane]
+                lane.change_booth(passage)
+                self._open_booths(lane)
+                continue
+            for segment, delay in self._to[point]:
                 match = segment.depart(passage)
                 if segment is self._main:
                     self._arrived(match)
-                if pair in self._delays and match.wait_s is not None and match.sure and not match.detour:
-                    self._delays[pair].add(match.time_ns, match.wait_s)
+                if delay is not None and match.wait_s is not None and match.sure and not match.detour:
+                    delay.add(match.time_ns, match.wait_s)
 
     def _arrived(self, match: Match) -> None:
         lane = self._lanes[match.lane]
-        lane.matches.append(match)
+        lane.matched(match)
         lane.departures.append(match.time_ns)
         lane.departed_ns = max(match.time_ns, lane.departed_ns or match.time_ns)
         lane.entries_since_departure = 0
         lane.departures_since_entry += 1
+        lane.strangers += match.upstream is None and not match.phantom
         if match.readable:
+            if len(lane.identified) == lane.identified.maxlen:
+                lane.matched_n -= lane.identified[0]
             lane.identified.append(match.by_identity)
+            lane.matched_n += match.by_identity
         if match.by_identity:
             lane.last_identity_ns = match.time_ns
         if lane.open < 0.5:
@@ -302,8 +361,7 @@ class CrossingWaits:
             if lane.departed_since_close > 2 and lane.departures_since_entry < 2:
                 lane.open = 1.0  # vehicles still come and go: it is not closed, whatever was said
                 self.counters["booth_contradiction"] += 1
-                assert self._main is not None
-                self._main.queues[lane.id].booths(1.0)
+                self._open_booths(lane)
         upstream = match.upstream
         if upstream is not None and id(upstream) in self._tested:
             if match.wait_s is not None and match.sure and not match.detour:
@@ -315,6 +373,7 @@ class CrossingWaits:
 
     def _close(self, end_ns: int) -> None:
         """Make the messages of the interval that ends at `end_ns`."""
+        self._end_text = utc_text(end_ns)
         outlooks: dict[str, Outlook] = {}
         forecasts: dict[str, Forecast] = {}
         bounds: dict[str, bool] = {}
@@ -343,13 +402,14 @@ class CrossingWaits:
             self._out.append(self._message(series, lanes, end_ns, outlooks, forecasts, bounds, bottleneck))
         for lane in self._lanes.values():
             lane.matches.clear()
+            lane.rough_s.clear()
         self._next_ns = end_ns + self._interval_ns
 
     def _known(self, lane: _Lane, forecast: Forecast, end_ns: int) -> bool:
         """Whether the filter of this lane has seen enough, and both its ends are alive."""
         if lane.open < 0.5 or forecast.departures < 3 or not lane.arrival_ns:
             return False
-        if forecast.unlisted > 0.7 or (lane.departures_since_entry > 12 and forecast.queue_n < 1.0):
+        if forecast.unlisted > 0.7 or (lane.strangers > 8 and forecast.queue_n < 1.0):
             return False  # vehicles arrive that never passed the first point: it is dead
         silent_s = (end_ns - (lane.departed_ns or end_ns)) * 1e-9
         dead = lane.entries_since_departure > 10 and silent_s > 12.0 * forecast.cycle_s + forecast.free_flow_s
@@ -372,10 +432,10 @@ class CrossingWaits:
         bottleneck: Bottleneck | None,
     ) -> Wait:
         # Alone, an estimate must be good; among many lanes a rough one is better than a lane left out of the median.
-        found = [m for lane in lanes for m in lane.matches if m.wait_s is not None and not m.detour]
-        if len(lanes) == 1 or not any(m.sure for m in found):
-            found = [m for m in found if m.sure]
-        experienced = _experienced([m.wait_s for m in found if m.wait_s is not None])
+        waits = [m.wait_s for lane in lanes for m in lane.matches if m.wait_s is not None and m.sure and not m.detour]
+        if len(lanes) > 1 and waits:
+            waits = [wait_s for lane in lanes for wait_s in lane.rough_s]
+        experienced = _experienced(waits)
         known = [(lane, outlooks[lane.id]) for lane in lanes if lane.id in outlooks]
         expected_s = low_s = high_s = None
         method: Method | None = None
@@ -396,7 +456,7 @@ class CrossingWaits:
             change = round((experienced.median_s - reference_s) / reference_s, 4)
         queue = [forecasts[lane.id].queue_n for lane, _ in known]
         return Wait(
-            time=utc_text(end_ns),
+            time=self._end_text,
             site=self._site,
             lane=series.lane,
             source=self._source,
@@ -414,7 +474,7 @@ class CrossingWaits:
             throughput_per_h=round(departures * 3600.0 / _RATE_WINDOW_S, 1) if ever else None,
             lower_bound=any(bounds.get(lane.id, False) for lane in lanes),
             method=method,
-            match_rate=round(sum(sum(lane.identified) for lane in lanes) / readable, 3) if readable else None,
+            match_rate=round(sum(lane.matched_n for lane in lanes) / readable, 3) if readable else None,
             reference_s=reference_s,
             change=change,
             bottleneck=bottleneck,
@@ -457,7 +517,7 @@ class _Delay:
     """Delay between two points: what travel took lately above what it takes when nobody waits."""
 
     def __init__(self) -> None:
-        self._recent: deque[tuple[int, float]] = deque(maxlen=200)
+        self._recent: deque[tuple[int, float]] = deque(maxlen=64)
         self._free_s: float | None = None
 
     def add(self, time_ns: int, travel_s: float) -> None:
@@ -469,7 +529,9 @@ class _Delay:
             self._free_s += 0.0005 * (travel_s - self._free_s)
 
     def delay_s(self, end_ns: int) -> float | None:
-        lately = sorted(s for t, s in self._recent if t > end_ns - _RATE_WINDOW_S * _NS)
+        while self._recent and self._recent[0][0] <= end_ns - _RATE_WINDOW_S * _NS:
+            self._recent.popleft()
+        lately = sorted(s for _, s in self._recent)
         if not lately or self._free_s is None:
             return None
         return max(0.0, lately[len(lately) // 2] - self._free_s)

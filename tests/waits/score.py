@@ -3,8 +3,8 @@
     python -m tests.waits.score [ROW ...]
 
 prints one line for each row of sensors: how far the experienced median is off in 95 % of the intervals, the median
-error of the expected wait, the share of truths inside the interval, and what "the last completed wait" and "the mean of the
-last 15 minutes" would have said.
+error of the expected wait, the share of truths inside the interval, and what "the last completed wait" and "the mean
+of the last 15 minutes" would have said.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def main() -> None:
                 print(
                     f"    {lane:4} experienced n {s.experienced_n:4} outside {s.experienced_bad:6.1%} | expected MedAE "
                     f"{s.expected_s:6.1f} s (floor {s.floor_s:5.1f}) bias {s.bias_s:7.1f} in bound {s.within:5.1%} "
-                    f"missing {s.missing:5.1%} | covers {s.covered:5.1%} (queue {s.covered_queue:5.1%}) | last {s.last_s:6.1f} "
-                    f"mean15 {s.mean15_s:6.1f}"
+                    f"missing {s.missing:5.1%} | covers {s.covered:5.1%} (queue {s.covered_queue:5.1%}) | "
+                    f"last {s.last_s:6.1f} mean15 {s.mean15_s:6.1f}"
                 )
 
 
