@@ -330,3 +330,43 @@ def test_hostile_requests(requests: list[tuple[int, int, bytes]]) -> None:
         bench.pdu(struct.pack(">BBHB", 76, 0, address, count))
         bench.pdu(struct.pack(">BBHB", 76, 1, address, len(data) // 2) + data[: len(data) // 2 * 2])
     assert bench.u32(55100) == 0x00112233
+
+
+class Counted(Ramp):
+    """A lane of two channels that together say the number of the scan."""
+
+    def take(self, first: int, count: int) -> np.ndarray:
+        assert first + count <= self.ready()
+        scans = np.arange(first, first + count)
+        return np.stack((scans & 0x3FFF, scans >> 14), axis=1).astype(np.int16)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.001, 3.0), st.sampled_from(["run", "stall", "congest"])), min_size=1, max_size=40),
+    st.sampled_from([20, 30, 512]),
+)
+@settings(max_examples=300, deadline=None)
+def test_a_host_can_always_count_the_scans(steps: list[tuple[float, str]], per_packet: int) -> None:
+    """Whatever stalls, packet numbers and skipped scans give every scan its true number."""
+    bench = Bench(channels=2)
+    bench.lane = Counted(channels=2)
+    bench.t7 = LabJackT7(bench.lane, 2)
+    bench.t7.connected("main", 1, 0.0)
+    bench.configure([0, 2], per_packet=per_packet, buffer=4096)
+    bench.start()
+    now_s, expected, next_packet = 0.0, 0, 0
+    for step_s, what in [*steps, (1.0, "run"), (1.0, "run")]:
+        now_s += step_s
+        bench.t7.fault("overrun", what == "stall", {}, now_s)
+        for packet in bench.packets(now_s, congested=frozenset({STREAM} if what == "congest" else ())):
+            transaction, _, code, info = head(packet)
+            expected += (transaction - next_packet) % 0x10000 * (per_packet // 2)
+            next_packet = transaction + 1
+            wire = np.array(samples(packet)).reshape(-1, 2)
+            for low, high in wire:
+                if (low, high) == (0xFFFF, 0xFFFF):
+                    assert code == 2941
+                    expected += info
+                    continue
+                assert low - 32768 | high - 32768 << 14 == expected
+                expected += 1
