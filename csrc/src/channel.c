@@ -6,6 +6,9 @@
 
 enum { START_FRAMES = 8 };
 
+/* While a wheel stands on a sensor the baseline is not seen; it may move this fast: 1 % of full scale in a minute. */
+static const double DRIFT_COUNTS_PER_S = 5.5;
+
 void channel_init(channel *c, int sensor, int index, double rate_hz, int frame_scans, double tau_s)
 {
     memset(c, 0, sizeof *c);
@@ -260,7 +263,7 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
         if (c->tau_k <= 0.0) {
             /* A baseline does not jump: what looks so is a wheel that still leans on the sensor's edge. */
             const double n = (n0 > 1.0 ? n0 : 1.0) < (n1 > 1.0 ? n1 : 1.0) ? (n0 > 1.0 ? n0 : 1.0) : (n1 > 1.0 ? n1 : 1.0);
-            const double most = 1.0 + 4.0 * noise / sqrt(n) + 3.0 * c->drift * (at1 - at0) + 0.004 * f.peak;
+            const double most = 1.0 + 4.0 * noise / sqrt(n) + (3.0 * c->drift + DRIFT_COUNTS_PER_S / c->rate_hz) * (at1 - at0) + 0.004 * f.peak;
             if (base1 > base0 + most) base1 = base0 + most;
             if (base1 < base0 - most) base1 = base0 - most;
         }
@@ -305,7 +308,7 @@ static void wheel_sample(channel *c, int64_t at, double y, footprint_sink sink, 
     const double threshold = channel_threshold(c);
     const double held_s = (double)(at - c->began) / c->rate_hz;
     double low = 0.5 * threshold;
-    if (held_s > 1.0) low += 2.0 * c->drift * (double)(at - c->began);
+    if (held_s > 1.0) low += (2.0 * c->drift + DRIFT_COUNTS_PER_S / c->rate_hz) * (double)(at - c->began);
     if (low > 0.1 * c->top && 0.1 * c->top > 0.5 * threshold) low = 0.1 * c->top;
     trace_add(&c->t, (float)y, (float)(c->range * 0.25));
     if (z > c->top) c->top = z;
