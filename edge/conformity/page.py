@@ -13,21 +13,11 @@ from html import escape
 from edge.conformity.errors import errors_of
 from edge.conformity.pairing import Pair
 from edge.conformity.report import Report, text
+from edge.plots import html_page, ticks
 
 _WIDTH, _HEIGHT = 460, 260
 _ABSURD = 1e12
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 26, 38
-_STYLE = """
-:root { color-scheme: light dark; --ink: #222; --dot: #0b6bcb; --faint: #bbb; --paper: #fff }
-@media (prefers-color-scheme: dark) { :root { --ink: #ddd; --dot: #6cb4ff; --faint: #555; --paper: #181818 } }
-body { font: 15px/1.4 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 1.5rem auto;
-  max-width: 62rem; padding: 0 1rem }
-pre { font-size: 13px; overflow-x: auto; white-space: pre-wrap }
-svg { width: 100%; max-width: 30rem; height: auto }
-svg text { fill: var(--ink); font: 11px system-ui, sans-serif }
-svg line { stroke: var(--faint) } svg line.zero { stroke: var(--ink) } svg line.band { stroke-dasharray: 4 3 }
-svg circle { fill: var(--dot); fill-opacity: 0.45 }
-"""
 
 
 def page(pairs: Sequence[Pair], report: Report) -> str:
@@ -41,12 +31,7 @@ def page(pairs: Sequence[Pair], report: Report) -> str:
         scatter("Gross weight error by temperature", "°C", [(t, e.percent) for e, p in gross for t in _temperature(p)]),
         scatter("Axle load error by line of sensors", "line", list(_by_line(pairs))),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Weighing accuracy</title>'
-        '<meta name="viewport" content="width=device-width">'
-        f"<style>{_STYLE}</style>\n<h1>Weighing accuracy</h1>\n"
-        f"{''.join(plots)}\n<h2>Figures</h2>\n<pre>{escape(text(report))}</pre>\n</html>\n"
-    )
+    return html_page("Weighing accuracy", f"{''.join(plots)}\n<h2>Figures</h2>\n<pre>{escape(text(report))}</pre>")
 
 
 def _speed(pair: Pair) -> list[float]:
@@ -82,8 +67,8 @@ def scatter(title: str, unit: str, points: Sequence[tuple[float, float]]) -> str
         return f'{head}<text x="{_LEFT}" y="{_HEIGHT // 2}">no data</text></svg>'
     sizes = sorted(abs(y) for _, y in points)
     band = sizes[math.ceil(0.95 * len(sizes)) - 1]
-    x_ticks = _ticks(min(x for x, _ in points), max(x for x, _ in points))
-    y_ticks = _ticks(-sizes[-1], sizes[-1])
+    x_ticks = ticks(min(x for x, _ in points), max(x for x, _ in points))
+    y_ticks = ticks(-sizes[-1], sizes[-1])
 
     def across(x: float) -> float:
         return _LEFT + (x - x_ticks[0]) / (x_ticks[-1] - x_ticks[0]) * (_WIDTH - _LEFT - _RIGHT)
@@ -107,14 +92,3 @@ def scatter(title: str, unit: str, points: Sequence[tuple[float, float]]) -> str
         f"n = {len(points)}, 95 % within ±{band:.2f} %</text></svg>"
     )
     return "".join(parts)
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Three to ten round numbers that reach over low..high."""
-    span = max(high - low, 1e-6 * max(abs(low), abs(high)), 1e-9)
-    power = 10.0 ** math.floor(math.log10(span / 4))
-    step = next(power * factor for factor in (1, 2, 5, 10) if span / (power * factor) <= 8)
-    first, last = math.floor(low / step), math.ceil(high / step)
-    if first == last:
-        last += 1
-    return [round(i * step, 12) + 0.0 for i in range(first, last + 1)]
