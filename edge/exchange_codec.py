@@ -1,10 +1,10 @@
 """Sightings on the site's broker: sightings in, sealed payloads out, and back, with tokens in place of plates and tags.
 
-Pure. `Sealer` runs on the computer that sends, `Opener` on the one that matches. A payload is the message `Exchange`:
-its `sealed` is a batch of records under ChaCha20-Poly1305 (RFC 8439) with the site's key of the period and the topic as
-associated data, so that the broker learns neither which vehicles are the same nor which plates are alike, and nobody
-without the key can put a vehicle in. What cannot be opened is counted by its reason and never raised: a broker carries
-anything.
+Pure. `ExchangeWriter` runs on the computer that sends, `ExchangeReader` on the one that matches. A payload is the
+message `Exchange`: its `sealed` is a batch of records under ChaCha20-Poly1305 (RFC 8439), the site's key of the period
+and the topic as associated data, so that the broker learns neither which vehicles are the same nor which plates are
+alike, and nobody without the key can put a vehicle in. What cannot be opened is counted by its reason and never raised:
+a broker carries anything.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _decode_outer = msgspec.json.Decoder(Exchange).decode
 _decode_records = msgspec.json.Decoder(tuple[_Record, ...]).decode
 
 
-class Sealer:
+class ExchangeWriter:
     """`random` gives that many random bytes (os.urandom in the daemon): a nonce must never come twice under one key."""
 
     def __init__(self, keys: ExchangeKeys, topic: str, random: Callable[[int], bytes]) -> None:
@@ -82,7 +82,7 @@ class Sealer:
         return _encode(Exchange(period=period, sealed=nonce + body))
 
 
-class Opener:
+class ExchangeReader:
     """Opens payloads; `counters` counts what was refused, by a short word."""
 
     def __init__(self, keys: ExchangeKeys) -> None:

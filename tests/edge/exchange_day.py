@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from edge.config import Config, Lane, Point, Site
-from edge.exchange_codec import MOST_RECORDS, Opener, Sealer, local_sightings
+from edge.exchange_codec import MOST_RECORDS, ExchangeReader, ExchangeWriter, local_sightings
 from edge.segment import Match, Segment
 from edge.sightings import PlateSighting, Sighting, TagSighting, TokenSighting
 from edge.site_exchange import ExchangeKeys
@@ -72,8 +72,8 @@ def by_tokens(keys: ExchangeKeys) -> Callable[[Iterable[Sighting]], tuple[list[S
     numbers = iter(range(1, 1 << 40))
 
     def carry(lines: Iterable[Sighting]) -> tuple[list[Sighting], bytes]:
-        sealer = Sealer(keys, TOPIC, lambda n: next(numbers).to_bytes(n, "big"))
-        opener = Opener(keys)
+        sealer = ExchangeWriter(keys, TOPIC, lambda n: next(numbers).to_bytes(n, "big"))
+        opener = ExchangeReader(keys)
         out: list[Sighting] = []
         wire = bytearray()
         waiting: list[Sighting] = []

@@ -27,7 +27,15 @@ from edge import exchange_link, site_exchange
 from edge.config_file import load
 from edge.core import PlateTable, encode_plate
 from edge.crossing import Crossing
-from edge.exchange_codec import MOST_RECORDS, Exchange, Opener, Sealer, local_sightings, record_of, sightings_of
+from edge.exchange_codec import (
+    MOST_RECORDS,
+    Exchange,
+    ExchangeReader,
+    ExchangeWriter,
+    local_sightings,
+    record_of,
+    sightings_of,
+)
 from edge.exchange_link import SiteExchange
 from edge.identity import Pseudonyms, new_key
 from edge.messages import Wait
@@ -156,8 +164,8 @@ SEEN: list[Sighting] = [
 
 
 def test_what_arrives_is_what_was_read_without_plate_and_tag() -> None:
-    payload = Sealer(KEYS, TOPIC, numbers()).seal(SEEN, NOON_NS)
-    opener = Opener(KEYS)
+    payload = ExchangeWriter(KEYS, TOPIC, numbers()).seal(SEEN, NOON_NS)
+    opener = ExchangeReader(KEYS)
     plate, tag, *others = opener.open(TOPIC, payload, NOON_NS)
     assert others == SEEN[2:]
     assert isinstance(plate, TokenSighting)
@@ -174,14 +182,14 @@ def test_what_arrives_is_what_was_read_without_plate_and_tag() -> None:
 
 
 def test_only_who_has_the_key_is_heard() -> None:
-    payload = Sealer(KEYS, TOPIC, numbers()).seal(SEEN[:1], NOON_NS)
+    payload = ExchangeWriter(KEYS, TOPIC, numbers()).seal(SEEN[:1], NOON_NS)
     outer = json.loads(payload)
     assert set(outer) == {"schema", "period", "sealed"}
-    foreign = Sealer(ExchangeKeys(b"\x09" * 32, DAY_NS), TOPIC, numbers()).seal(SEEN[:1], NOON_NS)
+    foreign = ExchangeWriter(ExchangeKeys(b"\x09" * 32, DAY_NS), TOPIC, numbers()).seal(SEEN[:1], NOON_NS)
     changed = msgspec.json.encode(
         Exchange(period=outer["period"], sealed=msgspec.json.decode(payload, type=Exchange).sealed[:-1] + b"\0\0")
     )
-    opener = Opener(KEYS)
+    opener = ExchangeReader(KEYS)
     assert opener.open(TOPIC, foreign, NOON_NS) == []
     assert opener.open(TOPIC, changed, NOON_NS) == []
     assert opener.open(TOPIC.replace("lane-1", "lane-2"), payload, NOON_NS) == []
@@ -193,7 +201,7 @@ def test_only_who_has_the_key_is_heard() -> None:
 @given(st.binary(max_size=200))
 @settings(max_examples=300)
 def test_hostile_payloads_are_counted(payload: bytes) -> None:
-    opener = Opener(KEYS)
+    opener = ExchangeReader(KEYS)
     period = NOON_NS // DAY_NS
     for body in (payload, msgspec.json.encode(Exchange(period=period, sealed=payload)), b"[" * 50_000, b"x" * 70_000):
         assert opener.open(TOPIC, body, NOON_NS) == []
@@ -219,9 +227,9 @@ def test_a_computer_that_has_the_key_but_talks_nonsense_is_survived(
 
 def test_too_many_at_once_are_refused() -> None:
     with pytest.raises(ValueError, match="at most 40"):
-        Sealer(KEYS, TOPIC, numbers()).seal([SEEN[0]] * (MOST_RECORDS + 1), NOON_NS)
+        ExchangeWriter(KEYS, TOPIC, numbers()).seal([SEEN[0]] * (MOST_RECORDS + 1), NOON_NS)
     longest = PlateSighting(20_000 * DAY_NS, "C03", "approach", "A" * 15, 0.123456789)
-    assert len(Sealer(KEYS, TOPIC, numbers()).seal([longest] * MOST_RECORDS, longest.time_ns)) < 65_536
+    assert len(ExchangeWriter(KEYS, TOPIC, numbers()).seal([longest] * MOST_RECORDS, longest.time_ns)) < 65_536
 
 
 # ---- a day of two computers --------------------------------------------------------------------------------------
@@ -431,7 +439,7 @@ async def test_what_is_too_old_to_be_used_is_dropped_and_an_outage_is_told(tmp_p
     assert alarms == [("site_exchange_down", "begin"), ("site_exchange_down", "end")]
     assert exchange.counters["exchange_dropped"] == 1
     keys = exchange._keys
-    assert len(Opener(keys).open(*broker.carried[0], now_ns)) == 1
+    assert len(ExchangeReader(keys).open(*broker.carried[0], now_ns)) == 1
 
 
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")

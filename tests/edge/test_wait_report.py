@@ -1,4 +1,4 @@
-"""The report page: it is one file whatever the messages hold, its curves are the numbers, gaps stay gaps."""
+"""The report page: one file whatever the messages hold; its curves are the numbers, and gaps stay gaps."""
 
 from __future__ import annotations
 
