@@ -195,7 +195,8 @@ class Lane(Table, frozen=True, kw_only=True):
 
 
 class Input(Table, frozen=True, kw_only=True):
-    """A digital input of an input module. A loop covers `length_m` from `x_m` on (default: its point's place)."""
+    """A digital input of an input module. A loop covers `length_m` from `x_m` on (default: its point's place,
+    at a booth a little before the place where vehicles stop)."""
 
     name: str
     signal: Literal["loop", "booth_open", "free"]

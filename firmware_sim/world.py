@@ -203,7 +203,7 @@ class World:
                 if line.signal == "loop" and line.lane == vehicle.lane:
                     at = line.x_m
                     if at is None:
-                        at = self._place(line.point) - (line.length_m if line.point == "booth" else 0.0)
+                        at = self._place(line.point)
                     marks.append((at, "loop_on", (device, line)))
                     marks.append((at + line.length_m + vehicle.length_m, "loop_off", (device, line)))
         return marks
