@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORE := $(wildcard csrc/src/*.c csrc/src/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
-.PHONY: help setup system run test check bench accuracy clean
+.PHONY: help setup system run test check bench accuracy fuzz clean
 
 help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
@@ -44,6 +44,13 @@ bench: setup
 
 accuracy: setup
 	$(BIN)/python tests/accuracy/sweep.py --factors
+
+fuzz: FUZZ_SECONDS ?= 3600
+fuzz:
+	mkdir -p build/fuzz/corpus
+	clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Icsrc/include -Icsrc/src \
+	    csrc/fuzz/fuzz_wim.c csrc/src/*.c -lm -o build/fuzz/fuzz_wim
+	cd build/fuzz && ./fuzz_wim -max_len=4096 -max_total_time=$(FUZZ_SECONDS) corpus
 
 clean:
 	rm -rf build out edge/_core*.so edge/_core.c

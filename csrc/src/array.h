@@ -57,6 +57,8 @@ typedef struct {
 typedef struct {
     double on, off; /* scans; off is infinite while it lasts */
     bool split;     /* begins at a dip of the amplitude, not with the loop free */
+    bool shared;    /* ends at such a dip */
+    double covered; /* share of the loop that is covered where the threshold is crossed */
 } presence;
 
 typedef struct {
@@ -108,6 +110,8 @@ struct bf_wim {
 
     /* Work space of one vehicle's fit. */
     motion motion;
+    double motion_t0; /* seconds at which its time is 0 */
+    bool motion_fitted;
     crossing_at crossings[MOTION_MAX_CROSSINGS];
     axle_seen scratch[PENDING + BF_MAX_LINES * 4];
     axle_seen scratch2[PENDING + BF_MAX_LINES * 4];
@@ -121,6 +125,9 @@ void release_axle(struct bf_wim *w, const axle_seen *a);
 /* cut.c */
 void loop_sample_frame(struct bf_wim *w, loop_state *l, int64_t frame);
 void cut_update(struct bf_wim *w, bool at_end);
+
+/* load.c: the length of the vehicle that was weighed last, whose presence over a loop is `p`. */
+double length_by_loop(const struct bf_wim *w, const bf_sensor *loop, const presence *p);
 
 /* load.c: weighs the axles as one vehicle; the rough speed of an axle near a line, and its rough load. */
 void weigh(struct bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out);

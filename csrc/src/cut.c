@@ -16,6 +16,8 @@ static void mark_on(loop_state *l, double at, bool split)
     l->marks[l->count].on = at;
     l->marks[l->count].off = HUGE_VAL;
     l->marks[l->count].split = split;
+    l->marks[l->count].shared = false;
+    l->marks[l->count].covered = 0.0;
     l->count++;
 }
 
@@ -46,6 +48,7 @@ void loop_sample_frame(bf_wim *w, loop_state *l, int64_t frame)
                 l->falling = false;
             } else if (l->count > 0) {
                 l->marks[l->count - 1].off = (double)l->change_at;
+                if (l->varies && l->top > l->level && l->level > 0.0) l->marks[l->count - 1].covered = l->level / l->top;
             }
         }
     }
@@ -55,7 +58,7 @@ void loop_sample_frame(bf_wim *w, loop_state *l, int64_t frame)
     if (mean > l->top) l->top = mean;
     if (mean > l->level + 0.3 * height && mean < l->level + 0.7 * height) l->between++;
     else if (mean >= l->level + 0.9 * height) l->full++;
-    l->varies = l->between > 20 && l->between * 50 > l->full;
+    l->varies = l->between > 10 && l->between * 2000 > l->full;
     if (!l->falling) {
         if (mean < l->top - 0.25 * height && height > 0.0) {
             l->falling = true;
@@ -67,6 +70,7 @@ void loop_sample_frame(bf_wim *w, loop_state *l, int64_t frame)
         l->valley_at = frame * n + n / 2;
     } else if (mean > l->valley + 0.25 * height) {
         l->marks[l->count - 1].off = (double)l->valley_at;
+        l->marks[l->count - 1].shared = true;
         mark_on(l, (double)l->valley_at, true);
         l->top = mean;
         l->falling = false;
@@ -402,6 +406,11 @@ static void emit(bf_wim *w, int count, uint32_t flags)
     memset(v, 0, sizeof *v);
     weigh(w, w->train, count, v);
     v->flags |= flags;
+    const loop_state *l = main_loop(w);
+    if (l && w->motion_fitted) {
+        const int first = presence_of(w, l, &w->train[0]), last = presence_of(w, l, &w->train[count - 1]);
+        if (first >= 0 && first == last) v->length_m = length_by_loop(w, &w->sensors[l->sensor].s, &l->marks[first]);
+    }
     v->first_axle_scan += (double)w->lost;
     v->exit_scan += (double)w->lost;
     if (w->broken && count == w->train_count) v->flags |= BF_PARTIAL;

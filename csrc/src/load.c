@@ -378,6 +378,15 @@ static uint32_t combine(const bf_wim *w, const axle_seen *axles, int count,
     return flags;
 }
 
+double length_by_loop(const bf_wim *w, const bf_sensor *loop, const presence *p)
+{
+    if (p->split || p->shared || !(p->off < HUGE_VAL) || !(loop->width_m > 0.0)) return (double)NAN;
+    const double on = p->on / w->rate - w->motion_t0, off = p->off / w->rate - w->motion_t0;
+    const double way = motion_place(&w->motion, off) - motion_place(&w->motion, on);
+    const double length = way - loop->width_m * (1.0 - 2.0 * p->covered);
+    return length > 0.5 && length < 60.0 ? length : (double)NAN;
+}
+
 void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
 {
     rest rests[MOTION_MAX_RESTS] = {{0.0, 0.0}};
@@ -395,6 +404,8 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     const int crossings = gather(w, axles, count, t0, rests, &rest_count);
     const bool fitted = motion_fit(m, w->crossings, crossings, rests, rest_count, -0.02, (to - from) / w->rate + 0.02);
 
+    w->motion_t0 = t0;
+    w->motion_fitted = fitted;
     unsigned flags = 0;
     if (rest_count) flags |= BF_STOPPED_ON_SENSOR;
     out->axle_count = count;

@@ -278,6 +278,34 @@ def _stops_loop(rng: np.random.Generator) -> Scene:
     return Scene(wim, *stopping(rng, wim, 5, (2, 12)), dynamics=0.004, hop=0.001, line_gain=0.003)
 
 
+def rolling_back(rng: np.random.Generator, wim: config.Wim, count: int) -> tuple[list[Vehicle], int]:
+    """Vehicles that stop somewhere, roll back 0.1 to 0.7 m, stand, and start again."""
+    vehicles, at, rate = [], 1.0, wim.sample_rate_hz
+    last = max(s.x_m for s in wim.sensor)
+    for _ in range(count):
+        v = world.make_vehicle(rng, str(rng.choice(world.MIX)))
+        x0, x1 = -v.front_m - 4.0, last + v.length_m + 4.0
+        stop = float(rng.uniform(0.0, v.positions_m[-1] + last))
+        way = rng.uniform(0.1, 0.7)
+        a = _with_stops(rate, x0, stop + 30, rng, [stop], (1, 3))
+        a = a[: int(np.searchsorted(a, stop + 1e-6, side="right"))]
+        t = np.linspace(0, np.pi, int(rng.uniform(1.5, 3.0) * rate))
+        back = stop - way * 0.5 * (1 - np.cos(t))
+        stand = np.full(int(rng.uniform(0.5, 4) * rate), stop - way)
+        on = _with_stops(rate, stop - way - 20, x1, rng, [stop - way], (0.01, 0.02))
+        on = on[int(np.searchsorted(on, stop - way, side="left")) :]
+        v.x = np.concatenate([a, back, stand, on])
+        v.start = int(at * rate)
+        at += len(v.x) / rate + rng.uniform(1.0, 3.0)
+        vehicles.append(v)
+    return vehicles, int((at + 1) * rate)
+
+
+def _rollback(rng: np.random.Generator) -> Scene:
+    wim = world.array(rng, 4, loop=(float(rng.uniform(0, 3)), float(rng.uniform(1.5, 2.2))), mode="loop")
+    return Scene(wim, *rolling_back(rng, wim, 5), dynamics=0.004, line_gain=0.003)
+
+
 def _queue(rng: np.random.Generator, how: str = "coverage", mode: str = "loop") -> Scene:
     wim = world.array(rng, 4, loop=(float(rng.uniform(-1, 4)), float(rng.uniform(1.0, 2.2))), mode=mode)
     return Scene(wim, *queue(rng, wim, 7, (0.9, 1.8)), dynamics=0.004, line_gain=0.003, loop=how)
@@ -299,6 +327,7 @@ REGIMES: dict[str, Maker] = {
     "slow": _slow,
     "stops": _stops,
     "stops-loop": _stops_loop,
+    "rollback": _rollback,
     "queue": _queue,
     "queue-pres": lambda rng: _queue(rng, "presence"),
     "queue-gap": lambda rng: _queue(rng, "coverage", "gap"),
