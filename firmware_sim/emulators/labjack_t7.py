@@ -12,13 +12,24 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from firmware_sim.emulators.base import MAIN, Emulator, Hangup, Output, Samples, Send
+from firmware_sim.emulators.labjack_stream import (
+    AIN_END,
+    CAPTURE_16,
+    CORE_TIMER,
+    CORE_TIMER_HZ,
+    EIO_STATE,
+    FIO_EIO_STATE,
+    FIO_STATE,
+    SCAN_OVERLAP,
+    ScanStream,
+    streamable,
+)
 from firmware_sim.emulators.modbus import (
     DEVICE_FAILURE,
     ILLEGAL_ADDRESS,
@@ -32,7 +43,6 @@ from firmware_sim.emulators.modbus import (
 
 STREAM = "stream"
 MAX_PACKET_BYTES = 1040  # Ethernet
-CORE_TIMER_HZ = 40_000_000  # half of the core clock
 SCAN_CLOCK_HZ = 10_000_000  # ASSUMED: the scan interval is a whole number of these ticks
 MAX_SAMPLES_PER_S = 100_000
 MAX_SETTLING_US = 4400.0  # ASSUMED
@@ -43,11 +53,8 @@ RANGES_V = (10.0, 1.0, 0.1, 0.01)
 
 STREAM_ENABLE = 4990
 STREAM_DATA_CR = 4500
-FIO_EIO_STATE = 2580
-CORE_TIMER = 61520
-STREAM_DATA_CAPTURE_16 = 4899
 
-# codes of LAST_ERR_DETAIL and of the status field of a stream packet
+# codes of LAST_ERR_DETAIL
 MODBUS_CMD_OVERFLOW = 2301
 MODBUS_NUM_REGS_MUST_BE_EVEN = 2315
 AIN_RANGE_INVALID = 2370
@@ -64,14 +71,6 @@ STREAM_SAMPLES_PER_PKT_INVALID = 2618
 STREAM_NOT_RUNNING = 2620
 STREAM_SETTLING_INVALID = 2621
 STREAM_CHN_CAN_NOT_BE_STREAMED = 2625
-AUTO_RECOVER_ACTIVE = 2940
-AUTO_RECOVER_END = 2941
-SCAN_OVERLAP = 2942
-AUTO_RECOVER_END_OVERFLOW = 2943
-BURST_COMPLETE = 2944
-STREAM_BUFFER_FULL = 2945
-
-DUMMY = 0xFFFF  # a scan of these stands where scans were skipped; no analogue input ever reads it
 
 # nominal calibration of the four ranges, high speed and high resolution converter: slopes, centre, offset
 _NOMINAL = [(0.000315805780, -0.000315805800, 33523.0, -10.586956522)]
@@ -83,8 +82,6 @@ CALIBRATION = struct.pack(
     *(-92.6, 467.6),  # temperature
     *(10e-6, 200e-6, 0.0),  # current sources, bias current
 )
-
-_HEADER = struct.Struct(">HHHBBBBHHH")
 
 
 def volts(raw: int) -> float:
@@ -99,35 +96,6 @@ class T7Error(ModbusError):
     def __init__(self, detail: int, code: int = DEVICE_FAILURE) -> None:
         super().__init__(code)
         self.detail = detail
-
-
-@dataclass(slots=True)
-class _Stream:
-    """A running stream. `position` is the world's scan that the next scan of the device shows."""
-
-    addresses: tuple[int, ...]
-    analog: tuple[tuple[int, int], ...]  # (place in the scan, channel of the lane)
-    rate_hz: float  # as the device believes
-    samples_per_packet: int
-    buffer_bytes: int
-    spontaneous: bool
-    burst_scans: int
-    timer: int  # core timer at the first scan
-    step: float  # world scans for one scan of the device
-    position: float
-    taken: int = 0  # scans since the start, skipped ones included
-    skipped: int = 0  # of these since recovery began
-    recovering: bool = False
-    transaction: int = 0
-    queue: npt.NDArray[np.uint16] = field(default_factory=lambda: np.empty(0, np.uint16))
-    dummy_at: int | None = None  # place in the queue of the scan that marks the end of recovery
-    dummy_info: int = 0
-    last_status: int = 0  # carried by the next packet, after which the stream stops
-
-    @property
-    def room(self) -> int:
-        """Scans that the buffer can still take."""
-        return (self.buffer_bytes // 2 - len(self.queue)) // len(self.addresses)
 
 
 class LabJackT7(Emulator, Unit):
@@ -151,7 +119,6 @@ class LabJackT7(Emulator, Unit):
         self._exception: int | None = None
         self._low_first = False
         self._stalled = False
-        self._skip = 0
         self._peers: dict[int, MbapStream] = {}
         self._listeners: set[int] = set()
         self._now_s = 0.0
@@ -162,7 +129,7 @@ class LabJackT7(Emulator, Unit):
 
     def _power_up(self) -> None:
         self._boot_s = self._now_s
-        self._stream: _Stream | None = None
+        self._stream: ScanStream | None = None
         self._words: dict[int, int] = {}
         self._wide: set[int] = set()
         self._writable: set[int] = set()
@@ -172,8 +139,8 @@ class LabJackT7(Emulator, Unit):
             self._define16(41000 + n, 199)
             self._define16(41500 + n, 0)
             self._define(42000 + 2 * n, 0.0)
-        for address in (*range(2000, 2023), 2500, 2501, FIO_EIO_STATE, 2600, 2601):
-            self._define16(address, 0xFFFF if address in (2500, 2501, FIO_EIO_STATE) else int(address < 2023))
+        for address in (*range(2000, 2023), FIO_STATE, EIO_STATE, FIO_EIO_STATE, 2600, 2601):
+            self._define16(address, 0xFFFF if address in (FIO_STATE, EIO_STATE, FIO_EIO_STATE) else int(address < 2023))
         for address in (2800, 2850, 2900):
             self._define(address, 0)
         for address, initial in (
@@ -187,7 +154,7 @@ class LabJackT7(Emulator, Unit):
             self._define(address, value, writable=False)
         for address, value in ((55120, 0), (55122, 0), (55124, 0.0), (61810, 0)):
             self._define(address, value)
-        for address in (STREAM_DATA_CAPTURE_16, 55000, 55002, 55003):
+        for address in (CAPTURE_16, 55000, 55002, 55003):
             self._define16(address, 0, writable=False)
         for address, value in ((60000, 7.0), (60002, 1.35), (60004, 1.0292), (60028, self._serial), (CORE_TIMER, 0)):
             self._define(address, value, writable=False)
@@ -323,7 +290,7 @@ class LabJackT7(Emulator, Unit):
             self._set(CORE_TIMER, self._core_timer(self._now_s))
         if 61522 in span:
             self._set(61522, int((self._now_s - self._boot_s) * 20))
-        if address < 510 or 2000 <= address < 2900:
+        if address < AIN_END or 2000 <= address < 2900:
             newest = self._samples.ready() - 1
             scan = self._samples.take(newest, 1)[0] if newest >= 0 else None
             for place, channel in enumerate(self._analog):
@@ -339,7 +306,7 @@ class LabJackT7(Emulator, Unit):
                 lines &= ~(1 << place)
         for place in range(16):
             self._words[2000 + place] = lines >> place & 1
-        self._words[2500], self._words[2501] = lines & 0xFF, lines >> 8
+        self._words[FIO_STATE], self._words[EIO_STATE] = lines & 0xFF, lines >> 8
         self._words[FIO_EIO_STATE] = lines
         self._set(2800, 0x7F0000 | lines)
 
@@ -404,26 +371,22 @@ class LabJackT7(Emulator, Unit):
         if self._u32(4018) != 0:
             raise T7Error(STREAM_DATA_TYPE_INVALID)
         addresses = tuple(self._u32(4100 + 2 * n) for n in range(count))
-        if not all(_streamable(address) for address in addresses):
+        if not all(streamable(address) for address in addresses):
             raise T7Error(STREAM_CHN_CAN_NOT_BE_STREAMED)
-        actual_hz = SCAN_CLOCK_HZ / max(1, round(SCAN_CLOCK_HZ / rate_hz))
-        self._stream = _Stream(
+        self._stream = ScanStream(
+            samples=self._samples,
+            analog=self._analog,
+            digital=self._digital,
             addresses=addresses,
-            analog=tuple(
-                (place, self._analog[address // 2])
-                for place, address in enumerate(addresses)
-                if address < 2 * len(self._analog)
-            ),
-            rate_hz=actual_hz,
+            rate_hz=SCAN_CLOCK_HZ / max(1, round(SCAN_CLOCK_HZ / rate_hz)),
             samples_per_packet=per_packet,
             buffer_bytes=size,
             spontaneous=not target & 16,
             burst_scans=self._u32(4020),
+            recover=not self._u32(4028),
             timer=self._core_timer(self._now_s),
-            step=self._samples.nominal_hz / actual_hz,
-            position=float(self._samples.ready()),
         )
-        self._set(4494, actual_hz)
+        self._set(4494, self._stream.rate_hz)
         self._set(4490, self._f32(4008))
         self._set(4026, self._stream.timer)
         self._set(STREAM_ENABLE, 1)
@@ -437,129 +400,18 @@ class LabJackT7(Emulator, Unit):
         stream = self._stream
         if stream is None:
             return []
-        blocked = self._stalled or STREAM in congested or not self._listeners or not stream.spontaneous
-        step = stream.step / self._drift
-        fresh = int((self._samples.ready() - stream.position) / step)
-        if stream.burst_scans:
-            fresh = min(fresh, stream.burst_scans - stream.taken)
-        output: Output = [] if blocked else self._packets(stream)
-        while fresh > 0 and not stream.recovering:
-            # a host that reads is sent what fills a packet before more is taken, however late this tick comes
-            count = min(fresh, stream.room)
-            if count:
-                self._take(stream, count, step)
-                fresh -= count
-                if not blocked:
-                    output += self._packets(stream)
-            else:
-                stream.recovering = True
-                if self._u32(4028):
-                    stream.last_status = STREAM_BUFFER_FULL
-        if stream.recovering and fresh > 0:
-            stream.skipped += fresh
-            stream.taken += fresh
-            stream.position += fresh * step
-        if not blocked:
-            output += self._packets(stream)
-            if stream.recovering and len(stream.queue) < stream.samples_per_packet:
-                self._recover(stream)
-            if stream.last_status or (stream.burst_scans and stream.taken >= stream.burst_scans):
-                output += self._end(stream)
+        blocked = self._stalled or STREAM in congested or not self._listeners
+        output: Output = [Send(packet, STREAM) for packet in stream.run(blocked, self._drift)]
+        if stream.ended:
+            self._stop()
         return output
-
-    def _take(self, stream: _Stream, count: int, step: float) -> None:
-        """Put `count` scans into the buffer as the wire has them."""
-        first = stream.position
-        if step == 1.0:
-            scans = self._samples.take(int(first), count)
-        else:
-            picks = np.floor(first + step * np.arange(count)).astype(np.int64)
-            scans = self._samples.take(int(picks[0]), int(picks[-1] - picks[0]) + 1)[picks - picks[0]]
-        table = np.full((count, len(stream.addresses)), 33523, np.uint16)  # an open input reads about 0 V
-        for place, channel in stream.analog:
-            table[:, place] = np.minimum(scans[:, channel].view(np.uint16) ^ 0x8000, DUMMY - 1)
-        timer = None
-        for place, address in enumerate(stream.addresses):
-            if address < 510:
-                continue
-            if address in (CORE_TIMER, STREAM_DATA_CAPTURE_16):
-                if timer is None:
-                    ticks = np.arange(stream.taken, stream.taken + count) * (CORE_TIMER_HZ / stream.rate_hz)
-                    timer = (stream.timer + ticks.astype(np.int64)) & 0xFFFFFFFF
-                table[:, place] = timer & 0xFFFF if address == CORE_TIMER else timer >> 16
-                continue
-            lines = np.full(count, 0xFFFF, np.uint16)
-            for line, channel in enumerate(self._digital):
-                lines[scans[:, channel] == 0] &= ~(1 << line) & 0xFFFF
-            table[:, place] = {2500: lines & 0xFF, 2501: lines >> 8, FIO_EIO_STATE: lines}[address]
-        stream.queue = np.concatenate((stream.queue, table.ravel()))
-        stream.taken += count
-        stream.position = first + count * step
-
-    def _recover(self, stream: _Stream) -> None:
-        """Take scans again: a dummy scan separates old ones from new, the packet with it says how many are missing.
-
-        ASSUMED, as documented for an older device of the vendor: the dummy scan stands for one of the missing ones.
-        """
-        if stream.skipped > 0xFFFF:
-            stream.last_status = AUTO_RECOVER_END_OVERFLOW
-            return
-        stream.dummy_at, stream.dummy_info = len(stream.queue), stream.skipped
-        stream.queue = np.concatenate((stream.queue, np.full(len(stream.addresses), DUMMY, np.uint16)))
-        stream.recovering = False
-        stream.skipped = 0
-
-    def _packets(self, stream: _Stream) -> Output:
-        """The full packets in the buffer."""
-        output: Output = []
-        while len(stream.queue) >= stream.samples_per_packet:
-            status, info, data = self._cut(stream, stream.samples_per_packet)
-            transaction = stream.transaction
-            stream.transaction = transaction + 1 & 0xFFFF
-            if self._skip:
-                self._skip -= 1
-                continue
-            output.append(Send(stream_packet(transaction, 2 * len(stream.queue), status, info, data), STREAM))
-        return output
-
-    def _cut(self, stream: _Stream, count: int) -> tuple[int, int, bytes]:
-        """Status, additional information and bytes of the next `count` samples."""
-        status, info = (AUTO_RECOVER_ACTIVE, 0) if stream.recovering else (0, 0)
-        if stream.dummy_at is not None:
-            if stream.dummy_at < count:
-                status, info = AUTO_RECOVER_END, stream.dummy_info
-                stream.dummy_at = None
-            else:
-                stream.dummy_at -= count
-        data = stream.queue[:count].astype(">u2").tobytes()
-        stream.queue = stream.queue[count:]
-        return status, info, data
-
-    def _end(self, stream: _Stream) -> Output:
-        """The last packet of a stream that ends by itself: filled up with zeros, its status says why."""
-        left = min(len(stream.queue), stream.samples_per_packet)
-        _, _, data = self._cut(stream, left)
-        data += bytes(2 * (stream.samples_per_packet - left))
-        status = stream.last_status or BURST_COMPLETE
-        self._stop()
-        packet = stream_packet(stream.transaction, 0, status, left if status == BURST_COMPLETE else 0, data)
-        return [Send(packet, STREAM)]
 
     def _command_response(self, count: int) -> list[int]:
-        """What register 4500 gives: number of samples, backlog, status, additional information, samples."""
-        stream = self._stream
-        if stream is None:
+        if self._stream is None:
             raise T7Error(STREAM_NOT_RUNNING)
-        if stream.spontaneous:
+        if self._stream.spontaneous:
             raise T7Error(STREAM_IN_SPONTANEOUS_MODE)
-        width = len(stream.addresses)
-        wanted = min(max(count - 4, 0), len(stream.queue)) // width * width
-        status, info, data = self._cut(stream, wanted)
-        words = list(struct.unpack(f">{wanted}H", data))
-        reply = [wanted, 2 * len(stream.queue), status, info, *words]
-        if stream.recovering and not len(stream.queue):
-            self._recover(stream)
-        return (reply + [0] * count)[:count]
+        return self._stream.command_response(count)
 
     # --- faults
 
@@ -572,7 +424,8 @@ class LabJackT7(Emulator, Unit):
                 if active and self._stream is not None:
                     self._stream.last_status = SCAN_OVERLAP
             case "skip_packets":
-                self._skip = int(options.get("count", 3)) if active else 0
+                if self._stream is not None:
+                    self._stream.skip_packets = int(options.get("count", 3)) if active else 0
             case "stream_reset":
                 return [Hangup(STREAM)] if active else []
             case "clock_drift":
@@ -582,13 +435,3 @@ class LabJackT7(Emulator, Unit):
             case "exception":
                 self._exception = int(options.get("code", DEVICE_FAILURE)) if active else None
         return []
-
-
-def _streamable(address: int) -> bool:
-    even_input = address < 510 and address % 2 == 0
-    return even_input or address in (2500, 2501, FIO_EIO_STATE, CORE_TIMER, STREAM_DATA_CAPTURE_16)
-
-
-def stream_packet(transaction: int, backlog_bytes: int, status: int, info: int, data: bytes) -> bytes:
-    """A spontaneous stream packet; `data` are the samples, big-endian."""
-    return _HEADER.pack(transaction, 0, 10 + len(data), 1, 76, 16, 0, min(backlog_bytes, 0xFFFF), status, info) + data

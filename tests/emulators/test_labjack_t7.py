@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_sim.emulators.base import Hangup, Send
-from firmware_sim.emulators.labjack_t7 import STREAM, LabJackT7, stream_packet
+from firmware_sim.emulators.labjack_stream import stream_packet
+from firmware_sim.emulators.labjack_t7 import STREAM, LabJackT7
 
 from .bench import Ramp
 
