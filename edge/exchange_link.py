@@ -24,7 +24,6 @@ from edge.credentials import credential_file
 from edge.entry import Severity
 from edge.exchange_codec import MOST_RECORDS, ExchangeReader, ExchangeWriter, local_sightings
 from edge.identity import read_secret
-from edge.messages import TOPIC_ROOT
 from edge.mqtt import Endpoint, LinkError, MqttLink, Outgoing
 from edge.publisher import LinkFactory
 from edge.sightings import Sighting
@@ -32,6 +31,7 @@ from edge.site_exchange import ExchangeKeys
 
 log = logging.getLogger("site exchange")
 
+SITE_ROOT = "borderflow-site/v1"  # outside of `borderflow/`, so that no collector and no bridge takes it along
 KEPT_NS = 300_000_000_000  # what is later than this cannot be used by the waits (edge.timeline)
 MOST_WAITING = 20_000
 _EVERY_S = 1.0  # a payload holds what was read in this time
@@ -44,7 +44,7 @@ OnAlarm = Callable[[str, Literal["begin", "end"], Severity, str], None]  # code,
 
 def topic_of_source(country: str, port: str, source: str) -> str:
     """Topic of one computer's exchange; with source `+` the filter of the computer that matches."""
-    return f"{TOPIC_ROOT}/{country}/{port}/{source}/_/exchange"
+    return f"{SITE_ROOT}/{country}/{port}/{source}/exchange"
 
 
 class SiteExchange:

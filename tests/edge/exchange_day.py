@@ -25,7 +25,7 @@ from edge.waits import CrossingWaits
 from tests.waits.traffic import START_NS, Readers, Scenario, World, sightings, simulate
 
 DAY_NS = 86_400 * 1_000_000_000
-TOPIC = "borderflow/v1/CA/0453/approach/_/exchange"
+TOPIC = "borderflow-site/v1/CA/0453/approach/exchange"
 PLATES = Readers(plate_rate=0.85)
 
 

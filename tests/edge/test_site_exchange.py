@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,14 @@ import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "journal"))
 
 import exchange_day as day
+from certificates import Authority
 from mosquitto import MOSQUITTO, Mosquitto
 
 from drivers.events import InputChange, PlateRead, TagRead
@@ -43,10 +47,11 @@ from edge.mqtt import LinkError, Outgoing
 from edge.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, Sighting, TagSighting, TokenSighting
 from edge.site_exchange import OVERLAP_NS, ExchangeKeys, PlateTokens, TokenIndex, compare
 
+ACL = Path(__file__).parents[2] / "deploy" / "mosquitto" / "acl"
 HOUR_NS = 3600 * 1_000_000_000
 DAY_NS = 24 * HOUR_NS
 NOON_NS = 20_000 * DAY_NS + 12 * HOUR_NS
-TOPIC = "borderflow/v1/CA/0453/lane-1/_/exchange"
+TOPIC = "borderflow-site/v1/CA/0453/lane-1/exchange"
 KEYS = ExchangeKeys(b"\x01" * 32, DAY_NS)
 
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -406,7 +411,7 @@ async def test_two_computers_match_and_only_one_tells_waits(tmp_path: Path, monk
     assert all(wait.experienced.median_s == pytest.approx(300.0, abs=1.0) for wait in told)
     assert told[-1].match_rate is not None
     assert told[-1].match_rate > 0.95
-    assert {topic for topic, _ in broker.carried} == {"borderflow/v1/CA/0453/computer-send/_/exchange"}
+    assert {topic for topic, _ in broker.carried} == {"borderflow-site/v1/CA/0453/computer-send/exchange"}
     carried = b"".join(payload for _, payload in broker.carried)
     assert not [identity for identity in identities if identity.encode() in carried]
 
@@ -443,28 +448,55 @@ async def test_what_is_too_old_to_be_used_is_dropped_and_an_outage_is_told(tmp_p
 
 
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
-async def test_over_a_real_broker(tmp_path: Path) -> None:
-    mosquitto = Mosquitto(tmp_path)
+async def test_over_a_real_broker_that_lets_nobody_else_listen(tmp_path: Path) -> None:
+    """Mutual TLS and the shipped rights: a national collector at the same broker hears nothing of it."""
+    authority = Authority(tmp_path / "authority")
+    server = authority.issue("site-broker")
+    mosquitto = Mosquitto(
+        tmp_path,
+        f"cafile {authority.ca_file}\ncertfile {server.cert_file}\nkeyfile {server.key_file}\n"
+        f"require_certificate true\nuse_identity_as_username true\nacl_file {ACL}",
+    )
     mosquitto.start()
     got: list[Sighting] = []
+    heard: list[str] = []
+    tasks: list[asyncio.Task[None]] = []
     try:
-        url = f"mqtt://127.0.0.1:{mosquitto.port}"
-        match, send = (
-            SiteExchange(config_of(tmp_path, role, url), f"computer-{role}", deliver=got.append, clock=lambda: NOON_NS)
-            for role in ("match", "send")
-        )
-        tasks = [asyncio.create_task(match.run())]
-        await asyncio.sleep(1.0)
-        tasks.append(asyncio.create_task(send.run()))
+        centre = authority.issue("national-collector")
+        listener = Client(CallbackAPIVersion.VERSION2, client_id="centre")
+        context = ssl.create_default_context(cafile=str(authority.ca_file))
+        context.load_cert_chain(centre.cert_file, centre.key_file)
+        listener.tls_set_context(context)
+        listener.on_connect = lambda client, *_: client.subscribe([("#", 1), ("borderflow-site/#", 1)])
+        listener.on_message = lambda client, userdata, message: heard.append(message.topic)
+        listener.connect("127.0.0.1", mosquitto.port)
+        listener.loop_start()
+        exchanges = []
+        for role, source in (("match", "booth-computer"), ("send", "approach-computer")):
+            mine = authority.issue(source)
+            tls = {"ca_file": authority.ca_file, "cert_file": mine.cert_file, "key_file": mine.key_file}
+            config = config_of(tmp_path, role, f"mqtts://127.0.0.1:{mosquitto.port}")
+            assert config.site_exchange is not None
+            table = msgspec.structs.replace(config.site_exchange, **{key: str(file) for key, file in tls.items()})
+            config = msgspec.structs.replace(config, site_exchange=table)
+            exchange = SiteExchange(config, source, deliver=got.append, clock=lambda: NOON_NS)
+            exchanges.append(exchange)
+            tasks.append(asyncio.create_task(exchange.run()))
+            await asyncio.sleep(1.0)
+        match, send = exchanges
         for seen in SEEN:
             assert send.carry(seen) == ()
         async with asyncio.timeout(20):
             while len(got) < len(SEEN):
                 await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+        listener.disconnect()
+        listener.loop_stop()
+    finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    finally:
         mosquitto.kill()
     assert got[2:] == SEEN[2:]
     assert not match.counters
+    assert not heard
