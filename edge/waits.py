@@ -116,6 +116,7 @@ class _Lane:
 
     def keep_booths(self, before: _Lane) -> None:
         self.program, self.open, self.named = before.program, before.open, before.named
+        self.booths_told = before.booths_told
         self.series.program = self.program
 
     def change_booth(self, change: BoothChange) -> None:
@@ -314,6 +315,9 @@ class CrossingWaits:
     def _tick(self, time_ns: int) -> None:
         """Time has come to `time_ns`: complete passages downstream, close intervals."""
         assert self._next_ns is not None
+        pending = self._pending
+        if time_ns < self._next_ns + TOGETHER_NS and (not pending or pending[0][0] > time_ns - TOGETHER_NS):
+            return
         if time_ns > self._next_ns + _FILL_NS:  # nothing for days: begin anew instead of filling the gap
             self._settle(time_ns)
             self._close(self._next_ns)
