@@ -23,7 +23,7 @@ from msgspec import Meta
 from drivers.base import DeviceError, Driver, Emit, Options, ProtocolError
 from drivers.events import Measurement
 from drivers.inputs import InputWatch
-from drivers.links import parse_url
+from drivers.urls import parse_url
 
 _EVERY_S = 2.0
 _ANSWER_S = 2.0

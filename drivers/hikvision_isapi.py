@@ -35,7 +35,7 @@ from msgspec import Meta
 
 from drivers.base import DeviceError, Driver, Emit, Options, ProtocolError
 from drivers.events import PlateRead, Rejected
-from drivers.links import parse_url
+from drivers.urls import parse_url
 
 _MOST_HEAD = 16_384
 _MOST_BODY = 8 << 20

@@ -1,13 +1,8 @@
 """Links carry bytes between a driver and its device: serial lines, TCP, and serial servers that speak RFC 2217.
 
-In comes a URL, out comes a `Link` with the same small interface for all; drivers and drivers/modbus.py call it.
+In comes an address, out comes a `Link` with the same small interface for all; drivers and drivers/modbus.py call it.
 Each chunk is stamped when it leaves the kernel, because what stamps later measures the event loop. What is read
 but not yet taken is bounded: above the bound the link stops reading, and the kernel and the peer hold back.
-
-    tcp://192.0.2.10:502
-    serial:///dev/serial/by-id/usb-FTDI_...?baud=115200&parity=even&stop=1&bits=8&flow=none
-    rfc2217://192.0.2.11:4001?baud=9600
-    /dev/pts/3                              a bare path is a serial line
 """
 
 from __future__ import annotations
@@ -25,13 +20,13 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
-from urllib.parse import parse_qsl, urlsplit
+from dataclasses import replace
+from typing import Any, cast
 
 import serial as pyserial
 
-from drivers.base import Clock, DeviceError, Driver, Serial, Tap
+from drivers.base import Clock, DeviceError, Driver, Tap
+from drivers.urls import Address, parse_url
 
 CONNECT_TIMEOUT_S = 3.0
 WRITE_TIMEOUT_S = 2.0
@@ -39,99 +34,11 @@ _CHUNK_BYTES = 65536
 _PAUSE_ABOVE_BYTES = 1 << 20
 _MOST_CHUNKS = 4096
 _PTY_MAJORS = range(136, 144)  # Unix98 pseudo-terminal slaves, Documentation/admin-guide/devices.txt of Linux
-_BAUD = range(50, 4_000_001)
 _TCP_OPTIONS = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 4000}  # s, s, n, ms
 
 
 class LinkLost(DeviceError):
     """The link ended: unplugged, closed by the peer, or an I/O error."""
-
-
-class UrlError(ValueError):
-    """A URL that no link can be opened with; the text names what is allowed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A parsed URL: `host` and `port` for all but serial, `path` for serial and http."""
-
-    scheme: Literal["serial", "tcp", "rfc2217", "http", "chrony"]
-    host: str = ""
-    port: int = 0
-    path: str = ""
-    serial: Serial = field(default_factory=Serial)
-
-    def __str__(self) -> str:
-        return self.path if self.scheme == "serial" else f"{self.scheme}://{self.host}:{self.port}"
-
-
-_EXAMPLES = {
-    "serial": "serial:///dev/ttyS0?baud=9600",
-    "tcp": "tcp://192.0.2.10:502",
-    "rfc2217": "rfc2217://192.0.2.11:4001?baud=9600",
-    "http": "http://0.0.0.0:8080/plates",  # where a driver listens for devices that push
-    "chrony": "chrony://localhost",
-}
-_DEVICE_LINKS = ("serial", "tcp", "rfc2217")
-
-
-def parse_url(
-    url: str, schemes: tuple[str, ...] = _DEVICE_LINKS, serial: Serial | None = None, port: int | None = None
-) -> Address:
-    """Take a device URL apart. `serial` and `port` are the device's defaults. Raises UrlError."""
-    allowed = " or ".join(_EXAMPLES[scheme] for scheme in schemes if scheme in _EXAMPLES)
-    try:
-        parts = urlsplit(url)
-        given_port = parts.port
-    except ValueError as error:
-        raise UrlError(f"{url!r}: {error}; write {allowed}") from None
-    scheme = parts.scheme or ("serial" if url.startswith("/") else "")
-    if scheme not in schemes or scheme not in _EXAMPLES:
-        raise UrlError(f"{url!r}: this device takes {allowed}")
-    defaults = serial or Serial()
-    if scheme in ("tcp", "http", "chrony"):
-        if parts.query:
-            raise UrlError(f"{url!r}: a {scheme} URL takes nothing after '?'; write {allowed}")
-    else:
-        defaults = _serial_settings(url, parts.query, defaults)
-    if scheme == "serial":
-        if parts.netloc or len(parts.path) < 2:
-            raise UrlError(f"{url!r}: the path of the line is missing; write {_EXAMPLES['serial']} (three slashes)")
-        return Address("serial", path=parts.path, serial=defaults)
-    if scheme == "chrony":
-        return Address("chrony", host=parts.hostname or "localhost")
-    given_port = given_port if given_port is not None else port
-    if not parts.hostname or not given_port or (scheme != "http" and parts.path not in ("", "/")):
-        raise UrlError(f"{url!r}: a host and a port are needed and no path; write {_EXAMPLES[scheme]}")
-    if scheme == "http":
-        return Address("http", host=parts.hostname, port=given_port, path=parts.path or "/")
-    kind = cast(Literal["tcp", "rfc2217"], scheme)
-    return Address(kind, host=parts.hostname, port=given_port, serial=defaults)
-
-
-_ALLOWED: dict[str, tuple[str, ...]] = {
-    "bits": ("7", "8"),
-    "parity": ("none", "even", "odd"),
-    "stop": ("1", "2"),
-    "flow": ("none", "xonxoff", "rtscts"),
-}
-
-
-def _serial_settings(url: str, query: str, settings: Serial) -> Serial:
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        if key == "baud":
-            if not value.isascii() or not value.isdecimal() or int(value[:9]) not in _BAUD:
-                raise UrlError(f"{url!r}: baud={value} is no rate; write for example baud=9600")
-            settings = replace(settings, baud=int(value))
-        elif key not in _ALLOWED:
-            raise UrlError(f"{url!r}: there is no key {key!r}; the keys are baud, {', '.join(_ALLOWED)}")
-        elif value not in _ALLOWED[key]:
-            raise UrlError(f"{url!r}: {key}={value} is not one of {', '.join(_ALLOWED[key])}")
-        elif value.isdecimal():
-            settings = replace(settings, **cast(dict[str, Any], {key: int(value)}))
-        else:
-            settings = replace(settings, **cast(dict[str, Any], {key: value}))
-    return settings
 
 
 class Link(ABC):

@@ -40,7 +40,8 @@ from pymodbus.pdu.register_message import (
 )
 
 from drivers.base import DeviceError, Driver, ProtocolError
-from drivers.links import Address, Link, open_link, parse_url
+from drivers.links import Link, open_link
+from drivers.urls import Address, parse_url
 
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it logs what we report ourselves
 

@@ -22,7 +22,7 @@ from typing import Any, get_args
 import msgspec
 
 from drivers.base import Clock, Driver
-from drivers.links import UrlError, parse_url
+from drivers.urls import UrlError, parse_url
 
 GROUP = "borderflow.drivers"
 OWN_PACKAGE = "borderflow"

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from drivers import links
 from drivers.base import Serial
-from drivers.links import Address, Link, LinkLost, UrlError, open_link, parse_url
+from drivers.links import Link, LinkLost, open_link
+from drivers.urls import Address, UrlError, parse_url
 
 
 async def opened(url: str, **more: Any) -> Link:
