@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
+from edge.exchange_codec import Exchange
+from edge.exchange_link import KEPT_NS, topic_of_source
 from edge.messages import KINDS, TOPIC_ROOT, ReplayRequest
 from edge.schema_text import COMMON, MEANINGS, unit_of
 
@@ -148,7 +150,24 @@ def messages_page() -> str:
         own = set(schema["properties"]) - (set(COMMON) if name in kinds else set())
         about = [schema["description"], ""] if "description" in schema else []
         lines += ["", heading, "", *about, *_rows(schema, only=own)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_site_section()]) + "\n"
+
+
+def _site_section() -> list[str]:
+    """What stays on the site's broker: no collector meets it, so it is in no schema that is shipped."""
+    exchange = _schemas([Exchange], "{name}")["Exchange"]
+    return [
+        "",
+        "## On the broker of the site",
+        "",
+        exchange["description"],
+        "",
+        f"Topic: `{topic_of_source('{country}', '{port}', '{source}')}`, outside of `borderflow/`; QoS 1, not "
+        f"retained, expiry {KEPT_NS // 1_000_000_000} s. No collector and no bridge gets it. What it protects, and what not: "
+        "[privacy.md](privacy.md).",
+        "",
+        *_rows(exchange, only=set(exchange["properties"])),
+    ]
 
 
 def files() -> dict[Path, str]:

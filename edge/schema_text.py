@@ -162,6 +162,10 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "key": "name of the signing key: the first 32 hex digits of the SHA-256 of the raw public key",
         "signature": "Ed25519 signature of the heads in hex",
     },
+    "Exchange": {
+        "period": "number of the rotation period since 1970 whose key sealed it",
+        "sealed": "nonce and sightings under ChaCha20-Poly1305 with the site's key, base64; plates and tags are tokens",
+    },
     "ReplayRequest": {
         "topic": "topic of the missing messages",
         "epoch": "epoch of the missing messages",
