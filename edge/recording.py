@@ -77,8 +77,8 @@ def open_recording(path: Path) -> Recording:
     if not isinstance(channels, int) or not 1 <= channels <= 128:
         raise RecordingError(f"{meta_path}: core:num_channels is {channels!r}; it must be 1 .. 128")
     rate_hz = facts.get("core:sample_rate")
-    if not isinstance(rate_hz, int | float) or not 100 <= rate_hz <= 1e6:
-        raise RecordingError(f"{meta_path}: core:sample_rate is {rate_hz!r}; it must be 100 .. 1000000 Hz")
+    if not isinstance(rate_hz, int | float) or not 5 <= rate_hz <= 1e6:
+        raise RecordingError(f"{meta_path}: core:sample_rate is {rate_hz!r}; it must be 5 .. 1000000 Hz")
     scans, rest = divmod(size, 2 * channels)
     if scans == 0:
         raise RecordingError(f"{data_path}: holds no whole scan of {channels} channels ({size} bytes); record again")
