@@ -45,7 +45,7 @@ class Row:
     invented: int
     axles_right: float | None
     gross_95: float | None
-    gross_mean: float | None
+    gross_median: float | None
     axle_95: float | None
     gross_covered: float | None
     axle_covered: float | None
@@ -146,7 +146,7 @@ def judge(
         invented=invented,
         axles_right=axles_right,
         gross_95=within(gross),
-        gross_mean=float(np.mean(gross)) if gross else None,
+        gross_median=float(np.median(gross)) if gross else None,
         axle_95=within(axle),
         gross_covered=covered(gross_z),
         axle_covered=covered(axle_z),
@@ -172,7 +172,7 @@ def run(regime: regimes.Regime, vehicles: int, seed: int, directory: Path) -> Ro
 
 
 HEAD = (
-    "| regime | vehicles | found % | invented | axle count right % | gross: 95 % within % | mean % "
+    "| regime | vehicles | found % | invented | axle count right % | gross: 95 % within % | median % "
     "| axle: 95 % within % | gross / axle inside 2 sigma % | target |"
 )
 
@@ -184,7 +184,7 @@ def line(row: Row, target: regimes.Target | None) -> str:
     aim = "" if target is None else f"{target.gross:g} / {target.axle:g}: {'met' if row.met else 'missed'}"
     return (
         f"| {row.regime} | {row.vehicles} | {text(row.found)} | {row.invented} | {text(row.axles_right)} | "
-        f"{text(row.gross_95, 2)} | {text(row.gross_mean, 2)} | {text(row.axle_95, 2)} | "
+        f"{text(row.gross_95, 2)} | {text(row.gross_median, 2)} | {text(row.axle_95, 2)} | "
         f"{text(row.gross_covered, 0)} / {text(row.axle_covered, 0)} | {aim} |"
     )
 

@@ -50,7 +50,7 @@ def test_errors_missed_and_invented_are_seen() -> None:
     row = sweep.judge(REGIME, truths, seen, 5000.0, 0.0)
     assert (row.found, row.invented, row.met) == (95, 1, False)
     assert row.gross_95 == pytest.approx(3.0)
-    assert row.gross_mean == pytest.approx(3.0)
+    assert row.gross_median == pytest.approx(3.0)
     assert (row.gross_covered, row.axle_covered) == (0, 0)
 
 
