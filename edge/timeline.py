@@ -82,10 +82,10 @@ class Timeline:
 
     def _accept(self, sighting: Sighting) -> None:
         time_ns = sighting.time_ns
+        if self.newest_ns is not None and time_ns < self.newest_ns - _LATE_NS:
+            self._counters["too_late"] += 1
+            return
         if time_ns < self._done_ns:
-            if time_ns < self._done_ns - _LATE_NS:
-                self._counters["too_late"] += 1
-                return
             self._counters["late"] += 1
         self._number += 1
         heapq.heappush(self._heap, (time_ns, self._number, sighting))
