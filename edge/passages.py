@@ -115,8 +115,10 @@ class PointOfLane:
             began_ns, reads = time_ns, 0
         reads += 1
         self._identities[identity] = (max(last_ns, time_ns), began_ns, reads)
-        if len(self._identities) > _KEPT_IDENTITIES:
-            self._identities.popitem(last=False)
+        oldest_ns = next(iter(self._identities.values()))[0]
+        while len(self._identities) > _KEPT_IDENTITIES or oldest_ns < time_ns - _AGAIN_NS:
+            self._identities.popitem(last=False)  # an identity is not kept for longer than it serves
+            oldest_ns = next(iter(self._identities.values()))[0]
         if reads == _STUCK_READS:
             self._counters["stuck_reader"] += 1
             self.stuck.add(self._where)

@@ -163,8 +163,8 @@ def _site_section() -> list[str]:
         exchange["description"],
         "",
         f"Topic: `{topic_of_source('{country}', '{port}', '{source}')}`, outside of `borderflow/`; QoS 1, not "
-        f"retained, expiry {KEPT_NS // 1_000_000_000} s. No collector and no bridge gets it. What it protects, and what not: "
-        "[privacy.md](privacy.md).",
+        f"retained, expiry {KEPT_NS // 1_000_000_000} s. No collector and no bridge gets it. What it protects, and "
+        "what not: [privacy.md](privacy.md).",
         "",
         *_rows(exchange, only=set(exchange["properties"])),
     ]
