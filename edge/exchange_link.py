@@ -37,7 +37,8 @@ MOST_WAITING = 20_000
 _EVERY_S = 1.0  # a payload holds what was read in this time
 _WAIT_FIRST_S, _WAIT_MOST_S = 1.0, 30.0
 _SCHEMA = "borderflow/exchange/1"
-_TELL_EVERY = 1000
+_IN_A_ROW = 20  # payloads that do not open, or that nobody takes, before it is an alarm
+_NO_SUBSCRIBER = 0x10  # MQTT 5: the broker took it, and forgot it
 
 OnAlarm = Callable[[str, Literal["begin", "end"], Severity, str], None]  # code, state, severity, text
 
@@ -75,7 +76,8 @@ class SiteExchange:
         self._reader = ExchangeReader(self._keys)
         self._waiting: deque[Sighting] = deque()
         self._in_flight: dict[int, Sequence[Sighting]] = {}
-        self._alarmed = False
+        self._alarms: set[str] = set()
+        self._unopened = self._unheard = 0  # in a row
         self.counters: Counter[str] = self._reader.counters
 
     @property
@@ -102,7 +104,7 @@ class SiteExchange:
             except LinkError as error:
                 reason = str(error)
                 log.warning("%s", reason)
-                self._alarm(True, reason)
+                self._alarm("site_exchange_down", True, reason)
             self._take_back()
             if time.monotonic() - began > 60.0:
                 wait_s = _WAIT_FIRST_S
@@ -123,7 +125,7 @@ class SiteExchange:
         try:
             await link.open()
             opened = True
-            self._alarm(False, f"connected to {self._table.url}")
+            self._alarm("site_exchange_down", False, f"connected to {self._table.url}")
             while not link.closed.done():
                 room = link.window - len(self._in_flight)
                 for _ in range(room):
@@ -154,10 +156,20 @@ class SiteExchange:
         return Outgoing(topic=self._topic, payload=payload, schema=_SCHEMA, expiry_s=KEPT_NS // 1_000_000_000)
 
     def _acknowledged(self, mid: int, code: int, reason: str) -> None:
-        if self._in_flight.pop(mid, None) is not None and code >= 0x80:
-            self.counters["exchange_refused"] += 1
-            text = f"{self._table.url} refuses {self._topic}: {reason} (0x{code:02X}); let this computer write there"
-            self._alarm(True, text)
+        if self._in_flight.pop(mid, None) is None:
+            return
+        url = self._table.url
+        refused = code >= 0x80
+        self.counters["exchange_refused"] += refused
+        text = f"{url} refuses {self._topic}: {reason} (0x{code:02X}); let this computer write there"
+        self._alarm("site_exchange_refused", refused, text if refused else f"{url} takes {self._topic}")
+        self._unheard = self._unheard + 1 if code == _NO_SUBSCRIBER else 0
+        if self._unheard >= _IN_A_ROW:
+            self._alarm(
+                "site_exchange_unheard", True, f"nobody reads {self._topic} at {url}; start the computer that matches"
+            )
+        elif not self._unheard:
+            self._alarm("site_exchange_unheard", False, "the computer that matches is there")
 
     def _take_back(self) -> None:
         """What was not acknowledged goes again; the other side passes repeats over."""
@@ -169,16 +181,25 @@ class SiteExchange:
         if topic == self._topic or retained:
             return
         refused = self.counters.total()
-        sightings = self._reader.open(topic, payload, self._clock())
-        for sighting in sightings:
+        for sighting in self._reader.open(topic, payload, self._clock()):
             self._deliver(sighting)
-        if self.counters.total() > refused and self.counters.total() % _TELL_EVERY == 1:
-            log.warning("from the site's broker, not used: %s", dict(self.counters))
+        if self.counters.total() == refused:
+            self._unopened = 0
+            self._alarm("site_exchange_foreign", False, f"what comes on {topic} opens")
+            return
+        self._unopened += 1
+        if self._unopened == _IN_A_ROW:
+            text = (
+                f"what comes on {topic} does not open ({', '.join(sorted(self.counters))}); all computers of a crossing "
+                "need the same identity.key_file, the same rotation and the right time"
+            )
+            self._alarm("site_exchange_foreign", True, text)
 
-    def _alarm(self, holds: bool, text: str) -> None:
-        if holds != self._alarmed:
-            self._alarmed = holds
-            self._on_alarm("site_exchange_down", "begin" if holds else "end", "warning" if holds else "info", text)
+    def _alarm(self, code: str, holds: bool, text: str) -> None:
+        if holds == (code in self._alarms):
+            return
+        (self._alarms.add if holds else self._alarms.remove)(code)
+        self._on_alarm(code, "begin" if holds else "end", "warning" if holds else "info", text)
 
     def _endpoint(self) -> Endpoint:
         table = self._table

@@ -447,6 +447,49 @@ async def test_what_is_too_old_to_be_used_is_dropped_and_an_outage_is_told(tmp_p
     assert len(ExchangeReader(keys).open(*broker.carried[0], now_ns)) == 1
 
 
+async def test_a_wrong_key_and_a_missing_matcher_are_told(tmp_path: Path) -> None:
+    """The two mistakes of an installation: each computer made a key of its own; nobody listens."""
+    alarms: list[tuple[str, str]] = []
+    other = tmp_path / "other"
+    other.mkdir()
+    match, send = (
+        SiteExchange(
+            config_of(directory, role),
+            f"computer-{role}",
+            deliver=lambda seen: None,
+            on_alarm=lambda code, state, severity, text: alarms.append((code, state)),
+            clock=lambda: NOON_NS,
+            random=numbers(),
+        )
+        for directory, role in ((tmp_path, "match"), (other, "send"))
+    )
+    topic = "borderflow-site/v1/CA/0453/computer-send/exchange"
+    own = ExchangeWriter(match._keys, topic, numbers())
+    foreign = [send._writer.seal(SEEN[:1], NOON_NS) for _ in range(30)]
+    for payload in foreign[:19]:
+        match._received(topic, payload, False)
+    match._received(topic, own.seal(SEEN, NOON_NS), False)
+    assert alarms == []  # one stranger among our own is no alarm
+    for payload in foreign:
+        match._received(topic, payload, False)
+    match._received(topic, own.seal(SEEN, NOON_NS), False)
+    assert alarms == [("site_exchange_foreign", "begin"), ("site_exchange_foreign", "end")]
+
+    alarms.clear()
+    for mid in range(40):
+        send._in_flight[mid] = SEEN[:1]
+        send._acknowledged(mid, 0x10, "No matching subscribers")
+    for mid, code in ((40, 0), (41, 0x87), (42, 0)):
+        send._in_flight[mid] = SEEN[:1]
+        send._acknowledged(mid, code, "Not authorized")
+    assert alarms == [
+        ("site_exchange_unheard", "begin"),
+        ("site_exchange_unheard", "end"),
+        ("site_exchange_refused", "begin"),
+        ("site_exchange_refused", "end"),
+    ]
+
+
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 async def test_over_a_real_broker_that_lets_nobody_else_listen(tmp_path: Path) -> None:
     """Mutual TLS and the shipped rights: a national collector at the same broker hears nothing of it."""
