@@ -1,0 +1,154 @@
+"""RabbitMQ with its MQTT plugin: delivery, a restart under load, replay on request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "journal"))
+
+from mosquitto import free_port
+from paho.mqtt.client import Client, MQTTMessage, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion
+from samples import ROOT, mixed, status
+
+from edge.config import Collector
+from edge.journal import Journal
+from edge.publisher import Publisher
+
+SERVER = shutil.which("rabbitmq-server") or shutil.which("rabbitmq-server", path="/usr/sbin:/usr/lib/rabbitmq/bin")
+pytestmark = [pytest.mark.skipif(SERVER is None, reason="rabbitmq-server is not installed"), pytest.mark.timeout(170)]
+
+
+class Rabbit:
+    """A node of the test's own, on free ports, with durable MQTT sessions."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port = free_port()
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        (directory / "enabled_plugins").write_text("[rabbitmq_mqtt].\n")
+        (directory / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{free_port()}\nmqtt.listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+            "mqtt.allow_anonymous = true\nmqtt.default_user = guest\nmqtt.default_pass = guest\n"
+            "mqtt.exchange = amq.topic\nmqtt.prefetch = 64\n"
+        )
+        name = f"test{free_port()}"
+        script = shutil.which("rabbitmq-server", path="/usr/lib/rabbitmq/bin") or str(SERVER)
+        self._command = [script]
+        self._environment = os.environ | {
+            "HOME": str(directory),
+            "ERL_EPMD_PORT": str(free_port()),
+            "ERL_EPMD_RELAXED_COMMAND_CHECK": "1",
+            "RABBITMQ_NODENAME": f"{name}@localhost",
+            "RABBITMQ_MNESIA_BASE": str(directory / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(directory / "log"),
+            "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "enabled_plugins"),
+            "RABBITMQ_PID_FILE": str(directory / "pid"),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1",
+        }
+
+    def start(self) -> None:
+        log = (self._directory / "output").open("ab")
+        self._process = subprocess.Popen(
+            self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
+        )
+        log.close()
+        end = time.monotonic() + 90
+        while time.monotonic() < end:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.2)
+        raise AssertionError((self._directory / "output").read_text(errors="replace")[-2000:])
+
+    def kill(self) -> None:
+        """The whole group that the script began, and nothing else."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+            with suppress(FileNotFoundError, subprocess.TimeoutExpired):  # Erlang's port mapper outlives the node
+                subprocess.run(["epmd", "-kill"], env=self._environment, capture_output=True, timeout=10)
+
+
+@pytest.fixture
+def rabbit(tmp_path: Path) -> Iterator[Rabbit]:
+    made = Rabbit(tmp_path)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()
+
+
+def subscriber(port: int, got: list[MQTTMessage]) -> Client:
+    client = Client(CallbackAPIVersion.VERSION2, client_id="national", protocol=MQTTv311, clean_session=False)
+    client.on_message = lambda c, u, message: got.append(message)
+    client.on_connect = lambda c, *rest: c.subscribe("borderflow/#", 1)
+    client.reconnect_delay_set(1, 1)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    return client
+
+
+async def until(condition: Callable[[], bool], timeout_s: float) -> bool:
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        if condition():
+            return True
+        await asyncio.sleep(0.05)
+    return condition()
+
+
+async def test_a_node_is_killed_and_comes_back_under_load(rabbit: Rabbit, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db", 100_000_000, time.time_ns)
+    got: list[MQTTMessage] = []
+    national = subscriber(rabbit.port, got)
+    collector = Collector(
+        name="national", url=f"mqtt://127.0.0.1:{rabbit.port}", protocol=4,
+        share=("vehicle", "sighting", "flow", "status"),
+    )  # fmt: skip
+    publisher = Publisher(collector, journal, status)
+    task = asyncio.create_task(publisher.run())
+    try:
+        assert await until(lambda: publisher.counts.delivered > 0, 30), publisher.text
+        await asyncio.sleep(0.5)
+        made: list[bytes] = []
+        for second in range(6):
+            made += [entry.body for entry in await asyncio.to_thread(journal.append, mixed(40))]
+            if second == 3:
+                await asyncio.to_thread(rabbit.kill)
+                await asyncio.to_thread(rabbit.start)
+            await asyncio.sleep(0.5)
+        assert await until(lambda: publisher.backlog().messages == 0, 60), publisher.text
+        await until(lambda: set(made) <= {message.payload for message in list(got)}, 15)
+        missing = set(made) - {message.payload for message in list(got)}
+        for body in missing:  # acknowledged by the broker and lost by it: asked for again
+            lost = json.loads(body)
+            topic = f"{ROOT}/{lost['lane']}/{lost['schema'].split('/')[1]}"
+            request = {"topic": topic, "epoch": lost["epoch"], "from_seq": lost["seq"], "to_seq": lost["seq"]}
+            national.publish(f"{ROOT}/_/replay", json.dumps(request).encode(), 1)
+        assert await until(lambda: set(made) <= {message.payload for message in list(got)}, 30)
+    finally:
+        await publisher.stop()
+        await task
+        national.loop_stop()
+    journal.close()
