@@ -385,6 +385,15 @@ static int first_boundary(const bf_wim *w, bool *certain, double *doubt)
     return k;
 }
 
+/* Axles of a weighed vehicle before the first spacing that no vehicle has: its motion is known better now than when it
+ * was cut, and the axles behind belong to the next one. */
+static int within_reach(const bf_vehicle *v, double longest_m)
+{
+    for (int i = 1; i < v->axle_count; ++i)
+        if (v->axles[i].position_m - v->axles[i - 1].position_m > longest_m) return i;
+    return v->axle_count;
+}
+
 static void emit(bf_wim *w, int count, uint32_t flags)
 {
 #ifdef BF_DEBUG
@@ -405,6 +414,12 @@ static void emit(bf_wim *w, int count, uint32_t flags)
     v = &w->ring[(w->ring_head + w->ring_count) % RING];
     memset(v, 0, sizeof *v);
     weigh(w, w->train, count, v);
+    const int whole = within_reach(v, longest_spacing(w->train, count) + 1.5);
+    if (whole < count) {
+        count = whole;
+        memset(v, 0, sizeof *v);
+        weigh(w, w->train, count, v);
+    }
     v->flags |= flags;
     const loop_state *l = main_loop(w);
     if (l && w->motion_fitted) {
