@@ -283,18 +283,24 @@ static double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j)
         cost += 1.5; /* twin steering axles */
         ++k;
     }
-    cost += out_of(&s[k], 2.5, 7.6);
+    cost += out_of(&s[k], 3.1, 7.6);
     int group = 1, trailers = 0;
     for (++k; k <= j; ++k) {
-        if (0.5 * (s[k].lo + s[k].hi) < 2.3) {
+        const double middle = 0.5 * (s[k].lo + s[k].hi);
+        if (middle < 2.3) {
             cost += out_of(&s[k], 0.7, 2.3);
             if (++group > 4) cost += 4.0;
+            continue;
+        }
+        if (middle < 3.3 && trailers > 0 && group == 1) {
+            cost += 0.3; /* the spread tandem of a semitrailer */
+            ++group;
             continue;
         }
         cost += trailers == 0 ? 0.5 : (trailers == 1 ? 1.2 : 2.5);
         cost += out_of(&s[k], 2.3, 13.0);
         if (a[k].kg < 0.3 * heaviest && a[k].kg < 1500.0) cost += s[k].lo > 6.5 ? 5.0 : 3.0;
-        if (s[k].lo > 7.5) cost += s[k].lo > 10.0 ? 2.2 : 0.7;
+        if (s[k].lo > 7.5) cost += s[k].lo > 11.8 ? 2.2 : 0.5; /* from the drive axles of a 53 ft semitrailer to its own */
         group = 1;
         ++trailers;
     }
@@ -306,7 +312,7 @@ static double boundary_cost(const axle_seen *a, const spacing *s, int k, int cou
 {
     double cost = 4.0 + 2.0 * out_of(&s[k], 2.6, 1e9);
     if (s[k].hi < 2.0) cost += 8.0; /* bumpers do not stand between these */
-    if (s[k].lo > 8.0) cost -= 1.5;
+    if (s[k].lo > 11.8) cost -= 1.5;
     if (a[k].misfit_m >= 0.0 && a[k].misfit_m < 0.0015) cost += 3.0;
     if (k + 1 < count && a[k].kg > 9500.0) cost += 2.0; /* no steering axle weighs that */
     return cost;
