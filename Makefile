@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 CORE := $(wildcard csrc/src/*.c csrc/src/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
-.PHONY: help setup system run test check bench accuracy fuzz clean
+.PHONY: help setup system run test test-brokers check bench accuracy fuzz clean
 
 help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
 	@echo "make test      all tests"
+	@echo "make test-brokers  with RabbitMQ and a NATS cluster (installs them)"
 	@echo "make check     linters, types, C warnings as errors"
 	@echo "make accuracy  errors of simulated weighings, regime by regime"
 	@echo "make bench     speed of the core, replay, waits, journal and the whole daemon"
@@ -29,6 +30,10 @@ run: setup
 
 test: setup system
 	$(BIN)/python -m pytest
+
+test-brokers: setup
+	@sh tests/system_packages.sh rabbitmq-server nats-server
+	BORDERFLOW_BROKERS=1 $(BIN)/python -m pytest tests/brokers
 
 check: setup
 	$(BIN)/ruff check .

@@ -7,6 +7,9 @@ command -v socat >/dev/null 2>&1 || missing="$missing socat"
 command -v mbpoll >/dev/null 2>&1 || missing="$missing mbpoll"
 command -v gpsd >/dev/null 2>&1 || [ -x /usr/sbin/gpsd ] || missing="$missing gpsd"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
+for package in "$@"; do
+    [ -x "/usr/sbin/$package" ] || missing="$missing $package"
+done
 [ -z "$missing" ] && exit 0
 sudo=""
 [ "$(id -u)" = 0 ] || { sudo="sudo -n"; $sudo true 2>/dev/null || { echo "not installed:$missing (no right to install)" >&2; exit 0; }; }

@@ -195,7 +195,10 @@ async def test_a_node_is_killed_under_load(cluster: Cluster, tmp_path: Path) -> 
                 topic = f"{ROOT}/{lost['lane']}/{lost['schema'].split('/')[1]}"
                 request = {"topic": topic, "epoch": lost["epoch"], "from_seq": lost["seq"], "to_seq": lost["seq"]}
                 national.publish(f"{ROOT}/_/replay", json.dumps(request).encode(), 1)
-            assert await until(lambda: set(made) <= {message.payload for message in list(got)}, 30), (len(missing), publisher.counts)
+            assert await until(lambda: set(made) <= {message.payload for message in list(got)}, 30), (
+                len(missing),
+                publisher.counts,
+            )
         finally:
             await publisher.stop()
             await task
