@@ -13,6 +13,7 @@ help:
 	@echo "make test-brokers  with RabbitMQ and a NATS cluster (installs them)"
 	@echo "make check     linters, types, C warnings as errors"
 	@echo "make accuracy  errors of simulated weighings, regime by regime"
+	@echo "make waits-accuracy  errors of waits against simulated days, row by row of sensors"
 	@echo "make bench     speed of the core, replay, waits, journal and the whole daemon"
 
 setup: $(VENV)/.done
@@ -43,12 +44,15 @@ check: setup
 
 bench: setup
 	$(BIN)/python tests/bench/bench_core.py
-	$(BIN)/python tests/bench/bench_waits.py
+	$(BIN)/python -m tests.bench.bench_waits
 	$(BIN)/python tests/bench/bench_journal.py
 	$(BIN)/python tests/bench/bench_system.py
 
 accuracy: setup
 	$(BIN)/python tests/accuracy/sweep.py --factors
+
+waits-accuracy: setup
+	$(BIN)/python -m tests.waits.score 1 2 3
 
 fuzz: FUZZ_SECONDS ?= 3600
 fuzz:

@@ -15,7 +15,7 @@ from edge.sightings import Sighting
 REORDER_NS = 10_000_000_000
 _AHEAD_NS = 900_000_000_000  # further ahead than this needs others that agree
 _AGREE = 3
-_LATE_NS = 300_000_000_000  # what comes later than this cannot be used any more
+_LATE_NS = 900_000_000_000  # what comes later than this cannot be used any more
 _CLOCK_NS = 60_000_000_000  # a sighting may be this much ahead of the clock
 _BOUND = 1 << 16
 
