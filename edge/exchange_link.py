@@ -190,8 +190,8 @@ class SiteExchange:
         self._unopened += 1
         if self._unopened == _IN_A_ROW:
             text = (
-                f"what comes on {topic} does not open ({', '.join(sorted(self.counters))}); all computers of a crossing "
-                "need the same identity.key_file, the same rotation and the right time"
+                f"what comes on {topic} does not open ({', '.join(sorted(self.counters))}); all computers of one "
+                "crossing need the same identity.key_file, the same rotation and the right time"
             )
             self._alarm("site_exchange_foreign", True, text)
 
