@@ -280,7 +280,7 @@ static double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j)
     if (a[i].kg < 0.3 * heaviest && a[i].kg < 1500.0) cost += 6.0; /* a car does not pull a truck */
     int k = i + 1;
     if (k < j && s[k].hi < 2.3) {
-        cost += 1.5; /* twin steering axles */
+        cost += 2.5; /* twin steering axles */
         ++k;
     }
     cost += out_of(&s[k], 3.1, 7.6);
@@ -297,7 +297,7 @@ static double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j)
             ++group;
             continue;
         }
-        cost += trailers == 0 ? 0.5 : (trailers == 1 ? 1.2 : 2.5);
+        cost += trailers == 0 ? 0.5 : (trailers < 3 ? 1.0 : 2.5); /* doubles have three long spacings */
         cost += out_of(&s[k], 2.3, 13.0);
         if (a[k].kg < 0.3 * heaviest && a[k].kg < 1500.0) cost += s[k].lo > 6.5 ? 5.0 : 3.0;
         if (s[k].lo > 7.5) cost += s[k].lo > 11.8 ? 2.2 : 0.5; /* from the drive axles of a 53 ft semitrailer to its own */
