@@ -28,8 +28,8 @@ class Honesty:
     """The factors of one series of forecasts."""
 
     def __init__(self) -> None:
-        self._low = [1.0, 1.1, 1.25]
-        self._high = [1.0, 1.1, 1.25]
+        self._low = [1.0, 1.2, 1.4]
+        self._high = [1.0, 1.2, 1.4]
 
     def apply(self, raw: Interval) -> tuple[float, float]:
         """The interval to publish."""

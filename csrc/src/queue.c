@@ -65,6 +65,7 @@ struct bf_queue {
     double gaps[GAPS];
     int64_t n_gaps;
     double skip, unlisted, phantom; /* probabilities for each departure */
+    double extra;                   /* departures that are not in the list, for whatever reason, but take a booth */
     double skip_brief, brief_n;     /* the same as skip for a passage close behind another: perhaps a double count */
     int64_t head;                   /* most probable head after the last departure */
     double booths;
@@ -179,6 +180,7 @@ bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow
     q->skip_brief = 0.15;
     q->brief_n = 8.0;
     q->unlisted = 0.015;
+    q->extra = 0.015;
     q->phantom = 0.01;
     q->booths = 1.0;
     return q;
@@ -463,7 +465,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     double away = LATE * elsewhere * late_time;
     double stay = unlisted + phantom + away;
     /* Strong candidates may also overtake, come late, or say that the head is too far ahead. */
-    double extra_total = 0.0, best_extra = 0.0;
+    double extra_total = 0.0, best_extra = 0.0, late_total = 0.0;
     int64_t best_extra_pos = -1;
     int64_t lowest = q->lo;
     double stay_ahead[MAX_STRONG] = {0.0}, stay_behind[MAX_STRONG] = {0.0};
@@ -490,6 +492,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         double back = above * BACK / 16.0 * time * list[c].ratio;
         double total = below * stay_ahead[c] + above * stay_behind[c] + back;
         extra_total += total;
+        late_total += above * stay_behind[c];
         double with_order = total + (k >= q->lo ? q->share[slot(q, k)] : 0.0);
         if (with_order > best_extra) {
             best_extra = with_order;
@@ -579,6 +582,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     const double rate = 0.01;
     if (q->departures > 3) {
         q->unlisted += rate * (unlisted / total - q->unlisted);
+        q->extra += rate * ((unlisted + away + late_total) / total - q->extra);
         q->phantom += rate * (p_phantom - q->phantom);
         if (out->pos >= 0 && out->p > 0.7 && out->in_order) {
             /* Mean number of passages left behind by a departure in order. */
@@ -591,6 +595,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         }
         q->skip = clamp(q->skip, 0.004, 0.8);
         q->unlisted = clamp(q->unlisted, 0.004, 0.9);
+        q->extra = clamp(q->extra, 0.004, 0.9);
         q->phantom = clamp(q->phantom, 0.003, 0.1);
     }
     if (out->pos >= 0 && out->p > 0.8 && out->in_order) {
@@ -708,7 +713,7 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, double *waits_s
     }
     mean /= total;
     memset(out, 0, sizeof *out);
-    double inflate = (1.0 - q->skip) / clamp(1.0 - q->unlisted, 0.1, 1.0);
+    double inflate = (1.0 - q->skip) / clamp(1.0 - q->extra, 0.1, 1.0);
     out->queue_n = mean * inflate;
     double var = square / total - mean * mean;
     out->queue_sd_n = var > 0.0 ? sqrt(var) : 0.0;
@@ -729,7 +734,7 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, double *waits_s
     }
     double free_sd = duration_sd(&q->free_flow);
     double rate_sd = sqrt(q->cycle.var_ln / (q->cycle.n < 60.0 ? q->cycle.n : 60.0) + PACE_DRIFT);
-    uint64_t unlisted_at = (uint64_t)(q->unlisted * 65536.0);
+    uint64_t extra_at = (uint64_t)(q->extra * 65536.0);
     int64_t h = q->lo;
     double swept = q->share[slot(q, h)];
     for (int32_t s = 0; s < n; s++) {
@@ -767,7 +772,7 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, double *waits_s
                 }
                 ready[b] = ready[b] < t ? t : ready[b];
             }
-            int turns = !first && ((bits >> 32) & 0xFFFF) < unlisted_at ? 2 : 1; /* one that was not seen upstream */
+            int turns = !first && ((bits >> 32) & 0xFFFF) < extra_at ? 2 : 1; /* one that is not in the list */
             for (; turns > 0; turns--) {
                 int b = 0;
                 for (int other = 1; other < booths; other++) {
