@@ -91,7 +91,7 @@ def _spoil(simulator: Simulator, stop: threading.Event) -> None:
 
 
 @pytest.mark.hil
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(280)
 def test_a_noisy_crossing_leaves_no_identity_behind(tmp_path: Path) -> None:
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed")
@@ -124,7 +124,7 @@ def test_a_noisy_crossing_leaves_no_identity_behind(tmp_path: Path) -> None:
                 lambda: all(
                     listener.bytes.count(kind) >= 3 for kind in (b"/sighting\n", b"/vehicle\n", b"/exchange\n")
                 ),
-                60,
+                120,
             )
             time.sleep(10)
             daemon.kill()  # so that the write-ahead log stays as it is
