@@ -134,6 +134,8 @@ class MqttLink:
         self._client = Client(CallbackAPIVersion.VERSION2)  # until `open` makes the one that is used
         self._sent: dict[int, float] = {}  # mid -> monotonic time of sending, oldest first
         self._socket: socket.socket | None = None
+        self._connecting = True  # paho may call back in the thread that connects
+        self._ended_early: LinkError | None = None
         self._handle = -1  # of the socket; paho closes that before it says so
         self._writing = False
         self._corked = False
@@ -145,7 +147,10 @@ class MqttLink:
         """Connect and wait for CONNACK; LinkError says why not."""
         self._client = self._make_client()
         await self._connect_in_thread()
-        connection = cast(socket.socket, self._client.socket())
+        connection = cast(socket.socket | None, self._client.socket())
+        if connection is None:  # it broke while CONNECT was sent
+            raise self._ended_early or LinkError("lost", f"{self.endpoint} closed the connection at once")
+        self._connecting = False
         self._socket = connection
         with suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -360,7 +365,10 @@ class MqttLink:
             if "ssl" in text.lower() and "alert" in text.lower():
                 self._lost(self._tls_error(text))
             elif not self._connected.done():
-                self._lost(LinkError("lost", f"{end} closed the connection before it answered CONNECT"))
+                hint = (
+                    "; it may want a client certificate (cert_file, key_file)" if end.tls and not end.cert_file else ""
+                )
+                self._lost(LinkError("lost", f"{end} closed the connection before it answered CONNECT{hint}"))
             else:
                 self._lost(LinkError("lost", f"the connection to {end} broke ({text or 'closed by the other side'})"))
             return
@@ -439,6 +447,9 @@ class MqttLink:
         self._client.loop_misc()
 
     def _lost(self, error: LinkError) -> None:
+        if self._connecting:
+            self._ended_early = error
+            return
         if not self.closed.done():
             self.closed.set_result(error)
         self._drop()
