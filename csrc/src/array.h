@@ -10,7 +10,7 @@
 
 enum {
     PRINTS = 1024,      /* footprints held at a time */
-    PASS_PRINTS = 6,    /* sensors of one line that one axle touches, with repeats */
+    PASS_PRINTS = 12,   /* footprints of one axle on one line, with repeats where it rolled back */
     PENDING = 64,       /* passes of a line that belong to no axle yet */
     TRAIN = 96,         /* axles that belong to no vehicle yet */
     LOOP_MARKS = 64,
@@ -40,6 +40,7 @@ typedef struct {
     int prints[PASS_PRINTS];
     double begin, end, mid; /* scans */
     double peak_n, side_n[SIDES];
+    double back_from, back_to; /* between them it rolled back over the line; equal where it did not */
 } pass;
 
 typedef struct {
@@ -51,6 +52,7 @@ typedef struct {
                       * together */
     bool lost_before; /* the stream had a gap before it */
     bool timed_out;
+    bool rolled_back;
 } axle_seen;
 
 /* A stretch of presence over a loop. */

@@ -295,7 +295,11 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
     c->slope = 0.0;
     c->phase = CH_IDLE;
     c->above = 0;
+    /* So soon after a wheel, something far weaker is what the baseline made of the wheel's tail. */
+    if (good && f.peak < 0.03 * c->last_peak && f.begin - (double)c->last_peak_at < 30.0 * c->rate_hz) good = false;
     if (good) {
+        c->last_peak = f.peak;
+        c->last_peak_at = at;
         c->footprints++;
         c->flat_frames = 0;
         sink(context, &f);

@@ -51,6 +51,8 @@ typedef struct {
     int64_t negative_since;
     bool saturated;
     uint64_t footprints, negatives, saturated_samples, spikes, missed;
+    double last_peak;   /* of the last footprint, which ended at last_peak_at */
+    int64_t last_peak_at;
     int flat_frames, missed_run;
     frame_mean means[MEAN_RING];
     trace t;

@@ -79,6 +79,11 @@ static bool stood(const bf_wim *w, const footprint *f)
     return still > 1.0 && still > 3.0 * flank / w->rate;
 }
 
+static bool backward(const pass *p, const footprint *f)
+{
+    return p->back_to > p->back_from && f->centre > p->back_from && f->centre < p->back_to;
+}
+
 static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, rest *rests, int *rest_count)
 {
     int n = 0;
@@ -94,8 +99,11 @@ static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, rest 
                         const footprint *f = &w->prints[axles[k].at[j].prints[i]];
                         if (w->sensors[f->sensor].side != (side)s || f->cut_short) continue;
                         if (n == MOTION_MAX_CROSSINGS) return n;
-                        const double at = q < LEVELS ? f->rise[q] : f->fall[q - LEVELS];
-                        const double noise = q < LEVELS ? f->rise_noise[q] : f->fall_noise[q - LEVELS];
+                        /* Rolling back it leaves over the edge by which it came. */
+                        const bool front = (q < LEVELS) != backward(&axles[k].at[j], f);
+                        const int level = q < LEVELS ? q : q - LEVELS;
+                        const double at = front ? f->rise[level] : f->fall[level];
+                        const double noise = front ? f->rise_noise[level] : f->fall_noise[level];
                         const double blur = noise / w->rate * pass_speed(w, &axles[k], j);
                         crossing_at *o = &w->crossings[n++];
                         o->t = at / w->rate - t0;
@@ -401,6 +409,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     const double t0 = from / w->rate;
     motion *m = &w->motion;
     m->reverses = false;
+    for (int k = 0; k < count; ++k) m->reverses = m->reverses || axles[k].rolled_back;
     const int crossings = gather(w, axles, count, t0, rests, &rest_count);
     const bool fitted = motion_fit(m, w->crossings, crossings, rests, rest_count, -0.02, (to - from) / w->rate + 0.02);
 
@@ -408,6 +417,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     w->motion_fitted = fitted;
     unsigned flags = 0;
     if (rest_count) flags |= BF_STOPPED_ON_SENSOR;
+    if (m->reverses) flags |= BF_REVERSED;
     out->axle_count = count;
     out->length_m = (double)NAN;
     out->exit_scan = to;
@@ -437,7 +447,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                         double way[MOTION_MAX_COEFFS] = {0};
                         motion_add_step(m, ta, tb, 1.0, way);
                         step_sigma = motion_sigma(m, way);
-                        if (step > 0.02) motion_add_step(m, ta, tb, 1.0 / step, common[k]);
+                        if (fabs(step) > 0.02) motion_add_step(m, ta, tb, 1.0 / step, common[k]);
                     } else {
                         const double v = pass_speed(w, &axles[k], j);
                         integral = f->area / w->rate * v * info->newton;
@@ -445,9 +455,12 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                         step_sigma = 0.2 * step;
                         centre = v * (f->centre / w->rate - t0);
                     }
-                    if (step < 0.02) step = 0.02;
+                    if (fabs(step) < 0.02) step = 0.02;
                     side_load *l = &loads[k][j][s];
-                    const double kg = integral / info->s.width_m / GRAVITY;
+                    const bool again = axles[k].at[j].back_to > axles[k].at[j].back_from;
+                    if (again && step < 0.0) step = -step;
+                    /* Passes over and over again are averaged. */
+                    const double kg = fabs(integral) / info->s.width_m / GRAVITY / (again ? 3.0 : 1.0);
                     const double whole = motion_place(m, f->end / w->rate - t0) - motion_place(m, f->begin / w->rate - t0);
                     const double noise = f->base_noise * (whole > 0.0 ? whole : step) / (f->peak * step);
                     const double var = (step_sigma / step) * (step_sigma / step) + noise * noise;

@@ -27,6 +27,7 @@ static void release_pass(bf_wim *w, const pass *p)
 
 static void drop_pending(bf_wim *w, int line, int index)
 {
+    if (index >= w->pending_count[line]) return;
     pass *list = w->pending[line];
     memmove(list + index, list + index + 1, sizeof(pass) * (size_t)(w->pending_count[line] - index - 1));
     w->pending_count[line]--;
@@ -73,6 +74,10 @@ void train_footprint(bf_wim *w, const footprint *f)
             const double to = f->fall[1] < g->fall[1] ? f->fall[1] : g->fall[1];
             const double a = f->fall[1] - f->rise[1], b = g->fall[1] - g->rise[1];
             if (to - from > 0.35 * (a < b ? a : b)) overlaps = true;
+            /* Where a wheel stands at a sensor's edge, the flanks tell little: the halves are on together. */
+            const double on = f->begin > g->begin ? f->begin : g->begin, off = f->end < g->end ? f->end : g->end;
+            const double fl = f->end - f->begin, gl = g->end - g->begin;
+            if (off - on > 0.8 * (fl < gl ? fl : gl)) overlaps = true;
         }
         if (!same && overlaps) {
             p->prints[p->count++] = slot;
@@ -132,7 +137,8 @@ static double match_cost(const bf_wim *w, const axle_seen *a, const pass *p, int
     int common = 0;
     for (int s = 0; s < SIDES; ++s)
         if (p->side_n[s] > 0.0 && a->side_n[s] > 0.0) {
-            const double r = log(p->side_n[s] / a->side_n[s]) / 0.25;
+            const double ratio = log(p->side_n[s] / a->side_n[s]), r = ratio / 0.25;
+            if (fabs(ratio) > 1.4) return HUGE_VAL; /* four times heavier: another thing */
             cost += 0.5 * r * r;
             ++common;
         }
@@ -149,12 +155,65 @@ static double last_time(const axle_seen *a, int line)
     return t;
 }
 
+/* Whether two passes over one line can be of one axle that rolled back: its wheels weigh the same. */
+static bool alike(const pass *a, const pass *b)
+{
+    for (int s = 0; s < SIDES; ++s) {
+        if ((a->side_n[s] > 0.0) != (b->side_n[s] > 0.0)) return false;
+        if (a->side_n[s] > 0.0 && fabs(log(a->side_n[s] / b->side_n[s])) > 0.04) return false;
+    }
+    return a->count + b->count <= PASS_PRINTS;
+}
+
+/* Forward, back and forward again, as one pass: its time is that of the last. */
+static pass joined(const pass *p, const pass *q, const pass *r)
+{
+    pass all = *r;
+    all.count = 0;
+    const pass *parts[3] = {p, q, r};
+    for (int k = 0; k < 3; ++k)
+        for (int i = 0; i < parts[k]->count && all.count < PASS_PRINTS; ++i) all.prints[all.count++] = parts[k]->prints[i];
+    all.begin = p->begin;
+    all.back_from = q->begin;
+    all.back_to = q->end;
+    return all;
+}
+
+/* Axles a - 3 .. a - 1 as one that rolled back over the only line that saw them. */
+static int rolled_line(const axle_seen *axles, int a)
+{
+    const unsigned seen = axles[a - 1].seen;
+    if (seen == 0 || (seen & (seen - 1)) != 0 || axles[a - 2].seen != seen || axles[a - 3].seen != seen) return -1;
+    int line = 0;
+    while (!(seen >> line & 1)) ++line;
+    const pass *p = &axles[a - 3].at[line], *q = &axles[a - 2].at[line], *r = &axles[a - 1].at[line];
+    return alike(p, q) && alike(q, r) && p->count + q->count + r->count <= PASS_PRINTS && p->back_from >= p->back_to &&
+                   q->back_from >= q->back_to && r->back_from >= r->back_to
+               ? line
+               : -1;
+}
+
 enum { MOST = PENDING + BF_MAX_LINES * 4 };
+
+static int support(unsigned seen)
+{
+    int n = 0;
+    for (; seen; seen &= seen - 1) ++n;
+    return n;
+}
+
+/* What it costs that `line` does not see an axle. One that few of the lines before saw is likely none at all: it must
+ * not hold up those behind it. */
+static double miss_cost(const axle_seen *a, int line)
+{
+    const double share = (double)support(a->seen & ((1u << line) - 1u)) / line;
+    return 4.0 * share * share;
+}
 
 /* Lays the `np` passes of `line` over the axles; returns the new number of axles. */
 static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
 {
-    static const double MISS = 4.0, FRESH = 4.0;
+    static const double FRESH = 5.0, ROLL = 5.0;
     double cost[MOST + 1][PENDING + 1];
     unsigned char from[MOST + 1][PENDING + 1];
     const pass *p = w->pending[line];
@@ -163,8 +222,8 @@ static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
         for (int k = 0; k <= np; ++k) {
             double best = a == 0 && k == 0 ? 0.0 : HUGE_VAL;
             unsigned char how = 0;
-            if (a > 0 && cost[a - 1][k] + MISS < best) {
-                best = cost[a - 1][k] + MISS;
+            if (a > 0 && cost[a - 1][k] + miss_cost(&axles[a - 1], line) < best) {
+                best = cost[a - 1][k] + miss_cost(&axles[a - 1], line);
                 how = 1;
             }
             if (k > 0 && cost[a][k - 1] + FRESH < best) {
@@ -187,6 +246,22 @@ static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
                     how = 3;
                 }
             }
+            if (a > 0 && k > 2 && alike(&p[k - 3], &p[k - 2]) && alike(&p[k - 2], &p[k - 1]) &&
+                p[k - 3].count + p[k - 2].count + p[k - 1].count <= PASS_PRINTS) {
+                /* Three passes of one axle: it rolled back. */
+                const double c = cost[a - 1][k - 3] + ROLL + match_cost(w, &axles[a - 1], &p[k - 3], line);
+                if (c < best) {
+                    best = c;
+                    how = 4;
+                }
+            }
+            if (a > 2 && k > 0 && rolled_line(axles, a) >= 0) {
+                const double c = cost[a - 3][k - 1] + ROLL + match_cost(w, &axles[a - 1], &p[k - 1], line);
+                if (c < best) {
+                    best = c;
+                    how = 5;
+                }
+            }
             cost[a][k] = best;
             from[a][k] = how;
         }
@@ -201,8 +276,8 @@ static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
         const unsigned char how = from[a][k];
         if (how == 0 || out >= MOST + PENDING) break;
         path[out++] = how;
-        if (how != 2) --a;
-        if (how != 1) --k;
+        if (how != 2) a -= how == 5 ? 3 : 1;
+        if (how != 1) k -= how == 4 ? 3 : 1;
     }
     if (out > MOST) return na;
     axle_seen *to = w->scratch2;
@@ -211,10 +286,24 @@ static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
         if (path[i] == 2) {
             memset(&to[n], 0, sizeof to[n]);
             to[n].peak_n = p[ik].peak_n;
+        } else if (path[i] == 5) {
+            const int back = rolled_line(axles, ia + 3);
+            to[n] = axles[ia + 2];
+            to[n].at[back] = joined(&axles[ia].at[back], &axles[ia + 1].at[back], &axles[ia + 2].at[back]);
+            to[n].rolled_back = true;
+            ia += 3;
         } else {
             to[n] = axles[ia++];
         }
-        if (path[i] != 1) {
+#ifdef BF_DEBUG
+        if (path[i] >= 4) fprintf(stderr, "roll %d line %d na %d np %d ia %d ik %d now %.2f\n", path[i], line, na, np, ia, ik, (double)w->now / w->rate);
+#endif
+        if (path[i] == 4) {
+            to[n].seen |= 1u << line;
+            to[n].at[line] = joined(&p[ik], &p[ik + 1], &p[ik + 2]);
+            to[n].rolled_back = true;
+            ik += 3;
+        } else if (path[i] != 1) {
             to[n].seen |= 1u << line;
             to[n].at[line] = p[ik++];
             if (p[ik - 1].peak_n > to[n].peak_n) to[n].peak_n = p[ik - 1].peak_n;
@@ -224,13 +313,6 @@ static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
         ++n;
     }
     memcpy(axles, to, sizeof(axle_seen) * (size_t)n);
-    return n;
-}
-
-static int support(unsigned seen)
-{
-    int n = 0;
-    for (; seen; seen &= seen - 1) ++n;
     return n;
 }
 
@@ -313,6 +395,25 @@ static void note_missed(bf_wim *w, const axle_seen *a, int line)
     }
 }
 
+/* Axles come and this line seems to miss them, though it has passes to offer from before they came: those belong to
+ * nothing that is still on its way, and would keep the lines out of step. */
+static double due_at(const bf_wim *w, const axle_seen *a, int line)
+{
+    int first = 0;
+    while (!(a->seen >> first & 1u)) ++first;
+    if (first < line) return -1.0;
+    const double v = pass_speed(w, a, first);
+    return a->at[first].mid - (w->lines[first].x - w->lines[line].x) / (v > 0.1 ? v : 0.1) * w->rate;
+}
+
+static void drop_stale(bf_wim *w, int line, double due)
+{
+    while (w->pending_count[line] > 0 && w->pending[line][0].mid < due) {
+        release_pass(w, &w->pending[line][0]);
+        drop_pending(w, line, 0);
+    }
+}
+
 void train_update(bf_wim *w, bool at_end)
 {
     bool any = false;
@@ -351,10 +452,12 @@ void train_update(bf_wim *w, bool at_end)
         commit = n;
         timed_out = true;
     }
+    double stale_before[BF_MAX_LINES] = {0};
     for (int i = 0; i < commit; ++i) {
         axle_seen *a = &axles[i];
         for (int j = 0; j < w->line_count; ++j)
-            if (a->seen & (1u << j)) drop_pending(w, j, 0);
+            if (a->seen & (1u << j))
+                for (int r = a->at[j].back_to > a->at[j].back_from ? 3 : 1; r > 0; --r) drop_pending(w, j, 0);
         const int lines = support(a->seen);
         if (lines < 2 && w->line_count > 1) {
             release_axle(w, a);
@@ -365,6 +468,7 @@ void train_update(bf_wim *w, bool at_end)
             if (a->seen & (1u << j)) l->missed_run = 0;
             else if (l->missed_run < 1000) l->missed_run++;
             note_missed(w, a, j);
+            if (!(a->seen & (1u << j)) && l->missed_run >= 2) stale_before[j] = due_at(w, a, j);
         }
 #ifdef BF_DEBUG
         fprintf(stderr, "commit axle seen %x peak %.0f now %.2f timed_out %d\n", a->seen, a->peak_n, (double)w->now / w->rate, timed_out);
@@ -381,4 +485,5 @@ void train_update(bf_wim *w, bool at_end)
         last->misfit_m = w->train_count > 1 ? joint_misfit(w, last - 1) : -1.0;
         cut_update(w, false);
     }
+    for (int j = 0; j < w->line_count; ++j) drop_stale(w, j, stale_before[j]);
 }
