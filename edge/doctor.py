@@ -24,8 +24,9 @@ from drivers.session import keep_alive
 from edge import config as cfg
 from edge.clock import clock_state
 from edge.config_file import load
+from edge.credentials import credential_file
 from edge.daemon import source_name
-from edge.identity import IdentityError, Pseudonyms, credential_file
+from edge.identity import IdentityError, Pseudonyms
 from edge.mqtt import Endpoint, LinkError, MqttLink
 
 Result = Literal["good", "fails", "unknown"]
@@ -53,8 +54,11 @@ def run(args: argparse.Namespace) -> int:
 
 async def _examine(config: cfg.Config) -> list[tuple[str, Result, str]]:
     devices = await asyncio.gather(*(_device(device) for device in config.device))
-    collectors = await asyncio.gather(*(_collector(config, collector) for collector in config.collector))
-    return [*devices, _clock(), _disk(Path(config.store.path)), *_identity(config), *collectors]
+    brokers: list[tuple[str, cfg.Collector | cfg.SiteExchange]] = [(f"collector {c.name}", c) for c in config.collector]
+    if config.site_exchange is not None:
+        brokers.append(("site exchange", config.site_exchange))
+    connected = await asyncio.gather(*(_broker(config, what, broker) for what, broker in brokers))
+    return [*devices, _clock(), _disk(Path(config.store.path)), *_identity(config), *connected]
 
 
 async def _device(device: cfg.Device) -> tuple[str, Result, str]:
@@ -125,23 +129,22 @@ def _identity(config: cfg.Config) -> list[tuple[str, Result, str]]:
     return [("pseudonym key", "good", config.identity.key_file)]
 
 
-async def _collector(config: cfg.Config, collector: cfg.Collector) -> tuple[str, Result, str]:
+async def _broker(config: cfg.Config, what: str, broker: cfg.Collector | cfg.SiteExchange) -> tuple[str, Result, str]:
     """Connects once under a name of its own, so that a running daemon is not thrown off."""
-    what = f"collector {collector.name}"
 
     def handed(file: str | None) -> str | None:
         return None if file is None else str(credential_file(file))
 
     try:
         endpoint = Endpoint.of(
-            collector.url,
-            f"{source_name(config)}-{collector.name}-doctor",
-            protocol=collector.protocol,
-            ca_file=handed(collector.ca_file),
-            cert_file=handed(collector.cert_file),
-            key_file=handed(collector.key_file),
-            username=collector.username,
-            password_file=handed(collector.password_file),
+            broker.url,
+            f"{source_name(config)}-{what.replace(' ', '-')}-doctor",
+            protocol=broker.protocol,
+            ca_file=handed(broker.ca_file),
+            cert_file=handed(broker.cert_file),
+            key_file=handed(broker.key_file),
+            username=broker.username,
+            password_file=handed(broker.password_file),
         )
         link = MqttLink(
             endpoint,
