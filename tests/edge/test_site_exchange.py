@@ -314,6 +314,24 @@ def config_of(directory: Path, role: str, url: str = "mqtt://127.0.0.1:9") -> cf
     return load(file)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('role = "send"', 'role = "both"', "site_exchange.role: 'both' does not fit; give 'send' or 'match'"),
+        ("mqtt://", "http://", "site_exchange.url: 'http://127.0.0.1:9' does not fit"),
+        ("[identity]", "[wait]", "identity.key_file: is missing; the tokens of [site_exchange] need"),
+    ],
+)
+def test_what_cannot_work_is_told_before_it_runs(tmp_path: Path, old: str, new: str, fault: str) -> None:
+    config_of(tmp_path, "send")
+    file = tmp_path / "send.toml"
+    text = file.read_text().replace(old, new)
+    file.write_text(text.replace("key_file", "#key_file") if old == "[identity]" else text)
+    with pytest.raises(cfg.ConfigError) as error:
+        load(file)
+    assert any(fault in line for line in error.value.faults), error.value.faults
+
+
 class Broker:
     """A broker in memory: what one link publishes the others get, and the test may look at it."""
 
