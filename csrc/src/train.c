@@ -125,6 +125,48 @@ static int finished_passes(const bf_wim *w, int line)
     return n;
 }
 
+/* Scans for which a wheel was on a line, at the second level. */
+static double time_on(const bf_wim *w, const pass *p)
+{
+    double longest = 1.0;
+    for (int i = 0; i < p->count; ++i) {
+        const footprint *f = &w->prints[p->prints[i]];
+        if (f->fall[1] - f->rise[1] > longest) longest = f->fall[1] - f->rise[1];
+    }
+    return longest;
+}
+
+/* The least length, metres, that a wheel covers while it is on a line: as it was at the lines before. */
+static double least_reach(const bf_wim *w, const axle_seen *a, int line)
+{
+    double reach = 0.03 + w->lines[line].width;
+    for (int j = 0, before = -1; j < line; ++j) {
+        if (!(a->seen & (1u << j))) continue;
+        if (before >= 0) {
+            const double on1 = time_on(w, &a->at[before]), on2 = time_on(w, &a->at[j]);
+            const double v = (w->lines[j].x - w->lines[before].x) / (a->at[j].mid - a->at[before].mid);
+            double seen = 0.85 * v * (on1 < on2 ? on1 : on2);
+            if (seen > 0.35) seen = 0.35;
+            if (seen > reach) reach = seen;
+        }
+        before = j;
+    }
+    return reach;
+}
+
+/* What it costs that one wheel took so long from one line to the next: where it drove too fast at both to have slowed
+ * down in between, these are two wheels. */
+static double way_cost(const bf_wim *w, const axle_seen *a, int from, const pass *q, int to)
+{
+    const pass *p = &a->at[from];
+    const double way = w->lines[to].x - w->lines[from].x, took = (q->mid - p->mid) / w->rate;
+    const double reach = least_reach(w, a, to) * w->rate, v1 = reach / time_on(w, p), v2 = reach / time_on(w, q);
+    if (took < 2.0 * way / (v1 < v2 ? v1 : v2)) return 0.0;
+    const double braking = (v1 * v1 + v2 * v2) / (2.0 * way); /* m/s2, to stand in between */
+    const double cost = 0.5 * braking * braking;
+    return cost < 12.0 ? cost : 12.0;
+}
+
 static double match_cost(const bf_wim *w, const axle_seen *a, const pass *p, int line)
 {
     int before = -1;
@@ -132,6 +174,7 @@ static double match_cost(const bf_wim *w, const axle_seen *a, const pass *p, int
         if (a->seen & (1u << j)) before = j;
     const double least = (w->lines[line].x - w->lines[before].x) / 60.0 * w->rate;
     if (p->mid - a->at[before].mid < least) return HUGE_VAL;
+    const double way = way_cost(w, a, before, p, line);
     /* Side by side: a half may be silent at one of the lines. */
     double cost = 0.0;
     int common = 0;
@@ -142,9 +185,9 @@ static double match_cost(const bf_wim *w, const axle_seen *a, const pass *p, int
             cost += 0.5 * r * r;
             ++common;
         }
-    if (common == 0) return 0.5;
+    if (common == 0) return 0.5 + way;
     cost /= common;
-    return cost < 4.0 ? cost : 4.0;
+    return (cost < 4.0 ? cost : 4.0) + way;
 }
 
 static double last_time(const axle_seen *a, int line)
