@@ -43,13 +43,14 @@ check: setup
 	for file in csrc/src/*.c; do gcc $(STRICT) -Icsrc/include -fsyntax-only $$file || exit 1; done
 
 bench: setup
-	$(BIN)/python tests/bench/bench_core.py
+	$(BIN)/python -m tests.bench.bench_core
 	$(BIN)/python -m tests.bench.bench_waits
 	$(BIN)/python tests/bench/bench_journal.py
+	$(BIN)/python tests/bench/bench_codecs.py
 	$(BIN)/python tests/bench/bench_system.py
 
 accuracy: setup
-	$(BIN)/python tests/accuracy/sweep.py --factors
+	$(BIN)/python -m tests.accuracy.sweep --factors
 
 waits-accuracy: setup
 	$(BIN)/python -m tests.waits.score 1 2 3

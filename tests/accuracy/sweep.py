@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,16 +19,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import regimes
-
 from edge.config_file import load
 from edge.core import Wim, WimVehicle
 from firmware_sim.commission import configuration
 from firmware_sim.events import VehicleTruth
 from firmware_sim.scenario import Scenario
 from firmware_sim.world import World
+from tests.accuracy import regimes
 
 _STEP_S = 5.0
 _TOGETHER_S = 3.0  # times of crossing that may belong to one vehicle: at 0.3 m/s that is a metre

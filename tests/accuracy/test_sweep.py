@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import regimes
-import sweep
-
 from edge.core import WimAxle, WimVehicle
 from firmware_sim.events import AxleTruth, VehicleTruth
+from tests.accuracy import regimes, sweep
 
 REGIME = dataclasses.replace(regimes.TARGETS[0], target=regimes.Target(100, 100, 2, 4))
 

@@ -1,7 +1,7 @@
 """Bytes a second that each codec parses, against reading the same bytes and only splitting them.
 
-    bench_codecs.py             a table
-    bench_codecs.py --hostile [BYTES]    hostile bytes into each codec (default 10 000 000), counted and timed
+bench_codecs.py             a table
+bench_codecs.py --hostile [BYTES]    hostile bytes into each codec (default 10 000 000), counted and timed
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "drivers"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from driver_codecs import SUBJECTS, buffered, hostile, is_good
 
 from drivers.base import ProtocolError

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "journal"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from mosquitto import Mosquitto
 from samples import SITE, flow, sighting, status, vehicle

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-sys.path[:0] = [str(Path(__file__).parent.parent / name) for name in ("hil", "journal")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
-from bench import Daemon, Simulator, complete_configuration, wait_for
 from certificates import Authority
 from mosquitto import MOSQUITTO, Mosquitto
 
+from bench import Daemon, Simulator, complete_configuration, wait_for
 from edge.messages import parse_utc
 from edge.mqtt import subscribe
 

@@ -8,16 +8,12 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "journal"))
-
 from certificates import Authority
 from mosquitto import free_port
 from paho.mqtt.client import Client, MQTTMessage, MQTTv311

@@ -110,9 +110,7 @@ def test_a_stall_of_seconds_is_no_step() -> None:
     clock = SampleClock(NOMINAL_HZ)
     arrivals = device.arrivals(40.0)
     released_ns = device.taken_ns(int(34 * NOMINAL_HZ))
-    late = [
-        (scans, max(at_ns, released_ns) if scans > 30 * NOMINAL_HZ else at_ns) for scans, at_ns in arrivals
-    ]
+    late = [(scans, max(at_ns, released_ns) if scans > 30 * NOMINAL_HZ else at_ns) for scans, at_ns in arrivals]
     run(clock, late)
     scan = late[-1][0]
     assert abs(clock.time_ns(scan) - device.taken_ns(scan)) < 2_000_000

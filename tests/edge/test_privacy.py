@@ -18,18 +18,13 @@ from random import Random
 from typing import Any
 
 import pytest
+from bench import Daemon, Simulator, wait_for
 from hypothesis import given
 from hypothesis import strategies as st
-from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent.parent / "journal"))
-sys.path.insert(0, str(Path(__file__).parent.parent / "hil"))
-
-from bench import Daemon, Simulator, wait_for
 from leftovers import files_below, found_in, spellings
 from mosquitto import MOSQUITTO, Mosquitto
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
 
 from drivers.events import Event, PlateRead, TagRead
 from drivers.lpr_frame import LprOptions, TextCodec

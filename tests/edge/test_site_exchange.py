@@ -6,24 +6,19 @@ import asyncio
 import json
 import math
 import ssl
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import exchange_day as day
 import msgspec
 import pytest
+from certificates import Authority
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from mosquitto import MOSQUITTO, Mosquitto
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent.parent / "journal"))
-
-import exchange_day as day
-from certificates import Authority
-from mosquitto import MOSQUITTO, Mosquitto
 
 from drivers.events import InputChange, PlateRead, TagRead
 from edge import config as cfg

@@ -5,7 +5,6 @@ The one at the booths tells waits that only tokens can have given it; no identit
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from statistics import median
 
@@ -14,12 +13,10 @@ import tomlkit
 from bench import Daemon, Simulator, wait_for
 from certificates import Authority
 from collector import Collector
+from leftovers import files_below, found_in
 from mosquitto import MOSQUITTO, Mosquitto
 
 from edge.identity import new_key
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "edge"))
-from leftovers import files_below, found_in
 
 ACL = Path(__file__).parents[2] / "deploy" / "mosquitto" / "acl"
 
