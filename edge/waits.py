@@ -457,7 +457,7 @@ class CrossingWaits:
         reference_s = self._baseline.get(series.program) if series.program is not None else None
         change = None
         if reference_s is not None and experienced.median_s is not None:
-            change = round((experienced.median_s - reference_s) / reference_s, 4)
+            change = round(100.0 * (experienced.median_s - reference_s) / reference_s, 2)
         queue = [forecasts[lane.id].queue_n for lane, _ in known]
         return Wait(
             time=self._end_text,
