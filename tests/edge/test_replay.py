@@ -46,6 +46,8 @@ def test_vehicles_come_out_in_order_as_their_schema_says(
     code, lines, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", crossing / "C01", crossing / "C02")
     assert (code, err) == (0, "")
     vehicles = [json.loads(line) for line in lines]
+    # What is still over the array when the recording ends is told as far as it was weighed, and is no truth yet.
+    vehicles = [vehicle for vehicle in vehicles if "partial" not in vehicle.get("flags", ())]
     truths = [json.loads(line) for lane in ("C01", "C02") for line in (crossing / f"{lane}.truth.jsonl").open()]
     assert len(vehicles) == len(truths) > 4
     assert {vehicle["lane"] for vehicle in vehicles} == {"C01", "C02"}
