@@ -37,7 +37,7 @@ def test_a_disk_that_fails_and_recovers(tmp_path: Path, faulty_disk: Path, fault
     lines: list[str] = []
     environment = os.environ | {"LD_PRELOAD": str(faulty_disk), "FAULT_FILE": str(switch)}
     with subprocess.Popen(
-        [sys.executable, str(HERE / "stubborn_writer.py"), str(path)],
+        [sys.executable, str(HERE.parent / "support" / "stubborn_writer.py"), str(path)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
     ) as process:  # fmt: skip
         assert process.stdout is not None

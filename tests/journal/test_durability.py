@@ -24,7 +24,7 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
     acknowledged: set[str] = set()
     for number in range(ROUNDS):
         with subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent / "writer.py"), str(path), "national", str(number)],
+            [sys.executable, str(Path(__file__).parents[1] / "support" / "writer.py"), str(path), "national", str(number)],
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
