@@ -32,6 +32,7 @@ typedef struct {
     int count;
     int missed_run; /* axles in a row that only the other lines saw */
     double width;
+    bool plate; /* a plate among its sensors */
 } line_info;
 
 /* One axle over one line: the footprints of its wheels. */

@@ -4,7 +4,11 @@
 #include <math.h>
 #include <string.h>
 
-enum { START_FRAMES = 8 };
+/* Frames of which the first baseline is made: 0.1 s, but not less than three. */
+enum { START_FRAMES = 8, LEAST_START_FRAMES = 3 };
+
+/* Mean range of 8, 16, 32 ... samples of normal noise, in its standard deviations: L. Tippett, Biometrika 17 (1925). */
+static const double RANGES[] = {2.85, 3.53, 4.14, 4.7, 5.25, 5.77, 6.26, 6.73, 7.2, 7.6};
 
 /* While a wheel stands on a sensor the baseline is not seen; it may move this fast: 1 % of full scale in a minute. */
 static const double DRIFT_COUNTS_PER_S = 5.5;
@@ -16,6 +20,9 @@ void channel_init(channel *c, int sensor, int index, double rate_hz, int frame_s
     c->channel = index;
     c->rate_hz = rate_hz;
     c->frame_scans = frame_scans;
+    int shift = 0;
+    while (shift < 9 && (8 << shift) < frame_scans) ++shift;
+    c->spread = RANGES[shift];
     c->tau_k = tau_s > 0.0 ? 1.0 / (tau_s * rate_hz) : 0.0;
     const int width = (int)(rate_hz * 0.0006 + 0.05);
     c->spike_width = width > 3 ? 3 : width;
@@ -37,7 +44,12 @@ void channel_restart(channel *c, int64_t scan)
 
 double channel_threshold(const channel *c)
 {
-    return 1.2 * c->range + 3.0;
+    return 5.64 * c->range / c->spread + 3.0;
+}
+
+double channel_noise(const channel *c)
+{
+    return c->range / c->spread;
 }
 
 /* Median of an odd, small number of samples around `at`, over the edges of frames. */
@@ -227,7 +239,7 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
 {
     footprint f;
     memset(&f, 0, sizeof f);
-    double noise = c->range / 4.7 > 0.3 ? c->range / 4.7 : 0.3;
+    double noise = channel_noise(c) > 0.3 ? channel_noise(c) : 0.3;
     const double threshold = channel_threshold(c);
     const double start = (double)c->t.start, end = start + (double)c->t.length - 1.0;
     double base0 = c->base, at0 = (double)c->began, base1 = c->base, at1 = end;
@@ -236,12 +248,12 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
         base1 = c->quiet_sum / quiet_n;
         at1 = end - 0.5 * quiet_n;
     }
-    bool good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold, true);
+    bool good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold, c->plate, true);
     if (good) {
         /* Now that the flanks are known, the baseline is read where the wheel certainly was not. */
         const double flank0 = f.rise[LEVELS - 1] - f.rise[0], flank1 = f.fall[0] - f.fall[LEVELS - 1];
         const double foot0 = f.rise[0] - 1.5 * flank0 - 2.0, foot1 = f.fall[0] + 1.5 * flank1 + 2.0;
-        const double window = 0.04 * c->rate_hz;
+        const double window = 0.04 * c->rate_hz > 4.0 ? 0.04 * c->rate_hz : 4.0;
         double n0 = 0.0, n1 = 0.0, value = 0.0, where = 0.0;
         n0 = trace_mean(&c->t, foot0 - window, foot0, &value, &where);
         if (n0 >= 0.003 * c->rate_hz) {
@@ -267,7 +279,7 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
             if (base1 > base0 + most) base1 = base0 + most;
             if (base1 < base0 - most) base1 = base0 - most;
         }
-        if (f.end - f.begin < 0.5 * c->rate_hz && c->range > 0.008 * f.peak) {
+        if (c->rate_hz > 250.0 && f.end - f.begin < 0.5 * c->rate_hz && c->range > 0.008 * f.peak) {
             double level = 0.0, slope = 0.0;
             const double rest = take_out_hum(c, &c->t, foot0, foot1, &level, &slope);
             if (rest >= 0.0) {
@@ -278,7 +290,7 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
                 n0 = n1 = 0.1 * c->rate_hz;
             }
         }
-        good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold, false);
+        good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold, c->plate, false);
         const double n = (n0 > 1.0 ? n0 : 1.0) < (n1 > 1.0 ? n1 : 1.0) ? n0 : n1;
         f.base_noise = noise / sqrt(n > 1.0 ? n : 1.0);
     }
@@ -381,7 +393,8 @@ void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, 
         }
         slot->mean = (float)mean;
         slot->idle = true;
-        if (++c->start_frames >= START_FRAMES) {
+        if (++c->start_frames >= START_FRAMES ||
+            (c->start_frames >= LEAST_START_FRAMES && (double)c->start_frames * n >= 0.1 * c->rate_hz)) {
             c->range = c->range * 1.1;
             c->phase = CH_IDLE;
         }

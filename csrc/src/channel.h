@@ -33,6 +33,8 @@ typedef enum { CH_START, CH_IDLE, CH_WHEEL, CH_NEGATIVE } channel_phase;
 
 typedef struct {
     int sensor, channel, frame_scans, spike_width, confirm;
+    bool plate;            /* it carries a whole wheel at once */
+    double spread;         /* what maximum minus minimum of a frame of white noise is, in standard deviations */
     double rate_hz, tau_k; /* tau_k = 1 / (tau x rate), 0 when DC-coupled */
     double temperature_scale;
     channel_phase phase;
@@ -72,5 +74,6 @@ void channel_close(channel *c, const history *h, footprint_sink sink, void *cont
 void channel_restart(channel *c, int64_t scan);
 
 double channel_threshold(const channel *c);
+double channel_noise(const channel *c); /* standard deviation of one sample, counts */
 
 #endif

@@ -119,7 +119,7 @@ static double entry_speed(const bf_wim *w, const axle_seen *a)
         if (i >= 0) return (w->lines[j].x - w->lines[i].x) / ((a->at[j].mid - a->at[i].mid) / w->rate);
         i = j;
     }
-    return 1.0;
+    return pass_speed(w, a, i); /* by a plate alone */
 }
 
 static double exit_speed(const bf_wim *w, const axle_seen *a)
@@ -130,13 +130,14 @@ static double exit_speed(const bf_wim *w, const axle_seen *a)
         if (i >= 0) return (w->lines[i].x - w->lines[j].x) / ((a->at[i].mid - a->at[j].mid) / w->rate);
         i = j;
     }
-    return 1.0;
+    return pass_speed(w, a, i);
 }
 
 /* Distance between two neighbouring axles: the likely range. */
 typedef struct {
     double lo, hi;
     double least; /* the shortest it can be, if it stood in between; else lo */
+    double doubt; /* how far it can be off lo .. hi if the speed was not even in between; 0 where that was seen */
 } spacing;
 
 static spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *b)
@@ -187,6 +188,15 @@ static spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *
     s.hi = base + way + doubt + 0.3;
     s.least = s.lo;
     if (dt > v1 / 1.4 + v2 / 1.2 && base + stop_way < s.lo) s.least = base + stop_way;
+    if (w->lines[0].plate) {
+        /* Plates give the speed at both ends and nothing between. Mostly it changed evenly. */
+        const double even = 0.3 + 0.006 * dt * dt + 0.02 * way;
+        if (even < doubt + 0.3) {
+            s.doubt = doubt + 0.3 - even;
+            s.lo += s.doubt;
+            s.hi -= s.doubt;
+        }
+    }
     return s;
 }
 
@@ -225,6 +235,13 @@ static double longest_spacing(const axle_seen *axles, int count)
 /* What it costs that a spacing known as lo .. hi lies in from .. to. */
 static double out_of(const spacing *s, double from, double to)
 {
+    static const double UNEVEN = 3.0;
+    if (s->doubt > 0.0) {
+        const spacing even = {s->lo, s->hi, s->lo, 0.0};
+        const spacing uneven = {s->lo - s->doubt, s->hi + s->doubt, s->least, 0.0};
+        const double a = out_of(&even, from, to), b = UNEVEN + out_of(&uneven, from, to);
+        return a < b ? a : b;
+    }
     const double middle = 0.5 * (s->lo + s->hi), half = 0.5 * (s->hi - s->lo);
     const double sure = half < 0.3 ? half : 0.3; /* the rest of the range is a spread, not a tolerance */
     double off = 0.0, stop = 0.0;
@@ -300,6 +317,7 @@ static double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j)
         cost += trailers == 0 ? 0.5 : (trailers < 3 ? 1.0 : 2.5); /* doubles have three long spacings */
         cost += out_of(&s[k], 2.3, 13.0);
         if (a[k].kg < 0.3 * heaviest && a[k].kg < 1500.0) cost += s[k].lo > 6.5 ? 5.0 : 3.0;
+        if (trailers > 0 && middle > 9.5) cost += 2.0; /* only a semitrailer is that long */
         if (s[k].lo > 7.5) cost += s[k].lo > 11.8 ? 2.2 : 0.5; /* from the drive axles of a 53 ft semitrailer to its own */
         group = 1;
         ++trailers;
@@ -312,6 +330,7 @@ static double boundary_cost(const axle_seen *a, const spacing *s, int k, int cou
 {
     double cost = 4.0 + 2.0 * out_of(&s[k], 2.6, 1e9);
     if (s[k].hi < 2.0) cost += 8.0; /* bumpers do not stand between these */
+    if (s[k].doubt > 0.0 && s[k].lo + s[k].hi > 20.0) cost -= 2.0; /* as far as few trailers reach */
     if (s[k].lo > 11.8) cost -= 1.5;
     if (a[k].misfit_m >= 0.0 && a[k].misfit_m < 0.0015) cost += 3.0;
     if (k + 1 < count && a[k].kg > 9500.0) cost += 2.0; /* no steering axle weighs that */

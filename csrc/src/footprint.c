@@ -94,8 +94,29 @@ static double crossing(const stretch *p, const double *edges, int from, int to, 
     return ta + (step > 0 ? below : -below);
 }
 
+/* Mean of a plate's signal while it carries the whole wheel: from well after the rise to well before the fall, without
+ * what is far off the median (a wheel that rolled to the edge and back). */
+static void find_plateau(footprint *f, const stretch *p, const double *edges, int count)
+{
+    const double rise = f->rise[LEVELS - 1] - f->rise[0], fall = f->fall[0] - f->fall[LEVELS - 1];
+    double from = f->rise[LEVELS - 1] + 0.6 * rise, to = f->fall[LEVELS - 1] - 0.6 * fall;
+    const double least = 0.3 * (f->fall[LEVELS - 1] - f->rise[LEVELS - 1]);
+    f->plateau = f->plateau_n = 0.0;
+    if (to - from < least || to - from < 1.0) return;
+    double sum = 0.0, n = 0.0;
+    for (int i = 0; i < count; ++i) {
+        const double middle = 0.5 * (edges[i] + edges[i + 1]);
+        if (middle < from || middle > to || (double)p[i].value < 0.85 * f->peak) continue;
+        sum += (double)p[i].value * p[i].n;
+        n += p[i].n;
+    }
+    if (n < 1.0 || n < 0.5 * (to - from)) return;
+    f->plateau = sum / n;
+    f->plateau_n = n;
+}
+
 bool footprint_measure(footprint *f, const trace *t, double base_at0, double base0, double base_at1, double base1,
-                       double noise, double threshold, bool flanks_only)
+                       double noise, double threshold, bool plate, bool flanks_only)
 {
     static const int min_points = 3;
     stretch p[TRACE_POINTS];
@@ -168,6 +189,8 @@ bool footprint_measure(footprint *f, const trace *t, double base_at0, double bas
     }
 
     if (flanks_only) return true;
+    f->plateau = f->plateau_n = 0.0;
+    if (plate) find_plateau(f, p, edges, count);
 
     /* What lies further out than a flank's length is baseline: its noise is none of the wheel's. */
     double out0 = f->rise[0] - FOOT * (f->rise[LEVELS - 1] - f->rise[0]) - 1.5;

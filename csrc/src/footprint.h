@@ -41,6 +41,8 @@ typedef struct {
     double area;             /* counts x scans */
     double noise;            /* counts, one sample */
     double base_noise;       /* counts, of the baseline under the wheel */
+    double plateau;          /* counts, of a plate: mean while it carries the whole wheel; 0 where that cannot be told */
+    double plateau_n;        /* scans that it is the mean of */
     bool saturated, cut_short;
     double still_from, still_to; /* scans between which the wheel stood on the sensor; equal when it did not */
     int count;
@@ -52,6 +54,6 @@ extern const double footprint_level[LEVELS];
 /* Measures a finished trace. `base0` at scan `base_at0` and `base1` at `base_at1` are the baseline before and after.
  * Returns false when nothing in it stands clear of the noise. With `flanks_only` it stops when they are known. */
 bool footprint_measure(footprint *f, const trace *t, double base_at0, double base0, double base_at1, double base1,
-                       double noise, double threshold, bool flanks_only);
+                       double noise, double threshold, bool plate, bool flanks_only);
 
 #endif

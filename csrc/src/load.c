@@ -19,6 +19,21 @@ typedef struct {
     bool saturated, repeated;
 } side_load;
 
+/* A wheel's middle is over a plate from the half level of the rise to that of the fall: the plate's length in that time. */
+static double speed_on_plate(const bf_wim *w, const pass *p)
+{
+    double took = 0.0, width = 0.0;
+    for (int i = 0; i < p->count; ++i) {
+        const footprint *f = &w->prints[p->prints[i]];
+        const bf_sensor *s = &w->sensors[f->sensor].s;
+        const double t = 0.5 * (f->fall[LEVELS / 2] + f->fall[LEVELS / 2 - 1] - f->rise[LEVELS / 2] - f->rise[LEVELS / 2 - 1]);
+        if (s->type != BF_PLATE || t <= took) continue;
+        took = t;
+        width = s->width_m;
+    }
+    return took > 0.0 ? width / took * w->rate : -1.0;
+}
+
 double pass_speed(const bf_wim *w, const axle_seen *a, int line)
 {
     /* Rough speed near a line: from its neighbours. */
@@ -28,7 +43,10 @@ double pass_speed(const bf_wim *w, const axle_seen *a, int line)
         if (j < line && (i == line || j > i)) i = j;
         if (j > line && k == line) k = j;
     }
-    if (i == k) return 1.0;
+    if (i == k) {
+        const double v = a->seen & (1u << line) ? speed_on_plate(w, &a->at[line]) : -1.0;
+        return v > 0.0 ? v : 1.0;
+    }
     const double dt = (a->at[k].mid - a->at[i].mid) / w->rate;
     return dt > 0.0 ? (w->lines[k].x - w->lines[i].x) / dt : 1.0;
 }
@@ -37,6 +55,12 @@ double rough_load(const bf_wim *w, const axle_seen *a)
 {
     double v[BF_MAX_LINES], peak_kg = 0.0, width = 1.0;
     int n = 0;
+    for (int j = 0; j < w->line_count; ++j)
+        if ((a->seen & (1u << j)) && w->lines[j].plate) {
+            peak_kg += a->at[j].peak_n / GRAVITY; /* the whole load */
+            ++n;
+        }
+    if (n > 0) return peak_kg / n;
     for (int j = 0; j < w->line_count; ++j) {
         if (!(a->seen & (1u << j))) continue;
         double kg = 0.0, from_peak = 0.0;
@@ -74,14 +98,46 @@ double rough_load(const bf_wim *w, const axle_seen *a)
 static bool stood(const bf_wim *w, const footprint *f)
 {
     const double still = (f->still_to - f->still_from) / w->rate;
+    const bool plate = w->sensors[f->sensor].s.type == BF_PLATE; /* there the signal is steady while the wheel rolls too */
     double flank = f->rise[LEVELS - 1] - f->rise[0];
     if (f->fall[0] - f->fall[LEVELS - 1] < flank) flank = f->fall[0] - f->fall[LEVELS - 1];
-    return still > 1.0 && still > 3.0 * flank / w->rate;
+    return still > (plate ? 3.0 : 1.0) && still > (plate ? 20.0 : 3.0) * flank / w->rate;
 }
 
 static bool backward(const pass *p, const footprint *f)
 {
     return p->back_to > p->back_from && f->centre > p->back_from && f->centre < p->back_to;
+}
+
+enum { SETS = 3 * LEVELS }; /* of one wheel: rising and falling flanks at strips, and edges of plates */
+
+static void add_rest(const bf_wim *w, const footprint *f, double t0, rest *rests, int *rest_count)
+{
+    if (!stood(w, f) || *rest_count == MOTION_MAX_RESTS) return;
+    rests[*rest_count].from = f->still_from / w->rate - t0;
+    rests[*rest_count].to = f->still_to / w->rate - t0;
+    (*rest_count)++;
+}
+
+/* Both edges of a plate are places that the same part of a footprint passes: when a share q of it has come over the
+ * leading edge, and when 1 - q of it is left before the trailing edge. So one plate tells a speed. */
+static void add_edges(const bf_wim *w, const axle_seen *a, int line, const footprint *f, int level, int set_id, double t0,
+                      crossing_at o[2])
+{
+    const bool back = backward(&a->at[line], f);
+    const int other = LEVELS - 1 - level;
+    const sensor_info *s = &w->sensors[f->sensor];
+    const double rise = back ? f->rise[other] : f->rise[level], fall = back ? f->fall[level] : f->fall[other];
+    const double noise[2] = {back ? f->rise_noise[other] : f->rise_noise[level], back ? f->fall_noise[level] : f->fall_noise[other]};
+    const double half = back ? -0.5 * s->s.width_m : 0.5 * s->s.width_m, v = pass_speed(w, a, line);
+    for (int i = 0; i < 2; ++i) {
+        /* At the rates of weight transmitters a flank is a few samples: a crossing is known to a part of one. */
+        const double blur = (noise[i] + 0.1) / w->rate * v;
+        o[i].t = (i ? fall : rise) / w->rate - t0;
+        o[i].place = s->s.x_m + (i ? half : -half);
+        o[i].sigma = sqrt(PLACE_SIGMA * PLACE_SIGMA + (blur < 0.1 ? blur * blur : 0.01));
+        o[i].set = set_id;
+    }
 }
 
 static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, rest *rests, int *rest_count)
@@ -90,15 +146,22 @@ static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, rest 
     *rest_count = 0;
     for (int k = 0; k < count; ++k)
         for (int s = 0; s < SIDES; ++s)
-            for (int q = 0; q < 2 * LEVELS; ++q) {
-                const int set_id = (k * SIDES + s) * 2 * LEVELS + q;
+            for (int q = 0; q < SETS; ++q) {
+                const int set_id = (k * SIDES + s) * SETS + q;
                 const int begin = n;
                 for (int j = 0; j < w->line_count; ++j) {
                     if (!(axles[k].seen & (1u << j))) continue;
                     for (int i = 0; i < axles[k].at[j].count; ++i) {
                         const footprint *f = &w->prints[axles[k].at[j].prints[i]];
-                        if (w->sensors[f->sensor].side != (side)s || f->cut_short) continue;
-                        if (n == MOTION_MAX_CROSSINGS) return n;
+                        const bool plate = w->sensors[f->sensor].s.type == BF_PLATE;
+                        if (w->sensors[f->sensor].side != (side)s || f->cut_short || plate != (q >= 2 * LEVELS)) continue;
+                        if (n + 1 >= MOTION_MAX_CROSSINGS) return n;
+                        if (plate) {
+                            add_edges(w, &axles[k], j, f, q - 2 * LEVELS, set_id, t0, &w->crossings[n]);
+                            n += 2;
+                            if (q == 2 * LEVELS) add_rest(w, f, t0, rests, rest_count);
+                            continue;
+                        }
                         /* Rolling back it leaves over the edge by which it came. */
                         const bool front = (q < LEVELS) != backward(&axles[k].at[j], f);
                         const int level = q < LEVELS ? q : q - LEVELS;
@@ -110,11 +173,7 @@ static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, rest 
                         o->place = w->sensors[f->sensor].s.x_m;
                         o->sigma = sqrt(PLACE_SIGMA * PLACE_SIGMA + (blur < 0.1 ? blur * blur : 0.01));
                         o->set = set_id;
-                        if (q == 0 && stood(w, f) && *rest_count < MOTION_MAX_RESTS) {
-                            rests[*rest_count].from = f->still_from / w->rate - t0;
-                            rests[*rest_count].to = f->still_to / w->rate - t0;
-                            (*rest_count)++;
-                        }
+                        if (q == 0) add_rest(w, f, t0, rests, rest_count);
                     }
                 }
                 if (n - begin == 1) n = begin; /* alone it says nothing */
@@ -142,7 +201,10 @@ double joint_misfit(bf_wim *w, const axle_seen *pair)
     const int n = gather(w, pair, 2, t0, rests, &rest_count);
     if (!motion_fit(&w->motion, w->crossings, n, rests, rest_count, -0.02, (to - from) / w->rate + 0.02)) return -1.0;
     double sum = 0.0;
-    for (int i = 0; i < n; ++i) sum += w->crossings[i].residual * w->crossings[i].residual;
+    for (int i = 0; i < n; ++i) { /* in metres of a crossing that is known well */
+        const double r = w->crossings[i].residual * PLACE_SIGMA / w->crossings[i].sigma;
+        sum += r * r;
+    }
     return sqrt(sum / n);
 }
 
@@ -395,6 +457,18 @@ double length_by_loop(const bf_wim *w, const bf_sensor *loop, const presence *p)
     return length > 0.5 && length < 60.0 ? length : (double)NAN;
 }
 
+/* The mean of what a plate weighed while it carried the whole wheel needs no speed; the integral over the way uses the
+ * flanks too. Both, by their variances; `*by_way` becomes the integral's part. */
+static double with_plateau(const footprint *f, double newton, double by_integral_kg, double *variance, double *by_way)
+{
+    static const double EITHER = 0.002; /* relative, what is left of bounce and of the edges */
+    const double mean = f->noise * f->noise / f->plateau_n + f->base_noise * f->base_noise;
+    const double v0 = mean / (f->plateau * f->plateau) + EITHER * EITHER, v1 = *variance + 4.0 * EITHER * EITHER;
+    *by_way = v0 / (v0 + v1);
+    *variance = v0 * v1 / (v0 + v1);
+    return *by_way * by_integral_kg + (1.0 - *by_way) * f->plateau * newton / GRAVITY;
+}
+
 void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
 {
     rest rests[MOTION_MAX_RESTS] = {{0.0, 0.0}};
@@ -440,14 +514,13 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                     if (info->side != (side)s) continue;
                     double centre = 0.0, integral;
                     const double ta = f->rise[1] / w->rate - t0, tb = f->fall[1] / w->rate - t0;
-                    double step, step_sigma;
+                    double step, step_sigma, by_way = 1.0;
                     if (fitted) {
                         integral = way_integral(w, m, f, t0, &centre);
                         step = motion_place(m, tb) - motion_place(m, ta);
                         double way[MOTION_MAX_COEFFS] = {0};
                         motion_add_step(m, ta, tb, 1.0, way);
                         step_sigma = motion_sigma(m, way);
-                        if (fabs(step) > 0.02) motion_add_step(m, ta, tb, 1.0 / step, common[k]);
                     } else {
                         const double v = pass_speed(w, &axles[k], j);
                         integral = f->area / w->rate * v * info->newton;
@@ -460,10 +533,12 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                     const bool again = axles[k].at[j].back_to > axles[k].at[j].back_from;
                     if (again && step < 0.0) step = -step;
                     /* Passes over and over again are averaged. */
-                    const double kg = fabs(integral) / info->s.width_m / GRAVITY / (again ? 3.0 : 1.0);
+                    double kg = fabs(integral) / info->s.width_m / GRAVITY / (again ? 3.0 : 1.0);
                     const double whole = motion_place(m, f->end / w->rate - t0) - motion_place(m, f->begin / w->rate - t0);
                     const double noise = f->base_noise * (whole > 0.0 ? whole : step) / (f->peak * step);
-                    const double var = (step_sigma / step) * (step_sigma / step) + noise * noise;
+                    double var = (step_sigma / step) * (step_sigma / step) + noise * noise;
+                    if (f->plateau > 0.0) kg = with_plateau(f, info->newton / (again ? 3.0 : 1.0), kg, &var, &by_way);
+                    if (fitted && fabs(step) > 0.02) motion_add_step(m, ta, tb, by_way / step, common[k]);
                     l->load_kg += kg;
                     if (var > l->variance) l->variance = var;
                     l->saturated = l->saturated || f->saturated;
@@ -510,7 +585,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
             for (int i = 0; (axles[k].seen >> j & 1) && i < axles[k].at[j].count; ++i) {
                 const footprint *f = &w->prints[axles[k].at[j].prints[i]];
                 double worst = 0;
-                for (int o = 0; o < crossings; ++o) if (w->crossings[o].set / (SIDES * 2 * LEVELS) == k && w->crossings[o].place == w->lines[j].x && fabs(w->crossings[o].residual) > worst) worst = fabs(w->crossings[o].residual);
+                for (int o = 0; o < crossings; ++o) if (w->crossings[o].set / (SIDES * SETS) == k && w->crossings[o].place == w->lines[j].x && fabs(w->crossings[o].residual) > worst) worst = fabs(w->crossings[o].residual);
                 fprintf(stderr, "  axle %d line %d t %.3f..%.3f (%.3f) v %.3f..%.3f peak %.0f still %.2f load %.0f sd %.4f worst %.4f\n", k, j, f->rise[1] / w->rate, f->fall[1] / w->rate, f->centre/w->rate,
                         motion_speed(m, f->rise[1] / w->rate - t0), motion_speed(m, f->fall[1] / w->rate - t0), f->peak, (f->still_to - f->still_from) / w->rate,
                         loads[k][j][w->sensors[f->sensor].side].load_kg, sqrt(loads[k][j][w->sensors[f->sensor].side].variance), worst);

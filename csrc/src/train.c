@@ -457,6 +457,14 @@ static void drop_stale(bf_wim *w, int line, double due)
     }
 }
 
+/* A plate alone weighs a wheel and tells its speed; a strip alone tells neither. */
+static bool on_plate(const bf_wim *w, const axle_seen *a)
+{
+    for (int j = 0; j < w->line_count; ++j)
+        if ((a->seen & (1u << j)) && w->lines[j].plate) return true;
+    return false;
+}
+
 void train_update(bf_wim *w, bool at_end)
 {
     bool any = false;
@@ -502,7 +510,7 @@ void train_update(bf_wim *w, bool at_end)
             if (a->seen & (1u << j))
                 for (int r = a->at[j].back_to > a->at[j].back_from ? 3 : 1; r > 0; --r) drop_pending(w, j, 0);
         const int lines = support(a->seen);
-        if (lines < 2 && w->line_count > 1) {
+        if (lines < 2 && w->line_count > 1 && !on_plate(w, a)) {
             release_axle(w, a);
             continue;
         }

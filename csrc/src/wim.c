@@ -65,6 +65,8 @@ static bf_status find_lines(bf_wim *w, int32_t *fault)
             return BF_ERR_SENSORS;
         }
         w->lines[j].sensors[w->lines[j].count++] = i;
+        w->channels[i].plate = s->s.type == BF_PLATE;
+        w->lines[j].plate = w->lines[j].plate || s->s.type == BF_PLATE;
     }
     qsort(w->lines, (size_t)w->line_count, sizeof w->lines[0], compare_lines);
     for (int j = 0; j < w->line_count; ++j)
@@ -92,7 +94,7 @@ bf_status bf_wim_create(const bf_wim_options *options, const bf_sensor *sensors,
     *fault = -1;
     if (sensor_count == 0 || sensor_count > BF_MAX_SENSORS) return BF_ERR_SENSORS;
     if (options->channels < 1 || options->channels > BF_MAX_CHANNELS) return BF_ERR_ARGUMENT;
-    if (!in_range(options->rate_hz, 100.0, 1e6) || !in_range(options->temperature_c, -273.0, 1000.0))
+    if (!in_range(options->rate_hz, 5.0, 1e6) || !in_range(options->temperature_c, -273.0, 1000.0))
         return BF_ERR_ARGUMENT;
     for (size_t i = 0; i < sensor_count; ++i)
         if (check_sensor(&sensors[i], options->channels) != BF_OK) {
