@@ -15,20 +15,20 @@ from edge.config import EXIT_CONFIG, ConfigError
 
 # command: (module with add_arguments and run, one line of help)
 COMMANDS = {
-    "demo": ("edge.demo", "the whole system on this machine: simulated crossing, daemon, broker, live view"),
+    "demo": ("edge.commands.demo", "the whole system on this machine: simulated crossing, daemon, broker, live view"),
     "run": ("edge.daemon", "the daemon, as systemd starts it"),
-    "check": ("edge.check", "validate a configuration without touching hardware"),
-    "doctor": ("edge.doctor", "try each device, the clock, the disk and each collector once"),
-    "record": ("edge.record", "record raw waveforms and device bytes from live hardware"),
-    "replay": ("edge.replay", "run recordings through the pipeline; prints vehicle messages"),
-    "wait": ("edge.wait_command", "run a file of sightings through the wait-time code; prints wait messages"),
-    "export": ("edge.export_command", "wait messages in the shape of an authority's public feed"),
-    "accuracy": ("edge.accuracy_cli", "compare measured vehicles with reference weighings"),
-    "calibrate": ("edge.calibrate", "calibration factors from reference runs"),
-    "watch": ("edge.watch", "what a central operator sees: a live table from MQTT"),
-    "verify": ("edge.verify_command", "prove that a collector's copy of the messages is whole and unchanged"),
-    "drivers": ("edge.drivers_command", "list the drivers, or the options of one"),
-    "key": ("edge.key_command", "make the secret of the pseudonyms, or a key that signs evidence"),
+    "check": ("edge.commands.check", "validate a configuration without touching hardware"),
+    "doctor": ("edge.commands.doctor", "try each device, the clock, the disk and each collector once"),
+    "record": ("edge.commands.record", "record raw waveforms and device bytes from live hardware"),
+    "replay": ("edge.commands.replay", "run recordings through the pipeline; prints vehicle messages"),
+    "wait": ("edge.commands.wait", "run a file of sightings through the wait-time code; prints wait messages"),
+    "export": ("edge.commands.export", "wait messages in the shape of an authority's public feed"),
+    "accuracy": ("edge.commands.accuracy", "compare measured vehicles with reference weighings"),
+    "calibrate": ("edge.commands.calibrate", "calibration factors from reference runs"),
+    "watch": ("edge.commands.watch", "what a central operator sees: a live table from MQTT"),
+    "verify": ("edge.commands.verify", "prove that a collector's copy of the messages is whole and unchanged"),
+    "drivers": ("edge.commands.drivers", "list the drivers, or the options of one"),
+    "key": ("edge.commands.key", "make the secret of the pseudonyms, or a key that signs evidence"),
 }
 
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from drivers import registry
 from edge.config import Collector, Config, Device, Faults, Input, Lane, Sensor, SiteExchange, Wim, named
-from edge.credentials import credential_file
+from edge.delivery.credentials import credential_file
 
 _TOPIC_LEVEL = re.compile(r"[^/+#\x00$\s][^/+#\x00\s]*")
 _ROTATION = re.compile(r"(\d+)([hd])")

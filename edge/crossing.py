@@ -23,14 +23,15 @@ from drivers.events import (
 )
 from edge import config as cfg
 from edge.alarms import Alarms, Condition
+from edge.delivery.identity import Pseudonyms
+from edge.delivery.sealing import Sealer
 from edge.flow import FlowCounter
-from edge.identity import Pseudonyms
-from edge.lane import LanePipeline
 from edge.messages import DeviceStatus, Identity, Medium, Message, Sighting, Site, Vehicle, parse_utc, utc_text
-from edge.sealing import Sealer
 from edge.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, TagSighting
 from edge.sightings import Sighting as Seen
+from edge.timeline import LIVE_REORDER_NS, REORDER_NS
 from edge.waits import CrossingWaits
+from edge.weighing.lane import LanePipeline
 
 _CHANNELS_EVERY_NS = 1_000_000_000
 _MOST_PULSES = 20  # between two looks at an input; more is a counter that was cleared, or wrapped
@@ -106,7 +107,9 @@ class Crossing:
         self._pseudonyms = pseudonyms
         self._sealers = sealers
         self.alarms = Alarms(self._site, source)
-        self._waits = CrossingWaits(config, source=source)
+        # Other computers' sightings come over the site's broker, later than what stands here.
+        reorder_ns = REORDER_NS if config.site_exchange is not None else LIVE_REORDER_NS
+        self._waits = CrossingWaits(config, source=source, reorder_ns=reorder_ns)
         self._flow = FlowCounter(config, source=source)
         self._lanes = {
             lane.id: LanePipeline(config, lane, source=source) for lane in config.lane if lane.wim is not None

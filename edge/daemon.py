@@ -28,14 +28,14 @@ from edge.alarms import Condition, Severity
 from edge.config_file import load
 from edge.core import CoreError
 from edge.crossing import Crossing
-from edge.evidence import Signer
+from edge.delivery.evidence import Signer
+from edge.delivery.identity import IdentityError, Pseudonyms, certificate_common_name
+from edge.delivery.journal import Journal, JournalError
+from edge.delivery.outbox import Outbox
+from edge.delivery.publisher import Publisher
+from edge.delivery.sealing import Sealer
 from edge.exchange_link import SiteExchange
-from edge.identity import IdentityError, Pseudonyms, certificate_common_name
-from edge.journal import Journal, JournalError
 from edge.messages import Message, Site, Status, utc_text
-from edge.outbox import Outbox
-from edge.publisher import Publisher
-from edge.sealing import Sealer
 from edge.sightings import Sighting
 
 log = logging.getLogger("daemon")

@@ -20,12 +20,12 @@ from typing import Literal
 
 from edge import config as cfg
 from edge.config_rules import rotation_s
-from edge.credentials import credential_file
-from edge.entry import Severity
+from edge.delivery.credentials import credential_file
+from edge.delivery.entry import Severity
+from edge.delivery.identity import read_secret
+from edge.delivery.mqtt import Endpoint, LinkError, MqttLink, Outgoing
+from edge.delivery.publisher import LinkFactory
 from edge.exchange_codec import MOST_RECORDS, ExchangeReader, ExchangeWriter, local_sightings
-from edge.identity import read_secret
-from edge.mqtt import Endpoint, LinkError, MqttLink, Outgoing
-from edge.publisher import LinkFactory
 from edge.sightings import Sighting
 from edge.site_exchange import ExchangeKeys
 
@@ -49,7 +49,7 @@ def topic_of_source(country: str, port: str, source: str) -> str:
 
 
 class SiteExchange:
-    """See the head of this file. Raises edge.identity.IdentityError where the secret cannot be used."""
+    """See the head of this file. Raises edge.delivery.identity.IdentityError where the secret cannot be used."""
 
     def __init__(
         self,

@@ -232,7 +232,7 @@ class Status(Message, frozen=True, kw_only=True):
 
 
 class Identifier(Message, frozen=True, kw_only=True):
-    """A plate or tag for an authority with the legal basis, encrypted to its public key (edge/sealing.py)."""
+    """A plate or tag for an authority with the legal basis, encrypted to its public key (edge/delivery/sealing.py)."""
 
     schema: Literal["borderflow/identifier/1"] = "borderflow/identifier/1"
     point: str

@@ -97,7 +97,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "method": "from matched identities, from counts, or from both; null where nothing is known",
         "match_rate": "share of the arrivals whose identity was matched, 0 to 1; null where not known",
         "reference_s": "baseline of the authority; null where none is set",
-        "change": "change of the median against the baseline in per cent, -25.0 for a quarter shorter; null where not known",
+        "change": "change of the median against the baseline in per cent, -25.0 for a quarter shorter, or null",
         "bottleneck": "pair of points with the largest delay; null where not known",
         "booths_open": "booths that are open; null where it was never said whether they are",
     },

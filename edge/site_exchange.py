@@ -26,7 +26,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from edge.identity import canonical
+from edge.delivery.identity import canonical
 
 TOKEN_BYTES = 8
 MOST_CHARACTERS = 15  # of a plate, as in the core's row

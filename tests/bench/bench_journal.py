@@ -26,10 +26,10 @@ from mosquitto import Mosquitto
 from samples import SITE, flow, sighting, status, vehicle
 
 from edge.config import Collector
-from edge.evidence import Signer, chain_next, new_signing_key
-from edge.journal import Journal
+from edge.delivery.evidence import Signer, chain_next, new_signing_key
+from edge.delivery.journal import Journal
+from edge.delivery.publisher import EXPIRY_S, Publisher
 from edge.messages import KINDS, Message
-from edge.publisher import EXPIRY_S, Publisher
 
 SHARE = tuple(KINDS)
 COLLECTOR = "national"

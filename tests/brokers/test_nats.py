@@ -21,8 +21,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from samples import ROOT, SOURCE, mixed, status
 
 from edge.config import Collector
-from edge.journal import Journal
-from edge.publisher import Publisher
+from edge.delivery.journal import Journal
+from edge.delivery.publisher import Publisher
 
 NATS = shutil.which("nats-server") or shutil.which("nats-server", path="/usr/sbin")
 pytestmark = [pytest.mark.skipif(NATS is None, reason="nats-server is not installed"), pytest.mark.timeout(170)]

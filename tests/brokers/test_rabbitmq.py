@@ -21,8 +21,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from samples import ROOT, mixed, status
 
 from edge.config import Collector
-from edge.journal import Journal
-from edge.publisher import Publisher
+from edge.delivery.journal import Journal
+from edge.delivery.publisher import Publisher
 
 SERVER = shutil.which("rabbitmq-server") or shutil.which("rabbitmq-server", path="/usr/sbin:/usr/lib/rabbitmq/bin")
 pytestmark = [pytest.mark.skipif(SERVER is None, reason="rabbitmq-server is not installed"), pytest.mark.timeout(170)]

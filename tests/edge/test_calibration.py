@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge import calibrate
-from edge.calibration import CalibrationError, LineFit, fit_line
-from edge.calibration_runs import Change, by_line, by_side, fit_units, from_reference
+from edge.commands import calibrate
 from edge.config import Config
 from edge.config_file import load
-from edge.conformity.pairing import Pair
-from edge.conformity.records import AxleRecord, VehicleRecord
 from edge.messages import utc_text
 from edge.recording import Writer
-from edge.steering import LineWatch, SteeringWatch
+from edge.weighing.calibration import CalibrationError, LineFit, fit_line
+from edge.weighing.calibration_runs import Change, by_line, by_side, fit_units, from_reference
+from edge.weighing.conformity.pairing import Pair
+from edge.weighing.conformity.records import AxleRecord, VehicleRecord
+from edge.weighing.steering import LineWatch, SteeringWatch
 
 START_NS = 1_790_000_000_000_000_000
 CONFIG = """\

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from edge.axle_groups import axle_groups, group_code
-from edge.classify import KG_PER_KIP, M_PER_FT, UNCLASSIFIED, Classifier, RuleRow, RuleTable
 from edge.messages import VehicleClass
-from edge.table_files import load_table
+from edge.weighing.axle_groups import axle_groups, group_code
+from edge.weighing.classify import KG_PER_KIP, M_PER_FT, UNCLASSIFIED, Classifier, RuleRow, RuleTable
+from edge.weighing.table_files import load_table
 
 LB = KG_PER_KIP / 1000
 RULES = load_table("fhwa_ltpp", RuleTable)

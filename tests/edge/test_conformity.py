@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from edge import accuracy_cli
-from edge.conformity import astm, cost323, oiml
-from edge.conformity.errors import Error, Quantity, errors_of, found, summary
-from edge.conformity.page import scatter
-from edge.conformity.pairing import Pair, pair
-from edge.conformity.records import AxleRecord, ClassRecord, InputError, VehicleRecord, read_vehicles
-from edge.conformity.student import quantile, tail
+from edge.commands import accuracy as accuracy_cli
 from edge.messages import utc_text
+from edge.weighing.conformity import astm, cost323, oiml
+from edge.weighing.conformity.errors import Error, Quantity, errors_of, found, summary
+from edge.weighing.conformity.page import scatter
+from edge.weighing.conformity.pairing import Pair, pair
+from edge.weighing.conformity.records import AxleRecord, ClassRecord, InputError, VehicleRecord, read_vehicles
+from edge.weighing.conformity.student import quantile, tail
 
 START_NS = 1_790_000_000_000_000_000
 

@@ -10,7 +10,7 @@ import pytest
 from drivers.events import DeviceState, InputChange, LinkState, PlateRead, Rejected, TagRead
 from edge.config_file import load
 from edge.crossing import Crossing
-from edge.identity import Pseudonyms, new_key
+from edge.delivery.identity import Pseudonyms, new_key
 from edge.messages import Alarm, Message, Sighting, Wait, encode, parse_utc
 
 START_NS = parse_utc("2026-11-24T10:00:00Z")

@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge import export_cbp, export_cbsa
 from edge.cli import main as borderflow
 from edge.config import Config, Device, Lane, Point
 from edge.config import Site as SiteTable
-from edge.feeds import Board, Group, board_of
 from edge.messages import Experienced, Program, Site, Traffic, Wait, encode, parse_utc, utc_text
+from edge.reports import cbp as export_cbp
+from edge.reports import cbsa as export_cbsa
+from edge.reports.feeds import Board, Group, board_of
 
 NOW_NS = parse_utc("2026-06-29T17:22:40Z")  # 13:22:40 in Detroit
 MINUTE_NS = 60_000_000_000

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.axle_groups import axle_groups
-from edge.esal import aashto_flexible, group_factor, power_law
-from edge.limits import LIMIT_TABLES, Limits, LimitTable, bridge_limit
 from edge.messages import Axle, Violation
-from edge.table_files import load_table
+from edge.weighing.axle_groups import axle_groups
+from edge.weighing.esal import aashto_flexible, group_factor, power_law
+from edge.weighing.limits import LIMIT_TABLES, Limits, LimitTable, bridge_limit
+from edge.weighing.table_files import load_table
 
 LB = 0.45359237
 FT = 0.3048

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edge import outbox as module
-from edge.journal import Journal, JournalError
+from edge.delivery import outbox as module
+from edge.delivery.journal import Journal, JournalError
+from edge.delivery.outbox import Outbox
 from edge.messages import Alarm, Message, Site
-from edge.outbox import Outbox
 
 
 def alarm(number: int) -> Alarm:

@@ -32,8 +32,8 @@ from drivers.transcore_encompass import TransCoreCodec
 from edge.cli import main as borderflow
 from edge.config_file import load
 from edge.crossing import Crossing
-from edge.identity import Pseudonyms, new_key
-from edge.journal import Journal
+from edge.delivery.identity import Pseudonyms, new_key
+from edge.delivery.journal import Journal
 from edge.messages import Message
 from edge.sightings import SightingError, parse
 from firmware_sim.cli import main as simulate

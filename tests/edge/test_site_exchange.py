@@ -14,6 +14,8 @@ import exchange_day as day
 import msgspec
 import pytest
 from certificates import Authority
+from edge.exchange import link as exchange_link
+from edge.exchange import tokens as site_exchange
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mosquitto import MOSQUITTO, Mosquitto
@@ -22,10 +24,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from drivers.events import InputChange, PlateRead, TagRead
 from edge import config as cfg
-from edge import exchange_link, site_exchange
 from edge.config_file import load
 from edge.core import PlateTable, encode_plate
 from edge.crossing import Crossing
+from edge.delivery.identity import Pseudonyms, new_key
+from edge.delivery.mqtt import LinkError, Outgoing
 from edge.exchange_codec import (
     MOST_RECORDS,
     Exchange,
@@ -36,9 +39,7 @@ from edge.exchange_codec import (
     sightings_of,
 )
 from edge.exchange_link import SiteExchange
-from edge.identity import Pseudonyms, new_key
 from edge.messages import Wait
-from edge.mqtt import LinkError, Outgoing
 from edge.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, Sighting, TagSighting, TokenSighting
 from edge.site_exchange import OVERLAP_NS, ExchangeKeys, PlateTokens, TokenIndex, compare
 

@@ -19,8 +19,8 @@ from edge.cli import main as borderflow
 from edge.config import Config, Lane, Point
 from edge.config import Site as SiteTable
 from edge.messages import Bottleneck, Experienced, Site, Wait, parse_utc, utc_text
-from edge.plots import Band, Curve, over_time, ticks
-from edge.wait_report import WaitReport
+from edge.reports.plots import Band, Curve, over_time, ticks
+from edge.reports.waits import WaitReport
 
 START_NS = parse_utc("2026-11-24T05:00:00Z")
 

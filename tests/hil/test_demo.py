@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge import demo_broker
+from edge.commands import demo_broker
 
 
 @pytest.mark.hil

@@ -12,8 +12,8 @@ from bench import Daemon, Simulator, wait_for
 from certificates import Authority
 from mosquitto import MOSQUITTO, Mosquitto
 
+from edge.delivery.mqtt import subscribe
 from edge.messages import parse_utc
-from edge.mqtt import subscribe
 
 TOLD_WITHIN_S = 5.0
 

@@ -16,7 +16,7 @@ from collector import Collector
 from leftovers import files_below, found_in
 from mosquitto import MOSQUITTO, Mosquitto
 
-from edge.identity import new_key
+from edge.delivery.identity import new_key
 
 ACL = Path(__file__).parents[2] / "deploy" / "mosquitto" / "acl"
 

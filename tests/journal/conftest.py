@@ -10,7 +10,7 @@ import pytest
 from certificates import Authority
 from mosquitto import MOSQUITTO, Mosquitto
 
-from edge.journal import Journal
+from edge.delivery.journal import Journal
 from edge.messages import KINDS
 
 

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edge.cursor import SPANS_MAX, Cursor, Span
+from edge.delivery.cursor import SPANS_MAX, Cursor, Span
 
 
 class CursorModel(RuleBasedStateMachine):

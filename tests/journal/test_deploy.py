@@ -17,8 +17,8 @@ from samples import ROOT, SOURCE, status, vehicle
 
 from edge import sdnotify
 from edge.config import Collector
-from edge.journal import Journal
-from edge.publisher import Publisher
+from edge.delivery.journal import Journal
+from edge.delivery.publisher import Publisher
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

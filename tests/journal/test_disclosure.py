@@ -14,9 +14,9 @@ from drivers.events import PlateRead
 from edge import config as cfg
 from edge.config_file import load
 from edge.crossing import Crossing
-from edge.identity import Pseudonyms, new_key
+from edge.delivery.identity import Pseudonyms, new_key
+from edge.delivery.sealing import Sealer, unseal
 from edge.messages import Identifier, Sighting
-from edge.sealing import Sealer, unseal
 
 HEAD = """
 [site]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from samples import TIME_NS, mixed
 
-from edge.journal import Journal
+from edge.delivery.journal import Journal
 
 HERE = Path(__file__).parent
 

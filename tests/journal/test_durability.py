@@ -11,8 +11,9 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from edge.journal import Journal
+from edge.delivery.journal import Journal
 
+WRITER = Path(__file__).parents[1] / "support" / "writer.py"
 ROUNDS = int(os.environ.get("BORDERFLOW_KILL_ROUNDS", "12"))
 SHARE = ("vehicle", "sighting", "flow")
 
@@ -24,7 +25,13 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
     acknowledged: set[str] = set()
     for number in range(ROUNDS):
         with subprocess.Popen(
-            [sys.executable, str(Path(__file__).parents[1] / "support" / "writer.py"), str(path), "national", str(number)],
+            [
+                sys.executable,
+                str(Path(__file__).parents[1] / "support" / "writer.py"),
+                str(path),
+                "national",
+                str(number),
+            ],
             stdout=subprocess.PIPE,
             text=True,
         ) as process:

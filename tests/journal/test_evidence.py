@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import ROOT, SITE, SOURCE, TIME_NS, mixed, vehicle
 
-from edge import verify_command
-from edge.evidence import Signer, chain_next, chain_start, new_signing_key, read_public_key, verify
-from edge.identity import IdentityError
-from edge.journal import Journal
+from edge.commands import verify as verify_command
+from edge.delivery.evidence import Signer, chain_next, chain_start, new_signing_key, read_public_key, verify
+from edge.delivery.identity import IdentityError
+from edge.delivery.journal import Journal
 from edge.messages import utc_text
 
 Copy = tuple[list[bytes], Ed25519PublicKey, Path]

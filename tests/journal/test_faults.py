@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from samples import ROOT, alarm, mixed, status, vehicle
 
 from edge.config import Collector
-from edge.journal import Journal
+from edge.delivery.journal import Journal
+from edge.delivery.publisher import Publisher
 from edge.messages import KINDS
-from edge.publisher import Publisher
 
 PROTOCOLS = pytest.mark.parametrize("protocol", [5, 4])
 
@@ -25,14 +25,17 @@ PROTOCOLS = pytest.mark.parametrize("protocol", [5, 4])
 @pytest.fixture(autouse=True)
 def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (
-        ("edge.mqtt.PUBACK_TIMEOUT_S", 0.6),
-        ("edge.mqtt.CONNECT_TIMEOUT_S", 0.6),
-        ("edge.publisher.WAIT_FIRST_S", 0.02),
-        ("edge.publisher.WAIT_EARLY_S", 0.1),
-        ("edge.publisher.SETTLED_S", 0.2),
-        ("edge.publisher.UNREACHABLE_AFTER_S", 0.3),
-        ("edge.publisher.PARK_S", 0.5),
-        ("edge.publisher.LONG_WAIT_S", {"duplicate": 1.5, "refused": 1.5, "certificate": 1.5, "configuration": 1.5}),
+        ("edge.delivery.mqtt.PUBACK_TIMEOUT_S", 0.6),
+        ("edge.delivery.mqtt.CONNECT_TIMEOUT_S", 0.6),
+        ("edge.delivery.publisher.WAIT_FIRST_S", 0.02),
+        ("edge.delivery.publisher.WAIT_EARLY_S", 0.1),
+        ("edge.delivery.publisher.SETTLED_S", 0.2),
+        ("edge.delivery.publisher.UNREACHABLE_AFTER_S", 0.3),
+        ("edge.delivery.publisher.PARK_S", 0.5),
+        (
+            "edge.delivery.publisher.LONG_WAIT_S",
+            {"duplicate": 1.5, "refused": 1.5, "certificate": 1.5, "configuration": 1.5},
+        ),
     ):
         monkeypatch.setattr(name, value)
 
@@ -125,8 +128,8 @@ async def test_the_window_of_the_server_is_kept_at_every_connection(journal: Jou
 
 async def test_a_dead_link_is_found_when_nothing_is_sent(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is in flight, nobody answers the ping: with the usual times it takes 20 s."""
-    monkeypatch.setattr("edge.mqtt.KEEPALIVE_S", 1)
-    monkeypatch.setattr("edge.mqtt.PUBACK_TIMEOUT_S", 1000.0)
+    monkeypatch.setattr("edge.delivery.mqtt.KEEPALIVE_S", 1)
+    monkeypatch.setattr("edge.delivery.mqtt.PUBACK_TIMEOUT_S", 1000.0)
     async with FaultBroker(Fault(deaf_after=1), Fault()) as broker, publishing(journal, broker) as running:
         assert await until(lambda: running.publisher.counts.delivered == 1)
         assert await until(lambda: broker.attempts == 2)

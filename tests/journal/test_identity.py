@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import TIME_NS
 
-from edge.credentials import credential_file
-from edge.identity import (
+from edge.delivery.credentials import credential_file
+from edge.delivery.identity import (
     IdentityError,
     Pseudonyms,
     canonical,

@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import ROOT, TIME_NS, alarm, flow, mixed, sighting, status, vehicle
 
-from edge import journal as journal_file
-from edge.entry import Entry, uuid7
-from edge.journal import DROP_ORDER, Journal, JournalError
+from edge.delivery import journal as journal_file
+from edge.delivery.entry import Entry, uuid7
+from edge.delivery.journal import DROP_ORDER, Journal, JournalError
 from edge.messages import KINDS
 
 ALL = tuple(KINDS)

@@ -12,8 +12,8 @@ from fault_broker import FaultBroker
 from samples import mixed, status
 
 from edge.config import Collector
-from edge.journal import Journal
-from edge.publisher import Publisher
+from edge.delivery.journal import Journal
+from edge.delivery.publisher import Publisher
 
 SHARE = ("vehicle", "sighting", "flow", "status")
 
@@ -99,9 +99,9 @@ async def until(condition: Callable[[], bool], timeout_s: float = 40.0) -> bool:
 async def test_a_bad_line_loses_nothing(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, count: int, line: dict[str, float]
 ) -> None:
-    monkeypatch.setattr("edge.publisher.WAIT_FIRST_S", 0.02)
-    monkeypatch.setattr("edge.publisher.WAIT_EARLY_S", 0.1)
-    monkeypatch.setattr("edge.publisher.SHORT_LIVES", 1_000_000)
+    monkeypatch.setattr("edge.delivery.publisher.WAIT_FIRST_S", 0.02)
+    monkeypatch.setattr("edge.delivery.publisher.WAIT_EARLY_S", 0.1)
+    monkeypatch.setattr("edge.delivery.publisher.SHORT_LIVES", 1_000_000)
     async with FaultBroker() as broker, Line(broker.port, **line) as proxy:
         collector = Collector(name="far", url=f"mqtt://127.0.0.1:{proxy.port}", share=SHARE)
         publisher = Publisher(collector, journal, status)

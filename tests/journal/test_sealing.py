@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import sighting
 
-from edge.identity import IdentityError
-from edge.journal import Journal
+from edge.delivery.identity import IdentityError
+from edge.delivery.journal import Journal
+from edge.delivery.sealing import Sealer, unseal
 from edge.messages import Identifier
-from edge.sealing import Sealer, unseal
 
 KEY = X25519PrivateKey.generate()
 

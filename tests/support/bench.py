@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge.identity import new_key
+from edge.delivery.identity import new_key
 
 
 class Simulator:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from samples import mixed
 
-from edge.journal import Journal, JournalError
+from edge.delivery.journal import Journal, JournalError
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from samples import mixed
 
-from edge.journal import Journal
+from edge.delivery.journal import Journal
 
 
 def main() -> None:

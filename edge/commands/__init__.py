@@ -1,0 +1,1 @@
+"""The commands of `borderflow`: each file has `add_arguments` and `run`, found by `edge.cli`."""

@@ -1,0 +1,163 @@
+"""`borderflow doctor`: tries each device, the clock, the disk and each collector once and says what works.
+
+Run it on the lane computer while the daemon is stopped, since a serial line has one owner. Exit 1 when anything fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from drivers import registry
+from drivers.events import DeviceState, Event, LinkState
+from drivers.session import keep_alive
+from edge import config as cfg
+from edge.clock import clock_state
+from edge.config_file import load
+from edge.daemon import source_name
+from edge.delivery.credentials import credential_file
+from edge.delivery.identity import IdentityError, Pseudonyms
+from edge.delivery.mqtt import Endpoint, LinkError, MqttLink
+
+Result = Literal["good", "fails", "unknown"]
+_DEVICE_S = 6.0
+_LISTEN_S = 1.5
+_LEAST_FREE = 0.05
+_SLOW_SYNC_S = 0.25
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="configuration of this computer")
+
+
+def run(args: argparse.Namespace) -> int:
+    config = load(args.config, live=True)
+    rows = asyncio.run(_examine(config))
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    table = Table("what", "result", "how it is")
+    for what, result, text in rows:
+        style = {"good": "green", "fails": "bold red", "unknown": "yellow"}[result]
+        table.add_row(what, f"[{style}]{result}[/]", text)
+    console.print(table)
+    return 1 if any(result == "fails" for _, result, _ in rows) else 0
+
+
+async def _examine(config: cfg.Config) -> list[tuple[str, Result, str]]:
+    devices = await asyncio.gather(*(_device(device) for device in config.device))
+    brokers: list[tuple[str, cfg.Collector | cfg.SiteExchange]] = [(f"collector {c.name}", c) for c in config.collector]
+    if config.site_exchange is not None:
+        brokers.append(("site exchange", config.site_exchange))
+    connected = await asyncio.gather(*(_broker(config, what, broker) for what, broker in brokers))
+    return [*devices, _clock(), _disk(Path(config.store.path)), *_identity(config), *connected]
+
+
+async def _device(device: cfg.Device) -> tuple[str, Result, str]:
+    """One session: good when the device came online; then listens a moment and tells what it said."""
+    what = f"device {device.name} ({device.driver})"
+    online = asyncio.Event()
+    heard: Counter[str] = Counter()
+    last = DeviceState(device.name, 0, LinkState.CONNECTING, f"{device.url}: no answer within {_DEVICE_S:g} s")
+
+    def take(event: Event) -> None:
+        nonlocal last
+        if isinstance(event, DeviceState):
+            last = event if event.state is not LinkState.CONNECTING else last
+            if event.state is LinkState.ONLINE:
+                online.set()
+        else:
+            heard[type(event).__name__] += 1
+
+    driver = registry.create(device.driver, device.name, device.url, device.options)
+    task = asyncio.create_task(keep_alive(driver, take))
+    try:
+        async with asyncio.timeout(_DEVICE_S):
+            await online.wait()
+        await asyncio.sleep(_LISTEN_S)
+    except TimeoutError:
+        return what, "fails", last.text
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    said = ", ".join(f"{count} {name}" for name, count in heard.items()) or "nothing yet"
+    return what, "good", f"{last.text}; in {_LISTEN_S:g} s it said: {said}"
+
+
+def _clock() -> tuple[str, Result, str]:
+    state = clock_state()
+    if state is None:
+        return "clock", "unknown", "the kernel does not say; install chrony and point it to a time server"
+    return "clock", "good" if state.synchronised else "fails", state.text
+
+
+def _disk(store: Path) -> tuple[str, Result, str]:
+    """Writes and syncs a small file where the journal lives."""
+    probe = store / ".doctor"
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
+        with probe.open("wb") as file:
+            file.write(os.urandom(4096))
+            file.flush()
+            os.fsync(file.fileno())
+        sync_s = time.monotonic() - began
+        probe.unlink()
+        usage = shutil.disk_usage(store)
+    except OSError as error:
+        return f"disk {store}", "fails", f"{error.strerror}; give the daemon's user this directory, or mend the disk"
+    text = f"{usage.free / 1e9:.1f} GB free, a durable write takes {1000 * sync_s:.0f} ms"
+    good = usage.free > _LEAST_FREE * usage.total and sync_s < _SLOW_SYNC_S
+    return f"disk {store}", "good" if good else "fails", text
+
+
+def _identity(config: cfg.Config) -> list[tuple[str, Result, str]]:
+    if config.identity is None:
+        return []
+    try:
+        Pseudonyms(Path(config.identity.key_file), config.identity.rotation)
+    except IdentityError as error:
+        return [("pseudonym key", "fails", str(error))]
+    return [("pseudonym key", "good", config.identity.key_file)]
+
+
+async def _broker(config: cfg.Config, what: str, broker: cfg.Collector | cfg.SiteExchange) -> tuple[str, Result, str]:
+    """Connects once under a name of its own, so that a running daemon is not thrown off."""
+
+    def handed(file: str | None) -> str | None:
+        return None if file is None else str(credential_file(file))
+
+    try:
+        endpoint = Endpoint.of(
+            broker.url,
+            f"{source_name(config)}-{what.replace(' ', '-')}-doctor",
+            protocol=broker.protocol,
+            ca_file=handed(broker.ca_file),
+            cert_file=handed(broker.cert_file),
+            key_file=handed(broker.key_file),
+            username=broker.username,
+            password_file=handed(broker.password_file),
+        )
+        link = MqttLink(
+            endpoint,
+            will=None,
+            subscribe=None,
+            acknowledged=lambda *_: None,
+            received=lambda *_: None,
+            settled=lambda: None,
+        )
+        began = time.monotonic()
+        await link.open()
+        took_s = time.monotonic() - began
+        await link.close(speak_will=False)
+    except (LinkError, ValueError) as error:
+        return what, "fails", str(error)
+    return what, "good", f"{endpoint}, connected in {1000 * took_s:.0f} ms"

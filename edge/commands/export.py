@@ -1,0 +1,106 @@
+"""`borderflow export`: `wait` messages in, the shape of an authority's public feed out.
+
+Messages come as `borderflow wait` or `borderflow watch --json` print them, a line each; of each row the latest counts.
+With several --config one feed covers several crossings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from edge.config_file import load
+from edge.messages import Wait, parse_utc
+from edge.reports import cbp as export_cbp
+from edge.reports import cbsa as export_cbsa
+from edge.reports.feeds import Board
+
+EXIT_DATA = 65  # EX_DATAERR of sysexits.h
+_MOST_LINE = 1 << 20
+_BORDERS: dict[str, export_cbp.Border] = {"canadian": "Canadian Border", "mexican": "Mexican Border"}
+
+
+class _Kind(msgspec.Struct):
+    schema: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, required=True, action="append", metavar="FILE", help="the crossing; several for several"
+    )
+    parser.add_argument("--format", required=True, choices=["cbp", "cbsa"], help="whose feed")
+    parser.add_argument("--at", metavar="TIME", help="what is old is judged at this time (RFC 3339); default: now")
+    parser.add_argument("--border", choices=sorted(_BORDERS), help="cbp: where it cannot be told from the programs")
+    parser.add_argument("waits", nargs="?", default="-", metavar="WAITS", help="wait messages, a line each; - is stdin")
+
+
+def run(args: argparse.Namespace) -> int:
+    boards = [Board(load(path)) for path in args.config]
+    try:
+        now_ns = parse_utc(args.at) if args.at is not None else time.time_ns()
+    except (ValueError, OverflowError):
+        return _fail(f"--at {args.at!r} is no RFC 3339 time; write 2026-11-24T05:22:17Z", 2)
+    try:
+        if args.waits == "-":
+            taken = _take(boards, sys.stdin.buffer, "standard input")
+        else:
+            with Path(args.waits).open("rb") as file:
+                taken = _take(boards, file, args.waits)
+    except OSError as error:
+        return _fail(f"{args.waits}: cannot be read ({error.strerror})", EXIT_DATA)
+    if not taken:
+        return _fail(f"{args.waits}: holds no wait message of this crossing", EXIT_DATA)
+    try:
+        if args.format == "cbp":
+            border = _BORDERS[args.border] if args.border else None
+            text = export_cbp.feed(boards, now_ns, border)
+        else:
+            text = export_cbsa.feed(boards, now_ns)
+    except ValueError as error:
+        return _fail(str(error), 2)
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _take(boards: list[Board], file: IO[bytes], name: str) -> int:
+    """Give each message to the board of its crossing; the number of those that had one."""
+    taken = strangers = 0
+    for wait in _waits(file, name):
+        try:
+            found = any(board.take(wait) for board in boards)
+        except (ValueError, OverflowError):
+            print(f"borderflow export: {name}: a message has a time that is none", file=sys.stderr)
+            continue
+        taken += found
+        strangers += not found
+    if strangers:
+        print(f"borderflow export: {name}: {strangers} messages are of other crossings", file=sys.stderr)
+    return taken
+
+
+def _waits(file: IO[bytes], name: str) -> Iterator[Wait]:
+    kind, decoder = msgspec.json.Decoder(_Kind), msgspec.json.Decoder(Wait)
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            if len(line) > _MOST_LINE:
+                raise msgspec.ValidationError("is too long for a message")
+            schema = kind.decode(line).schema
+            if schema and not schema.startswith("borderflow/wait/"):
+                continue  # another kind of message
+            yield decoder.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            print(f"borderflow export: {name}: line {number}: is no wait message ({error})", file=sys.stderr)
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"borderflow export: {text}", file=sys.stderr)
+    return code

@@ -1,0 +1,44 @@
+"""`borderflow verify`: proves from a collector's copy that no message was changed, removed or inserted.
+
+In: files with one message a line, as they came from MQTT (`borderflow watch --json` writes such lines), and the public
+key of the computer that made them. Out: what is proven, every fault on a line of its own; exit 1 where there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge.delivery.evidence import key_id, read_public_key, verify
+from edge.delivery.identity import IdentityError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--key", type=Path, required=True, metavar="FILE", help="public key of the computer (PEM)")
+    parser.add_argument("copy", type=Path, nargs="+", metavar="COPY", help="messages as they came, one a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: all that is signed is proven; 1: faults, or nothing was signed; 65: a file cannot be read."""
+    try:
+        key = read_public_key(args.key)
+        proof = verify(_lines(args.copy), key)
+    except (IdentityError, OSError) as error:
+        print(f"borderflow verify: {error}", file=sys.stderr)
+        return 65
+    for fault in proof.faults:
+        print(fault)
+    print(
+        f"{proof.proven} messages proven by {proof.heads} signed heads of key {key_id(key)}"
+        f"{f' up to {proof.signed_until}' if proof.signed_until else ''}; "
+        f"{proof.unsigned} not signed yet; {len(proof.faults)} faults"
+    )
+    return 0 if proof.heads and not proof.faults else 1
+
+
+def _lines(paths: list[Path]) -> Iterator[bytes]:
+    for path in paths:
+        with path.open("rb") as file:
+            yield from file

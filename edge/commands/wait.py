@@ -1,0 +1,51 @@
+"""`borderflow wait`: a file of sightings in, `wait` messages out, through the same code as the daemon."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge.config import ConfigError
+from edge.config_file import load
+from edge.messages import encode
+from edge.reports.waits import WaitReport
+from edge.sightings import SightingError
+from edge.waits import run_file
+
+EXIT_DATA = 65  # EX_DATAERR of sysexits.h
+EXIT_CANNOT_WRITE = 73  # EX_CANTCREAT
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="lanes and points")
+    parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with plots too")
+    parser.add_argument("sightings", type=Path, metavar="SIGHTINGS", help="file of sightings, a JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    config = load(args.config)
+    if not config.point:
+        raise ConfigError([f"{args.config}: point: there is none; name the points in the order of passing"])
+    report = WaitReport(config) if args.report is not None else None
+    try:
+        for wait in run_file(config, args.sightings, complain=_complain):
+            sys.stdout.buffer.write(encode(wait) + b"\n")
+            if report is not None:
+                report.take(wait)
+    except SightingError as error:
+        print(f"borderflow wait: {error}", file=sys.stderr)
+        return EXIT_DATA
+    finally:
+        sys.stdout.buffer.flush()
+    if report is not None:
+        try:
+            args.report.write_text(report.page(), encoding="utf-8")
+        except OSError as error:
+            print(f"borderflow wait: {args.report}: cannot be written ({error.strerror})", file=sys.stderr)
+            return EXIT_CANNOT_WRITE
+    return 0
+
+
+def _complain(text: str) -> None:
+    print(f"borderflow wait: {text}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""From messages to collectors: outbox, journal, publishers, MQTT, pseudonyms, evidence."""

@@ -1,0 +1,551 @@
+"""Carries the journal to one collector: cursor → window → MQTT → acknowledgement, for ever, through every outage.
+
+In: entries of the journal and the computer's status; out: messages at the collector's broker, a state that an operator
+can read, alarms. The daemon runs one `Publisher` for each collector, as a task of its own: a slow or dead collector
+slows nobody. An entry counts as delivered when its PUBACK has a success code; until then the journal keeps it.
+
+Order of what goes out: the status as birth; live messages; what was asked for again (`replay`), paced; backlog. Backlog
+and replay never fill the window, so that a live message finds a free place at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random as randomness
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from edge.config import Collector
+from edge.delivery.credentials import credential_file
+from edge.delivery.entry import Entry, Severity, uuid7
+from edge.delivery.journal import Journal, JournalError
+from edge.delivery.mqtt import Acknowledged, Endpoint, LinkError, MqttLink, Outgoing, Trouble
+from edge.messages import TOPIC_ROOT, Backlog, ReplayRequest, Status, encode, stamped, topic_of, utc_text
+
+log = logging.getLogger("collector")
+
+State = Literal["connecting", "connected", "waiting", "stopped"]
+OnAlarm = Callable[[str, str, Literal["begin", "end"], Severity, str], None]  # collector, code, state, severity, text
+
+# how long a broker keeps a message for an absent reader
+EXPIRY_S = {"wait": 86_400, "flow": 7 * 86_400, "sighting": 2 * 86_400, "identifier": 2 * 86_400}
+LATE_RESERVE = 4  # places of the window that backlog and replay leave to live messages
+REPLAY_PER_S = 200.0
+REPLAY_REQUESTS_MAX = 256
+REPLAY_PAYLOAD_MAX = 1024
+SETTLED_S = 2.0  # a connection that held so long ends the alarms
+SHORT_LIVES = 4  # connections that end before STABLE_S without a reason, until it is taken for a double
+CAREFUL_FIRST = 32  # messages that go one by one after two such connections: some servers close after a refusal, and
+# what they said is lost if more is under way
+STABLE_S = 60.0  # a connection that held so long makes the next wait short again
+WAIT_FIRST_S, WAIT_EARLY_S, WAIT_MOST_S = 1.0, 5.0, 60.0
+LONG_WAIT_S: dict[Trouble, float] = {"duplicate": 300.0, "refused": 60.0, "certificate": 30.0, "configuration": 30.0}
+UNREACHABLE_AFTER_S = 10.0  # an outage this long is an alarm; a refusal is one at once
+PARK_S = 60.0  # a kind that the server refuses to take is tried again after this
+_RETRY_JOURNAL_S = 1.0
+
+ALARM_OF: dict[Trouble, tuple[str, Severity]] = {
+    "configuration": ("collector_configuration", "critical"),
+    "unreachable": ("collector_unreachable", "warning"),
+    "certificate": ("collector_certificate", "critical"),
+    "refused": ("collector_refused", "critical"),
+    "duplicate": ("duplicate_identity", "critical"),
+    "quota": ("collector_quota", "warning"),
+    "protocol": ("collector_protocol", "warning"),
+    "silent": ("collector_unreachable", "warning"),
+    "lost": ("collector_unreachable", "warning"),
+}
+
+
+class Link(Protocol):
+    """What the publisher needs of `edge.delivery.mqtt.MqttLink`."""
+
+    window: int
+    maximum_packet: int
+    closed: asyncio.Future[LinkError]
+
+    async def open(self) -> None: ...
+    def publish(self, message: Outgoing) -> int: ...
+    def flush(self) -> None: ...
+    async def close(self, *, speak_will: bool) -> None: ...
+
+
+class LinkFactory(Protocol):
+    """Makes the link of one attempt; `MqttLink` itself is one."""
+
+    def __call__(
+        self,
+        endpoint: Endpoint,
+        *,
+        will: Outgoing | None,
+        subscribe: str | None,
+        acknowledged: Acknowledged,
+        received: Callable[[str, bytes, bool], None],
+        settled: Callable[[], None],
+    ) -> Link: ...
+
+
+class StatusProvider(Protocol):
+    """The daemon's state as a message; with `online` false it is the last will."""
+
+    def __call__(self, online: bool, cause: str | None = None) -> Status: ...
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened since the start, for the metrics."""
+
+    delivered: int = 0  # acknowledged with a success code
+    unheard: int = 0  # of these, nobody had subscribed (0x10): the broker has forgotten them
+    refused: int = 0  # PUBACK with an error code
+    oversized: int = 0  # larger than the server takes, given up
+    replayed: int = 0
+    ignored: int = 0  # requests that were no valid replay request
+    connections: int = 0
+
+
+def _no_alarm(collector: str, code: str, state: str, severity: str, text: str) -> None:
+    pass
+
+
+class Publisher:
+    """See the head of this file."""
+
+    def __init__(
+        self,
+        collector: Collector,
+        journal: Journal,
+        status: StatusProvider,
+        on_alarm: OnAlarm = _no_alarm,
+        *,
+        on_state: Callable[[Publisher], None] = lambda publisher: None,
+        link_factory: LinkFactory = MqttLink,
+        random: randomness.Random | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.name = collector.name
+        self.state: State = "stopped"
+        self.text = ""
+        self.counts = Counts()
+        self._collector = collector
+        self._journal = journal
+        self._status = status
+        self._on_alarm = on_alarm
+        self._on_state = on_state
+        self._link_factory = link_factory
+        self._random = random or randomness.Random()
+        self._clock = clock
+        self._alarms: dict[str, str] = {}
+        self._wait_s = WAIT_FIRST_S
+        self._down_since: float | None = None
+        self._connected_at = 0.0  # monotonic; 0: not in this attempt
+        self._short_lives = 0  # connections in a row that ended soon and without a reason
+        self._refused_here = False  # the server refused a message in this connection
+        self._trusted = 0  # acknowledgements in this connection
+        self._stop = asyncio.Event()
+        self._go_on = asyncio.Event()  # ends the wait between two attempts
+        self._ended = asyncio.Event()
+        self._link: Link | None = None
+        self._in_flight: dict[int, Entry] = {}
+        self._late_in_flight = 0
+        self._parked: dict[str, float] = {}  # kind -> monotonic time until which it is not sent
+        self._requests: deque[ReplayRequest] = deque()
+        self._replay_ready: deque[Entry] = deque()
+        self._replay_at = 0.0  # monotonic time at which the next replayed message may go
+        self._birth: Entry | None = None
+        self._offline_told = False
+        self._pump_asked = False
+        self._pump_timer: asyncio.TimerHandle | None = None
+        journal.register(self.name, collector.share)
+
+    def backlog(self) -> Backlog:
+        """What this collector has not acknowledged."""
+        pending = self._journal.backlog(self.name)
+        oldest = None if pending.oldest_ns is None else utc_text(pending.oldest_ns)
+        return Backlog(messages=pending.messages, oldest=oldest)
+
+    async def stop(self, drain_s: float = 3.0) -> None:
+        """Deliver what is live, for at most `drain_s`, then end the connection; `run` returns."""
+        self._drain_s = drain_s
+        self._stop.set()
+        self._go_on.set()
+        if self.state != "stopped":
+            await self._ended.wait()
+
+    def retry_now(self) -> None:
+        """Do not wait for the next attempt: what was wrong may be mended."""
+        self._go_on.set()
+
+    async def run(self) -> None:
+        """Until `stop` or cancellation; never raises anything else."""
+        self._loop = asyncio.get_running_loop()
+        self._ended.clear()
+        unlisten = self._journal.listen(self._appended)
+        try:
+            while not self._stop.is_set():
+                trouble = await self._attempt()
+                if self._stop.is_set():
+                    break
+                await self._pause(self._judged(trouble))
+        finally:
+            unlisten()
+            self._set_state("stopped", "")
+            self._ended.set()
+
+    # One connection
+
+    async def _attempt(self) -> LinkError:
+        """Connect, carry until the connection ends; why it ended."""
+        try:
+            await self._session()
+        except LinkError as error:
+            return error
+        except JournalError as error:
+            return LinkError("lost", f"waiting for the journal: {error}")
+        except Exception as error:  # a fault of ours must not end the task of this collector
+            log.exception("collector %s: unexpected", self.name)
+            return LinkError("lost", f"unexpected {type(error).__name__}: {error}")
+        return LinkError("lost", "stopped")
+
+    async def _session(self) -> None:
+        will = self._message_of_status(False, "connection lost")
+        link = self._link_factory(
+            self._endpoint(),
+            will=will,
+            subscribe=self._replay_topic(),
+            acknowledged=self._acknowledged,
+            received=self._received,
+            settled=self._pump,
+        )
+        self._set_state("connecting", f"connecting to {self._collector.url}")
+        clean = False
+        try:
+            await link.open()
+            self._begin()
+            birth = await self._make_birth()
+            self._link = link
+            if birth is not None:
+                self._birth = birth
+                self._send(birth)
+            self._pump()
+            clean = await self._watch(link)
+        finally:
+            self._link = None
+            if self._pump_timer is not None:
+                self._pump_timer.cancel()
+                self._pump_timer = None
+            self._in_flight.clear()
+            await asyncio.shield(link.close(speak_will=not (clean and self._offline_told)))
+            await self._flush()
+
+    def _begin(self) -> None:
+        self._journal.resume(self.name)
+        self._in_flight.clear()
+        self._replay_ready.clear()
+        self._late_in_flight = 0
+        self._birth = None
+        self._offline_told = False
+        self._refused_here = False
+        self._trusted = 0
+        self.counts.connections += 1
+        self._connected_at = self._loop.time()
+        self._down_since = None
+        self._set_state("connected", f"connected to {self._collector.url}")
+
+    async def _make_birth(self) -> Entry | None:
+        if "status" not in self._collector.share:
+            return None
+        (birth,) = await asyncio.to_thread(self._journal.append, [self._status(True)])
+        return birth
+
+    async def _watch(self, link: Link) -> bool:
+        """Until the connection ends (LinkError) or we stop; True where all that is live was delivered before."""
+        stopping = asyncio.ensure_future(self._stop.wait())
+        either: set[asyncio.Future[Any]] = {link.closed, stopping}
+        try:
+            while not self._stop.is_set():
+                await asyncio.wait(either, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+                if link.closed.done():
+                    raise link.closed.result()
+                lasted_s = self._loop.time() - self._connected_at
+                if lasted_s > SETTLED_S and not self._parked:
+                    self._clear_all(f"connected to {self._collector.url}")
+                if lasted_s > STABLE_S:
+                    self._wait_s, self._short_lives = WAIT_FIRST_S, 0
+                await self._flush()
+                self._pump()
+            until = self._loop.time() + self._drain_s
+            while self._loop.time() < until and not link.closed.done():
+                self._pump()
+                if not self._in_flight:
+                    return True
+                await asyncio.wait({link.closed}, timeout=0.05)
+            return False
+        finally:
+            stopping.cancel()
+
+    async def _flush(self) -> None:
+        try:
+            await asyncio.to_thread(self._journal.flush)
+        except JournalError as error:
+            log.warning("collector %s: %s", self.name, error)
+
+    def _judged(self, error: LinkError) -> LinkError:
+        """A server that closes good connections soon, again and again, without saying why: most likely somebody else
+        connects with our name (3.1.1 and some servers do not say so)."""
+        was_connected, self._connected_at = self._connected_at, 0.0
+        if error.trouble != "lost" or not was_connected or self._refused_here:
+            self._short_lives = 0
+            return error
+        self._short_lives += 1
+        if self._short_lives < SHORT_LIVES:
+            return error
+        self._short_lives = 0
+        return LinkError(
+            "duplicate",
+            f"{self._collector.url} closed {SHORT_LIVES} connections in a row soon after they began ({error}); most "
+            "likely two computers use one certificate or name: give each its own",
+        )
+
+    async def _pause(self, error: LinkError) -> None:
+        now = self._loop.time()
+        if self._down_since is None:
+            self._down_since = now
+        code, severity = ALARM_OF[error.trouble]
+        down_s = now - self._down_since
+        if code != "collector_unreachable" or down_s >= UNREACHABLE_AFTER_S:
+            self._raise(code, severity, str(error))
+        wait_s = LONG_WAIT_S.get(error.trouble)
+        if wait_s is not None:
+            wait_s *= self._random.uniform(0.8, 1.2)
+        else:  # decorrelated jitter; a restart of the broker costs seconds, a long outage does not hammer it
+            most_s = WAIT_EARLY_S if down_s < STABLE_S else WAIT_MOST_S
+            self._wait_s = wait_s = min(most_s, self._random.uniform(WAIT_FIRST_S, self._wait_s * 3))
+        self._set_state("waiting", f"{error}; next attempt in {wait_s:.0f} s")
+        log.warning("collector %s: %s; next attempt in %.0f s", self.name, error, wait_s)
+        self._go_on.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._go_on.wait()
+
+    # Sending
+
+    def _appended(self) -> None:
+        """The journal has something new; called in any thread."""
+        if not self._pump_asked:
+            self._pump_asked = True
+            with suppress(RuntimeError):  # the loop ended
+                self._loop.call_soon_threadsafe(self._pump)
+
+    def _pump(self) -> None:
+        """Fill the window; called in the loop after acknowledgements, appends and now and then."""
+        self._pump_asked = False
+        link = self._link
+        if link is None or link.closed.done():
+            return
+        try:
+            self._fill_window(link)
+            link.flush()
+        except JournalError as error:
+            log.warning("collector %s: %s", self.name, error)
+            self._pump_later(_RETRY_JOURNAL_S)
+
+    def _fill_window(self, link: Link) -> None:
+        window = link.window
+        if self._short_lives > 1 and self._trusted < CAREFUL_FIRST:
+            window = 1
+        room = window - len(self._in_flight)
+        if room <= 0:
+            return
+        late_most = max(1, window - LATE_RESERVE)
+        stopping = self._stop.is_set()
+        now = self._loop.time()
+        for kind in [kind for kind, until in self._parked.items() if until < now]:
+            del self._parked[kind]
+        for entry in self._journal.next(self.name, room, 0, self._parked):
+            self._offer(entry)
+        while not stopping and self._late_in_flight < late_most and len(self._in_flight) < window:
+            again = self._next_replay()
+            if again is not None:
+                self._send(again, replay=True)
+                continue
+            room = window - len(self._in_flight)
+            late = self._journal.next(self.name, room, late_most - self._late_in_flight, self._parked)
+            if not late:
+                break
+            for entry in late:
+                self._offer(entry)
+
+    def _offer(self, entry: Entry) -> None:
+        if self._birth is not None and entry.n == self._birth.n:
+            return  # sent already
+        self._send(entry)
+
+    def _send(self, entry: Entry, replay: bool = False) -> None:
+        link = self._link
+        if link is None or link.closed.done():
+            return
+        if len(entry.body) + len(entry.topic) + 256 > link.maximum_packet:
+            self.counts.oversized += 1
+            self._raise(
+                "collector_size",
+                "critical",
+                f"{self._collector.url} takes packets of {link.maximum_packet} bytes; {entry.topic} seq {entry.seq} "
+                f"has {len(entry.body)} and was given up for this collector; have its limit raised",
+            )
+            self._journal.acknowledge(self.name, entry)
+            return
+        retain = entry.kind == "status" and self._journal.is_newest(entry)
+        mid = link.publish(
+            Outgoing(
+                topic=entry.topic,
+                payload=entry.body,
+                retain=retain,
+                id=entry.id,
+                schema=entry.schema,
+                expiry_s=EXPIRY_S.get(entry.kind),
+            )
+        )
+        self._in_flight[mid] = entry
+        self._late_in_flight += entry.late
+        self.counts.replayed += replay
+
+    def _acknowledged(self, mid: int, code: int, reason: str) -> None:
+        entry = self._in_flight.pop(mid, None)
+        if entry is None:
+            return
+        self._late_in_flight -= entry.late
+        if code >= 0x80:
+            self._refused(entry, code, reason)
+            return
+        self.counts.delivered += 1
+        self._trusted += 1
+        if code == 0x10:
+            self.counts.unheard += 1
+        if entry.kind == "status":
+            self._offline_told = b'"online":false' in entry.body
+        self._journal.acknowledge(self.name, entry)
+
+    def _refused(self, entry: Entry, code: int, reason: str) -> None:
+        """The server did not take it: its kind waits and is tried again; the others go on."""
+        self.counts.refused += 1
+        self._refused_here = True
+        self._raise(
+            {0x87: "collector_refused", 0x97: "collector_quota"}.get(code, "collector_refuses_message"),
+            "critical",
+            f"{self._collector.url} refuses {entry.topic}: {reason} (0x{code:02X}); "
+            f"{entry.kind} messages wait in the journal; have the rights and quotas of this computer mended there",
+        )
+        self._parked[entry.kind] = self._loop.time() + PARK_S
+        self._journal.rewind(self.name, entry.kind)
+
+    def _pump_later(self, delay_s: float) -> None:
+        if self._pump_timer is None:
+
+            def again() -> None:
+                self._pump_timer = None
+                self._pump()
+
+            self._pump_timer = self._loop.call_later(delay_s, again)
+
+    # Replay
+
+    def _received(self, topic: str, payload: bytes, retained: bool) -> None:
+        """A request on the replay topic; what is not one is counted and forgotten."""
+        request = None if retained or len(payload) > REPLAY_PAYLOAD_MAX else self._valid_request(payload)
+        if request is None or len(self._requests) >= REPLAY_REQUESTS_MAX:
+            self.counts.ignored += 1
+            return
+        log.info(
+            "collector %s asks again for %s seq %d to %d", self.name, request.topic, request.from_seq, request.to_seq
+        )
+        self._requests.append(request)
+
+    def _valid_request(self, payload: bytes) -> ReplayRequest | None:
+        try:
+            request = msgspec.json.decode(payload, type=ReplayRequest)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if not (0 <= request.from_seq <= request.to_seq < 1 << 62):
+            return None
+        branch = topic_of(self._status(True)).rsplit("/", 2)[0] + "/"
+        kind = request.topic.rsplit("/", 1)[-1]
+        if not request.topic.startswith(branch) or kind not in self._collector.share:
+            return None
+        return request
+
+    def _next_replay(self) -> Entry | None:
+        """The next message that was asked for again, when its time has come."""
+        while not self._replay_ready and self._requests:
+            request = self._requests.popleft()
+            found = self._journal.replay(request.topic, request.epoch, request.from_seq, request.to_seq)
+            self._replay_ready.extend(found)
+            if found and found[-1].seq < request.to_seq:
+                rest = msgspec.structs.replace(request, from_seq=found[-1].seq + 1)
+                self._requests.appendleft(rest)
+        if not self._replay_ready:
+            return None
+        now = self._loop.time()
+        if now < self._replay_at:
+            self._pump_later(self._replay_at - now)
+            return None
+        self._replay_at = max(self._replay_at, now - 0.05) + 1 / REPLAY_PER_S
+        return self._replay_ready.popleft()
+
+    # State
+
+    def _endpoint(self) -> Endpoint:
+        c = self._collector
+        source = self._status(True).source
+
+        def handed(file: str | None) -> str | None:
+            return None if file is None else str(credential_file(file))
+
+        try:
+            return Endpoint.of(
+                c.url,
+                f"{source}-{c.name}",
+                protocol=c.protocol,
+                ca_file=handed(c.ca_file),
+                cert_file=handed(c.cert_file),
+                key_file=handed(c.key_file),
+                username=c.username,
+                password_file=handed(c.password_file),
+            )
+        except ValueError as error:
+            raise LinkError("configuration", f"url {error}") from None
+
+    def _replay_topic(self) -> str:
+        status = self._status(True)
+        return f"{TOPIC_ROOT}/{status.site.country}/{status.site.port}/{status.source}/_/replay"
+
+    def _message_of_status(self, online: bool, cause: str) -> Outgoing | None:
+        """The last will. The broker speaks it, so it is not in the journal: its seq is 0, outside the count."""
+        if "status" not in self._collector.share:
+            return None
+        status = self._status(online, cause)
+        id = uuid7(self._clock(), self._random.randbytes(8))
+        body = encode(stamped(status, id=id, epoch=self._journal.epoch, seq=0))
+        return Outgoing(topic=topic_of(status), payload=body, retain=True, id=id, schema=status.schema)
+
+    def _set_state(self, state: State, text: str) -> None:
+        if (state, text) != (self.state, self.text):
+            self.state, self.text = state, text
+            self._on_state(self)
+
+    def _raise(self, code: str, severity: Severity, text: str) -> None:
+        if code not in self._alarms:
+            self._alarms[code] = text
+            self._on_alarm(self.name, code, "begin", severity, text)
+
+    def _clear_all(self, text: str) -> None:
+        for code in list(self._alarms):
+            del self._alarms[code]
+            self._on_alarm(self.name, code, "end", "info", text)

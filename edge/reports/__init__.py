@@ -1,0 +1,1 @@
+"""Waits in the shape of public feeds, and pages with plots."""

@@ -1,0 +1,1 @@
+"""From sample blocks to `vehicle` messages: the lane pipeline, classes, limits, calibration, conformity."""

@@ -1,0 +1,185 @@
+"""The pipeline of one lane: sample blocks and identities in, `vehicle` messages out.
+
+Called by the daemon with live blocks and by `replay` with blocks of a recording; both give the same bytes, because
+time comes in with the blocks and nothing here looks at a clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import UNSET
+
+from drivers.events import SampleBlock
+from edge import config as cfg
+from edge.core import ChannelHealth, Wim, WimVehicle
+from edge.messages import Axle, Flag, Identity, Site, Vehicle, utc_text
+from edge.weighing.axle_groups import axle_groups
+from edge.weighing.classify import Classifier
+from edge.weighing.esal import aashto_flexible
+from edge.weighing.limits import Limits
+
+_IDENTITY_BEFORE_NS = 5_000_000_000  # a tag or plate may be read this long before the first axle crosses x = 0
+_ANCHOR_NS = 1_000  # a device clock that strays less than this from its line needs no new anchor
+_MOST_LOST_SCANS = 1 << 40
+
+
+class ScanClock:
+    """Maps scan numbers to UTC: piecewise linear through the anchors that the blocks bring."""
+
+    def __init__(self) -> None:
+        self._anchors: deque[tuple[int, int, float]] = deque(maxlen=4096)
+
+    def note(self, scan: int, time_ns: int, rate_hz: float) -> None:
+        """The scan of that number was taken at `time_ns`; from here on `rate_hz` holds."""
+        if self._anchors:
+            _, _, last_rate_hz = self._anchors[-1]
+            if abs(self.time_ns(scan) - time_ns) < _ANCHOR_NS and last_rate_hz == rate_hz:
+                return
+        self._anchors.append((scan, time_ns, rate_hz))
+
+    def time_ns(self, scan: float) -> int:
+        """UTC of a scan, which may be fractional or before the first anchor."""
+        chosen = self._anchors[0]
+        for anchor in reversed(self._anchors):
+            if anchor[0] <= scan:
+                chosen = anchor
+                break
+        first, time_ns, rate_hz = chosen
+        return time_ns + round((scan - first) / rate_hz * 1e9)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    time_ns: int
+    identity: Identity
+
+
+class LanePipeline:
+    """One lane's weighing, from samples to `vehicle` messages.
+
+    Raises edge.core.CoreError at creation when the sensor table cannot work.
+    """
+
+    def __init__(self, config: cfg.Config, lane: cfg.Lane, *, source: str) -> None:
+        assert lane.wim is not None
+        self.lane = lane
+        self._site = Site(config.site.country, config.site.port)
+        self._source = source
+        self._config_digest = cfg.digest(config)
+        self._calibration_digest = cfg.digest(lane.wim.sensor)
+        self._wim = Wim(lane.wim)
+        self._clock = ScanClock()
+        self._classifier = Classifier("fhwa", country=config.site.country)
+        self._limits = Limits(config.site.country)
+        self._country = config.site.country
+        self._reads: deque[_Read] = deque(maxlen=64)
+        self._stream: int | None = None
+
+    def samples(self, block: SampleBlock) -> list[Vehicle]:
+        """Take the next block; returns the vehicles that are finished with it."""
+        found: list[WimVehicle] = []
+        lost = block.lost_scans
+        if self._stream is not None and block.stream != self._stream:
+            # A new stream numbers its scans afresh: only the clock says how much is missing.
+            expected_ns = self._clock.time_ns(self._wim.scans)
+            lost = max(0, min(_MOST_LOST_SCANS, round((block.time_ns - expected_ns) * block.rate_hz / 1e9)))
+        self._stream = block.stream
+        if lost:
+            found += self._wim.gap(lost)
+        self._clock.note(self._wim.scans, block.time_ns, block.rate_hz)
+        found += self._wim.push(block.samples)
+        return [self._message(vehicle) for vehicle in found]
+
+    def finish(self) -> list[Vehicle]:
+        """The stream has ended: what is still open is finished as it stands."""
+        return [self._message(vehicle) for vehicle in self._wim.finish()]
+
+    def identity(self, identity: Identity, time_ns: int) -> None:
+        """A tag or plate was read at the array; it goes into the message of the vehicle that was there."""
+        self._reads.append(_Read(time_ns, identity))
+
+    def set_temperature(self, temperature_c: float) -> None:
+        self._wim.set_temperature(temperature_c)
+
+    def channels(self) -> list[ChannelHealth]:
+        """Health of each sensor's channel."""
+        return self._wim.channels()
+
+    def _message(self, found: WimVehicle) -> Vehicle:
+        time_ns = self._clock.time_ns(found.first_axle_scan)
+        positions_m = [axle.position_m for axle in found.axles]
+        loads_kg = [axle.load_kg for axle in found.axles]
+        groups = axle_groups(positions_m, self._country)
+        axles = tuple(
+            Axle(
+                position_m=round(axle.position_m, 3),
+                load_kg=round(axle.load_kg, 1),
+                sigma_kg=round(axle.sigma_kg, 1),
+                left_kg=_rounded(axle.left_kg, 1),
+                right_kg=_rounded(axle.right_kg, 1),
+                dual_tyres=axle.dual_tyres,
+                group=group,
+            )
+            for axle, group in zip(found.axles, groups, strict=True)
+        )
+        vehicle_class = self._classifier.classify(
+            positions_m,
+            loads_kg,
+            load_sigma_kg=[axle.sigma_kg for axle in found.axles],
+            gross_sigma_kg=found.gross_sigma_kg,
+        )
+        return Vehicle(
+            time=utc_text(time_ns),
+            site=self._site,
+            lane=self.lane.id,
+            source=self._source,
+            config=self._config_digest,
+            calibration=self._calibration_digest,
+            speed_mps=_rounded(found.speed_mps, 3),
+            length_m=_rounded(found.length_m, 2),
+            wheelbase_m=round(found.wheelbase_m, 3),
+            gross_kg=round(found.gross_kg, 1),
+            gross_sigma_kg=round(found.gross_sigma_kg, 1),
+            axles=axles,
+            class_=vehicle_class,
+            flags=cast("tuple[Flag, ...]", found.flags) or UNSET,
+            identities=self._identities(time_ns, self._clock.time_ns(found.exit_scan)),
+            violations=self._limits.violations(
+                axles,
+                gross_kg=found.gross_kg,
+                gross_sigma_kg=found.gross_sigma_kg,
+                fhwa_class=vehicle_class.code,
+            ),
+            esal=round(aashto_flexible(loads_kg, groups), 4),
+        )
+
+    def _identities(self, first_axle_ns: int, exit_ns: int) -> tuple[Identity, ...]:
+        """Takes the reads that belong to a vehicle over the array in that time; each read serves one vehicle."""
+        mine = [read for read in self._reads if first_axle_ns - _IDENTITY_BEFORE_NS <= read.time_ns <= exit_ns]
+        for read in mine:
+            self._reads.remove(read)
+        return tuple(dict.fromkeys(read.identity for read in mine))
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def constant_blocks(
+    samples: npt.NDArray[np.int16], *, first_scan: int, start_ns: int, rate_hz: float, stream: int
+) -> SampleBlock:
+    """A block of a recording: the scan numbers alone say the time."""
+    return SampleBlock(
+        device="recording",
+        time_ns=start_ns + round(first_scan / rate_hz * 1e9),
+        rate_hz=rate_hz,
+        stream=stream,
+        first_scan=first_scan,
+        lost_scans=0,
+        samples=samples,
+    )
