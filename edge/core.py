@@ -57,6 +57,7 @@ class WimAxle:
     left_kg: float | None
     right_kg: float | None
     dual_tyres: bool | None
+    sensor_kg: tuple[float | None, ...] = ()  # what each sensor weighed of it, in the order of the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,10 @@ class Wim:
     def set_temperature(self, temperature_c: float) -> None:
         _check(lib.bf_wim_set_temperature(self._handle, temperature_c), "temperature_c")
 
+    def ignore_loops(self, ignore: bool) -> None:
+        """The loops are stuck or chatter: until told otherwise vehicles are cut as without them."""
+        _check(lib.bf_wim_ignore_loops(self._handle, ignore))
+
     @property
     def scans(self) -> int:
         """Scans of the stream so far, lost ones included."""
@@ -220,11 +225,11 @@ class Wim:
     def _drain(self) -> list[WimVehicle]:
         found = []
         while lib.bf_wim_next(self._handle, self._out):
-            found.append(_vehicle(self._out[0]))
+            found.append(_vehicle(self._out[0], len(self._sensors)))
         return found
 
 
-def _vehicle(v: Any) -> WimVehicle:
+def _vehicle(v: Any, sensors: int) -> WimVehicle:
     axles = tuple(
         WimAxle(
             position_m=a.position_m,
@@ -233,6 +238,7 @@ def _vehicle(v: Any) -> WimVehicle:
             left_kg=_number(a.left_kg),
             right_kg=_number(a.right_kg),
             dual_tyres=None if a.dual_tyres < 0 else bool(a.dual_tyres),
+            sensor_kg=tuple(kg or None for kg in a.sensor_kg[0:sensors]),
         )
         for a in v.axles[0 : v.axle_count]
     )

@@ -76,6 +76,7 @@ typedef struct {
     double left_kg, right_kg;        /* NaN where not known */
     int32_t dual_tyres;              /* 1 yes, 0 no, -1 not known */
     int32_t lines;                   /* lines that saw it */
+    float sensor_kg[64];             /* what each sensor of the table weighed of it, 0 where it has nothing */
 } bf_axle;
 
 typedef struct {
@@ -95,7 +96,7 @@ typedef enum {
     BF_CH_NOISY = 2,
     BF_CH_SATURATED = 3,
     BF_CH_STUCK = 4,                 /* above its threshold for longer than any vehicle stands */
-    BF_CH_REVERSED = 5               /* wheels give negative pulses */
+    BF_CH_REVERSED = 5               /* wheels give pulses the wrong way round; it is read reversed meanwhile */
 } bf_channel_state;
 
 typedef struct {
@@ -127,6 +128,8 @@ bf_status bf_wim_finish(bf_wim *wim);
 int bf_wim_next(bf_wim *wim, bf_vehicle *out);
 
 bf_status bf_wim_set_temperature(bf_wim *wim, double temperature_c);
+/* The loops are stuck or chatter: until told otherwise vehicles are cut as without them. */
+bf_status bf_wim_ignore_loops(bf_wim *wim, int32_t ignore);
 uint64_t bf_wim_scans(const bf_wim *wim);
 /* Scan at which an unfinished vehicle began, or -1. */
 int64_t bf_wim_open_since(const bf_wim *wim);

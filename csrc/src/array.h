@@ -86,6 +86,7 @@ struct bf_wim {
     line_info lines[BF_MAX_LINES];
     channel channels[BF_MAX_SENSORS];
     loop_state loops[4];
+    bool ignore_loops; /* they are at fault */
     history past;
     int16_t *staging; /* the frame being filled, interleaved */
     int fill;

@@ -10,6 +10,15 @@ enum { START_FRAMES = 8, LEAST_START_FRAMES = 3 };
 /* Mean range of 8, 16, 32 ... samples of normal noise, in its standard deviations: L. Tippett, Biometrika 17 (1925). */
 static const double RANGES[] = {2.85, 3.53, 4.14, 4.7, 5.25, 5.77, 6.26, 6.73, 7.2, 7.6};
 
+/* So many equal samples in a row do not happen by chance on a channel whose noise spans that many counts. */
+enum { FLAT_SAMPLES = 16, FLAT_NOISE = 6 };
+
+/* Pulses the wrong way round, and axles that this sensor alone missed meanwhile, before it is taken for reversed. */
+enum { REVERSED_PULSES = 3 };
+
+/* Frames in a row that swing over the threshold on both sides: no wheel, the noise has grown. */
+enum { SWING_FRAMES = 6 };
+
 /* While a wheel stands on a sensor the baseline is not seen; it may move this fast: 1 % of full scale in a minute. */
 static const double DRIFT_COUNTS_PER_S = 5.5;
 
@@ -28,7 +37,14 @@ void channel_init(channel *c, int sensor, int index, double rate_hz, int frame_s
     c->spike_width = width > 3 ? 3 : width;
     const int confirm = (int)(rate_hz * 0.0006);
     c->confirm = confirm < 2 ? 2 : confirm;
+    c->wired = c->sign = 1;
     channel_restart(c, 0);
+}
+
+/* A raw sample the way round in which a wheel is positive. */
+static int sample_at(const channel *c, const history *h, int64_t at)
+{
+    return c->sign * history_sample(h, at, c->channel);
 }
 
 void channel_restart(channel *c, int64_t scan)
@@ -59,7 +75,7 @@ static int median_around(const history *h, const channel *c, int64_t at, int hal
     int n = 0;
     for (int64_t i = at - half; i <= at + half; ++i) {
         const int64_t j = i < first ? first : (i > last ? last : i);
-        const int s = history_sample(h, j, c->channel);
+        const int s = sample_at(c, h, j);
         int k = n++;
         while (k > 0 && v[k - 1] > s) {
             v[k] = v[k - 1];
@@ -73,15 +89,15 @@ static int median_around(const history *h, const channel *c, int64_t at, int hal
 /* Sample `at`, with a spike of up to `spike_width` samples taken out. */
 static double clean_sample(channel *c, const history *h, int64_t at, bool count)
 {
-    const int s = history_sample(h, at, c->channel), half = c->spike_width;
+    const int s = sample_at(c, h, at), half = c->spike_width;
     if (half == 0) return s;
     const int64_t oldest = (h->frames - HISTORY_FRAMES) * h->frame_scans;
     const int64_t first = oldest > 0 ? oldest : 0, last = h->frames * h->frame_scans - 1;
     const double limit = c->range + 8.0;
     if (at - half >= first && at + half <= last) {
         /* A spike stands out from the samples on both its sides. */
-        if (fabs((double)(s - history_sample(h, at - half, c->channel))) <= limit ||
-            fabs((double)(s - history_sample(h, at + half, c->channel))) <= limit)
+        if (fabs((double)(s - sample_at(c, h, at - half))) <= limit ||
+            fabs((double)(s - sample_at(c, h, at + half))) <= limit)
             return s;
     }
     const int m = median_around(h, c, at, half, first, last);
@@ -120,6 +136,8 @@ static void begin_wheel(channel *c, const history *h, int64_t at)
     c->quiet_sum = 0.0;
     c->level_since = at;
     c->level_value = 0.0;
+    c->jumped = true;
+    c->equal_run = 0;
 }
 
 /* Baseline before scan `until`: the mean of the idle frames nearest to it. */
@@ -310,12 +328,33 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
     /* So soon after a wheel, something far weaker is what the baseline made of the wheel's tail. */
     if (good && f.peak < 0.03 * c->last_peak && f.begin - (double)c->last_peak_at < 30.0 * c->rate_hz) good = false;
     if (good) {
+        c->saturated_share += 0.25 * ((f.saturated ? 1.0 : 0.0) - c->saturated_share);
+        c->negative_run = 0;
         c->last_peak = f.peak;
         c->last_peak_at = at;
         c->footprints++;
         c->flat_frames = 0;
         sink(context, &f);
     }
+}
+
+/* A level that was reached within a millisecond or two and is held: the baseline jumped, because a cable came off or
+ * was put on again. The fastest wheel needs several times as long to drive onto a strip. */
+static bool baseline_jumped(channel *c, int64_t at, double x, double z)
+{
+    const int64_t settled = c->began + c->confirm + 2;
+    static const double LEAST_RATE_HZ = 1000.0; /* slower, and a wheel may rise from one sample to the next */
+    if (!c->jumped || c->rate_hz < LEAST_RATE_HZ || at < settled) return false;
+    if (at == settled) c->jump_value = z;
+    if (fabs(z - c->jump_value) > channel_threshold(c) + 0.2 * fabs(c->jump_value)) c->jumped = false;
+    if (!c->jumped || (double)(at - c->began) < 0.3 * c->rate_hz) return false;
+    c->base = x;
+    c->integral = 0.0;
+    c->slope = 0.0;
+    c->last_end = at + 1;
+    c->above = 0;
+    c->phase = CH_IDLE;
+    return true;
 }
 
 static void wheel_sample(channel *c, int64_t at, double y, footprint_sink sink, void *context, const history *h)
@@ -374,15 +413,41 @@ static void wheel_sample(channel *c, int64_t at, double y, footprint_sink sink, 
     }
 }
 
+/* An excursion below the baseline has ended. The shallow ones are the road's (a bow wave) or the first baseline's, taken
+ * under a wheel. Deep ones instead of footprints, while the other lines see axles, are wheels on a reversed channel:
+ * from then on it is read the other way round. */
+static void negative_over(channel *c, int64_t at)
+{
+    c->phase = CH_IDLE;
+    if (c->depth < 3.0 * channel_threshold(c) || c->depth < 0.15 * c->last_peak) return;
+    if (c->negative_run < 1000) c->negative_run++;
+    if (c->negative_run < REVERSED_PULSES || c->missed_run < REVERSED_PULSES) return;
+    c->sign = -c->sign;
+    c->base = -c->base;
+    c->slope = -c->slope;
+    c->integral = -c->integral;
+    c->last_end = at;
+    c->last_peak = 0.0;
+    c->negative_run = c->missed_run = 0;
+    for (int i = 0; i < MEAN_RING; ++i) c->means[i].idle = false;
+}
+
 void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, int64_t sum, footprint_sink sink,
                    void *context)
 {
     const int n = c->frame_scans;
+    if (c->sign < 0) {
+        const int high = -lo;
+        lo = -hi;
+        hi = high;
+        sum = -sum;
+    }
     const double mean = (double)sum / n;
     const double range = (double)(hi - lo);
     frame_mean *slot = &c->means[frame & (MEAN_RING - 1)];
     slot->idle = false;
-    if (hi == 32767 || lo == -32768) c->saturated_samples++;
+    if (at_rail(hi) || at_rail(lo)) c->saturated_samples++;
+    c->rail_frames = at_rail(lo) && at_rail(hi) ? (c->rail_frames < 1000000 ? c->rail_frames + 1 : c->rail_frames) : 0;
     c->flat_frames = hi == lo ? (c->flat_frames < 1000000 ? c->flat_frames + 1 : c->flat_frames) : 0;
 
     if (c->phase == CH_START) {
@@ -403,6 +468,8 @@ void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, 
 
     const double threshold = channel_threshold(c);
     const double y0 = c->integral - c->base;
+    if (c->phase == CH_NEGATIVE && (double)hi + y0 < threshold && (double)lo + y0 > -threshold)
+        negative_over(c, frame * n);
     if (c->phase == CH_IDLE && (double)hi + y0 < threshold && (double)lo + y0 > -threshold) {
         /* Idle: follow the baseline (an alpha-beta tracker), and the noise. */
         double y = mean;
@@ -418,16 +485,22 @@ void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, 
         c->slope += 0.01 * off / n;
         c->drift += 0.005 * (fabs(c->slope) - c->drift);
         const double r = range < 2.0 * c->range + 2.0 ? range : 2.0 * c->range + 2.0;
-        c->range += 0.02 * (r - c->range);
+        if (hi > lo) c->range += 0.02 * (r - c->range); /* a dead channel is no measure of its noise */
         return;
     }
 
+    c->swing_frames = (double)hi + y0 > threshold && (double)lo + y0 < -threshold ? c->swing_frames + 1 : 0;
+    if (c->swing_frames >= SWING_FRAMES) {
+        c->swing_frames = 0;
+        channel_restart(c, frame * n);
+        return;
+    }
     double clean_sum = 0.0, clean_lo = 1e9, clean_hi = -1e9;
     bool stayed_idle = c->phase != CH_WHEEL;
     for (int i = 0; i < n; ++i) {
         const int64_t at = frame * n + i;
         const double x = clean_sample(c, h, at, true);
-        const int raw = history_sample(h, at, c->channel);
+        const int raw = sample_at(c, h, at);
         c->integral += (x - c->base) * c->tau_k;
         const double y = x + c->integral;
         const double z = y - c->base;
@@ -436,14 +509,19 @@ void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, 
         if (y > clean_hi) clean_hi = y;
         if (c->phase == CH_WHEEL) {
             stayed_idle = false;
-            if (raw == 32767 || raw == -32768) c->saturated = true;
+            /* At the rail, or flat where noise should be: an amplifier that ends before the converter does. */
+            c->equal_run = raw == c->last_raw ? c->equal_run + 1 : 0;
+            c->last_raw = raw;
+            if (at_rail(raw) || (c->equal_run >= FLAT_SAMPLES && c->range >= FLAT_NOISE && z > 0.5 * c->top))
+                c->saturated = true;
+            if (baseline_jumped(c, at, x, z)) continue;
             wheel_sample(c, at, y, sink, context, h);
         } else if (z > threshold) {
             if (++c->above >= c->confirm) {
                 begin_wheel(c, h, at);
                 c->above = 0;
                 stayed_idle = false;
-                if (raw == 32767) c->saturated = true;
+                if (at_rail(raw)) c->saturated = true;
             }
         } else {
             c->above = 0;
@@ -462,11 +540,11 @@ void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, 
         /* Below the baseline: a reversed channel, or the first baseline was taken under a wheel. */
         if (c->phase != CH_NEGATIVE) {
             c->phase = CH_NEGATIVE;
-            c->negative_since = frame;
-            c->negatives++;
+            c->depth = 0.0;
             c->level_value = z;
             c->level_since = frame;
         }
+        if (c->base - clean_lo > c->depth) c->depth = c->base - clean_lo;
         if (fabs(z - c->level_value) > 0.5 * threshold) {
             c->level_value = z;
             c->level_since = frame;
@@ -479,6 +557,7 @@ void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, 
             c->phase = CH_IDLE;
         }
     } else {
+        if (c->phase == CH_NEGATIVE) negative_over(c, frame * n);
         c->phase = CH_IDLE;
         /* Noise over the threshold without a wheel: the noise has grown. */
         c->range += 0.05 * ((clean_hi - clean_lo < 2.0 * c->range + 2.0 ? clean_hi - clean_lo : 2.0 * c->range + 2.0) - c->range);

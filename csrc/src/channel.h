@@ -36,7 +36,7 @@ typedef struct {
     bool plate;            /* it carries a whole wheel at once */
     double spread;         /* what maximum minus minimum of a frame of white noise is, in standard deviations */
     double rate_hz, tau_k; /* tau_k = 1 / (tau x rate), 0 when DC-coupled */
-    double temperature_scale;
+    int wired, sign;       /* what raw counts are multiplied by: as the table says, and as wheels show that it is */
     channel_phase phase;
     double base, slope;    /* tracked baseline in counts, and its change in a scan */
     double integral;       /* what the high-pass took away so far */
@@ -50,12 +50,18 @@ typedef struct {
     double quiet_sum;
     int64_t level_since;   /* since when the signal stays near level_value */
     double level_value;
-    int64_t negative_since;
+    bool jumped;           /* it rose at once and has not moved since: no wheel does that */
+    double jump_value;
+    double depth;          /* of the present excursion below the baseline */
     bool saturated;
-    uint64_t footprints, negatives, saturated_samples, spikes, missed;
+    int last_raw, equal_run; /* samples in a row that are equal to the last one */
+    int rail_frames;         /* frames in a row at an end of the range */
+    double saturated_share;  /* of the last few footprints */
+    int negative_run;        /* pulses of a wheel's size in a row that went below the baseline */
+    uint64_t footprints, saturated_samples, spikes, missed;
     double last_peak;   /* of the last footprint, which ended at last_peak_at */
     int64_t last_peak_at;
-    int flat_frames, missed_run;
+    int flat_frames, missed_run, swing_frames;
     frame_mean means[MEAN_RING];
     trace t;
 } channel;
@@ -75,5 +81,11 @@ void channel_restart(channel *c, int64_t scan);
 
 double channel_threshold(const channel *c);
 double channel_noise(const channel *c); /* standard deviation of one sample, counts */
+
+/* Both rails, and the count next to them: some converters never give the last one (a T7 ends at 0xFFFE). */
+static inline bool at_rail(int raw)
+{
+    return raw >= 32766 || raw <= -32767;
+}
 
 #endif

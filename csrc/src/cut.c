@@ -220,7 +220,7 @@ static int presence_of(const bf_wim *w, const loop_state *l, const axle_seen *a)
 
 static const loop_state *main_loop(const bf_wim *w)
 {
-    return w->options.use_loop && w->loop_count > 0 ? &w->loops[0] : NULL;
+    return w->options.use_loop && !w->ignore_loops && w->loop_count > 0 ? &w->loops[0] : NULL;
 }
 
 /* The largest distance that two neighbouring axles of one vehicle may have. */

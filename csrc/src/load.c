@@ -493,6 +493,9 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     if (rest_count) flags |= BF_STOPPED_ON_SENSOR;
     if (m->reverses) flags |= BF_REVERSED;
     out->axle_count = count;
+    for (int k = 0; k < count; ++k) memset(out->axles[k].sensor_kg, 0, sizeof out->axles[k].sensor_kg);
+    for (int i = 0; i < w->sensor_count; ++i)
+        if (w->channels[i].sign != w->channels[i].wired) flags |= BF_SENSOR_FAULT;
     out->length_m = (double)NAN;
     out->exit_scan = to;
 
@@ -540,6 +543,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                     if (f->plateau > 0.0) kg = with_plateau(f, info->newton / (again ? 3.0 : 1.0), kg, &var, &by_way);
                     if (fitted && fabs(step) > 0.02) motion_add_step(m, ta, tb, by_way / step, common[k]);
                     l->load_kg += kg;
+                    out->axles[k].sensor_kg[f->sensor] += (float)kg;
                     if (var > l->variance) l->variance = var;
                     l->saturated = l->saturated || f->saturated;
                     const double weight = 1.0 / (1e-6 + var);

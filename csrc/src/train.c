@@ -368,6 +368,7 @@ static bool wheel_on(const bf_wim *w)
 
 static bool loop_busy(const bf_wim *w)
 {
+    if (w->ignore_loops) return false;
     for (int i = 0; i < w->loop_count; ++i)
         if (w->loops[i].present && (double)(w->now - w->loops[i].change_at) < 900.0 * w->rate) return true;
     return false;

@@ -22,7 +22,7 @@ static int compare_lines(const void *a, const void *b)
 static void set_newton(sensor_info *s, double temperature_c)
 {
     const double f = 1.0 + s->s.temp_coeff_per_c * (temperature_c - s->s.reference_temperature_c);
-    s->newton = s->s.gain_n / (f > 0.05 ? f : 0.05);
+    s->newton = fabs(s->s.gain_n) / (f > 0.05 ? f : 0.05); /* its sign is the channel's */
 }
 
 static void find_sides(bf_wim *w)
@@ -115,6 +115,7 @@ bf_status bf_wim_create(const bf_wim_options *options, const bf_sensor *sensors,
         s->s = sensors[i];
         set_newton(s, options->temperature_c);
         channel_init(&w->channels[i], (int)i, sensors[i].channel, w->rate, w->frame_scans, sensors[i].coupling_tau_s);
+        if (sensors[i].gain_n < 0.0) w->channels[i].wired = w->channels[i].sign = -1;
         if (sensors[i].type == BF_LOOP && w->loop_count < 4) {
             loop_state *l = &w->loops[w->loop_count++];
             l->sensor = (int)i;
@@ -319,6 +320,13 @@ bf_status bf_wim_set_temperature(bf_wim *w, double temperature_c)
     return BF_OK;
 }
 
+bf_status bf_wim_ignore_loops(bf_wim *w, int32_t ignore)
+{
+    if (!w) return BF_ERR_ARGUMENT;
+    w->ignore_loops = ignore != 0;
+    return BF_OK;
+}
+
 uint64_t bf_wim_scans(const bf_wim *w)
 {
     return w ? w->scans : 0;
@@ -339,6 +347,26 @@ int64_t bf_wim_open_since(const bf_wim *w)
     return first < HUGE_VAL ? (int64_t)first + w->lost : -1;
 }
 
+/* Far noisier than its fellows, and by more than a few counts. */
+static const double NOISY = 8.0, NOISY_COUNTS = 40.0;
+
+/* Middle of the idle ranges of all sensors that weigh. */
+static double usual_range(const bf_wim *w)
+{
+    double sorted[BF_MAX_SENSORS];
+    int n = 0;
+    for (int i = 0; i < w->sensor_count; ++i) {
+        if (w->sensors[i].line < 0) continue;
+        int k = n++;
+        while (k > 0 && sorted[k - 1] > w->channels[i].range) {
+            sorted[k] = sorted[k - 1];
+            --k;
+        }
+        sorted[k] = w->channels[i].range;
+    }
+    return n > 0 ? sorted[n / 2] : 0.0;
+}
+
 bf_status bf_wim_health(const bf_wim *w, size_t sensor, bf_channel_health *out)
 {
     if (!w || !out || sensor >= (size_t)w->sensor_count) return BF_ERR_ARGUMENT;
@@ -346,17 +374,18 @@ bf_status bf_wim_health(const bf_wim *w, size_t sensor, bf_channel_health *out)
     memset(out, 0, sizeof *out);
     out->channel = c->channel;
     if (w->sensors[sensor].line < 0) return BF_OK;
-    out->baseline_counts = c->base;
+    out->baseline_counts = c->sign * c->base;
     out->noise_counts = c->range / 4.7;
     out->footprints = c->footprints;
     out->missed = c->missed;
     out->saturated_samples = c->saturated_samples;
     out->spikes = c->spikes;
     const double seconds = (double)c->flat_frames * c->frame_scans / w->rate;
-    if (fabs(c->base) > 32000.0) out->state = BF_CH_SATURATED;
-    else if (c->negatives > 4 && c->negatives > 2 * c->footprints) out->state = BF_CH_REVERSED;
+    const double at_end = (double)c->rail_frames * c->frame_scans / w->rate;
+    if (at_end > 1.0 || fabs(c->base) > 32000.0 || c->saturated_share > 0.4) out->state = BF_CH_SATURATED;
+    else if (c->sign != c->wired) out->state = BF_CH_REVERSED;
     else if (seconds > 5.0 || c->missed_run >= 6) out->state = BF_CH_DEAD;
     else if (c->phase == CH_WHEEL && (double)(w->now - c->began) > 900.0 * w->rate) out->state = BF_CH_STUCK;
-    else if (c->range > 2000.0) out->state = BF_CH_NOISY;
+    else if (c->range > 2000.0 || (c->range > NOISY_COUNTS && c->range > NOISY * usual_range(w))) out->state = BF_CH_NOISY;
     return BF_OK;
 }
