@@ -38,6 +38,7 @@ void channel_init(channel *c, int sensor, int index, double rate_hz, int frame_s
     const int confirm = (int)(rate_hz * 0.0006);
     c->confirm = confirm < 2 ? 2 : confirm;
     c->wired = c->sign = 1;
+    lobes_init(&c->lobes);
     channel_restart(c, 0);
 }
 
@@ -55,6 +56,8 @@ void channel_restart(channel *c, int64_t scan)
     c->slope = 0.0;
     c->above = 0;
     c->last_end = scan;
+    c->lobes.waiting = false;
+    c->lobe_until = (double)scan;
     for (int i = 0; i < MEAN_RING; ++i) c->means[i].idle = false;
 }
 
@@ -119,6 +122,7 @@ static void begin_wheel(channel *c, const history *h, int64_t at)
     double integral = c->integral;
     if (c->tau_k > 0.0)
         for (int64_t i = at; i >= from; --i) integral -= (clean_sample(c, h, i, false) - c->base) * c->tau_k;
+    c->lobes.waiting = false;
     trace_begin(&c->t, from);
     c->top = 0.0;
     c->saturated = false;
@@ -158,6 +162,29 @@ static bool base_before(const channel *c, int64_t until, double *value, double *
     *value = sum / n;
     *at = where / n;
     return true;
+}
+
+/* Mean of the idle frames that lie between two scans, all of them; how many there are. */
+static int idle_mean(const channel *c, double from, double to, double *value, double *at)
+{
+    const int64_t first = (int64_t)ceil(from / c->frame_scans), last = (int64_t)floor(to / c->frame_scans) - 1;
+    if (from <= (double)c->last_end || last - first >= MEAN_RING - 2 || c->began / c->frame_scans - first >= MEAN_RING - 2) return 0;
+    double sum = 0.0;
+    int n = 0;
+    for (int64_t f = first; f <= last; ++f, ++n) {
+        if (!c->means[f & (MEAN_RING - 1)].idle) return 0;
+        sum += (double)c->means[f & (MEAN_RING - 1)].mean;
+    }
+    if (n == 0) return 0;
+    *value = sum / n;
+    *at = 0.5 * (double)((first + last + 1) * c->frame_scans) - 0.5;
+    return n;
+}
+
+/* How far the baseline may have moved in so many scans. */
+static double drifted(const channel *c, double scans)
+{
+    return (2.0 * c->drift + 0.1 * DRIFT_COUNTS_PER_S / c->rate_hz) * scans;
 }
 
 /* Mean of the trace between two scans; the number of samples that went into it. */
@@ -253,6 +280,53 @@ static double take_out_hum(const channel *c, trace *t, double foot0, double foot
     return noise;
 }
 
+/* The baseline beside a strip's footprint where the road's bow wave dips below it: read next to the foot and put up by
+ * the dip's usual depth, and read from farther out where nothing else is there. Before and after; learns on the way. */
+static void beyond_lobes(channel *c, footprint *f, double foot0, double foot1, double noise, double base[2], double at[2])
+{
+    const double span = f->fall[1] - f->rise[1];
+    double pulse[2] = {5.0 * (f->rise[LEVELS - 1] - f->rise[0]), 5.0 * (f->fall[0] - f->fall[LEVELS - 1])};
+    for (int i = 0; i < 2; ++i)
+        if (pulse[i] > span) pulse[i] = span;
+    const bool clear = f->peak > 20.0 * channel_threshold(c);
+    f->lobe = 0.0;
+    for (int i = 0; i < 2; ++i) {
+        const double near = LOBE_NEAR * pulse[i];
+        double value = 0.0, where = 0.0, far = 0.0, far_at = 0.0, share_sigma;
+        const double n = i == LOBE_BEFORE ? trace_mean(&c->t, foot0 - near, foot0, &value, &where)
+                                          : trace_mean(&c->t, foot1, foot1 + near, &value, &where);
+        if (n < 4.0) continue;
+        double far_sigma = HUGE_VAL;
+        if (i == LOBE_BEFORE) {
+            const double reach = (LOBE_FAR1 - LOBE_FAR0) * pulse[i] > 3.5 * c->frame_scans ? (LOBE_FAR1 - LOBE_FAR0) * pulse[i]
+                                                                                         : 3.5 * c->frame_scans;
+            const double to = foot0 - LOBE_FAR0 * pulse[i];
+            const int frames = to - reach > c->lobe_until ? idle_mean(c, to - reach, to, &far, &far_at) : 0;
+            if (frames > 0) {
+                const double drift = drifted(c, where - far_at);
+                far_sigma = sqrt(noise * noise / (frames * c->frame_scans) + drift * drift);
+                if (clear) lobes_learn(&c->lobes, i, value, far, f->peak, sqrt(far_sigma * far_sigma + noise * noise / n));
+            }
+        } else if (clear) {
+            c->lobes.waiting = true;
+            c->lobes.near_value = value;
+            c->lobes.peak = f->peak;
+            c->lobes.noise = noise / sqrt(n);
+            c->lobes.from = foot1 + LOBE_FAR0 * pulse[i];
+            c->lobes.to = c->lobes.from + (LOBE_FAR1 - LOBE_FAR0) * pulse[i];
+            c->lobes.sum = c->lobes.n = 0.0;
+        }
+        c->lobe_until = foot1 + LOBE_FAR0 * pulse[i];
+        const double share = lobes_share(&c->lobes, i, &share_sigma);
+        if (share <= 0.0) continue;
+        const double sigma = sqrt(noise * noise / n + share_sigma * share_sigma * f->peak * f->peak);
+        const double a = 1.0 / (sigma * sigma), b = far_sigma < HUGE_VAL ? 1.0 / (far_sigma * far_sigma) : 0.0;
+        base[i] = (a * (value + share * f->peak) + b * far) / (a + b);
+        at[i] = where;
+        f->lobe += share;
+    }
+}
+
 static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context, bool cut_short)
 {
     footprint f;
@@ -290,6 +364,14 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
             base1 = base0; /* nothing after it: cut short */
             at1 = at0 + 1.0;
         }
+        if (!c->plate) {
+            double base[2] = {base0, base1}, at01[2] = {at0, at1};
+            beyond_lobes(c, &f, foot0, foot1, noise, base, at01);
+            base0 = base[0];
+            base1 = base[1];
+            at0 = at01[0];
+            at1 = at01[1];
+        }
         if (c->tau_k <= 0.0) {
             /* A baseline does not jump: what looks so is a wheel that still leans on the sensor's edge. */
             const double n = (n0 > 1.0 ? n0 : 1.0) < (n1 > 1.0 ? n1 : 1.0) ? (n0 > 1.0 ? n0 : 1.0) : (n1 > 1.0 ? n1 : 1.0);
@@ -320,7 +402,7 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
     c->last_end = at + 1 - c->quiet;
     if (c->quiet > c->confirm) {
         c->base = base1;
-        if (c->quiet > 2 * c->frame_scans) c->base = c->quiet_sum / quiet_n;
+        if (c->quiet > 2 * c->frame_scans && !(f.lobe > 0.0)) c->base = c->quiet_sum / quiet_n;
     }
     c->slope = 0.0;
     c->phase = CH_IDLE;
@@ -423,6 +505,7 @@ static void negative_over(channel *c, int64_t at)
     if (c->negative_run < 1000) c->negative_run++;
     if (c->negative_run < REVERSED_PULSES || c->missed_run < REVERSED_PULSES) return;
     c->sign = -c->sign;
+    lobes_init(&c->lobes);
     c->base = -c->base;
     c->slope = -c->slope;
     c->integral = -c->integral;
@@ -430,6 +513,21 @@ static void negative_over(channel *c, int64_t at)
     c->last_peak = 0.0;
     c->negative_run = c->missed_run = 0;
     for (int i = 0; i < MEAN_RING; ++i) c->means[i].idle = false;
+}
+
+/* An idle frame behind a wheel: far enough from it the baseline shows how deep the dip next to it was. */
+static void learn_behind(channel *c, int64_t frame, double mean)
+{
+    lobes *l = &c->lobes;
+    const double start = (double)(frame * c->frame_scans), end = start + c->frame_scans;
+    if (start >= l->from) {
+        l->sum += mean;
+        l->n += 1.0;
+    }
+    if (end < l->to || l->n < 1.0) return;
+    const double noise = channel_noise(c) / sqrt(l->n * c->frame_scans), drift = drifted(c, 2.0 * (l->to - l->from));
+    l->waiting = false;
+    lobes_learn(l, LOBE_AFTER, l->near_value, l->sum / l->n, l->peak, sqrt(noise * noise + l->noise * l->noise + drift * drift));
 }
 
 void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, int64_t sum, footprint_sink sink,
@@ -481,6 +579,9 @@ void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, 
         slot->mean = (float)y;
         slot->idle = true;
         const double predicted = c->base + c->slope * n, off = y - predicted;
+        if (c->lobes.waiting) learn_behind(c, frame, y);
+        double depth_sigma;
+        if ((double)(frame * n) < c->lobe_until && off < 0.0 && lobes_share(&c->lobes, LOBE_AFTER, &depth_sigma) > 0.0) return;
         c->base = predicted + 0.25 * off;
         c->slope += 0.01 * off / n;
         c->drift += 0.005 * (fabs(c->slope) - c->drift);

@@ -8,6 +8,7 @@
 
 #include "borderflow_core.h"
 #include "footprint.h"
+#include "lobe.h"
 
 enum { HISTORY_FRAMES = 16, MEAN_RING = 128 };
 
@@ -63,6 +64,8 @@ typedef struct {
     int64_t last_peak_at;
     int flat_frames, missed_run, swing_frames;
     frame_mean means[MEAN_RING];
+    lobes lobes;
+    double lobe_until; /* until this scan a dip may be the last wheel's */
     trace t;
 } channel;
 

@@ -41,6 +41,7 @@ typedef struct {
     double area;             /* counts x scans */
     double noise;            /* counts, one sample */
     double base_noise;       /* counts, of the baseline under the wheel */
+    double lobe;             /* depth of the bow wave's dip before and behind it, as shares of the peak, summed */
     double plateau;          /* counts, of a plate: mean while it carries the whole wheel; 0 where that cannot be told */
     double plateau_n;        /* scans that it is the mean of */
     bool saturated, cut_short;
