@@ -28,7 +28,8 @@ COMMANDS = {
     "watch": ("edge.commands.watch", "what a central operator sees: a live table from MQTT"),
     "verify": ("edge.commands.verify", "prove that a collector's copy of the messages is whole and unchanged"),
     "drivers": ("edge.commands.drivers", "list the drivers, or the options of one"),
-    "key": ("edge.commands.key", "make the secret of the pseudonyms, or a key that signs evidence"),
+    "sign": ("edge.commands.sign", "sign a configuration, for computers that take nothing else"),
+    "key": ("edge.commands.key", "make the secret of the pseudonyms, or a key that signs"),
 }
 
 

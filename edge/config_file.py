@@ -17,6 +17,7 @@ import msgspec
 
 from edge.config import Config, ConfigError, Faults, Table
 from edge.config_rules import check_config
+from edge.config_signature import Trust
 
 
 def load(path: Path, *, live: bool = False) -> Config:
@@ -24,11 +25,27 @@ def load(path: Path, *, live: bool = False) -> Config:
 
     Raises ConfigError with all faults found.
     """
-    faults = Faults(path)
+    return _parse(path, _read(path), live)
+
+
+def load_trusted(path: Path, trust: Trust | None) -> tuple[Config, int | None]:
+    """As the daemon takes it: with `trust` a good signature comes first; gives the version that was signed too."""
+    data = _read(path)
+    version = trust.check(path, data) if trust is not None else None
+    return _parse(path, data, live=True), version
+
+
+def _read(path: Path) -> bytes:
     try:
-        table = tomllib.loads(path.read_bytes().decode())
+        return path.read_bytes()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read ({error.strerror}); name an existing file with --config"]) from None
+
+
+def _parse(path: Path, data: bytes, live: bool) -> Config:
+    faults = Faults(path)
+    try:
+        table = tomllib.loads(data.decode())
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
     except tomllib.TOMLDecodeError as error:

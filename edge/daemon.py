@@ -24,8 +24,8 @@ from drivers.events import DeviceState, Event, LinkState
 from drivers.session import keep_alive
 from edge import config as cfg
 from edge import sdnotify
+from edge.admission import Admission
 from edge.alarms import Condition, Severity
-from edge.config_file import load
 from edge.core import CoreError
 from edge.crossing import Crossing
 from edge.delivery.evidence import Signer
@@ -48,19 +48,25 @@ _LAST_WORDS_S = 3.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="configuration of this computer")
+    parser.add_argument(
+        "--trust", type=Path, metavar="KEYS",
+        help="take only what one of these public keys signed; default: trust/config.pub beside FILE, if it exists",
+    )  # fmt: skip
     parser.add_argument("--verbose", action="store_true", help="log what is usual too")
 
 
 def run(args: argparse.Namespace) -> int:
     level = logging.DEBUG if args.verbose else logging.INFO
     logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s")
-    config = load(args.config, live=True)
+    admitted = Admission(args.config, args.trust)
+    config = admitted.load()
     try:
-        daemon = Daemon(config, args.config)
+        daemon = Daemon(config, admitted)
     except (IdentityError, CoreError) as error:
         raise cfg.ConfigError([f"{args.config}: {error}"]) from None
     except JournalError as error:
         raise cfg.ConfigError([f"{args.config}: store.path: {error}"]) from None
+    admitted.keep(config)
     return asyncio.run(daemon.main())
 
 
@@ -77,8 +83,8 @@ def source_name(config: cfg.Config) -> str:
 class Daemon:
     """The parts of a running computer and the tasks that move them."""
 
-    def __init__(self, config: cfg.Config, config_path: Path) -> None:
-        self._config, self._config_path = config, config_path
+    def __init__(self, config: cfg.Config, admitted: Admission) -> None:
+        self._config, self._admitted = config, admitted
         self._source = source_name(config)
         identity = config.identity
         pseudonyms = Pseudonyms(Path(identity.key_file), identity.rotation) if identity is not None else None
@@ -242,7 +248,7 @@ class Daemon:
     def _reload(self) -> None:
         """SIGHUP: a good configuration is taken by starting anew, a bad one is refused and the running one kept."""
         try:
-            load(self._config_path, live=True)
+            self._admitted.load()
         except cfg.ConfigError as error:
             for fault in error.faults:
                 log.error("not reloaded: %s", fault)

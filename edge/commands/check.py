@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from edge.admission import Admission
 from edge.config import ConfigError, digest
-from edge.config_file import load
 from edge.core import CoreError, Wim
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="configuration to check")
+    parser.add_argument("--trust", type=Path, metavar="KEYS", help="as of `run`: it must be signed by one of these")
 
 
 def run(args: argparse.Namespace) -> int:
-    config = load(args.config, live=True)
+    admitted = Admission(args.config, args.trust)
+    config = admitted.load()
     for lane in config.lane:
         if lane.wim is not None:
             try:
@@ -25,5 +27,6 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"{args.config}: good; {len(config.lane)} lanes, {len(config.device)} devices, "
         f"{len(config.collector)} collectors, digest {digest(config)}"
+        f"{'' if admitted.version is None else f', signed as version {admitted.version}'}"
     )
     return 0

@@ -13,7 +13,7 @@ from edge.delivery.identity import new_key
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="file to make; an existing one is never overwritten")
     parser.add_argument(
-        "--sign", action="store_true", help="make a key that signs evidence; FILE.pub is for who verifies"
+        "--sign", action="store_true", help="make a key that signs evidence or configurations; FILE.pub verifies"
     )
 
 
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         )
         return 1
     if args.sign:
-        print(f"{args.file}: made; give {public} to the collectors", file=sys.stderr)
+        print(f"{args.file}: made; give {public} to those who verify", file=sys.stderr)
         return 0
     print(f"{args.file}: made; give this same file to each computer of the crossing", file=sys.stderr)
     return 0

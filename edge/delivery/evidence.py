@@ -45,15 +45,7 @@ class Signer:
     """Signs heads with the Ed25519 key of this computer (PEM, PKCS 8)."""
 
     def __init__(self, key_file: Path | str) -> None:
-        path, data = read_private(Path(key_file))
-        try:
-            key = serialization.load_pem_private_key(data, None)
-        except (ValueError, TypeError) as error:
-            raise IdentityError(
-                f"{path}: is no PEM key without a password ({error}); `borderflow key --sign FILE` makes one"
-            ) from None
-        if not isinstance(key, Ed25519PrivateKey):
-            raise IdentityError(f"{path}: is no Ed25519 key; `borderflow key --sign FILE` makes one")
+        key = read_signing_key(key_file)
         self._key = key
         self.key_id = key_id(key.public_key())
 
@@ -71,6 +63,20 @@ class Signer:
 def key_id(key: Ed25519PublicKey) -> str:
     """Name of a public key: the first 128 bits of the SHA-256 of its raw form."""
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:32]
+
+
+def read_signing_key(key_file: Path | str) -> Ed25519PrivateKey:
+    """An Ed25519 private key (PEM, PKCS 8, no password) that its owner alone may read."""
+    path, data = read_private(Path(key_file))
+    try:
+        key = serialization.load_pem_private_key(data, None)
+    except (ValueError, TypeError) as error:
+        raise IdentityError(
+            f"{path}: is no PEM key without a password ({error}); `borderflow key --sign FILE` makes one"
+        ) from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise IdentityError(f"{path}: is no Ed25519 key; `borderflow key --sign FILE` makes one")
+    return key
 
 
 def new_signing_key(path: Path | str) -> Path:

@@ -1,0 +1,32 @@
+"""Which configurations this computer takes: any, or only what is signed and not older than what ran before.
+
+Called by the daemon at its start and at a reload, and by `borderflow check`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge.config import Config
+from edge.config_file import load_trusted
+from edge.config_signature import Highest, Trust
+
+
+class Admission:
+    """For the configuration at `path`; `trust`: see `Trust.of`."""
+
+    def __init__(self, path: Path, trust: Path | None) -> None:
+        self._path, self._trust_file = path, trust
+        self.version: int | None = None  # that the loaded configuration was signed as; None where that is not required
+
+    def load(self) -> Config:
+        """The configuration as it is now; ConfigError where it has faults or is not admitted."""
+        config, self.version = load_trusted(self._path, Trust.of(self._path, self._trust_file))
+        if self.version is not None:
+            Highest(Path(config.store.path)).check(self._path, self.version)
+        return config
+
+    def keep(self, config: Config) -> None:
+        """It runs: from now on nothing older is taken."""
+        if self.version is not None:
+            Highest(Path(config.store.path)).keep(self.version)
