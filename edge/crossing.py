@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from drivers.events import (
     DeviceState,
@@ -26,6 +27,7 @@ from edge.alarms import Alarms, Condition
 from edge.delivery.identity import Pseudonyms
 from edge.delivery.sealing import Sealer
 from edge.flow import FlowCounter
+from edge.health.crossing import Health
 from edge.messages import DeviceStatus, Identity, Medium, Message, Sighting, Site, Vehicle, parse_utc, utc_text
 from edge.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, TagSighting
 from edge.sightings import Sighting as Seen
@@ -43,14 +45,6 @@ _CLOCK_TEXT = {
         "the clock follows its reference",
     ),
     "gps_fix": ("the GPS receiver has no fix; look at its antenna", "the GPS receiver has a fix"),
-}
-_CHANNEL_TEXT = {
-    "ok": "works again",
-    "dead": "gives no signal under wheels that other lines see; check cable and amplifier",
-    "noisy": "is far noisier than it was; check shielding and ground",
-    "saturated": "reaches the end of its range under wheels; lower the gain or widen the range",
-    "stuck": "stays at one value; check cable and amplifier",
-    "reversed": "swings the wrong way under wheels; swap its wires or write a negative gain_n",
 }
 
 
@@ -111,8 +105,11 @@ class Crossing:
         reorder_ns = REORDER_NS if config.site_exchange is not None else LIVE_REORDER_NS
         self._waits = CrossingWaits(config, source=source, reorder_ns=reorder_ns)
         self._flow = FlowCounter(config, source=source)
+        self._health = Health(config)
         self._lanes = {
-            lane.id: LanePipeline(config, lane, source=source) for lane in config.lane if lane.wim is not None
+            lane.id: LanePipeline(config, lane, source=source, on_weighed=partial(self._health.weighed, lane.id))
+            for lane in config.lane
+            if lane.wim is not None
         }
         self._lane_of_device = {lane.wim.device: lane.id for lane in config.lane if lane.wim and lane.wim.device}
         self._thermometers = {
@@ -148,7 +145,10 @@ class Crossing:
         messages: list[Message] = [*self._waits.advance(now_ns), *self._flow.advance(now_ns)]
         if now_ns - self._channels_looked_at_ns >= _CHANNELS_EVERY_NS:
             self._channels_looked_at_ns = now_ns
-            messages += self._channel_alarms(now_ns)
+            for lane_id, lane in self._lanes.items():
+                self._health.channels(lane_id, now_ns, lane.channels())
+                lane.ignore_loops(self._health.loops_at_fault(lane_id, now_ns))
+        messages += self._health_alarms(now_ns)
         return messages
 
     def devices(self) -> dict[str, DeviceStatus]:
@@ -170,6 +170,7 @@ class Crossing:
         if lane_id is None:
             return []
         messages: list[Message] = []
+        self._health.samples(lane_id, block)
         for vehicle in self._lanes[lane_id].samples(block):
             messages.append(vehicle)
             self._passed(vehicle)
@@ -178,6 +179,7 @@ class Crossing:
     def _passed(self, vehicle: Vehicle) -> None:
         """A vehicle has been weighed: it counts, and its axles are an identity of a kind."""
         self._flow.vehicle(vehicle)
+        self._health.vehicle(vehicle)
         point = self._wim_point(vehicle.lane)
         if point is not None:
             positions_m = tuple(axle.position_m for axle in vehicle.axles)
@@ -201,6 +203,7 @@ class Crossing:
         device = self._devices[device_name].config
         if device.lane is None or device.point is None or not identifier:
             return []
+        self._health.read(device_name, time_ns, identifier, confidence)
         sighting = TagSighting if medium == "rfid" else PlateSighting
         self._saw(sighting(time_ns, device.lane, device.point, identifier, confidence))
         if self._pseudonyms is None:
@@ -223,6 +226,7 @@ class Crossing:
 
     def _input(self, change: InputChange) -> list[Message]:
         device = self._devices[change.device]
+        first = change.name not in device.inputs
         pulses = device.new_pulses(change)
         if change.name in _CLOCK_TEXT:
             return self._clock_alarm(change)
@@ -234,6 +238,9 @@ class Crossing:
             program = cfg.named(self.config.lane, lane_id).program
             self._saw(BoothChange(change.time_ns, lane_id, meaning.point or "booth", change.on, program, meaning.name))
         elif meaning.point is not None:
+            self._health.input(change.device, change.name, change.time_ns, on=change.on, pulses=pulses, first=first)
+            if self._health.chatters(change.device, change.name, change.time_ns):
+                return []  # a loop that comes and goes by itself counts no vehicles
             for _ in range(pulses):
                 self._saw(LoopCount(change.time_ns, lane_id, meaning.point))
                 self._flow.loop(lane_id, meaning.point, change.time_ns)
@@ -258,11 +265,13 @@ class Crossing:
     def _rejected(self, rejected: Rejected) -> list[Message]:
         counts = self._devices[rejected.device].rejected
         counts[rejected.reason] = counts.get(rejected.reason, 0) + rejected.count
+        self._health.rejected(rejected)
         return []
 
     def _state(self, state: DeviceState) -> list[Message]:
         device = self._devices[state.device]
         device.state, device.since_ns, device.text = state.state, state.time_ns, state.text
+        self._health.state(state)
         if state.state is LinkState.CONNECTING:
             return []  # neither good nor bad yet
         lane = device.config.lane or "_"
@@ -277,15 +286,10 @@ class Crossing:
             )
         return messages
 
-    def _channel_alarms(self, now_ns: int) -> list[Message]:
+    def _health_alarms(self, now_ns: int) -> list[Message]:
         messages: list[Message] = []
-        for lane_id, lane in self._lanes.items():
-            for channel in lane.channels():
-                messages += self.alarms.set(
-                    Condition("sensor_fault", channel.name, lane_id),
-                    channel.state != "ok",
-                    now_ns,
-                    text=f"lane {lane_id}, sensor {channel.name}, channel {channel.channel}: "
-                    + _CHANNEL_TEXT.get(channel.state, channel.state),
-                )
+        for found in self._health.judge(now_ns):
+            messages += self.alarms.set(
+                found.condition, found.holds, now_ns, severity=found.severity, text=found.text
+            )
         return messages

@@ -7,44 +7,60 @@ Short and long waits have factors of their own. Called by `edge.waits`.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-_OUTSIDE = 0.1  # on each side of an 80 % interval
-_STEP = 0.12
-_LEAST_S = 2.0
+# On each side. More than a tenth: of the three truths of a moment (edge.waits) one or the other is inside more often.
+_OUTSIDE = 0.11
+_STEP, _FIRST_STEP, _FIRST_N = 0.06, 0.4, 12.0
+_REGIMES = (0.1, 1.0, 3.0, 10.0)  # booth cycles of queue between them
+_START = (1.0, 1.0, 1.0, 1.1, 1.35)  # of a long wait the truth comes late, and the pace changes meanwhile
+_GRAIN = 0.3  # of a booth cycle: what the moment of joining between two vehicles makes out
+_LEAST, _MOST = 0.05, 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A forecast: median and interval as the model gave them; `regime` 0 no queue, 1 a short one, 2 a long one."""
+    """A forecast: median and interval as the model gave them, the booth cycle and how many of them the queue takes."""
 
     low_s: float
     median_s: float
     high_s: float
-    regime: int
+    cycle_s: float
+    cycles_n: float
 
 
 class Honesty:
     """The factors of one series of forecasts."""
 
     def __init__(self) -> None:
-        self._low = [1.0, 1.2, 1.4]
-        self._high = [1.0, 1.2, 1.4]
+        self._low = list(_START)
+        self._high = list(_START)
+        self._seen_n = [0] * len(_START)
 
     def apply(self, raw: Interval) -> tuple[float, float]:
         """The interval to publish."""
+        regime = bisect_right(_REGIMES, raw.cycles_n)
         low, high = self._sides(raw)
-        low_s = raw.median_s - low * self._low[raw.regime]
-        high_s = raw.median_s + high * self._high[raw.regime]
-        return max(0.0, low_s), high_s
+        return max(0.0, raw.median_s - low * self._low[regime]), raw.median_s + high * self._high[regime]
 
-    def observe(self, raw: Interval, truth_s: float) -> None:
-        """A vehicle for which `raw` was forecast has waited `truth_s`."""
-        low_s, high_s = self.apply(raw)
-        for factors, outside in ((self._low, truth_s < low_s), (self._high, truth_s > high_s)):
-            factor = factors[raw.regime] * (1.0 + _STEP * ((1.0 if outside else 0.0) - _OUTSIDE))
-            factors[raw.regime] = min(6.0, max(0.15, factor))
+    def observe(self, tests: Sequence[tuple[Interval, Sequence[float]]]) -> None:
+        """For the moments of which these were forecast the wait has turned out to be one of the numbers beside them."""
+        found = []
+        for raw, truths_s in tests:  # all of them before any factor moves: they are of one vehicle
+            low_s, high_s = self.apply(raw)
+            below = sum(truth_s < low_s for truth_s in truths_s) / len(truths_s)
+            above = sum(truth_s > high_s for truth_s in truths_s) / len(truths_s)
+            found.append((bisect_right(_REGIMES, raw.cycles_n), below, above))
+        for regime, below, above in found:
+            step = max(_STEP, _FIRST_STEP / (1.0 + self._seen_n[regime] / _FIRST_N))
+            self._seen_n[regime] += 1
+            for factors, outside in ((self._low, below), (self._high, above)):
+                factor = factors[regime] * (1.0 + step * (outside - _OUTSIDE))
+                factors[regime] = min(_MOST, max(_LEAST, factor))
 
     @staticmethod
     def _sides(raw: Interval) -> tuple[float, float]:
-        return max(_LEAST_S, raw.median_s - raw.low_s), max(_LEAST_S, raw.high_s - raw.median_s)
+        grain_s = _GRAIN * raw.cycle_s
+        return max(0.0, raw.median_s - raw.low_s) + grain_s, max(0.0, raw.high_s - raw.median_s) + grain_s

@@ -44,6 +44,7 @@ class Match:
     phantom: bool  # no vehicle at all: counted twice
     detour: bool  # matched, but it was somewhere else in between: duty free, another lane, inspection
     readable: bool  # an identity was read downstream
+    busy: bool  # it had to wait for the booth
     upstream: Passage | None
 
 
@@ -196,6 +197,7 @@ class Segment:
                 found.p_phantom > 0.5 and not passage.mask,
                 False,
                 passage.mask != 0,
+                found.p_busy > 0.5,
                 None,
             )
         return match
@@ -223,6 +225,7 @@ class Segment:
             False,
             detour,
             passage.mask != 0,
+            found.p_busy > 0.5,
             entry.passage if entry is not None and found.p > 0.5 else None,
         )
 
@@ -233,7 +236,17 @@ class Segment:
         self._counters["lane_change"] += entry.lane != passage.lane
         detour = found.mean_s > 0 and wait_s > 1.5 * found.mean_s + 300.0
         return Match(
-            passage.time_ns, passage.lane, wait_s, True, found.p_elsewhere, True, False, detour, True, entry.passage
+            passage.time_ns,
+            passage.lane,
+            wait_s,
+            True,
+            found.p_elsewhere,
+            True,
+            False,
+            detour,
+            True,
+            found.p_busy > 0.5,
+            entry.passage,
         )
 
     def _mask_llr(self, downstream: int) -> list[float]:

@@ -1,6 +1,6 @@
 """Puts sightings into the order of time, and keeps lines from a wrong clock out.
 
-Sightings come in roughly in order; they go out in order, `REORDER_NS` behind the newest time known. A time far ahead
+Sightings come in roughly in order; they go out in order, a little behind the newest time known. A time far ahead
 of the others is held back until others agree with it: one bad clock must not end the day. Called by `edge.waits`.
 """
 
@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 from edge.sightings import Sighting
 
-REORDER_NS = 10_000_000_000
+REORDER_NS = 10_000_000_000  # of files that were put together from several sources
+LIVE_REORDER_NS = 2_000_000_000  # of this computer's own devices; what comes later is still used, as far as it can be
 _AHEAD_NS = 900_000_000_000  # further ahead than this needs others that agree
 _AGREE = 3
 _LATE_NS = 900_000_000_000  # what comes later than this cannot be used any more
@@ -21,10 +22,11 @@ _BOUND = 1 << 16
 
 
 class Timeline:
-    """The reorder buffer."""
+    """The reorder buffer; `reorder_ns` is how long it waits for what comes out of order."""
 
-    def __init__(self, counters: Counter[str]) -> None:
+    def __init__(self, counters: Counter[str], reorder_ns: int = REORDER_NS) -> None:
         self._counters = counters
+        self._reorder_ns = reorder_ns
         self._heap: list[tuple[int, int, Sighting]] = []
         self._held: list[Sighting] = []
         self._number = 0
@@ -61,7 +63,7 @@ class Timeline:
     @property
     def ready(self) -> bool:
         """Whether anything can go out."""
-        return bool(self._heap) and self.newest_ns is not None and self._heap[0][0] <= self.newest_ns - REORDER_NS
+        return bool(self._heap) and self.newest_ns is not None and self._heap[0][0] <= self.newest_ns - self._reorder_ns
 
     def due(self, *, everything: bool = False) -> Iterator[Sighting]:
         """What can go out, in the order of time."""
@@ -69,7 +71,7 @@ class Timeline:
             self._end()
         if self.newest_ns is None:
             return
-        limit = self.newest_ns - REORDER_NS
+        limit = self.newest_ns - self._reorder_ns
         while self._heap and (everything or self._heap[0][0] <= limit or len(self._heap) > _BOUND):
             time_ns, _, sighting = heapq.heappop(self._heap)
             self._done_ns = max(self._done_ns, time_ns)
@@ -78,7 +80,7 @@ class Timeline:
     @property
     def settled_ns(self) -> int | None:
         """Nothing before this is expected any more."""
-        return None if self.newest_ns is None else self.newest_ns - REORDER_NS
+        return None if self.newest_ns is None else self.newest_ns - self._reorder_ns
 
     def _accept(self, sighting: Sighting) -> None:
         time_ns = sighting.time_ns

@@ -2,7 +2,7 @@
 
 The daemon and `borderflow wait` run this same code. Time comes in with the sightings (and, in the daemon, by
 `advance`), never from a clock. A message for the interval that ends at T is made once nothing before T is expected any
-more, `LATENESS_NS` after T.
+more: `TOGETHER_NS` and the tolerance of disorder after T. What disorder does not exceed it changes no message.
 
 Wait here is the time from passing the first point to arriving at the point named `booth`; the free travel time
 between them is part of it. Flow of data: sightings -> `timeline` (order) -> `passages` (vehicles at a point) ->
@@ -32,13 +32,13 @@ from edge.segment import Match, Segment
 from edge.sightings import BoothChange, LoopCount, PlateSighting, Sighting, TagSighting, read
 from edge.timeline import REORDER_NS, Timeline
 
-LATENESS_NS = REORDER_NS + TOGETHER_NS
 _NS = 1_000_000_000
 _SAMPLES = 200
 _RATE_WINDOW_S = 900.0
 _METHOD_WINDOW_NS = 3600 * _NS
 _CYCLE_S: dict[str, float] = {"commercial": 60.0, "passenger": 45.0, "bus": 120.0}
 _VEHICLE_M: dict[str, float] = {"commercial": 22.0, "passenger": 7.5, "bus": 16.0}
+_UNTRIED = 30  # forecasts that are kept until the next vehicle comes
 _FILL_NS = 48 * 3600 * _NS
 
 Method = Literal["matched", "counted", "fused"]
@@ -62,7 +62,7 @@ class _Series:
     traffic: Traffic | None
     program: Program | None
     honesty: Honesty = field(default_factory=Honesty)
-    forecast: Interval | None = None  # of the last interval, not yet tried on a vehicle
+    forecasts: list[tuple[int, Interval]] = field(default_factory=list)  # not yet tried on a vehicle
 
 
 class _Lane:
@@ -80,6 +80,7 @@ class _Lane:
         self.series = _Series(lane.id, lane.traffic, lane.program)
         self.matches: list[Match] = []  # of this interval
         self.rough_s: list[float] = []  # of this interval: a wait for every vehicle, if only that of its neighbours
+        self.before: tuple[int, float] | None = None  # entry and wait of the last vehicle whose wait is sure
         self.typical: tuple[int, float] | None = None  # time and wait of the last sure vehicle in order
         self.departures: deque[int] = deque(maxlen=8192)  # within the window of the rate
         self.departed_ns: int | None = None  # the last departure
@@ -87,6 +88,7 @@ class _Lane:
         self.arrival_ns = 0
         self.entries_since_departure = 0
         self.departures_since_entry = 0
+        self.through = False  # somebody was seen at both points: those who stood there before have gone
         self.strangers = 0  # departures since the last entry of vehicles that were not seen upstream
         self.last_identity_ns = -(1 << 62)
         self.identified = deque[bool](maxlen=100)
@@ -135,9 +137,12 @@ class _Lane:
 
 
 class CrossingWaits:
-    """Waits of all lanes, programs and the crossing. `source` names the publishing computer."""
+    """Waits of all lanes, programs and the crossing.
 
-    def __init__(self, config: cfg.Config, *, source: str = "local") -> None:
+    `source` names the publishing computer; sightings come in the order of time but for `reorder_ns`.
+    """
+
+    def __init__(self, config: cfg.Config, *, source: str = "local", reorder_ns: int = REORDER_NS) -> None:
         points = [point.name for point in config.point] or ["booth"]  # without points everything is unknown
         self.from_point = points[0]
         self.to_point = "booth" if "booth" in points else points[-1]
@@ -150,9 +155,10 @@ class CrossingWaits:
         self._interval_s = config.wait.interval_s
         self._interval_ns = config.wait.interval_s * _NS
         self._baseline = config.wait.baseline
-        self._timeline = Timeline(self.counters)
+        self._timeline = Timeline(self.counters, reorder_ns)
         self._lanes: dict[str, _Lane] = {}
         self._next_ns: int | None = None  # end of the current interval
+        self._began_ns = 0  # the first sighting of all
         self._last_ns = 0
         self._end_text = ""
         self._out: list[Wait] = []
@@ -191,7 +197,7 @@ class CrossingWaits:
         self._crossing = _Series("_", self._one_traffic(), None)
         # Downstream, to be completed by what is read of them; and booths, in the same order of time.
         self._pending: deque[tuple[int, Passage | BoothChange, str]] = deque()
-        self._tests: dict[int, list[tuple[_Series, Interval]]] = {}  # by id() of the passage upstream
+        self._tests: dict[int, list[tuple[_Series, list[tuple[int, Interval]]]]] = {}  # by id() of the passage upstream
         self._tested: dict[int, Passage] = {}
         self._same_ns = 0
         self._same: set[tuple[type, str, str, str]] = set()  # sightings of that very time
@@ -264,7 +270,7 @@ class CrossingWaits:
     def _process(self, sighting: Sighting) -> None:
         time_ns = sighting.time_ns
         if self._next_ns is None:
-            self._next_ns = time_ns // self._interval_ns * self._interval_ns + self._interval_ns
+            self._begin_at(time_ns)
         self._tick(time_ns)
         if time_ns > self._last_ns:
             self._last_ns = time_ns
@@ -304,10 +310,11 @@ class CrossingWaits:
         lane.strangers = 0
         lane.loops_upstream.append(False)
         for series in (lane.series, self._program_series(lane), self._crossing):
-            if series.forecast is not None:
-                self._tests.setdefault(id(passage), []).append((series, series.forecast))
+            if series.forecasts:
+                tests = self._tests.setdefault(id(passage), [])
+                tests.append((series, series.forecasts))
                 self._tested[id(passage)] = passage
-                series.forecast = None
+                series.forecasts = []
         while len(self._tested) > 4096:
             oldest = next(iter(self._tested))
             del self._tested[oldest], self._tests[oldest]
@@ -321,7 +328,7 @@ class CrossingWaits:
         if time_ns > self._next_ns + _FILL_NS:  # nothing for days: begin anew instead of filling the gap
             self._settle(time_ns)
             self._close(self._next_ns)
-            self._next_ns = time_ns // self._interval_ns * self._interval_ns + self._interval_ns
+            self._begin_at(time_ns)
             self._begin()
             self.counters["restarted"] += 1
         while time_ns >= self._next_ns + TOGETHER_NS:
@@ -329,6 +336,10 @@ class CrossingWaits:
             self._close(self._next_ns)
         if self._pending:
             self._settle(time_ns)
+
+    def _begin_at(self, time_ns: int) -> None:
+        self._began_ns = time_ns
+        self._next_ns = time_ns // self._interval_ns * self._interval_ns + self._interval_ns
 
     def _settle(self, time_ns: int) -> None:
         while self._pending and self._pending[0][0] <= time_ns - TOGETHER_NS:
@@ -367,11 +378,17 @@ class CrossingWaits:
                 self.counters["booth_contradiction"] += 1
                 self._open_booths(lane)
         upstream = match.upstream
-        if upstream is not None and id(upstream) in self._tested:
-            if match.wait_s is not None and match.sure and not match.detour:
-                for series, raw in self._tests[id(upstream)]:
-                    series.honesty.observe(raw, match.wait_s)
+        if upstream is None:
+            return
+        lane.through = True
+        known = match.sure and not match.detour
+        if id(upstream) in self._tested:
+            if known and match.wait_s is not None:
+                for series, forecasts in self._tests[id(upstream)]:
+                    series.honesty.observe([(raw, _truths(lane.before, match, at_ns)) for at_ns, raw in forecasts])
             del self._tests[id(upstream)], self._tested[id(upstream)]
+        if known and match.wait_s is not None:
+            lane.before = (upstream.time_ns, match.wait_s)
 
     # ---- intervals -----------------------------------------------------------------------------------------------
 
@@ -388,11 +405,15 @@ class CrossingWaits:
                 continue
             forecast = self._main.queues[lane.id].predict(end_ns, _SAMPLES)
             forecasts[lane.id] = forecast
-            bounds[lane.id] = self._beyond(lane, forecast)
             if self._known(lane, forecast, end_ns):
-                above_s = forecast.p50_s - forecast.free_flow_s
-                regime = 0 if above_s < 0.5 * forecast.cycle_s else (1 if above_s < 10.0 * forecast.cycle_s else 2)
-                raw = Interval(forecast.p10_s, forecast.p50_s, forecast.p90_s, regime)
+                raw = Interval(
+                    forecast.p10_s,
+                    forecast.p50_s,
+                    forecast.p90_s,
+                    forecast.cycle_s,
+                    (forecast.p50_s - forecast.free_flow_s) / forecast.cycle_s,
+                )
+                bounds[lane.id] = self._beyond(lane, forecast)
                 weight = max(0.05, lane.rate_at(end_ns))
                 outlooks[lane.id] = Outlook(forecast.waits_s, weight, forecast.queue_n, raw)
         bottleneck = self._bottleneck(end_ns)
@@ -411,8 +432,10 @@ class CrossingWaits:
 
     def _known(self, lane: _Lane, forecast: Forecast, end_ns: int) -> bool:
         """Whether the filter of this lane has seen enough, and both its ends are alive."""
-        if lane.open < 0.5 or forecast.departures < 3 or not lane.arrival_ns:
+        if lane.open < 0.5 or not lane.through or not lane.arrival_ns:
             return False
+        if forecast.learned_cycles == 0 and forecast.queue_n > 1.0 and forecast.departures < 10:
+            return False  # nobody knows yet how fast they are served
         if forecast.unlisted > 0.7 or (lane.strangers > 8 and forecast.queue_n < 1.0):
             return False  # vehicles arrive that never passed the first point: it is dead
         silent_s = (end_ns - (lane.departed_ns or end_ns)) * 1e-9
@@ -421,7 +444,7 @@ class CrossingWaits:
 
     def _beyond(self, lane: _Lane, forecast: Forecast) -> bool:
         """Whether the queue reaches beyond the first point: the place between the points is full."""
-        if self._length_m is None or lane.open < 0.5:
+        if self._length_m is None:
             return False
         return bool(forecast.queue_n * _VEHICLE_M[lane.traffic] > 0.92 * self._length_m)
 
@@ -450,9 +473,11 @@ class CrossingWaits:
             expected_s = round(raw.median_s, 1)
             low_s, high_s = round(min(low_s, expected_s), 1), round(max(high_s, expected_s), 1)
             method = self._method([lane for lane, _ in known], end_ns)
-        series.forecast = raw
+        if raw is not None and len(series.forecasts) < _UNTRIED:
+            series.forecasts.append((end_ns, raw))
         readable = sum(len(lane.identified) for lane in lanes)
         departures = sum(len(lane.departures) for lane in lanes)
+        observed_s = min(_RATE_WINDOW_S, max((end_ns - self._began_ns) * 1e-9, 1.0))
         ever = any(lane.departed_ns is not None for lane in lanes)
         reference_s = self._baseline.get(series.program) if series.program is not None else None
         change = None
@@ -475,7 +500,7 @@ class CrossingWaits:
             low_s=low_s,
             high_s=high_s,
             queue_vehicles=round(sum(queue), 1) if queue else None,
-            throughput_per_h=round(departures * 3600.0 / _RATE_WINDOW_S, 1) if ever else None,
+            throughput_per_h=round(departures * 3600.0 / observed_s, 1) if ever else None,
             lower_bound=any(bounds.get(lane.id, False) for lane in lanes),
             method=method,
             match_rate=round(sum(lane.matched_n for lane in lanes) / readable, 3) if readable else None,
@@ -510,6 +535,22 @@ class CrossingWaits:
     def _one_traffic(self) -> Traffic | None:
         kinds = {lane.traffic for lane in self._lanes.values()}
         return kinds.pop() if len(kinds) == 1 else None
+
+
+def _truths(before: tuple[int, float] | None, match: Match, at_ns: int) -> tuple[float, float, float]:
+    """What the wait was at a moment between two vehicles, which is not one number.
+
+    It is that of the next one; that of one who would have come then and taken the next one's place in the queue; and
+    what lies between the two vehicles on a straight line.
+    """
+    assert match.wait_s is not None
+    assert match.upstream is not None
+    entered_ns = match.upstream.time_ns
+    joined_s = match.wait_s + (max(0, entered_ns - at_ns) * 1e-9 if match.busy else 0.0)
+    between_s = match.wait_s
+    if before is not None and before[0] < at_ns < entered_ns:
+        between_s = before[1] + (match.wait_s - before[1]) * (at_ns - before[0]) / (entered_ns - before[0])
+    return match.wait_s, joined_s, between_s
 
 
 def _booths_open(lanes: list[_Lane]) -> int | None:
@@ -565,8 +606,9 @@ def _mixture(outlooks: list[Outlook]) -> Interval:
     at = np.searchsorted(total, np.array([0.1, 0.5, 0.9]) * total[-1])
     low, median, high = (float(waits[order[min(int(i), len(order) - 1)]]) for i in at)
     weight = sum(o.weight for o in outlooks)
-    regime = round(sum(o.weight * o.raw.regime for o in outlooks) / weight)
-    return Interval(low, median, high, regime)
+    cycle_s = sum(o.weight * o.raw.cycle_s for o in outlooks) / weight
+    cycles_n = sum(o.weight * o.raw.cycles_n for o in outlooks) / weight
+    return Interval(low, median, high, cycle_s, cycles_n)
 
 
 def run_file(

@@ -23,6 +23,9 @@
 #define MAX_CAPACITY 65536
 #define GAPS 512            /* booth cycles kept for sampling */
 #define GAP_MEMORY 180       /* of these the newest weigh most */
+#define FEW_GAPS 64         /* below that the learned density helps */
+#define PRIOR_GAPS 2        /* and weighs as much as so many cycles */
+#define FIRST_N 3.0         /* observations of a duration that only correct its prior */
 #define MAX_SAMPLES 1024
 #define MASKS 8             /* tag, plate, axles: which of them were read upstream */
 #define MAX_BOOTHS 16       /* booths of one lane that are told apart; more count as one fast one */
@@ -120,9 +123,13 @@ static void duration_learn(duration *d, double x, double weight)
         d->n += weight;
     }
     double rate = weight / d->n;
-    rate = rate > 0.5 ? 0.5 : rate;
+    rate = rate > 0.7 ? 0.7 : rate;
+    double square = delta * delta;
+    if (d->n < FIRST_N && square > d->var_ln) { /* how far the prior was off says nothing of the spread */
+        square = d->var_ln;
+    }
     d->mean_ln += rate * delta;
-    d->var_ln = (1.0 - rate) * (d->var_ln + rate * delta * delta);
+    d->var_ln = (1.0 - rate) * (d->var_ln + rate * square);
     double floor_var = d->sd_floor * d->sd_floor;
     if (d->var_ln < floor_var) {
         d->var_ln = floor_var;
@@ -167,15 +174,8 @@ bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow
     q->w[0] = 1.0;
     q->free_flow = (duration){.mean_ln = log(free_flow_s), .var_ln = free_flow_sd_ln * free_flow_sd_ln, .n = 1.0,
                               .memory = 150.0, .sd_floor = 0.03, .sd_prior = free_flow_sd_ln};
-    q->cycle = (duration){.mean_ln = log(cycle_s), .var_ln = 0.36, .n = 4.0, .memory = 80.0, .sd_floor = 0.05,
+    q->cycle = (duration){.mean_ln = log(cycle_s), .var_ln = 0.36, .n = 0.5, .memory = 80.0, .sd_floor = 0.05,
                           .sd_prior = 0.6};
-    /* Until cycles are seen, samples come from the prior: its quantiles, in a mixed order. */
-    static const double z[16] = {-0.08, 1.15, -0.89, 0.57, -1.53, 0.24, -0.40, 1.86,
-                                 0.08, -1.15, 0.89, -0.57, 1.53, -0.24, 0.40, -1.86};
-    for (int i = 0; i < 16; i++) {
-        q->gaps[i] = cycle_s * exp(0.5 * z[i]);
-    }
-    q->n_gaps = 16;
     q->skip = 0.02;
     q->skip_brief = 0.15;
     q->brief_n = 8.0;
@@ -652,8 +652,14 @@ static double normal_quantile(double u)
 
 static double draw_gap(const bf_queue *q, uint64_t bits)
 {
-    /* The product of two uniforms prefers the newest cycles, with a memory of GAP_MEMORY. */
+    /* While few cycles are known, some samples come from the learned density: its quantiles, in a mixed order. */
+    static const double z[16] = {-0.08, 1.15, -0.89, 0.57, -1.53, 0.24, -0.40, 1.86,
+                                 0.08, -1.15, 0.89, -0.57, 1.53, -0.24, 0.40, -1.86};
     int64_t kept = q->n_gaps < GAPS ? q->n_gaps : GAPS;
+    if (kept < FEW_GAPS && (bits >> 48) * (uint64_t)(kept + PRIOR_GAPS) < ((uint64_t)PRIOR_GAPS << 16)) {
+        return exp(q->cycle.mean_ln + sqrt(q->cycle.var_ln) * z[(bits >> 32) & 15]);
+    }
+    /* The product of two uniforms prefers the newest cycles, with a memory of GAP_MEMORY. */
     int64_t span = kept < GAP_MEMORY ? kept : GAP_MEMORY;
     uint64_t u = (bits & 0xFFFF) * ((bits >> 16) & 0xFFFF);
     int64_t back = (int64_t)((u * (uint64_t)(span * 2 < kept ? span * 2 : kept)) >> 32);
@@ -725,7 +731,7 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, double *waits_s
     out->phantom = q->phantom;
     out->departures = q->departures;
     out->entries_since = q->entries_since;
-    out->learned_cycles = q->n_gaps - 16;
+    out->learned_cycles = q->n_gaps;
     out->free_flow_n = q->free_flow.n;
 
     uint64_t seed = ((uint64_t)t_ns ^ 0x9E3779B97F4A7C15ULL) | 1u;

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from edge.config import Config, Lane, Point, Site, Waits
 from edge.messages import Wait, encode, parse_utc
+from edge.passages import TOGETHER_NS
 from edge.sightings import BoothChange, LoopCount, PlateSighting, Sighting, TagSighting, line_of
-from edge.waits import LATENESS_NS, CrossingWaits, run_file
+from edge.timeline import LIVE_REORDER_NS
+from edge.waits import CrossingWaits, run_file
 
 S = 1_000_000_000
 T0 = 1_780_000_000 * S // (3600 * S) * (3600 * S)
@@ -96,6 +98,22 @@ def test_waits_are_right_in_a_plain_queue() -> None:
     assert known[-1].change == pytest.approx(known[-1].experienced.median_s / 6.0 - 100.0, abs=0.1)
 
 
+def test_what_the_first_vehicles_show_outweighs_what_is_thought_before() -> None:
+    """A booth that takes 20 s, where 60 s are usual."""
+    quick = [type(s)(T0 + (s.time_ns - T0) // 3, *[getattr(s, n) for n in s.__slots__[1:]]) for s in TRAFFIC]
+    waits = _lane(_waits(quick)[0])
+    assert waits[0].throughput_per_h is not None
+    for wait in waits[3:8]:
+        assert wait.expected_s == pytest.approx(27.0 + 20.0 * wait.queue_vehicles, abs=30.0)
+        assert wait.throughput_per_h == pytest.approx(150.0, abs=40.0)
+
+
+def test_no_bound_is_told_of_a_wait_that_is_not_known() -> None:
+    for wait in _waits([s for s in TRAFFIC if s.point == "approach"], _config(length_m=60.0))[0]:
+        assert wait.expected_s is None
+        assert not wait.lower_bound
+
+
 def test_unknown_is_null_and_never_zero() -> None:
     only_tags_downstream = [s for s in TRAFFIC if s.point == "booth"]
     only_upstream = [s for s in TRAFFIC if s.point == "approach"]
@@ -129,9 +147,10 @@ def test_the_daemon_and_the_file_give_the_same_bytes(tmp_path: Path) -> None:
     path.write_bytes(b"".join(line_of(s) + b"\n" for s in TRAFFIC))
     from_file = list(run_file(_config(), path, complain=lambda _: None))
     assert _bytes(from_file) == EXPECTED
-    crossing = CrossingWaits(_config())
+    crossing = CrossingWaits(_config(), reorder_ns=LIVE_REORDER_NS)
     live: list[Wait] = []
-    pending = list(TRAFFIC)
+    rng = random.Random(3)
+    pending = sorted(TRAFFIC, key=lambda s: s.time_ns + rng.uniform(0, 1.9) * S)
     for now in range(T0, TRAFFIC[-1].time_ns + 120 * S, S):
         while pending and pending[0].time_ns <= now:
             crossing.feed(pending.pop(0))
@@ -140,13 +159,15 @@ def test_the_daemon_and_the_file_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_message_comes_soon_after_its_interval() -> None:
-    crossing = CrossingWaits(_config())
+    crossing = CrossingWaits(_config(), reorder_ns=LIVE_REORDER_NS)
     end = T0 + 60 * S
+    soon = LIVE_REORDER_NS + TOGETHER_NS
+    assert soon <= 5 * S
     for sighting in TRAFFIC:
         if sighting.time_ns < end:
             crossing.feed(sighting)
-    assert crossing.advance(end + LATENESS_NS - 1) == []
-    assert {wait.time for wait in crossing.advance(end + LATENESS_NS)} == {_waits(TRAFFIC)[0][0].time}
+    assert crossing.advance(end + soon - 1) == []
+    assert {wait.time for wait in crossing.advance(end + soon)} == {_waits(TRAFFIC)[0][0].time}
 
 
 def _spoiled() -> list[Sighting]:
