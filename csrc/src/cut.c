@@ -1,5 +1,5 @@
 /* Axles to vehicles: where one vehicle ends and the next begins, by the loop where there is one, and by geometry. */
-#include "array.h"
+#include "pattern.h"
 
 #include <math.h>
 #include <string.h>
@@ -133,13 +133,6 @@ static double exit_speed(const bf_wim *w, const axle_seen *a)
     return pass_speed(w, a, i);
 }
 
-/* Distance between two neighbouring axles: the likely range. */
-typedef struct {
-    double lo, hi;
-    double least; /* the shortest it can be, if it stood in between; else lo */
-    double doubt; /* how far it can be off lo .. hi if the speed was not even in between; 0 where that was seen */
-} spacing;
-
 static spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *b)
 {
     spacing s = {0};
@@ -223,117 +216,16 @@ static const loop_state *main_loop(const bf_wim *w)
     return w->options.use_loop && !w->ignore_loops && w->loop_count > 0 ? &w->loops[0] : NULL;
 }
 
-/* The largest distance that two neighbouring axles of one vehicle may have. */
-static double longest_spacing(const axle_seen *axles, int count)
+/* Cost of a boundary before axle k: from the last axle of a vehicle to the first of the next are both overhangs and the
+ * gap, mostly 2.6 to 7 m where they queue. */
+static double boundary_cost(const axle_seen *a, const spacing *s, int k)
 {
-    double most = 0.0;
-    for (int i = 0; i < count; ++i)
-        if (axles[i].kg > most) most = axles[i].kg;
-    return most > 2600.0 ? 13.5 : 6.5;
-}
-
-/* What it costs that a spacing known as lo .. hi lies in from .. to. */
-static double out_of(const spacing *s, double from, double to)
-{
-    static const double UNEVEN = 3.0;
-    if (s->doubt > 0.0) {
-        const spacing even = {s->lo, s->hi, s->lo, 0.0};
-        const spacing uneven = {s->lo - s->doubt, s->hi + s->doubt, s->least, 0.0};
-        const double a = out_of(&even, from, to), b = UNEVEN + out_of(&uneven, from, to);
-        return a < b ? a : b;
-    }
-    const double middle = 0.5 * (s->lo + s->hi), half = 0.5 * (s->hi - s->lo);
-    const double sure = half < 0.3 ? half : 0.3; /* the rest of the range is a spread, not a tolerance */
-    double off = 0.0, stop = 0.0;
-    if (middle + sure < from) {
-        off = from - middle - sure;
-    } else if (middle - sure > to) {
-        off = middle - sure - to;
-        if (s->least < s->lo && off > 0.6) { /* it may have stood in between */
-            const double with_stop = s->least > to ? s->least - to : 0.0;
-            if (with_stop < off) {
-                off = with_stop;
-                stop = 2.5;
-            }
-        }
-    }
-    off /= half > 0.7 ? 0.5 * half : 0.35;
-    off *= 0.5 * off;
-    return stop + (off < 12.0 ? off : 12.0);
-}
-
-/* Two axles of one vehicle have one motion; where both were over the array at a time it can be seen whether they do. */
-static double motion_cost(const axle_seen *b)
-{
-    if (b->misfit_m < 0.0) return 0.0;
-    const double r = b->misfit_m / 0.004, c = 0.5 * r * r;
-    return c < 9.0 ? c : 9.0;
-}
-
-/* Cost of axles i .. j being one vehicle: a small grammar of axle groups (minus a log likelihood, roughly judged).
- * Spacings: weighing sheets of FHWA and EU vehicle classes. `s[k]` lies between axle k - 1 and axle k. */
-static double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j)
-{
-    const int n = j - i + 1;
-    if (n == 1) return 9.0;
-    double heaviest = 0.0;
-    for (int k = i; k <= j; ++k)
-        if (a[k].kg > heaviest) heaviest = a[k].kg;
-    double cost = 0.0;
-    for (int k = i + 1; k <= j; ++k) cost += motion_cost(&a[k]);
-    if (heaviest < 2600.0) {
-        /* Motorcycles, cars, vans, and what they pull. */
-        if (heaviest < 320.0 && n == 2 && s[j].hi > 1.2) return cost + out_of(&s[j], 1.2, 1.75);
-        cost += out_of(&s[i + 1], 1.8, 4.7);
-        int trailer = 0;
-        for (int k = i + 2; k <= j; ++k) {
-            if (trailer == 0) cost += 1.5 + out_of(&s[k], 2.6, 7.0);
-            else cost += 0.3 + out_of(&s[k], 0.5, 1.4);
-            if (a[k].kg > 1.25 * (a[i].kg + a[i + 1].kg) / 2.0) cost += 1.5;
-            ++trailer;
-        }
-        return cost + (n > 5 ? 6.0 * (n - 5) : 0.0);
-    }
-    if (a[i].kg < 0.3 * heaviest && a[i].kg < 1500.0) cost += 6.0; /* a car does not pull a truck */
-    int k = i + 1;
-    if (k < j && s[k].hi < 2.3) {
-        cost += 2.5; /* twin steering axles */
-        ++k;
-    }
-    cost += out_of(&s[k], 3.1, 7.6);
-    int group = 1, trailers = 0;
-    for (++k; k <= j; ++k) {
-        const double middle = 0.5 * (s[k].lo + s[k].hi);
-        if (middle < 2.3) {
-            cost += out_of(&s[k], 0.7, 2.3);
-            if (++group > 4) cost += 4.0;
-            continue;
-        }
-        if (middle < 3.3 && trailers > 0 && group == 1) {
-            cost += 0.3; /* the spread tandem of a semitrailer */
-            ++group;
-            continue;
-        }
-        cost += trailers == 0 ? 0.5 : (trailers < 3 ? 1.0 : 2.5); /* doubles have three long spacings */
-        cost += out_of(&s[k], 2.3, 13.0);
-        if (a[k].kg < 0.3 * heaviest && a[k].kg < 1500.0) cost += s[k].lo > 6.5 ? 5.0 : 3.0;
-        if (trailers > 0 && middle > 9.5) cost += 2.0; /* only a semitrailer is that long */
-        if (s[k].lo > 7.5) cost += s[k].lo > 11.8 ? 2.2 : 0.5; /* from the drive axles of a 53 ft semitrailer to its own */
-        group = 1;
-        ++trailers;
-    }
-    return cost + (n > 12 ? 5.0 * (n - 12) : 0.0);
-}
-
-/* Cost of a boundary before axle k. */
-static double boundary_cost(const axle_seen *a, const spacing *s, int k, int count)
-{
-    double cost = 4.0 + 2.0 * out_of(&s[k], 2.6, 1e9);
+    double cost = 1.8 + 2.0 * spacing_cost(&s[k], 2.6, 1e9);
     if (s[k].hi < 2.0) cost += 8.0; /* bumpers do not stand between these */
-    if (s[k].doubt > 0.0 && s[k].lo + s[k].hi > 20.0) cost -= 2.0; /* as far as few trailers reach */
-    if (s[k].lo > 11.8) cost -= 1.5;
+    if (s[k].doubt > 0.0 && s[k].lo + s[k].hi > 20.0) cost -= 1.0; /* as far as few trailers reach */
+    if (s[k].lo > 7.0) cost += s[k].lo > 11.8 ? 0.25 : 0.5;
     if (a[k].misfit_m >= 0.0 && a[k].misfit_m < 0.0015) cost += 3.0;
-    if (k + 1 < count && a[k].kg > 9500.0) cost += 2.0; /* no steering axle weighs that */
+    if (a[k].kg > 9500.0) cost += 2.0; /* no steering axle weighs that */
     return cost;
 }
 
@@ -358,7 +250,7 @@ static tie tie_of(const bf_wim *w, int k, double *cost)
 
 /* The first boundary in the train by the cheapest parsing, or `count` where all is one vehicle. `doubt` is how much
  * dearer the best parsing with another first vehicle would be. */
-static int first_boundary(const bf_wim *w, bool *certain, double *doubt)
+static int first_boundary(const bf_wim *w, bool all, bool *certain, double *doubt)
 {
     const int count = w->train_count;
     spacing s[TRAIN];
@@ -372,7 +264,7 @@ static int first_boundary(const bf_wim *w, bool *certain, double *doubt)
         ties[k] = tie_of(w, k, &more);
         const double longest = longest_spacing(w->train, count);
         if (ties[k] == OPEN && s[k].least > longest) ties[k] = APART;
-        cut_cost[k] = ties[k] == APART ? 0.0 : boundary_cost(w->train, s, k, count) + more;
+        cut_cost[k] = ties[k] == APART ? 0.0 : boundary_cost(w->train, s, k) + more;
     }
     cut_cost[0] = 0.0;
     best[0] = 0.0;
@@ -381,7 +273,7 @@ static int first_boundary(const bf_wim *w, bool *certain, double *doubt)
         from[e] = e - 1;
         for (int b = e - 1; b >= 0 && e - b <= BF_MAX_AXLES; --b) {
             if (b < e - 1 && ties[b + 1] == APART) break;
-            const double c = best[b] + cut_cost[b] + vehicle_cost(w->train, s, b, e - 1);
+            const double c = best[b] + cut_cost[b] + vehicle_cost(w->train, s, b, e - 1, !all && e == count);
             if (c < best[e]) {
                 best[e] = c;
                 from[e] = b;
@@ -400,7 +292,7 @@ static int first_boundary(const bf_wim *w, bool *certain, double *doubt)
             tail[b] = HUGE_VAL;
             for (int e = b + 1; e <= count && e - b <= BF_MAX_AXLES; ++e) {
                 if (e - b > 1 && ties[e - 1] == APART) break;
-                const double c = vehicle_cost(w->train, s, b, e - 1) + (e < count ? cut_cost[e] + tail[e] : 0.0);
+                const double c = vehicle_cost(w->train, s, b, e - 1, !all && e == count) + (e < count ? cut_cost[e] + tail[e] : 0.0);
                 if (b == 0 && e != k && c < other) other = c;
                 if (c < tail[b]) tail[b] = c;
             }
@@ -411,11 +303,15 @@ static int first_boundary(const bf_wim *w, bool *certain, double *doubt)
 }
 
 /* Axles of a weighed vehicle before the first spacing that no vehicle has: its motion is known better now than when it
- * was cut, and the axles behind belong to the next one. */
-static int within_reach(const bf_vehicle *v, double longest_m)
+ * was cut, and the axles behind belong to the next one. Where it may have stood in between, the fit knows no better. */
+static int within_reach(const bf_wim *w, const bf_vehicle *v)
 {
-    for (int i = 1; i < v->axle_count; ++i)
-        if (v->axles[i].position_m - v->axles[i - 1].position_m > longest_m) return i;
+    const double longest = longest_spacing(w->train, v->axle_count) + 1.5;
+    for (int i = 1; i < v->axle_count; ++i) {
+        if (v->axles[i].position_m - v->axles[i - 1].position_m <= longest) continue;
+        const spacing s = spacing_of(w, &w->train[i - 1], &w->train[i]);
+        if (s.least >= s.lo) return i;
+    }
     return v->axle_count;
 }
 
@@ -439,7 +335,7 @@ static void emit(bf_wim *w, int count, uint32_t flags)
     v = &w->ring[(w->ring_head + w->ring_count) % RING];
     memset(v, 0, sizeof *v);
     weigh(w, w->train, count, v);
-    const int whole = within_reach(v, longest_spacing(w->train, count) + 1.5);
+    const int whole = within_reach(w, v);
     if (whole < count) {
         count = whole;
         memset(v, 0, sizeof *v);
@@ -506,7 +402,7 @@ void cut_update(bf_wim *w, bool at_end)
         bool certain;
         double doubt;
         const bool all = at_end || complete(w);
-        const int k = first_boundary(w, &certain, &doubt);
+        const int k = first_boundary(w, all, &certain, &doubt);
         if (k == w->train_count && !all) return;
         /* A boundary that geometry alone gives may move while axles are still coming. */
         const bool settled = certain || w->train_count - k >= 6;
