@@ -289,13 +289,18 @@ static void beyond_lobes(channel *c, footprint *f, double foot0, double foot1, d
     for (int i = 0; i < 2; ++i)
         if (pulse[i] > span) pulse[i] = span;
     const bool clear = f->peak > 20.0 * channel_threshold(c);
+    const double until = foot1 + LOBE_FAR0 * pulse[LOBE_AFTER];
     f->lobe = 0.0;
     for (int i = 0; i < 2; ++i) {
         const double near = LOBE_NEAR * pulse[i];
         double value = 0.0, where = 0.0, far = 0.0, far_at = 0.0, share_sigma;
         const double n = i == LOBE_BEFORE ? trace_mean(&c->t, foot0 - near, foot0, &value, &where)
                                           : trace_mean(&c->t, foot1, foot1 + near, &value, &where);
-        if (n < 4.0) continue;
+        if (n < 4.0) {
+            /* Nothing but the dip was seen behind it. */
+            if (i == LOBE_AFTER && lobes_share(&c->lobes, i, &share_sigma) > 0.0) base[i] = base[0];
+            continue;
+        }
         double far_sigma = HUGE_VAL;
         if (i == LOBE_BEFORE) {
             const double reach = (LOBE_FAR1 - LOBE_FAR0) * pulse[i] > 3.5 * c->frame_scans ? (LOBE_FAR1 - LOBE_FAR0) * pulse[i]
@@ -316,7 +321,6 @@ static void beyond_lobes(channel *c, footprint *f, double foot0, double foot1, d
             c->lobes.to = c->lobes.from + (LOBE_FAR1 - LOBE_FAR0) * pulse[i];
             c->lobes.sum = c->lobes.n = 0.0;
         }
-        c->lobe_until = foot1 + LOBE_FAR0 * pulse[i];
         const double share = lobes_share(&c->lobes, i, &share_sigma);
         if (share <= 0.0) continue;
         const double sigma = sqrt(noise * noise / n + share_sigma * share_sigma * f->peak * f->peak);
@@ -325,6 +329,7 @@ static void beyond_lobes(channel *c, footprint *f, double foot0, double foot1, d
         at[i] = where;
         f->lobe += share;
     }
+    c->lobe_until = until;
 }
 
 static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context, bool cut_short)

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-const double LOBE_NEAR = 0.6, LOBE_FAR0 = 3.0, LOBE_FAR1 = 5.0;
+const double LOBE_NEAR = 0.6, LOBE_FAR0 = 4.5, LOBE_FAR1 = 6.5;
 
 static const double UNKNOWN = 0.01;      /* deviation before anything was seen */
 static const double WANDER = 0.0004;     /* what it changes by from axle to axle: temperature of the road */
@@ -39,10 +39,10 @@ double lobes_share(const lobes *l, int side, double *sigma)
     double share = s->share, var = s->var;
     if (side == LOBE_AFTER && b->share > LEAST) {
         /* Both sides of one road: alike until the other is known. */
-        const double guess = AFTER_BEFORE * b->share, guess_var = b->var + 0.09 * b->share * b->share;
+        const double guess = AFTER_BEFORE * b->share, guess_var = b->var + 0.04 * b->share * b->share;
         share = (share * guess_var + guess * var) / (var + guess_var);
         var = var * guess_var / (var + guess_var);
     }
     *sigma = sqrt(var) + SCATTER * fabs(share);
-    return share > LEAST && share > 3.0 * sqrt(var) ? share : 0.0;
+    return share > LEAST && share > (side == LOBE_AFTER ? 2.0 : 3.0) * sqrt(var) ? share : 0.0;
 }

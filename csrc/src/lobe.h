@@ -21,7 +21,7 @@ typedef struct {
     double near_value, peak, noise, from, to, sum, n;
 } lobes;
 
-/* Distances from the foot of a pulse, in lengths of the pulse (about a quarter of a metre). */
+/* Distances from the foot of a pulse, in lengths of the pulse (0.11 to 0.25 m). */
 extern const double LOBE_NEAR, LOBE_FAR0, LOBE_FAR1;
 
 void lobes_init(lobes *l);
