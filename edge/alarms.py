@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import UNSET
+
 from edge.messages import Alarm, Site, utc_text
 
 Severity = Literal["info", "warning", "critical"]
@@ -15,11 +17,12 @@ Severity = Literal["info", "warning", "critical"]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What makes a condition the same one: its code, the device or collector it belongs to, and the lane (`_`: all)."""
+    """What makes a condition the same one: its code, the device or collector, the lane (`_`: all), the sensor."""
 
     code: str
     device: str | None = None
     lane: str = "_"
+    sensor: str | None = None
 
 
 class Alarms:
@@ -55,5 +58,6 @@ class Alarms:
                 severity=severity,
                 text=text,
                 device=condition.device,
+                sensor=condition.sensor if condition.sensor is not None else UNSET,
             )
         ]

@@ -289,7 +289,5 @@ class Crossing:
     def _health_alarms(self, now_ns: int) -> list[Message]:
         messages: list[Message] = []
         for found in self._health.judge(now_ns):
-            messages += self.alarms.set(
-                found.condition, found.holds, now_ns, severity=found.severity, text=found.text
-            )
+            messages += self.alarms.set(found.condition, found.holds, now_ns, severity=found.severity, text=found.text)
         return messages

@@ -203,6 +203,7 @@ class Alarm(Message, frozen=True, kw_only=True):
     severity: Literal["info", "warning", "critical"]
     text: str
     device: str | None
+    sensor: str | UnsetType = UNSET
 
 
 class DeviceStatus(Struct, frozen=True, kw_only=True):

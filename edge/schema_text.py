@@ -125,6 +125,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "severity": "how urgent it is",
         "text": "condition and remedy, for people",
         "device": "device concerned; null for other conditions",
+        "sensor": "sensor or input of that device; left out where the condition is none of one of them",
     },
     "DeviceStatus": {
         "state": "state of the device",

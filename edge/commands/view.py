@@ -41,7 +41,7 @@ class CrossingView:
         elif kind == "status":
             self.statuses[topic] = message
         elif kind == "alarm":
-            key = (topic, str(message.get("code")), str(message.get("device")), str(message.get("lane")))
+            key = (topic, str(message.get("code")), str(message.get("device")), str(message.get("sensor")))
             if message.get("state") == "begin":
                 self.alarms[key] = message
             else:

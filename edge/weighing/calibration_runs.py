@@ -270,7 +270,12 @@ def _temperature(wim: cfg.Wim, start_ns: int, references: Sequence[VehicleRecord
 def _record(found: WimVehicle, start_ns: int, rate_hz: float, lane: str) -> VehicleRecord:
     axles = tuple(
         AxleRecord(
-            position_m=a.position_m, load_kg=a.load_kg, sigma_kg=a.sigma_kg, left_kg=a.left_kg, right_kg=a.right_kg
+            position_m=a.position_m,
+            load_kg=a.load_kg,
+            sigma_kg=a.sigma_kg,
+            left_kg=a.left_kg,
+            right_kg=a.right_kg,
+            sensors_kg=a.sensor_kg or None,
         )
         for a in found.axles
     )

@@ -7,6 +7,7 @@ time comes in with the blocks and nothing here looks at a clock.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -65,7 +66,14 @@ class LanePipeline:
     Raises edge.core.CoreError at creation when the sensor table cannot work.
     """
 
-    def __init__(self, config: cfg.Config, lane: cfg.Lane, *, source: str) -> None:
+    def __init__(
+        self,
+        config: cfg.Config,
+        lane: cfg.Lane,
+        *,
+        source: str,
+        on_weighed: Callable[[WimVehicle], None] | None = None,
+    ) -> None:
         assert lane.wim is not None
         self.lane = lane
         self._site = Site(config.site.country, config.site.port)
@@ -77,6 +85,7 @@ class LanePipeline:
         self._classifier = Classifier("fhwa", country=config.site.country)
         self._limits = Limits(config.site.country)
         self._country = config.site.country
+        self._on_weighed = on_weighed
         self._reads: deque[_Read] = deque(maxlen=64)
         self._stream: int | None = None
 
@@ -106,11 +115,17 @@ class LanePipeline:
     def set_temperature(self, temperature_c: float) -> None:
         self._wim.set_temperature(temperature_c)
 
+    def ignore_loops(self, ignore: bool) -> None:
+        """The loops are stuck or chatter: until told otherwise vehicles are cut as without them."""
+        self._wim.ignore_loops(ignore)
+
     def channels(self) -> list[ChannelHealth]:
         """Health of each sensor's channel."""
         return self._wim.channels()
 
     def _message(self, found: WimVehicle) -> Vehicle:
+        if self._on_weighed is not None:
+            self._on_weighed(found)
         time_ns = self._clock.time_ns(found.first_axle_scan)
         positions_m = [axle.position_m for axle in found.axles]
         loads_kg = [axle.load_kg for axle in found.axles]

@@ -142,9 +142,10 @@ class LineDrift:
 class LineWatch:
     """Watches each line of a lane against the others, axle by axle; a finding comes once when it begins and ends."""
 
-    def __init__(self, lines: int, *, window: int = 400, limit: float = 0.03) -> None:
+    def __init__(self, lines: int, *, window: int = 400, limit: float = 0.03, least: int = 50) -> None:
         self._ratios: Final = [deque[float](maxlen=window) for _ in range(lines)]
         self._limit: Final = limit
+        self._least: Final = least
         self._drifting = [False] * lines
 
     def add(self, lines_kg: Sequence[float | None]) -> list[LineDrift]:
@@ -161,7 +162,7 @@ class LineWatch:
 
     def _judge(self, line: int) -> list[LineDrift]:
         ratios = self._ratios[line]
-        if len(ratios) < 50:
+        if len(ratios) < self._least:
             return []
         middle = statistics.median(ratios)
         sigma = 1.2533 * 1.4826 * statistics.median(abs(r - middle) for r in ratios) / math.sqrt(len(ratios))

@@ -1,0 +1,328 @@
+"""All watches of one computer: events in, conditions that hold or do not out. Called by edge/crossing.py.
+
+It knows from the configuration which reader and which loop stand at one place, and which sensors make a line.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from drivers import registry
+from drivers.events import DeviceState, LinkState, Rejected, SampleBlock
+from edge import config as cfg
+from edge.alarms import Condition, Severity
+from edge.core import ChannelHealth, WimVehicle
+from edge.health.links import LostScansWatch, RejectWatch, SampleRateWatch
+from edge.health.loops import ChatterWatch, LoopSignal, StuckLoopWatch
+from edge.health.readers import ConfidenceWatch, SameIdentity, SilentReaderWatch, StuckIdentityWatch, TwiceWatch
+from edge.health.sensors import (
+    ChannelWatch,
+    DriftWatch,
+    LineLoads,
+    ProposalWatch,
+    SwapWatch,
+    others_median,
+    side_ratios,
+)
+from edge.health.watch import Watch
+from edge.messages import Vehicle
+from edge.weighing.steering import SteeringWatch
+
+_W = TypeVar("_W", bound=Watch)
+_SAME_LINE_M = 0.02
+_REJECTS_OF_A_TALKER = 3  # devices that talk all the time; a single bad frame among thousands is weather
+_AXLES_WHILE_ON, _AXLES_WHILE_OFF = 14, 6  # the longest vehicle has 12 axles; a high trailer hides a few from a loop
+_READS_WHILE_ON, _READS_WHILE_OFF = 5, 3  # vehicles that follow closely may keep a loop on
+_UNCLEAR = frozenset({"partial", "off_lane", "reversed", "stopped_on_sensor", "saturated", "cut_uncertain"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A condition that holds (`text` says where and what to do) or does not."""
+
+    condition: Condition
+    holds: bool
+    severity: Severity
+    text: str
+
+
+class _Reader:
+    """The watches of a plate or tag reader."""
+
+    def __init__(self, where: str, *, cars: bool) -> None:
+        self.silent = SilentReaderWatch(where)
+        self.stuck = StuckIdentityWatch(where, others=2 if cars else 1)  # tags of cars follow each other closely
+        self.twice = TwiceWatch(where)
+        self.sure = ConfidenceWatch(where)
+
+
+class _Loop:
+    """The watches of a loop that is an input of a device."""
+
+    def __init__(self, where: str) -> None:
+        self.chatter = ChatterWatch(where)
+        self.stuck = StuckLoopWatch(
+            where, "vehicles with an identity", while_on=_READS_WHILE_ON, while_off=_READS_WHILE_OFF
+        )
+        self.last_identity = ""
+
+
+class _WimLoop:
+    """A loop among the samples."""
+
+    def __init__(self, where: str, sensor: cfg.Sensor) -> None:
+        self.channel = sensor.channel
+        self.signal = LoopSignal(sensor.threshold_counts or 0.0)
+        self.chatter = ChatterWatch(where)
+        self.stuck = StuckLoopWatch(where, "axles", while_on=_AXLES_WHILE_ON, while_off=_AXLES_WHILE_OFF)
+
+
+class _Array:
+    """The watches of a lane's sensors."""
+
+    def __init__(self, lane: cfg.Lane, wim: cfg.Wim, country: str, since: _Register) -> None:
+        self._axles_seen: int | None = None
+        device = wim.device
+        where = f"lane {lane.id}"
+        scales = [(index, sensor) for index, sensor in enumerate(wim.sensor) if sensor.type != "loop"]
+        self._channels = {
+            sensor.name: since.add(
+                Condition("sensor_fault", device, lane.id, sensor.name),
+                ChannelWatch(f"{where}, sensor {sensor.name}, channel {sensor.channel}"),
+            )
+            for _, sensor in scales
+        }
+        lines: list[list[tuple[int, cfg.Sensor]]] = []
+        for index, sensor in sorted(scales, key=lambda item: item[1].x_m):
+            if lines and sensor.x_m - lines[-1][-1][1].x_m < _SAME_LINE_M:
+                lines[-1].append((index, sensor))
+            else:
+                lines.append([(index, sensor)])
+        names = [", ".join(sensor.name for _, sensor in line) for line in lines]
+        self._first_line = [sensor.name for _, sensor in lines[0]]
+        self._halves = [_halves(line) for line in lines]
+        self._swaps = [
+            since.add(Condition("channels_swapped", device, lane.id, name), SwapWatch(f"{where}, sensors {name}"))
+            for name in names
+        ]
+        drifts = [
+            since.add(Condition("line_drift", device, lane.id, name), DriftWatch(f"{where}, sensors {name}"))
+            for name in names
+        ]
+        self._loads = LineLoads([[index for index, _ in line] for line in lines], drifts)
+        self._proposal = since.add(
+            Condition("calibration_proposed", device, lane.id), ProposalWatch(where, SteeringWatch(country))
+        )
+        self.loops = [
+            _WimLoop(f"{where}, loop {sensor.name}, channel {sensor.channel}", sensor)
+            for sensor in wim.sensor
+            if sensor.type == "loop"
+        ]
+        for loop, sensor in zip(self.loops, [s for s in wim.sensor if s.type == "loop"], strict=True):
+            since.add(Condition("loop_chatter", device, lane.id, sensor.name), loop.chatter)
+            since.add(Condition("loop_stuck", device, lane.id, sensor.name), loop.stuck)
+
+    def channels(self, now_ns: int, channels: Iterable[ChannelHealth]) -> None:
+        axles = 0
+        for health in channels:
+            watch = self._channels.get(health.name)
+            if watch is not None:
+                watch.state(now_ns, health)
+            if health.name in self._first_line:
+                axles = max(axles, health.footprints)
+        if self._axles_seen is not None:
+            for loop in self.loops:
+                loop.stuck.passed(max(0, axles - self._axles_seen))
+        self._axles_seen = axles
+
+    def samples(self, block: SampleBlock) -> None:
+        for loop in self.loops:
+            changes = loop.signal.take(block.samples[:, loop.channel])
+            loop.chatter.changes(block.time_ns, changes)
+            loop.stuck.state(loop.signal.on, changed=changes > 0)
+
+    def weighed(self, found: WimVehicle) -> None:
+        if _UNCLEAR.intersection(found.flags):
+            return
+        if "sensor_fault" not in found.flags:
+            for axle in found.axles:
+                self._loads.axle(axle.sensor_kg)
+        axles = [side_ratios(self._halves, axle.sensor_kg) for axle in found.axles]
+        lines = [[ratio for ratio in line if ratio is not None] for line in zip(*axles, strict=True)]
+        ratios = [statistics.median(line) if line else None for line in lines]
+        for index, swap in enumerate(self._swaps):
+            here, elsewhere = ratios[index], others_median(ratios, index)
+            if here is not None and elsewhere is not None:
+                swap.vehicle(here, elsewhere)
+
+    def vehicle(self, vehicle: Vehicle) -> None:
+        first = vehicle.axles[0]
+        self._proposal.vehicle(
+            [axle.load_kg for axle in vehicle.axles],
+            [axle.group for axle in vehicle.axles],
+            first.left_kg,
+            first.right_kg,
+            not vehicle.flags,
+        )
+
+
+def _halves(line: Sequence[tuple[int, cfg.Sensor]]) -> tuple[list[int], list[int]]:
+    """Indices of the left and the right sensors of a line; none where it has no halves."""
+    spans = [(index, sensor.y_m) for index, sensor in line if sensor.y_m is not None]
+    if len(spans) != len(line) or len(line) < 2:
+        return [], []
+    middle = (min(span[0] for _, span in spans) + max(span[1] for _, span in spans)) / 2
+    left = [index for index, span in spans if sum(span) / 2 < middle]
+    return left, [index for index, _ in spans if index not in left]
+
+
+class _Register:
+    """Every watch with its condition."""
+
+    def __init__(self) -> None:
+        self.watches: list[tuple[Condition, Watch]] = []
+
+    def add(self, condition: Condition, watch: _W) -> _W:
+        self.watches.append((condition, watch))
+        return watch
+
+
+class Health:
+    """All watches. `judge` gives every condition with its state; whoever keeps the alarms knows what is news."""
+
+    def __init__(self, config: cfg.Config) -> None:
+        self._register = _Register()
+        self._config = config
+        places_m: dict[str, tuple[str, float | None]] = {}
+        self._rejects: dict[str, RejectWatch] = {}
+        self._readers: dict[str, _Reader] = {}
+        self._readers_at: dict[tuple[str, str], list[_Reader]] = {}
+        self._loops: dict[tuple[str, str], _Loop] = {}
+        self._loops_at: dict[tuple[str, str], list[_Loop]] = {}
+        self._lost: dict[str, LostScansWatch] = {}
+        self._rates: dict[str, SampleRateWatch] = {}
+        for device in config.device:
+            lane = device.lane or "_"
+            where = f"device {device.name}" + (f" of lane {device.lane}" if device.lane else "")
+            reads = registry.find(device.driver).reads_identifiers
+            self._rejects[device.name] = self._register.add(
+                Condition("frames_rejected", device.name, lane),
+                RejectWatch(where, least=1 if reads else _REJECTS_OF_A_TALKER),
+            )
+            if reads and device.lane and device.point:
+                point: cfg.Point | None = cfg.named(config.point, device.point)
+                places_m[device.name] = (device.lane, point.x_m if point is not None else None)
+                cars = cfg.named(config.lane, device.lane).traffic == "passenger"
+                reader = _Reader(f"{where} at {device.point}", cars=cars)
+                self._readers[device.name] = reader
+                self._readers_at.setdefault((device.lane, device.point), []).append(reader)
+                for watch in (reader.silent, reader.stuck, reader.twice, reader.sure):
+                    self._register.add(Condition(watch.code, device.name, lane), watch)
+            for line in device.input:
+                place = line.lane or device.lane
+                if line.signal == "loop" and line.point and place:
+                    loop = _Loop(f"lane {place}, loop {line.name} of {device.name} at {line.point}")
+                    self._loops[device.name, line.name] = loop
+                    self._loops_at.setdefault((place, line.point), []).append(loop)
+                    for part in (loop.chatter, loop.stuck):
+                        self._register.add(Condition(part.code, device.name, place, line.name), part)
+        self._same = SameIdentity(places_m)
+        self._arrays: dict[str, _Array] = {}
+        for entry in config.lane:
+            if entry.wim is None:
+                continue
+            self._arrays[entry.id] = _Array(entry, entry.wim, config.site.country, self._register)
+            if entry.wim.device:
+                where = f"lane {entry.id}, digitiser {entry.wim.device}"
+                at = entry.wim.device
+                self._lost[at] = self._register.add(Condition("samples_lost", at, entry.id), LostScansWatch(where))
+                self._rates[at] = self._register.add(
+                    Condition("sample_rate", at, entry.id), SampleRateWatch(where, entry.wim.sample_rate_hz)
+                )
+
+    # ---- what happened ----------------------------------------------------------------------------------------
+
+    def rejected(self, rejected: Rejected) -> None:
+        self._rejects[rejected.device].rejected(rejected.time_ns, rejected.reason, rejected.count)
+
+    def state(self, state: DeviceState) -> None:
+        reader = self._readers.get(state.device)
+        if reader is not None and state.state is not LinkState.ONLINE:
+            reader.silent.forgive()
+
+    def read(self, device: str, time_ns: int, identifier: str, confidence: float | None) -> None:
+        """A tag or plate was read."""
+        reader = self._readers.get(device)
+        if reader is None:
+            return
+        reader.silent.read(time_ns)
+        reader.stuck.read(time_ns, identifier)
+        if confidence is not None:
+            reader.sure.read(identifier, confidence)
+        other = self._same.read(device, time_ns, identifier)
+        if other is not None:
+            reader.twice.twice(time_ns, other)
+            self._readers[other].twice.twice(time_ns, device)
+        place = self._place_of(device)
+        for loop in self._loops_at.get(place, ()):
+            if loop.last_identity != identifier:
+                loop.last_identity = identifier
+                loop.stuck.passed()
+
+    def input(self, device: str, name: str, time_ns: int, *, on: bool, pulses: int, first: bool) -> None:
+        """An input changed, or is seen for the `first` time; `pulses`: how often it came on since the last time."""
+        loop = self._loops.get((device, name))
+        if loop is None:
+            return
+        loop.stuck.state(on, changed=not first)
+        if first:
+            return
+        loop.chatter.changes(time_ns, max(1, 2 * pulses - 1))
+        if loop.chatter.holds(time_ns):
+            return
+        meaning = cfg.named(cfg.named(self._config.device, device).input, name)
+        lane = meaning.lane or cfg.named(self._config.device, device).lane
+        for reader in self._readers_at.get((lane, meaning.point), ()):
+            reader.stuck.loop(time_ns, on)
+            for _ in range(pulses):
+                reader.silent.passed(time_ns)
+
+    def chatters(self, device: str, name: str, time_ns: int) -> bool:
+        """Whether an input is not to be counted."""
+        loop = self._loops.get((device, name))
+        return loop is not None and loop.chatter.holds(time_ns)
+
+    def samples(self, lane: str, block: SampleBlock) -> None:
+        if block.lost_scans:
+            self._lost[block.device].lost(block.time_ns, block.lost_scans)
+        self._rates[block.device].block(block.time_ns, block.stream, block.rate_hz)
+        self._arrays[lane].samples(block)
+
+    def weighed(self, lane: str, found: WimVehicle) -> None:
+        """What the core says of a vehicle, sensor by sensor."""
+        self._arrays[lane].weighed(found)
+
+    def vehicle(self, vehicle: Vehicle) -> None:
+        self._arrays[vehicle.lane].vehicle(vehicle)
+
+    def channels(self, lane: str, now_ns: int, channels: Iterable[ChannelHealth]) -> None:
+        self._arrays[lane].channels(now_ns, channels)
+
+    # ---- what follows -----------------------------------------------------------------------------------------
+
+    def loops_at_fault(self, lane: str, now_ns: int) -> bool:
+        """Whether the lane's loop cuts no vehicles for now."""
+        return any(loop.chatter.holds(now_ns) or loop.stuck.holds for loop in self._arrays[lane].loops)
+
+    def judge(self, now_ns: int) -> Iterator[Found]:
+        """Every condition, whether it holds or not."""
+        for condition, watch in self._register.watches:
+            text = watch.judge(now_ns)
+            yield Found(condition, text is not None, watch.severity, text or "in order again")
+
+    def _place_of(self, device: str) -> tuple[str, str]:
+        found: cfg.Device = cfg.named(self._config.device, device)
+        return found.lane or "_", found.point or ""

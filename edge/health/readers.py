@@ -1,0 +1,211 @@
+"""Watches of plate and tag readers: silent while vehicles pass, stuck on one identity, unsure of what it reads.
+
+Identities are compared in memory, as they were read; they enter no text.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import OrderedDict, deque
+from typing import ClassVar
+
+from edge.alarms import Severity
+from edge.health.watch import SECOND_NS
+
+_BY_CHANCE = 1e-4  # that so many vehicles in a row pass unread by chance
+_FEWEST_MISSED = 3
+_READ_BELONGS_NS = 8 * SECOND_NS  # a read up to so long before the loop is of the vehicle on it
+_LEAVES_NS = 4 * SECOND_NS  # a vehicle that has left the loop is out of a reader's field after this
+_SAME_STAY_NS = 120 * SECOND_NS
+_STUCK_READS = 3
+_STUCK_QUIET_NS = 10 * SECOND_NS
+_TWICE_QUIET_NS = 30 * SECOND_NS
+_MOST_SPEED_MPS = 40.0
+_LEAST_TRAVEL_NS = SECOND_NS
+_SLACK, _ENOUGH = 1.0, 5.0  # of the cumulative sum of confidence lost, in standard deviations
+
+
+class SilentReaderWatch:
+    """Vehicles pass a reader's point and it reads none of them, far more than it usually misses."""
+
+    code: ClassVar[str] = "reader_silent"
+    severity: ClassVar[Severity] = "warning"
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._passed = self._read = self._missed = 0
+        self._credit_ns = -_READ_BELONGS_NS
+        self._fewest = 0
+
+    def passed(self, time_ns: int) -> None:
+        self._passed += 1
+        if time_ns - self._credit_ns <= _READ_BELONGS_NS:
+            self._credit_ns = time_ns - 2 * _READ_BELONGS_NS  # one read serves one vehicle
+            self._read += 1
+            return
+        self._missed += 1
+
+    def read(self, time_ns: int) -> None:
+        if self._missed:
+            self._read += 1  # the vehicle whose loop came first
+            self._missed = 0
+        else:
+            self._credit_ns = time_ns
+
+    def forgive(self) -> None:
+        """The link is down, which is an alarm of its own: what passes now says nothing."""
+        self._missed = 0
+
+    @property
+    def most_missed(self) -> int:
+        """Vehicles in a row that may pass unread by chance."""
+        share = (self._read + 1) / (self._passed + 2)
+        return max(_FEWEST_MISSED, math.ceil(math.log(_BY_CHANCE) / math.log1p(-share)))
+
+    def judge(self, now_ns: int) -> str | None:
+        if self._missed < self.most_missed:
+            return None
+        return (
+            f"{self._where}: read none of the last {self._missed} vehicles although the loop counted them; check that "
+            "it sees the lane (dirt, light, aim, antenna cable) and that it is switched on"
+        )
+
+
+class StuckIdentityWatch:
+    """One tag or plate again and again, though its vehicle has gone: it left the loop, or others were read since."""
+
+    code: ClassVar[str] = "identity_stuck"
+    severity: ClassVar[Severity] = "warning"
+
+    def __init__(self, where: str, *, others: int = 1) -> None:
+        self._where, self._others = where, others
+        self._stays: OrderedDict[str, _Stay] = OrderedDict()
+        self._loop_on = False
+        self._stuck_ns: int | None = None
+        self._reads = 0
+
+    def loop(self, time_ns: int, on: bool) -> None:
+        self._loop_on = on
+        for stay in self._stays.values():
+            if on and time_ns > stay.first_ns - SECOND_NS:
+                stay.came = True
+            elif not on and stay.came and stay.left_ns is None:
+                stay.left_ns = time_ns
+            elif on and stay.left_ns is not None and time_ns - stay.last_ns > _LEAVES_NS:
+                stay.ended = True  # it may come round again
+
+    def read(self, time_ns: int, identifier: str) -> None:
+        stay = self._stays.pop(identifier, None)
+        if stay is None or stay.ended or time_ns - stay.last_ns > _SAME_STAY_NS:
+            stay = _Stay(time_ns, came=self._loop_on)
+        self._stays[identifier] = stay
+        while len(self._stays) > 16:
+            self._stays.popitem(last=False)
+        stay.last_ns = time_ns
+        for name, other in self._stays.items():
+            if name != identifier and other.first_ns < time_ns:
+                other.others.setdefault(identifier, time_ns)
+        gone = stay.left_ns is not None and time_ns - stay.left_ns > _LEAVES_NS and not self._loop_on
+        followed = sum(time_ns - since > _LEAVES_NS for since in stay.others.values()) >= self._others
+        stay.late += gone or followed
+        if stay.late >= _STUCK_READS:
+            self._stuck_ns, self._reads = time_ns, stay.late
+
+    def judge(self, now_ns: int) -> str | None:
+        if self._stuck_ns is None or now_ns - self._stuck_ns > _STUCK_QUIET_NS:
+            return None
+        return (
+            f"{self._where}: reads one and the same identity again and again ({self._reads} times after its vehicle "
+            "had gone); look for a tag or plate left near it, else restart the reader"
+        )
+
+
+class _Stay:
+    """One identity at one reader."""
+
+    __slots__ = ("came", "ended", "first_ns", "last_ns", "late", "left_ns", "others")
+
+    def __init__(self, first_ns: int, *, came: bool) -> None:
+        self.first_ns = self.last_ns = first_ns
+        self.came = came  # a vehicle drove onto the loop since
+        self.left_ns: int | None = None
+        self.ended = False
+        self.late = 0
+        self.others: dict[str, int] = {}
+
+
+class TwiceWatch:
+    """What this reader reads another one reads as well, sooner than any vehicle can drive from one to the other."""
+
+    code: ClassVar[str] = "identity_twice"
+    severity: ClassVar[Severity] = "warning"
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._other = ""
+        self._last_ns: int | None = None
+
+    def twice(self, time_ns: int, other: str) -> None:
+        self._other, self._last_ns = other, time_ns
+
+    def judge(self, now_ns: int) -> str | None:
+        if self._last_ns is None or now_ns - self._last_ns > _TWICE_QUIET_NS:
+            return None
+        return (
+            f"{self._where}: an identity was read here and by {self._other} at the same time; lower the power or turn "
+            "the antenna of the one that reads the other's vehicles"
+        )
+
+
+class SameIdentity:
+    """Finds identities that are at two places at once; `places_m` are the readers' lanes and places along them."""
+
+    def __init__(self, places_m: dict[str, tuple[str, float | None]]) -> None:
+        self._places_m = places_m
+        self._seen: OrderedDict[str, tuple[str, int]] = OrderedDict()
+
+    def read(self, device: str, time_ns: int, identifier: str) -> str | None:
+        """The other reader that has just read it too."""
+        before = self._seen.pop(identifier, None)
+        self._seen[identifier] = (device, time_ns)
+        while len(self._seen) > 64:
+            self._seen.popitem(last=False)
+        if before is None or before[0] == device:
+            return None
+        (lane, x_m), (other_lane, other_x_m) = self._places_m[device], self._places_m[before[0]]
+        if lane == other_lane and x_m == other_x_m:
+            return None  # two readers for one place
+        travel_ns = _LEAST_TRAVEL_NS
+        if x_m is not None and other_x_m is not None:
+            travel_ns = max(travel_ns, round(abs(x_m - other_x_m) / _MOST_SPEED_MPS * SECOND_NS))
+        return before[0] if time_ns - before[1] < travel_ns else None
+
+
+class ConfidenceWatch:
+    """A reader that is less sure of its plates than it was: dirt, light, focus. A cumulative sum of what it lacks."""
+
+    code: ClassVar[str] = "reads_doubtful"
+    severity: ClassVar[Severity] = "warning"
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._usual: deque[float] = deque(maxlen=200)
+        self._lacks = 0.0
+        self._last = ""
+
+    def read(self, identifier: str, confidence: float) -> None:
+        if identifier == self._last:
+            return  # the same vehicle once more is no other opinion
+        self._last = identifier
+        if len(self._usual) >= 15:
+            middle = statistics.median(self._usual)
+            spread = max(0.05, 1.48 * statistics.median(abs(value - middle) for value in self._usual))
+            step = min(4.0, (middle - confidence) / spread)
+            self._lacks = min(2.0 * _ENOUGH, max(0.0, self._lacks + step - _SLACK))
+        self._usual.append(confidence)
+
+    def judge(self, now_ns: int) -> str | None:
+        if self._lacks < _ENOUGH:
+            return None
+        return f"{self._where}: is far less sure of what it reads than it was; clean it, check its light, aim and focus"

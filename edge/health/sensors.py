@@ -1,0 +1,166 @@
+"""Watches of the sensors of one array: channels at fault, halves swapped, a line that drifts, a scale that strays.
+
+Channel states come from the core; the others look at what each sensor weighed of each axle.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import ClassVar
+
+from edge.alarms import Severity
+from edge.core import ChannelHealth
+from edge.health.watch import SECOND_NS
+from edge.weighing.steering import LineDrift, LineWatch, Proposal, SteeringWatch
+
+_OK_FOR_NS = 5 * SECOND_NS
+_SIDE_SIGMA = 0.07  # of ln(left / right) of a vehicle at one line against the others
+_LEANS = 0.04  # a vehicle that leans less than this tells nothing
+_SURE, _MOST = 6.0, 12.0  # ln of the odds that halves are swapped: where it begins; where it stops growing
+# Trucks of one road bounce at the same places, so lines differ a little for ever, and a few dozen axles by chance.
+_DRIFT, _DRIFT_AXLES = 0.04, 200
+_REMEDY = {
+    "dead": "gives no signal under wheels that other lines see; check cable and amplifier",
+    "noisy": "is far noisier than its fellows; check shielding, ground and plugs",
+    "saturated": "stands at the end of its range, or reaches it under wheels; check its cable, lower the gain",
+    "stuck": "stays at one value; check cable and amplifier",
+    "reversed": "swings the wrong way under wheels and is read reversed for now; swap its wires, or the sign of gain_n",
+}
+
+
+class ChannelWatch:
+    """The core's word on one channel; it ends when the channel has been in order for some seconds."""
+
+    code: ClassVar[str] = "sensor_fault"
+    severity: ClassVar[Severity] = "warning"
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._state = "ok"
+        self._bad_ns = 0
+
+    def state(self, now_ns: int, health: ChannelHealth) -> None:
+        if health.state != "ok":
+            self._state, self._bad_ns = health.state, now_ns
+
+    def judge(self, now_ns: int) -> str | None:
+        if self._state != "ok" and now_ns - self._bad_ns > _OK_FOR_NS:
+            self._state = "ok"
+        return None if self._state == "ok" else f"{self._where}: {_REMEDY.get(self._state, self._state)}"
+
+
+class SwapWatch:
+    """Left and right of a line connected the wrong way round: trucks lean to one side at all lines but this one."""
+
+    code: ClassVar[str] = "channels_swapped"
+    severity: ClassVar[Severity] = "warning"
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._odds = 0.0
+        self._holds = False
+
+    def vehicle(self, here: float, elsewhere: float) -> None:
+        """ln(left / right) of a vehicle at this line, and the median of the other lines."""
+        if abs(elsewhere) < _LEANS:
+            return
+        step = -2.0 * here * elsewhere / _SIDE_SIGMA**2
+        self._odds = min(_MOST, max(0.0, self._odds + min(3.0, max(-3.0, step))))
+        self._holds = self._odds > (0.0 if self._holds else _SURE)
+
+    def judge(self, now_ns: int) -> str | None:
+        if not self._holds:
+            return None
+        return (
+            f"{self._where}: trucks lean to the other side here than at all other lines; the channels of its halves "
+            "are most likely swapped: exchange their plugs, or their `channel` in the configuration"
+        )
+
+
+def side_ratios(
+    lines: Sequence[tuple[Sequence[int], Sequence[int]]], sensor_kg: Sequence[float | None]
+) -> list[float | None]:
+    """ln(left / right) of an axle at each line; `lines` holds the indices of its left and of its right sensors."""
+    ratios: list[float | None] = []
+    for left, right in lines:
+        left_kg, right_kg = (sum(sensor_kg[i] or 0.0 for i in half) for half in (left, right))
+        ratios.append(math.log(left_kg / right_kg) if left_kg > 0 and right_kg > 0 else None)
+    return ratios
+
+
+def others_median(values: Sequence[float | None], index: int) -> float | None:
+    """Median of the others; None with fewer than two of them, or where it has none itself."""
+    others = [value for i, value in enumerate(values) if i != index and value is not None]
+    return statistics.median(others) if len(others) >= 2 and values[index] is not None else None
+
+
+class DriftWatch:
+    """One line's part of edge.weighing.steering.LineWatch, as a condition."""
+
+    code: ClassVar[str] = "line_drift"
+    severity: ClassVar[Severity] = "warning"
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._drift: LineDrift | None = None
+
+    def finding(self, drift: LineDrift) -> None:
+        self._drift = drift if drift.begin else None
+
+    def judge(self, now_ns: int) -> str | None:
+        if self._drift is None:
+            return None
+        return (
+            f"{self._where}: weighs {100 * self._drift.deviation:+.1f} % against its neighbours; look at the pavement "
+            "and the sensor, then weigh reference vehicles and run `borderflow calibrate`"
+        )
+
+
+class ProposalWatch:
+    """What the steering axles say of the scale: a proposal that waits for a person, until a later window takes it back."""
+
+    code: ClassVar[str] = "calibration_proposed"
+    severity: ClassVar[Severity] = "info"
+
+    def __init__(self, where: str, steering: SteeringWatch) -> None:
+        self._where, self._steering = where, steering
+        self._proposal: Proposal | None = None
+
+    def vehicle(
+        self,
+        loads_kg: Sequence[float],
+        groups: Sequence[int],
+        left_kg: float | None,
+        right_kg: float | None,
+        clean: bool,
+    ) -> None:
+        before = self._steering.count
+        proposal = self._steering.add(loads_kg, groups, left_kg=left_kg, right_kg=right_kg, clean=clean)
+        if self._steering.count < before:  # a window was full and has been judged
+            self._proposal = proposal
+
+    def judge(self, now_ns: int) -> str | None:
+        if self._proposal is None:
+            return None
+        return (
+            f"{self._where}: {self._proposal.text}; nothing changes before a person accepts it (`borderflow calibrate`)"
+        )
+
+
+class LineLoads:
+    """What each line weighed of an axle, for LineWatch: None where a half has nothing."""
+
+    def __init__(self, lines: Sequence[Sequence[int]], watches: Sequence[DriftWatch]) -> None:
+        self._lines, self._watches = lines, watches
+        self._watch = LineWatch(len(lines), limit=_DRIFT, least=_DRIFT_AXLES)
+
+    def axle(self, sensor_kg: Sequence[float | None]) -> None:
+        loads: list[float | None] = []
+        for line in self._lines:
+            parts = [sensor_kg[i] for i in line]
+            known = [kg for kg in parts if kg is not None]
+            loads.append(sum(known) if len(known) == len(parts) else None)
+        for drift in self._watch.add(loads):
+            self._watches[drift.line].finding(drift)
