@@ -12,7 +12,8 @@ Fast SCMBus frame, from the device:
                                  or AA FE 0D .. (unknown command), AA FF 0D .. (not possible)
 
 Status: bits 2-3  0 ok, 1 sensor defect, 2 over capacity, 3 input out of range; bit 4 standstill; bit 6 memory defect;
-bits 8, 9 inputs 1 and 2, where a loop or photocell can be wired: they come out as the inputs `in1`, `in2`.
+bits 8, 9 inputs 1 and 2, where a loop or photocell can be wired: they come out as the inputs `in1`, `in2`, and with
+`loop_channels` also as channels of the sample stream, where a `loop` sensor of the lane finds them.
 
 Modbus: 007D status, 007E-7F gross, 0082-83 net, 0084-85 factory points, read with the status in one request.
 
@@ -57,6 +58,10 @@ class ScaimeOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     value: Annotated[Literal["gross", "net", "factory"], Meta(description="which value (modbus)")] = "gross"
     per_count: Annotated[float, Meta(gt=0, description="units of the device in one count of the sample stream")] = 1.0
     unit_id: Annotated[int, Meta(ge=1, le=247, description="address set with the rotary switches")] = 1
+    loop_channels: Annotated[
+        bool,
+        Meta(description="inputs 1 and 2 as channels 1 and 2 of the stream, for loops that cut vehicles apart (fast)"),
+    ] = False
     start_code: Annotated[int, Meta(ge=0, le=255, description="E0 net, E1 factory, E2 gross (unconfirmed)")] = 0xE2
     stop_code: Annotated[int, Meta(ge=0, le=255, description="command that ends the stream (unconfirmed)")] = 0xE3
     low_word_first: Annotated[bool, Meta(description="word order of 32-bit values (unconfirmed)")] = False
@@ -178,7 +183,9 @@ class ScaimeEnod4(Driver):
                             )
                     if weights:
                         alive()
-                        emit(stream.block([weight.value for weight in weights], time_ns, lost))
+                        values = [weight.value for weight in weights]
+                        contacts = [flags(weight.status)[3:] for weight in weights] if options.loop_channels else []
+                        emit(stream.block(values, time_ns, lost, contacts))
                         lost = 0
                         for weight in weights:
                             self._inputs(inputs, weight, emit)

@@ -1,6 +1,7 @@
 """Weights of a transmitter or indicator as a sample stream, so that plates and scales go the way of the digitisers.
 
-In come values in the device's unit, out come `SampleBlock`s of one channel; drivers of weighing devices call it.
+In come values in the device's unit, out come `SampleBlock`s of one channel, and of one more for each contact that a
+device samples with its weight; drivers of weighing devices call it.
 A sample is `value / per_count`, rounded and held within 16 bits; `gain_n` of the lane's sensor is then the force of
 one count: with 10 kg a count, 98.07 N.
 """
@@ -15,10 +16,16 @@ from drivers.events import SampleBlock
 from drivers.sampleclock import SampleClock
 
 
-def counts(values: Sequence[float], per_count: float) -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:
-    """Values as int16, shape (values, 1); what is too large stands at the end of the range."""
+def counts(
+    values: Sequence[float], per_count: float, contacts: Sequence[Sequence[bool]] = ()
+) -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:
+    """Values as int16, shape (values, 1); what is too large stands at the end of the range.
+
+    `contacts`, one row a value, become further channels of 0 and 1.
+    """
     scaled = np.rint(np.asarray(values, np.float64).reshape(-1, 1) / per_count)
-    return np.clip(scaled, -32768.0, 32767.0).astype(np.int16)
+    weights = np.clip(scaled, -32768.0, 32767.0).astype(np.int16)
+    return np.hstack([weights, np.asarray(contacts, np.int16)]) if contacts else weights
 
 
 class PushStream:
@@ -37,12 +44,14 @@ class PushStream:
         self._next_scan = 0
         self._clock = SampleClock(nominal_hz)
 
-    def block(self, values: Sequence[float], time_ns: int, lost: int = 0) -> SampleBlock:
-        """Values that arrived together at `time_ns`; `lost` are missing before them."""
+    def block(
+        self, values: Sequence[float], time_ns: int, lost: int = 0, contacts: Sequence[Sequence[bool]] = ()
+    ) -> SampleBlock:
+        """Values that arrived together at `time_ns`; `lost` are missing before them. `contacts`: see `counts`."""
         first = self._next_scan + lost
         self._next_scan = first + len(values)
         self._clock.note(self._next_scan, time_ns)
-        samples = counts(values, self._per_count)
+        samples = counts(values, self._per_count, contacts)
         start_ns = self._clock.time_ns(first)
         return SampleBlock(self._device, start_ns, self._clock.rate_hz, self._stream, first, lost, samples)
 

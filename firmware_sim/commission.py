@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from firmware_sim.array import temperature_c
-from firmware_sim.scenario import DIGITISERS, INPUT_DEVICES, Device, Lane, Scenario, Sensor
+from firmware_sim import transmitters
+from firmware_sim.scenario import DIGITISERS, INPUT_DEVICES, TRANSMITTERS, Device, Lane, Scenario, Sensor
 
 
 def configuration(
@@ -66,17 +67,22 @@ def _lane(scenario: Scenario, lane: Lane, devices: set[str]) -> Iterable[str]:
     )
     if lane.wim is None:
         return
-    has_loop = any(sensor.type == "loop" for sensor in lane.wim.sensor)
+    digitiser = _digitiser(scenario, lane)
+    rate_hz, sensors = lane.wim.sample_rate_hz, sorted(lane.wim.sensor, key=lambda sensor: sensor.channel)
+    weighs = digitiser is not None and digitiser.name in devices
+    if digitiser is not None and weighs and digitiser.kind in TRANSMITTERS:
+        rate_hz, sensors = transmitters.sample_rate_hz(digitiser), transmitters.sensors(lane, digitiser)
+    has_loop = any(sensor.type == "loop" for sensor in sensors)
+    mode = lane.wim.mode if has_loop or lane.wim.mode != "loop" else "gap"
     table: dict[str, Any] = {
-        "sample_rate_hz": lane.wim.sample_rate_hz,
-        "mode": lane.wim.mode or ("loop" if has_loop else "gap"),
+        "sample_rate_hz": rate_hz,
+        "mode": mode or ("loop" if has_loop else "gap"),
         "temperature_c": temperature_told_c(scenario, lane),
     }
-    digitiser = _digitiser(scenario, lane)
-    if digitiser is not None and digitiser.name in devices:
+    if digitiser is not None and weighs:
         table = {"device": digitiser.name} | table
     yield _table("[lane.wim]", table)
-    for sensor in sorted(lane.wim.sensor, key=lambda sensor: sensor.channel):
+    for sensor in sensors:
         yield _table("[[lane.wim.sensor]]", _sensor(sensor))
 
 
@@ -104,10 +110,11 @@ def _sensor(sensor: Sensor) -> dict[str, Any]:
 
 
 def _digitiser(scenario: Scenario, lane: Lane) -> Device | None:
+    """The device that weighs on a lane: its digitiser, else the weight transmitter of its plates."""
     for device in scenario.device:
         if device.kind in DIGITISERS and device.lane == lane.id:
             return device
-    return None
+    return transmitters.transmitter_of(scenario, lane)
 
 
 def _device(scenario: Scenario, device: Device, url: str, options: Mapping[str, Any]) -> Iterable[str]:
@@ -145,6 +152,9 @@ def driver_options(scenario: Scenario, device: Device) -> dict[str, Any]:
                 names.append(f"AIN{analogue}")
                 analogue += 1
         return {"scan_list": names, "scan_rate_hz": wim.sample_rate_hz, "range_v": 10.0}
+    if device.kind in TRANSMITTERS and device.lane is not None:
+        lane = scenario.lane_of(device.lane)
+        return transmitters.driver_options(lane, device) if _digitiser(scenario, lane) is device else {}
     if device.kind in INPUT_DEVICES:
         return {"inputs": [line.name for line in device.inputs]}
     if device.kind == "lpr_frame":

@@ -38,6 +38,7 @@ DeviceKind = Literal[
 PLATE_READERS = ("lpr_frame", "hikvision_isapi")
 TAG_READERS = ("transcore_encompass", "thingmagic_mercury", "llrp")
 DIGITISERS = ("labjack_t7", "dataq_cdc")
+TRANSMITTERS = ("scaime_enod4", "hbm_aed", "laumas_tlb", "toledo_continuous")
 INPUT_DEVICES = ("moxa_e1200", "adam_6000")
 
 SHIPPED = Path(__file__).parent / "scenarios"

@@ -63,7 +63,8 @@ void channel_restart(channel *c, int64_t scan)
 
 double channel_threshold(const channel *c)
 {
-    return 5.64 * c->range / c->spread + 3.0;
+    const double by_noise = 5.64 * c->range / c->spread + 3.0;
+    return by_noise > c->least ? by_noise : c->least;
 }
 
 double channel_noise(const channel *c)
@@ -332,6 +333,12 @@ static void beyond_lobes(channel *c, footprint *f, double foot0, double foot1, d
     c->lobe_until = until;
 }
 
+/* So soon after a wheel, something far weaker is what the baseline made of the wheel's tail. */
+static bool is_tail(const channel *c, double peak, double begin)
+{
+    return peak < 0.03 * c->last_peak && begin - (double)c->last_peak_at < 30.0 * c->rate_hz;
+}
+
 static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context, bool cut_short)
 {
     footprint f;
@@ -412,8 +419,7 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
     c->slope = 0.0;
     c->phase = CH_IDLE;
     c->above = 0;
-    /* So soon after a wheel, something far weaker is what the baseline made of the wheel's tail. */
-    if (good && f.peak < 0.03 * c->last_peak && f.begin - (double)c->last_peak_at < 30.0 * c->rate_hz) good = false;
+    if (good && is_tail(c, f.peak, f.begin)) good = false;
     if (good) {
         c->saturated_share += 0.25 * ((f.saturated ? 1.0 : 0.0) - c->saturated_share);
         c->negative_run = 0;
@@ -464,9 +470,11 @@ static void wheel_sample(channel *c, int64_t at, double y, footprint_sink sink, 
         c->quiet_sum += y;
         c->above = 0;
         double need = 1.5 * (double)(c->last_low_start - c->last_high);
-        const double least = 0.025 * c->rate_hz, most = 1.0 * c->rate_hz;
-        if (need < least) need = least;
+        double least = 0.025 * c->rate_hz;
+        const double most = 1.0 * c->rate_hz;
+        if (least < c->confirm + 1.0) least = c->confirm + 1.0; /* at few samples a second: enough for a baseline */
         if (need > most) need = most;
+        if (need < least) need = least;
         if ((double)c->quiet >= need) end_wheel(c, at, sink, context, false);
         return;
     }
@@ -492,7 +500,8 @@ static void wheel_sample(channel *c, int64_t at, double y, footprint_sink sink, 
     if (fabs(z - c->level_value) > 0.5 * threshold) {
         c->level_value = z;
         c->level_since = at;
-    } else if (z < 0.08 * c->top && (double)(at - c->level_since) > 20.0 * c->rate_hz) {
+    } else if ((z < 0.08 * c->top && (double)(at - c->level_since) > 20.0 * c->rate_hz) ||
+               (is_tail(c, c->top, (double)c->began) && (double)(at - c->level_since) > 2.0 * c->rate_hz)) {
         c->quiet = at - c->level_since;
         c->quiet_sum = y * (double)c->quiet;
         c->last_low_start = c->level_since;

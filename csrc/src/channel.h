@@ -35,6 +35,7 @@ typedef enum { CH_START, CH_IDLE, CH_WHEEL, CH_NEGATIVE } channel_phase;
 typedef struct {
     int sensor, channel, frame_scans, spike_width, confirm;
     bool plate;            /* it carries a whole wheel at once */
+    double least; /* counts that the lightest wheel gives; 0 where a sensor sees but a part of a wheel */
     double spread;         /* what maximum minus minimum of a frame of white noise is, in standard deviations */
     double rate_hz, tau_k; /* tau_k = 1 / (tau x rate), 0 when DC-coupled */
     int wired, sign;       /* what raw counts are multiplied by: as the table says, and as wheels show that it is */

@@ -8,6 +8,10 @@
 
 static const double SAME_LINE_M = 0.02;
 
+/* Below the wheel of the lightest vehicle, and above what an indicator's division (mostly 5 to 20 kg) makes of a
+ * baseline between two steps. */
+static const double LEAST_WHEEL_N = 245.0;
+
 static bool in_range(double v, double lo, double hi)
 {
     return v >= lo && v <= hi; /* false for NaN */
@@ -66,6 +70,7 @@ static bf_status find_lines(bf_wim *w, int32_t *fault)
         }
         w->lines[j].sensors[w->lines[j].count++] = i;
         w->channels[i].plate = s->s.type == BF_PLATE;
+        if (s->s.type == BF_PLATE) w->channels[i].least = LEAST_WHEEL_N / s->newton;
         w->lines[j].plate = w->lines[j].plate || s->s.type == BF_PLATE;
     }
     qsort(w->lines, (size_t)w->line_count, sizeof w->lines[0], compare_lines);
