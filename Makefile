@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORE := $(wildcard csrc/src/*.c csrc/src/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
-.PHONY: help setup system run test test-brokers check bench accuracy fuzz clean
+.PHONY: help setup system run test test-brokers check bench accuracy waits-accuracy soak-kill lock sbom audit fuzz clean
 
 help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
@@ -14,6 +14,9 @@ help:
 	@echo "make check     linters, types, C warnings as errors"
 	@echo "make accuracy  errors of simulated weighings, regime by regime"
 	@echo "make waits-accuracy  errors of waits against simulated days, row by row of sensors"
+	@echo "make soak-kill SIGKILL of the whole daemon under load, 200 times (about 15 minutes)"
+	@echo "make lock      requirements.lock anew: what a lane computer installs, pinned and hashed"
+	@echo "make sbom      what is in it, as CycloneDX, from the lock; make audit: known vulnerabilities of it"
 	@echo "make bench     speed of the core, replay, waits, journal and the whole daemon"
 
 setup: $(VENV)/.done
@@ -54,6 +57,30 @@ accuracy: setup
 
 waits-accuracy: setup
 	$(BIN)/python -m tests.waits.score 1 2 3
+
+soak-kill: setup system
+	BORDERFLOW_KILL_ROUNDS=200 $(BIN)/python -m pytest -s tests/hil/test_sigkill.py
+
+# Tools that a release needs and a lane computer does not, in an environment of their own.
+RELEASE := build/release
+$(RELEASE)/.done:
+	$(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/pip install -q pip-tools cyclonedx-bom pip-audit
+	touch $@
+
+# The hashes are of every file of a release, so that one lock serves x86-64 and ARM. It names no package index.
+lock: $(RELEASE)/.done
+	$(RELEASE)/bin/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
+	    --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_OPTIONS) \
+	    -o requirements.lock pyproject.toml
+
+sbom: $(RELEASE)/.done
+	$(RELEASE)/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible \
+	    -o build/borderflow.cdx.json requirements.lock
+	@echo build/borderflow.cdx.json
+
+audit: $(RELEASE)/.done
+	$(RELEASE)/bin/pip-audit --require-hashes --disable-pip -r requirements.lock
 
 fuzz: FUZZ_SECONDS ?= 3600
 fuzz:
