@@ -31,6 +31,7 @@ from edge.crossing import Crossing
 from edge.delivery.evidence import Signer
 from edge.delivery.identity import IdentityError, Pseudonyms, certificate_common_name
 from edge.delivery.journal import Journal, JournalError
+from edge.delivery.loss_alarm import loss_alarm
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import Publisher
 from edge.delivery.sealing import Sealer
@@ -101,8 +102,9 @@ class Daemon:
         self._signer = Signer(config.evidence.key_file) if config.evidence is not None else None
         store = Path(config.store.path)
         self._journal = Journal(
-            store / "journal.db", config.store.max_bytes, time.time_ns, on_alarm=self._journal_alarm
-        )
+            store / "journal.db", config.store.max_bytes, time.time_ns, on_alarm=self._journal_alarm,
+            explain=partial(loss_alarm, site=Site(config.site.country, config.site.port), source=self._source),
+        )  # fmt: skip
         self._since_ns = time.time_ns()
         self._stop = asyncio.Event()
         self._status_changed = True

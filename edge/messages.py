@@ -194,8 +194,18 @@ class Flow(Message, frozen=True, kw_only=True):
     identified_share: float | None
 
 
+class Gap(Struct, frozen=True, kw_only=True):
+    """Messages that are gone: `count` of a topic, between two numbers that are both included."""
+
+    topic: str
+    epoch: str
+    from_seq: int
+    to_seq: int
+    count: int
+
+
 class Alarm(Message, frozen=True, kw_only=True):
-    """A condition of a device, sensor, clock, disk or lane begins or ends."""
+    """A condition of a device, sensor, clock, disk or lane begins or ends; `journal_dropped` explains a gap."""
 
     schema: Literal["borderflow/alarm/1"] = "borderflow/alarm/1"
     code: str
@@ -203,6 +213,7 @@ class Alarm(Message, frozen=True, kw_only=True):
     severity: Literal["info", "warning", "critical"]
     text: str
     device: str | None
+    gap: Gap | UnsetType = UNSET
     sensor: str | UnsetType = UNSET
 
 

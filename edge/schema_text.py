@@ -126,6 +126,14 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "text": "condition and remedy, for people",
         "device": "device concerned; null for other conditions",
         "sensor": "sensor or input of that device; left out where the condition is none of one of them",
+        "gap": "messages that were dropped before every collector had them; only with the code `journal_dropped`",
+    },
+    "Gap": {
+        "topic": "topic of the messages",
+        "epoch": "epoch of the messages",
+        "from_seq": "number of the first one that is gone",
+        "to_seq": "number of the last one that is gone",
+        "count": "how many are gone; fewer than the numbers in between where some had been delivered",
     },
     "DeviceStatus": {
         "state": "state of the device",

@@ -4,7 +4,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,6 +49,21 @@ class Loss:
     from_seq: int
     to_seq: int
     messages: int
+
+
+def joined(losses: Iterable[Loss]) -> list[Loss]:
+    """Losses by topic and number, those that follow each other without a number in between made one."""
+    found: list[Loss] = []
+    for loss in losses:
+        last = found[-1] if found else None
+        if last is not None and (last.topic, last.epoch, last.to_seq + 1) == (loss.topic, loss.epoch, loss.from_seq):
+            found[-1] = Loss(
+                max(last.time_ns, loss.time_ns), loss.topic, loss.epoch, last.from_seq, loss.to_seq,
+                last.messages + loss.messages,
+            )  # fmt: skip
+        else:
+            found.append(loss)
+    return found
 
 
 def uuid7(time_ns: int, random: bytes) -> str:

@@ -9,8 +9,9 @@ in a thread where that matters); `next`, `acknowledge`, `backlog` and `replay` n
 a connection of their own. The callback is called without any lock held, in the thread that met the event.
 
 Bounds: the file keeps below `max_bytes`. Above half of it what every collector has acknowledged goes (by kind as in
-`DROP_ORDER`, oldest first); above nine tenths unacknowledged messages go, in the same order, and each loss is stored in
-`losses` and reported. Acknowledged messages stay for `retention_s`, so that a collector can ask for them again.
+`DROP_ORDER`, oldest first); above nine tenths unacknowledged messages go, in the same order. Each loss is stored in
+`losses`, in the transaction that makes it, and explained by a message of its own (`explain`), again where that message
+was dropped too. Acknowledged messages stay for `retention_s`, so that a collector can ask for them again.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from typing import IO, Any, Literal
 import msgspec
 
 from edge.delivery.cursor import Cursor, Span
-from edge.delivery.entry import AlarmSink, Entry, Loss, Pending, Severity, uuid7, uuid_text
+from edge.delivery.entry import AlarmSink, Entry, Loss, Pending, Severity, joined, uuid7, uuid_text
 from edge.delivery.evidence import chain_next, chain_start
 from edge.messages import KINDS, Message, encode, kind_of, stamped, topic_of
 
@@ -116,6 +117,7 @@ class Journal:
         random: Callable[[int], bytes] = os.urandom,
         retention_s: float = RETENTION_S,
         on_alarm: AlarmSink = _ignore,
+        explain: Callable[[Loss], Message] | None = None,
     ) -> None:
         self.path = path
         self.max_bytes = max(max_bytes, MIN_BYTES)
@@ -124,6 +126,8 @@ class Journal:
         self._random = random
         self._retention_ns = int(retention_s * 1e9)
         self._on_alarm = on_alarm
+        self._explain = explain  # the message that tells collectors of a loss; made in the thread that appends
+        self._unexplained = False
         self._write = threading.RLock()  # held while the writing connection is in use, over the fsync
         self._state = threading.RLock()  # held shortly: cursors, head, the reading connection
         self._readers: dict[str, _Reader] = {}
@@ -266,7 +270,14 @@ class Journal:
             kind: self._db.execute("SELECT max(n) FROM log WHERE kind = ?", (kind,)).fetchone()[0] or 0
             for kind in KINDS
         }
+        (last,) = self._db.execute("SELECT coalesce(max(loss_id), 0) FROM losses").fetchone()
+        self._unexplained = last > self._explained_until()
         self._write_mark()
+
+    def _explained_until(self) -> int:
+        """The last loss that a message in the log explains."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'explained'").fetchone()
+        return int(row[0]) if row else 0
 
     def _read_mark(self) -> tuple[str, int]:
         """Epoch and head as they were after the last append, from a file beside: shows where the log lost its end."""
@@ -398,9 +409,26 @@ class Journal:
         if self._appended >= 200 or self._unflushed >= _FLUSH_AFTER or self._alarms:
             with suppress(JournalError):  # the messages are stored; the next append meets the trouble again
                 self.maintain()
+        if self._unexplained and self._explain is not None:
+            self._explain_losses(self._explain)
         return entries
 
-    def _append(self, messages: Sequence[Message]) -> list[Entry]:
+    def _explain_losses(self, explain: Callable[[Loss], Message]) -> None:
+        """Append a message for each run of lost ones; with them, in one transaction, that they are told."""
+        with suppress(sqlite3.Error), self._write:  # on a full disk: told with the next message that finds room
+            rows = self._db.execute(
+                "SELECT loss_id, losses.time_ns, topic, epoch, from_seq, to_seq, messages "
+                "FROM losses JOIN topics USING (topic_id) WHERE loss_id > ? ORDER BY topic_id, from_seq",
+                (self._explained_until(),),
+            ).fetchall()
+            if rows:
+                losses = joined(Loss(*row[1:]) for row in rows)
+                self._append([explain(loss) for loss in losses], explained=max(row[0] for row in rows))
+            self._unexplained = False
+        for listener in self._listeners:
+            listener()
+
+    def _append(self, messages: Sequence[Message], explained: int | None = None) -> list[Entry]:
         with self._write:
             touched: dict[str, _Topic] = {}
             entries: list[Entry] = []
@@ -434,6 +462,8 @@ class Journal:
                         for e in entries
                     ],
                 )  # fmt: skip
+                if explained is not None:
+                    db.execute("INSERT OR REPLACE INTO meta VALUES ('explained', ?)", (str(explained),))
             with self._state:
                 self._topics.update(touched)
                 self._head = n
@@ -695,6 +725,8 @@ class Journal:
             if old:
                 with self._transaction() as db:
                     db.executemany("DELETE FROM log WHERE n = ?", [(n,) for n in old])
+        with self._transaction() as db:
+            db.execute("DELETE FROM losses WHERE time_ns < ? AND loss_id <= ?", (before_ns, self._explained_until()))
 
     def _forget_acknowledged(self, excess: int) -> int:
         """Delete acknowledged entries until `excess` bytes are free; what of it is left to do."""
@@ -738,15 +770,10 @@ class Journal:
                         lost[topic_id] += seqs
                     excess -= sum(row[3] for row in rows)
             for topic_id, seqs in lost.items():
-                self._alarms.append(
-                    (
-                        "journal_dropped",
-                        "begin",
-                        "critical",
-                        f"the journal is full ({self.max_bytes} bytes): {len(seqs)} messages were dropped before "
-                        f"every collector had them: {self._topic_names[topic_id][0]} seq {min(seqs)} to {max(seqs)}",
-                    )
-                )
+                log.critical(
+                    "%s is full (%d bytes): %d messages were dropped before every collector had them: %s seq %d to %d",
+                    self.path, self.max_bytes, len(seqs), self._topic_names[topic_id][0], min(seqs), max(seqs),
+                )  # fmt: skip
 
     def _drop(self, kind: str, rows: list[tuple[int, int, int, int]]) -> dict[int, list[int]]:
         lost: dict[int, list[int]] = defaultdict(list)
@@ -762,6 +789,9 @@ class Journal:
                 "INSERT INTO losses (time_ns, topic_id, from_seq, to_seq, messages) VALUES (?, ?, ?, ?, ?)",
                 [(now_ns, key, min(seqs), max(seqs), len(seqs)) for key, seqs in lost.items()],
             )
+            if kind == "alarm" and lost:  # what explained earlier losses may be among them: all are told again
+                db.execute("DELETE FROM meta WHERE key = 'explained'")
+        self._unexplained |= bool(lost)
         return lost
 
     def losses(self, since_ns: int = 0) -> list[Loss]:

@@ -1,0 +1,26 @@
+"""The message that explains a gap: which numbers of a topic the journal dropped, so that nobody waits or asks for them.
+
+In: a `Loss` of the journal; out: an `Alarm` with its `gap`. Handed to the journal by the daemon.
+"""
+
+from __future__ import annotations
+
+from edge.delivery.entry import Loss
+from edge.messages import Alarm, Gap, Site, utc_text
+
+
+def loss_alarm(loss: Loss, *, site: Site, source: str) -> Alarm:
+    """A loss is an event: its alarm begins and never ends."""
+    return Alarm(
+        time=utc_text(loss.time_ns),
+        site=site,
+        lane="_",
+        source=source,
+        code="journal_dropped",
+        state="begin",
+        severity="critical",
+        text=f"the journal was full: {loss.messages} messages were dropped before every collector had them: "
+        f"{loss.topic} seq {loss.from_seq} to {loss.to_seq}; give [store] max_bytes more room, or mend the collector",
+        device=None,
+        gap=Gap(topic=loss.topic, epoch=loss.epoch, from_seq=loss.from_seq, to_seq=loss.to_seq, count=loss.messages),
+    )
