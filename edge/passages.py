@@ -25,6 +25,7 @@ _AGAIN_NS = 600_000_000_000  # the same identity at the same point within this t
 _STUCK_READS = 20  # so many reads of one identity within a minute: reader stuck or sticker copied
 _MINUTE_NS = 60_000_000_000
 _KEPT_IDENTITIES = 1024
+_NEVER = (-(1 << 62), -(1 << 62), 0)
 
 Seen = TagSighting | PlateSighting | TokenSighting | LoopCount | AxleSighting
 
@@ -110,15 +111,14 @@ class PointOfLane:
         return best
 
     def _repeated(self, identity: str, time_ns: int) -> bool:
-        last_ns, began_ns, reads = self._identities.pop(identity, (-(1 << 62), time_ns, 0))
+        identities = self._identities
+        last_ns, began_ns, reads = identities.pop(identity, _NEVER)
         if time_ns - began_ns > _MINUTE_NS:
             began_ns, reads = time_ns, 0
         reads += 1
-        self._identities[identity] = (max(last_ns, time_ns), began_ns, reads)
-        oldest_ns = next(iter(self._identities.values()))[0]
-        while len(self._identities) > _KEPT_IDENTITIES or oldest_ns < time_ns - _AGAIN_NS:
-            self._identities.popitem(last=False)  # an identity is not kept for longer than it serves
-            oldest_ns = next(iter(self._identities.values()))[0]
+        identities[identity] = (time_ns if time_ns > last_ns else last_ns, began_ns, reads)
+        while len(identities) > _KEPT_IDENTITIES or identities[next(iter(identities))][0] < time_ns - _AGAIN_NS:
+            identities.popitem(last=False)  # an identity is not kept for longer than it serves
         if reads == _STUCK_READS:
             self._counters["stuck_reader"] += 1
             self.stuck.add(self._where)

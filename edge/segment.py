@@ -162,8 +162,8 @@ class Segment:
     def depart(self, passage: Passage) -> Match:
         """A vehicle arrived downstream: find it upstream."""
         lane = self._number[passage.lane]
-        here, away = self._evidence(passage, lane)
         mask_llr = self._mask_llr(passage.mask)
+        here, away = self._evidence(passage, lane, mask_llr)
         pos, llr = _NO_POS, _NO_LLR
         if here:
             pos = np.fromiter(here.keys(), np.int64, len(here))
@@ -183,7 +183,7 @@ class Segment:
         if passage.axles is not None:
             self._axles.note(passage.axles)
         if found.pos >= 0:
-            match = self._listed(passage, lane, found, here)
+            match = self._listed(passage, lane, found, here, mask_llr)
         elif best_away is not None and found.p_elsewhere > 0.5:
             match = self._from_elsewhere(passage, found, best_away)
         else:
@@ -202,9 +202,11 @@ class Segment:
             )
         return match
 
-    def _listed(self, passage: Passage, lane: int, found: core.Departure, here: dict[int, float]) -> Match:
+    def _listed(
+        self, passage: Passage, lane: int, found: core.Departure, here: dict[int, float], mask_llr: list[float]
+    ) -> Match:
         entry = self._by_pos.get((lane, found.pos))
-        base = self._mask_llr(passage.mask)[entry.passage.mask] if entry else 0.0
+        base = mask_llr[entry.passage.mask] if entry else 0.0
         by_identity = found.pos in here and here[found.pos] - max(base, 0.0) > _STRONG_LLR
         detour = by_identity and not found.in_order and found.wait_s > 1.5 * found.mean_s + 300.0
         known = found.p > 0.5 or found.sd_s < max(90.0, 0.15 * found.mean_s)
@@ -263,47 +265,47 @@ class Segment:
         self._by_mask[downstream] = out
         return out
 
-    def _evidence(self, passage: Passage, lane: int) -> tuple[dict[int, float], list[tuple[_Entry, float]]]:
+    def _evidence(
+        self, passage: Passage, lane: int, mask_llr: list[float]
+    ) -> tuple[dict[int, float], list[tuple[_Entry, float]]]:
         """What identities say: by position in this lane, and by passage in the other lanes."""
-        mask_llr = self._mask_llr(passage.mask)
-        scores: dict[int, tuple[_Entry, float]] = {}  # gain over the default of the mask
-
-        def add(entry: _Entry, gain: float) -> None:
-            before = scores.get(id(entry))
-            scores[id(entry)] = (entry, gain + (before[1] if before else 0.0))
-
+        gains: dict[int, float] = {}  # over the default of the mask, by id() of the passage upstream
+        by_pos, entries, pool = self._by_pos, self._entries, self._pool
         if passage.tags:
-            mismatch = self._models[0].mismatch_llr
-            for entry in {id(e): e for tag in passage.tags for e in self._tags.get(tag, ())}.values():
-                add(entry, _TAG_LLR - mismatch)
-        pool = self._pool
+            gain = _TAG_LLR - self._models[0].mismatch_llr
+            for tag in passage.tags:
+                for entry in self._tags.get(tag, ()):
+                    gains[id(entry.passage)] = gain
         used = pool.used
+        found: list[tuple[int, float]] = []  # slots of the pool with their gains
         if used and passage.plates:
             best = self._plate_table.compare(passage.plates[0], pool.plates[:used])
             for plate in passage.plates[1:4]:
                 best = np.maximum(best, self._plate_table.compare(plate, pool.plates[:used]))
             mismatch = self._models[1].mismatch_llr
-            for slot in np.flatnonzero(best > mismatch).tolist():
-                found = self._by_pos.get((int(pool.lane[slot]), int(pool.pos[slot])))
-                if found is not None:
-                    add(found, min(20.0, float(best[slot])) - mismatch)
+            slots = (best > mismatch).nonzero()[0]
+            gained = np.minimum(best[slots], 20.0) - mismatch
+            found += zip(slots.tolist(), gained.tolist(), strict=True)
+        if used and passage.axles is not None and passage.axles[0] > 0:
+            llr = self._axles.compare(passage.axles, pool.axles[:used])
+            slots = ((llr > -1e8) & ((pool.lane[:used] == lane) | (llr > 2.0))).nonzero()[0]
+            gained = llr[slots] - self._models[2].mismatch_llr
+            found += zip(slots.tolist(), gained.tolist(), strict=True)
+        for slot, gain in found:
+            at = by_pos.get((int(pool.lane[slot]), int(pool.pos[slot])))
+            if at is not None:
+                key = id(at.passage)
+                gains[key] = gains.get(key, 0.0) + gain
         if passage.tokens and len(self._tokens):
             mismatch = self._models[1].mismatch_llr
             for key, score in self._tokens.compare(passage.tokens[:8]).items():
-                other = self._entries.get(key)
+                other = entries.get(key)
                 if other is not None and score > mismatch and not (passage.plates and other.passage.plates):
-                    add(other, min(20.0, score) - mismatch)
-        if used and passage.axles is not None and passage.axles[0] > 0:
-            llr = self._axles.compare(passage.axles, pool.axles[:used])
-            mismatch = self._models[2].mismatch_llr
-            worth = (llr > -1e8) & ((pool.lane[:used] == lane) | (llr > 2.0))
-            for slot in np.flatnonzero(worth).tolist():
-                found = self._by_pos.get((int(pool.lane[slot]), int(pool.pos[slot])))
-                if found is not None:
-                    add(found, float(llr[slot]) - mismatch)
+                    gains[key] = gains.get(key, 0.0) + min(20.0, score) - mismatch
         here: dict[int, float] = {}
         away: list[tuple[_Entry, float]] = []
-        for entry, gain in scores.values():
+        for key, gain in gains.items():
+            entry = entries[key]
             value = mask_llr[entry.passage.mask] + gain
             if self._number[entry.lane] == lane:
                 here[entry.pos] = value

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
 
 from edge.sightings import Sighting
 
@@ -26,7 +25,7 @@ class Timeline:
 
     def __init__(self, counters: Counter[str], reorder_ns: int = REORDER_NS) -> None:
         self._counters = counters
-        self._reorder_ns = reorder_ns
+        self.reorder_ns = reorder_ns
         self._heap: list[tuple[int, int, Sighting]] = []
         self._held: list[Sighting] = []
         self._number = 0
@@ -60,27 +59,25 @@ class Timeline:
         if self.newest_ns is None or now_ns > self.newest_ns:
             self.newest_ns = now_ns
 
-    @property
-    def ready(self) -> bool:
-        """Whether anything can go out."""
-        return bool(self._heap) and self.newest_ns is not None and self._heap[0][0] <= self.newest_ns - self._reorder_ns
-
-    def due(self, *, everything: bool = False) -> Iterator[Sighting]:
+    def due(self, *, everything: bool = False) -> list[Sighting]:
         """What can go out, in the order of time."""
         if everything:
             self._end()
         if self.newest_ns is None:
-            return
-        limit = self.newest_ns - self._reorder_ns
-        while self._heap and (everything or self._heap[0][0] <= limit or len(self._heap) > _BOUND):
-            time_ns, _, sighting = heapq.heappop(self._heap)
-            self._done_ns = max(self._done_ns, time_ns)
-            yield sighting
+            return []
+        limit = self.newest_ns - self.reorder_ns
+        heap, out = self._heap, []
+        while heap and (everything or heap[0][0] <= limit or len(heap) > _BOUND):
+            time_ns, _, sighting = heapq.heappop(heap)
+            if time_ns > self._done_ns:
+                self._done_ns = time_ns
+            out.append(sighting)
+        return out
 
     @property
     def settled_ns(self) -> int | None:
         """Nothing before this is expected any more."""
-        return None if self.newest_ns is None else self.newest_ns - self._reorder_ns
+        return None if self.newest_ns is None else self.newest_ns - self.reorder_ns
 
     def _accept(self, sighting: Sighting) -> None:
         time_ns = sighting.time_ns
@@ -89,7 +86,7 @@ class Timeline:
             return
         if time_ns < self._done_ns:
             self._counters["late"] += 1
-        self._number += 1
+        self._number += 1  # equal times go out as they came
         heapq.heappush(self._heap, (time_ns, self._number, sighting))
         if self.newest_ns is None or time_ns > self.newest_ns:
             self.newest_ns = time_ns

@@ -33,11 +33,12 @@ from edge.sightings import BoothChange, LoopCount, PlateSighting, Sighting, TagS
 from edge.timeline import REORDER_NS, Timeline
 
 _NS = 1_000_000_000
-_SAMPLES = 200
+_SAMPLES = 128
 _RATE_WINDOW_S = 900.0
 _METHOD_WINDOW_NS = 3600 * _NS
 _CYCLE_S: dict[str, float] = {"commercial": 60.0, "passenger": 45.0, "bus": 120.0}
 _VEHICLE_M: dict[str, float] = {"commercial": 22.0, "passenger": 7.5, "bus": 16.0}
+_RUN_EVERY_NS = 500_000_000
 _UNTRIED = 30  # forecasts that are kept until the next vehicle comes
 _FILL_NS = 48 * 3600 * _NS
 
@@ -160,6 +161,7 @@ class CrossingWaits:
         self._next_ns: int | None = None  # end of the current interval
         self._began_ns = 0  # the first sighting of all
         self._last_ns = 0
+        self._run_ns = -(1 << 63)  # nothing is worth a look before the newest sighting comes to this
         self._end_text = ""
         self._out: list[Wait] = []
         self._begin()
@@ -196,11 +198,11 @@ class CrossingWaits:
         self._programs: dict[tuple[Traffic, Program], _Series] = {}
         self._crossing = _Series("_", self._one_traffic(), None)
         # Downstream, to be completed by what is read of them; and booths, in the same order of time.
-        self._pending: deque[tuple[int, Passage | BoothChange, str]] = deque()
+        self._pending = deque[tuple[int, Passage | BoothChange, str]]()
         self._tests: dict[int, list[tuple[_Series, list[tuple[int, Interval]]]]] = {}  # by id() of the passage upstream
         self._tested: dict[int, Passage] = {}
         self._same_ns = 0
-        self._same: set[tuple[type, str, str, str]] = set()  # sightings of that very time
+        self._same: list[Sighting] = []  # sightings of that very time
         self._from = {p: [seg for pair, seg in self._segments.items() if pair[0] == p] for p in points}
         self._to = {
             p: [(seg, self._delays.get(pair)) for pair, seg in self._segments.items() if pair[1] == p] for p in points
@@ -228,8 +230,10 @@ class CrossingWaits:
         if abs(sighting.time_ns) >= 1 << 62:
             self.counters["future"] += 1
             return
-        self._timeline.put(sighting)
-        self._run()
+        timeline = self._timeline
+        timeline.put(sighting)
+        if timeline.newest_ns is not None and timeline.newest_ns >= self._run_ns:
+            self._run()
 
     def advance(self, now_ns: int) -> list[Wait]:
         """It is `now_ns`; returns the messages of the intervals that are complete by now."""
@@ -260,28 +264,32 @@ class CrossingWaits:
     # ---- the way of a sighting -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        if self._timeline.ready:
-            for sighting in self._timeline.due():
-                self._process(sighting)
-        settled_ns = self._timeline.settled_ns
-        if settled_ns is not None and self._next_ns is not None:
-            self._tick(settled_ns)
+        timeline = self._timeline
+        for sighting in timeline.due():
+            self._process(sighting)
+        settled_ns = timeline.settled_ns
+        if settled_ns is not None:
+            self._run_ns = settled_ns + timeline.reorder_ns + _RUN_EVERY_NS
+            if self._next_ns is not None:
+                self._tick(settled_ns)
 
     def _process(self, sighting: Sighting) -> None:
         time_ns = sighting.time_ns
         if self._next_ns is None:
             self._begin_at(time_ns)
-        self._tick(time_ns)
+        pending = self._pending
+        if time_ns >= self._next_ns + TOGETHER_NS or (pending and pending[0][0] <= time_ns - TOGETHER_NS):  # type: ignore[operator]
+            self._tick(time_ns)
         if time_ns > self._last_ns:
             self._last_ns = time_ns
-        key = (type(sighting), sighting.lane, sighting.point, getattr(sighting, "id", ""))
         if time_ns != self._same_ns:
             self._same_ns = time_ns
-            self._same.clear()
-        elif key in self._same:
+            self._same = [sighting]
+        elif any(_alike(sighting, other) for other in self._same):
             self.counters["duplicate"] += 1
             return
-        self._same.add(key)
+        else:
+            self._same.append(sighting)
         lane = self._lanes[sighting.lane]
         if isinstance(sighting, BoothChange):
             self._pending.append((time_ns, sighting, ""))
@@ -535,6 +543,11 @@ class CrossingWaits:
     def _one_traffic(self) -> Traffic | None:
         kinds = {lane.traffic for lane in self._lanes.values()}
         return kinds.pop() if len(kinds) == 1 else None
+
+
+def _alike(a: Sighting, b: Sighting) -> bool:
+    same = type(a) is type(b) and a.lane == b.lane and a.point == b.point
+    return same and getattr(a, "id", "") == getattr(b, "id", "")
 
 
 def _truths(before: tuple[int, float] | None, match: Match, at_ns: int) -> tuple[float, float, float]:
