@@ -11,7 +11,9 @@ nedap_protocolled   OO OO OO OO  II II II II  LL LL LL LL  DD.. XX  CC CC CC CC
 
 `fields` says what the template sends, in its order: plate, country, score (0..100), any other word for what is not
 needed. Raw frames have no checksum: a frame counts when it has as many fields as the template, and the plate looks like
-one. The camera's date and time are not used: its clock is nobody's business, the host's is kept by chrony or PTP.
+one. Where the template sends the reader's own count (`id`, TRANSIT_ID, which rises by one), a number that is missing
+or comes twice says that frames were lost or doubled on the way. The camera's date and time are not used: its clock is
+nobody's business, the host's is kept by chrony or PTP.
 
 A plate reader says nothing while no vehicle comes, so silence is no alarm unless `silent_after_s` is given, for readers
 that send the text `heartbeat` (as a frame) in between, or for a lane that never rests.
@@ -39,6 +41,7 @@ _STX, _ETX = 0x02, 0x03
 _LONGEST = 256  # of a text frame
 _OPEN, _CLOSE = bytes.fromhex("89ABCDEF"), bytes.fromhex("12345678")
 _MOST_DATA = 1024
+_MOST_MISSING = 1000  # a larger step of the reader's count is a new count
 _AXXON_STAMP = re.compile(r"\d{16}")
 _COUNTRY = re.compile(r"[A-Za-z]{0,3}")
 
@@ -97,6 +100,23 @@ class _TextReader:
         self._plate = re.compile(options.plate_pattern)
         self._fields = options.fields or fields
         self._separator = separator
+        self._count: int | None = None
+
+    def read_all(self, data: bytes, time_ns: int) -> tuple[LprRecord, ...]:
+        """As `read`, with what the reader's own count says of frames that did not arrive, or came twice."""
+        record = self.read(data, time_ns)
+        if not isinstance(record, PlateRead) or "id" not in self._fields:
+            return (record,)
+        text = data.decode(self._encoding).strip().split(self._separator)[self._fields.index("id")].strip()
+        if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+            return (record,)
+        before, self._count = self._count, int(text)
+        if before is None or not 0 <= self._count - before <= _MOST_MISSING:
+            return (record,)  # the first one, or the reader began anew
+        if self._count == before:
+            return (self._rejected(time_ns, "frame_repeated"),)
+        missing = self._count - before - 1
+        return (Rejected(self._device, time_ns, "frame_missing", missing), record) if missing else (record,)
 
     def read(self, data: bytes, time_ns: int) -> LprRecord:
         try:
@@ -154,7 +174,7 @@ class TextCodec(FrameCodec[LprRecord]):
             if not _AXXON_STAMP.fullmatch(data[:16].decode("latin-1")):
                 return Frame(end + 1, (Rejected(self.device, time_ns, "bad_fields"),))
             data = data[16:]
-        return Frame(end + 1, (self._text.read(data, time_ns),))
+        return Frame(end + 1, self._text.read_all(data, time_ns))
 
 
 class ProtocolledCodec(FrameCodec[LprRecord]):

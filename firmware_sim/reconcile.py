@@ -294,7 +294,11 @@ def _faults(truth: list[Line], alarms: list[Line]) -> tuple[FaultResult, ...]:
         if fault["state"] != "begin":
             continue
         begin = _seconds(fault["time"])
-        mine = sorted((a for a in alarms if a.get("device") == fault["device"]), key=lambda a: _seconds(a["time"]))
+        line = fault["options"].get("input")  # an alarm that names another input of the device is none of this fault
+        mine = sorted(
+            (a for a in alarms if a.get("device") == fault["device"] and line in (None, a.get("sensor", line))),
+            key=lambda a: _seconds(a["time"]),
+        )
         first = next(
             (a for a in mine if a["state"] == "begin" and 0 <= _seconds(a["time"]) - begin <= ALARM_WITHIN_S), None
         )

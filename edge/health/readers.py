@@ -60,7 +60,7 @@ class SilentReaderWatch:
     @property
     def most_missed(self) -> int:
         """Vehicles in a row that may pass unread by chance."""
-        share = (self._read + 1) / (self._passed + 2)
+        share = (self._read + 1) / (self._passed - self._missed + 2)  # before it fell silent
         return max(_FEWEST_MISSED, math.ceil(math.log(_BY_CHANCE) / math.log1p(-share)))
 
     def judge(self, now_ns: int) -> str | None:

@@ -119,7 +119,7 @@ class DriftWatch:
 
 
 class ProposalWatch:
-    """What the steering axles say of the scale: a proposal that waits for a person, until a later window takes it back."""
+    """What the steering axles say of the scale: a proposal for a person, until a later window takes it back."""
 
     code: ClassVar[str] = "calibration_proposed"
     severity: ClassVar[Severity] = "info"

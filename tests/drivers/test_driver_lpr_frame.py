@@ -162,3 +162,29 @@ async def test_silence_is_an_alarm_only_where_asked_for() -> None:
                 await asyncio.sleep(0.05)
             await events.until_state(LinkState.SILENT)
             assert events.of(PlateRead) == []
+
+
+def counted(number: int) -> bytes:
+    return RAW.replace(b"1042", b"%d" % number)
+
+
+def test_the_readers_own_count_tells_of_frames_that_were_lost_or_doubled() -> None:
+    codec = raw()
+    said = [codec.feed(counted(number), number) for number in (7, 8, 8, 11, 2, 3)]
+    assert [[type(record).__name__ for record in records] for records in said] == [
+        ["PlateRead"],
+        ["PlateRead"],
+        ["Rejected"],  # the same once more
+        ["Rejected", "PlateRead"],  # 9 and 10 did not arrive
+        ["PlateRead"],  # switched off and on
+        ["PlateRead"],
+    ]
+    assert said[2] == [Rejected("lpr", 8, "frame_repeated")]
+    assert said[3][0] == Rejected("lpr", 11, "frame_missing", 2)
+
+
+def test_a_count_that_is_none_is_left_alone() -> None:
+    codec = raw()
+    for text in (b"", b"A-7", b"9" * 40, "٣".encode()):
+        (record,) = codec.feed(RAW.replace(b"1042", text), 0)
+        assert isinstance(record, PlateRead)

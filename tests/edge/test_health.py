@@ -1,0 +1,315 @@
+"""Faults that no driver reports, by events alone: a watch begins, says where, ends by itself, and is quiet else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from world_events import alarms
+
+from edge.core import ChannelHealth
+from edge.health.links import LostScansWatch, RejectWatch, SampleRateWatch
+from edge.health.loops import ChatterWatch, LoopSignal, StuckLoopWatch
+from edge.health.readers import ConfidenceWatch, SameIdentity, SilentReaderWatch, StuckIdentityWatch, TwiceWatch
+from edge.health.sensors import ChannelWatch, DriftWatch, LineLoads, ProposalWatch, SwapWatch
+from edge.health.watch import SECOND_NS, Watch
+from edge.messages import Alarm, parse_utc
+from edge.weighing.steering import SteeringWatch
+from firmware_sim import scenario as scenarios
+from firmware_sim.scenario import Fault
+
+
+def at(seconds: float) -> int:
+    return round(seconds * SECOND_NS)
+
+
+def holds(watch: Watch, seconds: float) -> bool:
+    text = watch.judge(at(seconds))
+    assert text is None or "here" in text  # says where
+    return text is not None
+
+
+def test_a_talker_may_lose_a_frame_and_a_reader_may_not() -> None:
+    talker, reader = RejectWatch("here", least=3), RejectWatch("here", least=1)
+    for watch in (talker, reader):
+        watch.rejected(at(1), "bad_crc", 1)
+    assert not holds(talker, 1)
+    assert holds(reader, 1)
+    talker.rejected(at(4), "bad_crc", 2)
+    assert "bad_crc 3" in str(talker.judge(at(4)))
+    assert holds(talker, 15)
+    assert not holds(talker, 20)
+
+
+def test_rare_rejects_never_add_up() -> None:
+    watch = RejectWatch("here", least=3)
+    for k in range(50):
+        watch.rejected(at(11 * k), "bad_crc", 1)
+        assert not holds(watch, 11 * k + 1)
+
+
+def test_lost_scans_are_counted_until_none_is_lost_any_more() -> None:
+    watch = LostScansWatch("here")
+    assert not holds(watch, 1)
+    watch.lost(at(2), 100)
+    watch.lost(at(3), 51)
+    assert "151 scans were lost in 2 gaps" in str(watch.judge(at(3)))
+    assert not holds(watch, 30)
+
+
+def test_a_sample_clock_that_strays_and_one_that_is_configured_wrongly() -> None:
+    watch = SampleRateWatch("here", 5000.0)
+    for second in range(300):
+        watch.block(at(second), 1, 5000.0 * (1 + 40e-6))  # a crystal is off by as much, for ever
+        assert not holds(watch, second)
+    watch.block(at(301), 1, 5000.0 * (1 + 90e-6))
+    assert holds(watch, 301)
+    watch.block(at(302), 1, 5000.0 * (1 + 45e-6))
+    assert not holds(watch, 302)
+    watch.block(at(303), 2, 5000.0 * (1 - 90e-6))  # a new stream knows its rate roughly at first
+    assert not holds(watch, 303)
+    watch.block(at(304), 2, 4900.0)
+    assert "4900.00 Hz" in str(watch.judge(at(304)))
+
+
+def drive(watch: SilentReaderWatch, reads: Iterable[bool], first_s: float = 0.0) -> float:
+    seconds = first_s
+    for number, read in enumerate(reads):
+        seconds = first_s + 20.0 * number
+        if read and number % 2:
+            watch.read(at(seconds - 0.2))  # before the loop, or after it
+        watch.passed(at(seconds))
+        if read and not number % 2:
+            watch.read(at(seconds + 0.2))
+    return seconds
+
+
+def test_a_reader_that_falls_silent_while_vehicles_pass() -> None:
+    watch = SilentReaderWatch("here")
+    drive(watch, [True] * 100)
+    assert watch.most_missed == 3
+    drive(watch, [False, False], 2000)
+    assert not holds(watch, 2021)
+    drive(watch, [False], 2040)
+    assert holds(watch, 2041)
+    drive(watch, [True], 2060)
+    assert not holds(watch, 2061)
+
+
+def test_a_reader_that_reads_few_vehicles_is_given_more_of_them() -> None:
+    watch = SilentReaderWatch("here")
+    drive(watch, [number % 7 == 0 for number in range(210)])
+    assert watch.most_missed > 40
+    drive(watch, [False] * 3, 5000)
+    watch.forgive()  # its link broke, which is another alarm
+    assert not holds(watch, 5100)
+
+
+def test_a_tag_that_stays_when_its_vehicle_has_gone() -> None:
+    watch = StuckIdentityWatch("here")
+    watch.loop(at(0), True)
+    watch.read(at(0.1), "A")
+    watch.loop(at(3), False)
+    for second in range(1, 7):
+        watch.read(at(second), "A")
+    assert not holds(watch, 6)  # it may be near for a few seconds
+    for second in range(8, 12):
+        watch.read(at(second), "A")
+    assert holds(watch, 12)
+    assert "A " not in str(watch.judge(at(12))).replace("A vehicle", "")
+    assert not holds(watch, 30)
+
+
+def test_a_tag_that_stays_while_others_are_read() -> None:
+    watch = StuckIdentityWatch("here")
+    for second in range(12):
+        watch.read(at(second), "STUCK")
+        if second == 3:
+            watch.read(at(3.1), "B")
+    assert holds(watch, 12)
+
+
+def test_a_vehicle_that_stands_at_a_reader_for_an_hour_is_no_stuck_tag() -> None:
+    watch = StuckIdentityWatch("here")
+    watch.loop(at(0), True)
+    for second in range(0, 3600, 2):
+        watch.read(at(second), "A")
+        assert not holds(watch, second)
+    watch.loop(at(3600), False)
+    watch.loop(at(3610), True)
+    watch.read(at(3610), "B")
+    watch.loop(at(3700), False)
+    watch.loop(at(3790), True)
+    watch.read(at(3790), "A")  # comes round again
+    assert not holds(watch, 3791)
+
+
+def test_one_identity_at_two_places_at_once() -> None:
+    same = SameIdentity({"a": ("C1", 0.0), "b": ("C1", 60.0), "c": ("C2", 0.0), "d": ("C1", 0.0)})
+    assert same.read("a", at(0), "X") is None
+    assert same.read("d", at(0.1), "X") is None  # a second reader at the same place
+    assert same.read("b", at(0.5), "X") == "d"
+    assert same.read("a", at(100), "Y") is None
+    assert same.read("b", at(110), "Y") is None
+    assert same.read("a", at(200), "Z") is None
+    assert same.read("c", at(200.2), "Z") == "a"
+    watch = TwiceWatch("here")
+    assert not holds(watch, 0)
+    watch.twice(at(1), "there")
+    assert holds(watch, 2)
+    assert not holds(watch, 60)
+
+
+def test_a_camera_that_is_less_sure_than_it_was() -> None:
+    rng = np.random.default_rng(4)
+    watch = ConfidenceWatch("here")
+    for number in range(2000):
+        watch.read(f"P{number}", float(np.clip(rng.normal(0.92, 0.05), 0.3, 0.99)))
+        assert not holds(watch, number)
+    for _ in range(10):
+        watch.read("SAME", 0.5)
+    assert not holds(watch, 0)  # one vehicle, whatever it is read
+    for number in range(4):
+        watch.read(f"Q{number}", 0.72)
+    assert holds(watch, 0)
+    for number in range(12):
+        watch.read(f"R{number}", 0.93)
+    assert not holds(watch, 0)
+
+
+def test_a_loop_that_chatters() -> None:
+    watch = ChatterWatch("here")
+    for k in range(200):
+        watch.changes(at(1.0 * k), 1)  # bumper to bumper and fast
+        assert not holds(watch, k)
+    for k in range(20):
+        watch.changes(at(300 + 0.1 * k), 1)
+    assert holds(watch, 302)
+    assert not holds(watch, 310)
+
+
+def test_a_loop_that_is_stuck_on_or_off() -> None:
+    watch = StuckLoopWatch("here", "axles", while_on=14, while_off=6)
+    for _ in range(5):
+        watch.state(True, changed=True)
+        watch.passed(12)  # the longest vehicle
+        assert not holds(watch, 0)
+        watch.state(False, changed=True)
+    watch.passed(6)
+    assert "stays off while 6 axles" in str(watch.judge(0))
+    watch.state(True, changed=True)
+    assert not holds(watch, 0)
+    watch.passed(14)
+    assert holds(watch, 0)
+
+
+def test_a_noisy_analogue_loop_does_not_chatter_at_its_threshold() -> None:
+    rng = np.random.default_rng(1)
+    signal = LoopSignal(1000.0)
+    ramp = np.concatenate([np.linspace(0, 3000, 5000), np.linspace(3000, 0, 5000)]) + rng.normal(0, 20, 10_000)
+    samples = ramp.astype(np.int16)
+    assert sum(signal.take(samples[k : k + 51]) for k in range(0, len(samples), 51)) == 2
+    assert not signal.on
+
+
+def test_a_channel_ends_when_it_has_been_in_order_for_a_while() -> None:
+    watch = ChannelWatch("here")
+    for second, state in enumerate(("ok", "dead", "ok", "dead", "ok")):
+        watch.state(at(second), ChannelHealth("line1", 0, state, 0.0, 1.0, 0, 0, 0, 0))
+    assert "cable" in str(watch.judge(at(5)))
+    assert not holds(watch, 9)
+
+
+def test_halves_that_are_swapped() -> None:
+    rng = np.random.default_rng(2)
+    watch = SwapWatch("here")
+    for number in range(3000):
+        lean = rng.normal(0.02, 0.06)
+        watch.vehicle(lean + rng.normal(0, 0.04), lean)
+        assert not holds(watch, number)
+    needed = 0
+    while not holds(watch, 0) and needed < 40:
+        lean = rng.normal(0.02, 0.06)
+        watch.vehicle(rng.normal(0, 0.04) - lean, lean)
+        needed += 1
+    assert needed < 40
+    for _ in range(40):
+        lean = rng.normal(0.02, 0.06)
+        watch.vehicle(lean + rng.normal(0, 0.04), lean)
+    assert not holds(watch, 0)
+
+
+def test_a_line_that_drifts_against_its_neighbours() -> None:
+    rng = np.random.default_rng(3)
+    watches = [DriftWatch(f"here {line}") for line in range(3)]
+    loads = LineLoads([[0, 1], [2, 3], [4, 5]], watches)
+
+    def pass_axles(count: int, factor: float) -> None:
+        for _ in range(count):
+            kg = rng.uniform(2000, 9000) * rng.normal(1.0, 0.02, 6) / 2
+            kg[4:] *= factor
+            loads.axle(tuple(float(value) for value in kg))
+
+    pass_axles(400, 1.02)
+    assert [holds(watch, 0) for watch in watches] == [False, False, False]
+    pass_axles(400, 1.08)
+    assert holds(watches[2], 0)
+    pass_axles(600, 1.0)
+    assert not holds(watches[2], 0)
+
+
+def test_a_scale_that_weighs_steering_axles_too_heavy_is_a_proposal() -> None:
+    watch = ProposalWatch("here", SteeringWatch("US", window=50))
+    groups = [0, 1, 1, 2, 2]
+
+    def pass_trucks(factor: float) -> None:
+        for _ in range(50):
+            loads = [factor * kg for kg in (4900, 7000, 7000, 7000, 7000)]
+            watch.vehicle(loads, groups, loads[0] / 2, loads[0] / 2, True)
+
+    pass_trucks(1.15)
+    assert "proposed" in str(watch.judge(0))
+    pass_trucks(1.0)
+    assert "proposed" not in str(watch.judge(0))
+
+
+# ---- with the simulator's world -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["fast-and-standard", "quiet-lane", "rush"])
+def test_a_crossing_in_order_raises_no_alarm(name: str, tmp_path: Path) -> None:
+    assert alarms(scenarios.load(name), 120.0, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "device", "options", "code"),
+    [
+        ("dead_channel", "daq-c01", {"channel": 3}, "sensor_fault"),
+        ("reversed_channel", "daq-c01", {"channel": 5}, "sensor_fault"),
+        ("saturated_channel", "daq-c01", {"channel": 4}, "sensor_fault"),
+        ("noisy_channel", "daq-c01", {"channel": 2, "factor": 30.0}, "sensor_fault"),
+        ("loop_stuck_on", "daq-c01", {"channel": 8}, "loop_stuck"),
+        ("loop_stuck_off", "daq-c01", {"channel": 8}, "loop_stuck"),
+        ("loop_chatter", "daq-c01", {"channel": 8}, "loop_chatter"),
+        ("loop_stuck_off", "io", {"input": "c02-approach-loop"}, "loop_stuck"),
+        ("loop_chatter", "io", {"input": "c02-booth-loop"}, "loop_chatter"),
+    ],
+)
+def test_a_fault_is_an_alarm_that_begins_and_ends(
+    kind: str, device: str, options: dict[str, object], code: str, tmp_path: Path
+) -> None:
+    busy = msgspec.structs.replace(scenarios.load("everything-breaks"), fault=())
+    fault = Fault(at_s=50.0, for_s=80.0, kind=kind, device=device, options=options)
+    raised = alarms(msgspec.structs.replace(busy, fault=(fault,)), 210.0, tmp_path)
+    of_it = [alarm for alarm in raised if alarm.code == code and alarm.device == device]
+    assert [alarm.state for alarm in of_it] == ["begin", "end"], raised
+    assert began(of_it[0], busy.start_ns) > 50.0
+    assert of_it[0].text
+    assert {(alarm.code, alarm.device) for alarm in raised} == {(code, device)}
+
+
+def began(alarm: Alarm, start_ns: int) -> float:
+    return (parse_utc(alarm.time) - start_ns) / 1e9
