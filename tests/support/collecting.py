@@ -59,8 +59,9 @@ class CollectingClient:
             messages = list(self.messages)
         seen: dict[str, dict[int, None]] = defaultdict(dict)
         for message in messages:
-            if not message.topic.endswith("/replay") and (seq := json.loads(message.payload)["seq"]) > 0:
-                seen[message.topic].setdefault(seq)
+            topic = message.topic
+            if topic.startswith("borderflow/") and not topic.endswith("/replay") and (seq := json.loads(message.payload)["seq"]) > 0:
+                seen[topic].setdefault(seq)
         return {topic: list(numbers) for topic, numbers in seen.items()}
 
     def close(self) -> None:
