@@ -14,7 +14,8 @@ enum {
     PENDING = 64,       /* passes of a line that belong to no axle yet */
     TRAIN = 96,         /* axles that belong to no vehicle yet */
     LOOP_MARKS = 64,
-    RING = 64           /* finished vehicles not yet taken */
+    RING = 64,          /* finished vehicles not yet taken */
+    RECENT = 24         /* passes that left as parts of axles, remembered */
 };
 
 typedef enum { SIDE_LEFT = 0, SIDE_RIGHT = 1, SIDE_FULL = 2, SIDES = 3 } side;
@@ -42,6 +43,7 @@ typedef struct {
     double begin, end, mid; /* scans */
     double peak_n, side_n[SIDES];
     double back_from, back_to; /* between them it rolled back over the line; equal where it did not */
+    bool came_back; /* its axle came over the line again, which was taken out */
 } pass;
 
 typedef struct {
@@ -53,8 +55,15 @@ typedef struct {
                       * together */
     bool lost_before; /* the stream had a gap before it */
     bool timed_out;
-    bool rolled_back;
+    bool rolled_back; /* with passes backwards among its own */
+    bool came_back;
 } axle_seen;
+
+/* What is remembered of a pass that left. */
+typedef struct {
+    double mid, on_s, side_n[SIDES];
+    int line;
+} recent_pass;
 
 /* A stretch of presence over a loop. */
 typedef struct {
@@ -103,6 +112,8 @@ struct bf_wim {
     int pending_count[BF_MAX_LINES];
     bool pending_changed;
     double last_event;
+    recent_pass recent[RECENT];
+    int recent_count;
 
     axle_seen train[TRAIN];
     int train_count;
@@ -125,6 +136,11 @@ struct bf_wim {
 void train_footprint(struct bf_wim *w, const footprint *f);
 void train_update(struct bf_wim *w, bool at_end);
 void release_axle(struct bf_wim *w, const axle_seen *a);
+
+/* reverse.c: takes out the passes of axles that rolled back and came again. True while that may be going on. `finished`
+ * are the passes of each line that are complete. */
+bool reverse_filter(struct bf_wim *w, int *finished);
+void reverse_note(struct bf_wim *w, const pass *p, int line);
 
 /* cut.c */
 void loop_sample_frame(struct bf_wim *w, loop_state *l, int64_t frame);

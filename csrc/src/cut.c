@@ -342,6 +342,8 @@ static void emit(bf_wim *w, int count, uint32_t flags)
         weigh(w, w->train, count, v);
     }
     v->flags |= flags;
+    for (int i = 0; i < count; ++i)
+        if (w->train[i].came_back) v->flags |= BF_REVERSED;
     const loop_state *l = main_loop(w);
     if (l && w->motion_fitted) {
         const int first = presence_of(w, l, &w->train[0]), last = presence_of(w, l, &w->train[count - 1]);
@@ -398,6 +400,7 @@ static bool complete(const bf_wim *w)
 
 void cut_update(bf_wim *w, bool at_end)
 {
+    static const double SURE = 4.5;
     while (w->train_count > 0) {
         bool certain;
         double doubt;
@@ -405,7 +408,7 @@ void cut_update(bf_wim *w, bool at_end)
         const int k = first_boundary(w, all, &certain, &doubt);
         if (k == w->train_count && !all) return;
         /* A boundary that geometry alone gives may move while axles are still coming. */
-        const bool settled = certain || w->train_count - k >= 6;
+        const bool settled = certain || w->train_count - k >= 6 || (w->train_count > k && doubt > SURE);
         if (!all && !settled && k < BF_MAX_AXLES) return;
         emit(w, k, !certain && doubt < 2.0 ? BF_CUT_UNCERTAIN : 0);
     }

@@ -466,6 +466,18 @@ static bool on_plate(const bf_wim *w, const axle_seen *a)
     return false;
 }
 
+/* Whether the last line may have seen this axle rolling back, not coming: it has not the motion of the one before. */
+static bool doubtful(bf_wim *w, const axle_seen *axles, int i, int last_line)
+{
+    static const double ONE_MOTION_M = 0.004;
+    if (axles[i].seen != (2u << last_line) - 1u) return true;
+    const axle_seen *before = i > 0 ? &axles[i - 1] : (w->train_count > 0 ? &w->train[w->train_count - 1] : NULL);
+    if (!before) return false;
+    const axle_seen pair[2] = {*before, axles[i]};
+    const double misfit = joint_misfit(w, pair);
+    return misfit > ONE_MOTION_M && ((double)w->now - axles[i].at[last_line].end) / w->rate < 60.0;
+}
+
 void train_update(bf_wim *w, bool at_end)
 {
     bool any = false;
@@ -477,10 +489,14 @@ void train_update(bf_wim *w, bool at_end)
 
     if (tick) drop_weak(w);
     axle_seen *axles = w->scratch;
-    int n = 0;
+    int n = 0, finished[BF_MAX_LINES];
     for (int j = 0; j < w->line_count; ++j) {
-        const int np = at_end ? w->pending_count[j] : finished_passes(w, j);
-        if (np < w->pending_count[j]) w->pending_changed = true;
+        finished[j] = at_end ? w->pending_count[j] : finished_passes(w, j);
+        if (finished[j] < w->pending_count[j]) w->pending_changed = true;
+    }
+    const bool reversing = reverse_filter(w, finished) && !at_end;
+    for (int j = 0; j < w->line_count; ++j) {
+        const int np = finished[j];
         if (n == 0) {
             for (int k = 0; k < np; ++k) {
                 memset(&axles[n], 0, sizeof axles[n]);
@@ -499,6 +515,8 @@ void train_update(bf_wim *w, bool at_end)
     int commit = 0;
     for (int i = 0; i < n; ++i)
         if (axles[i].seen >> last_line) commit = i + 1;
+    if (reversing)
+        while (commit > 0 && doubtful(w, axles, commit - 1, last_line)) --commit;
     bool timed_out = false;
     if (commit < n && (at_end || given_up(w, axles, n))) {
         commit = n;
@@ -507,6 +525,11 @@ void train_update(bf_wim *w, bool at_end)
     double stale_before[BF_MAX_LINES] = {0};
     for (int i = 0; i < commit; ++i) {
         axle_seen *a = &axles[i];
+        for (int j = 0; j < w->line_count; ++j)
+            if (a->seen & (1u << j)) {
+                reverse_note(w, &a->at[j], j);
+                a->came_back = a->came_back || a->at[j].came_back;
+            }
         for (int j = 0; j < w->line_count; ++j)
             if (a->seen & (1u << j))
                 for (int r = a->at[j].back_to > a->at[j].back_from ? 3 : 1; r > 0; --r) drop_pending(w, j, 0);
