@@ -15,32 +15,43 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from certificates import Authority
 from mosquitto import free_port
 from paho.mqtt.client import Client, MQTTMessage, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
-from samples import ROOT, mixed, status
+from samples import ROOT, SOURCE, mixed, status
 
 from edge.config import Collector
 from edge.delivery.journal import Journal
 from edge.delivery.publisher import Publisher
 
+DEPLOY = Path(__file__).parents[2] / "deploy" / "national"
 SERVER = shutil.which("rabbitmq-server") or shutil.which("rabbitmq-server", path="/usr/sbin:/usr/lib/rabbitmq/bin")
 pytestmark = [pytest.mark.skipif(SERVER is None, reason="rabbitmq-server is not installed"), pytest.mark.timeout(170)]
 
 
 class Rabbit:
-    """A node of the test's own, on free ports, with durable MQTT sessions."""
+    """A node as deploy/national has it, with paths and ports of the test."""
 
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
         self._directory = directory
+        self._authority = Authority(directory / "tls")
+        server = self._authority.issue("server")
         self._process: subprocess.Popen[bytes] | None = None
         (directory / "enabled_plugins").write_text("[rabbitmq_mqtt].\n")
-        (directory / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = 127.0.0.1:{free_port()}\nmqtt.listeners.tcp.1 = 127.0.0.1:{self.port}\n"
-            "mqtt.allow_anonymous = true\nmqtt.default_user = guest\nmqtt.default_pass = guest\n"
-            "mqtt.exchange = amq.topic\nmqtt.prefetch = 64\n"
-        )
+        lines = (DEPLOY / "rabbitmq.conf").read_text()
+        for there, here in {
+            "/etc/rabbitmq/tls/ca.pem": self._authority.ca_file,
+            "/etc/rabbitmq/tls/server.pem": server.cert_file,
+            "/etc/rabbitmq/tls/server.key": server.key_file,
+            "/etc/rabbitmq/rabbitmq-users.json": DEPLOY / "rabbitmq-users.json",
+            "listeners.ssl.default = 8883": f"listeners.ssl.1 = 127.0.0.1:{self.port}",
+            "absolute = 2GB": "absolute = 50MB",
+        }.items():
+            assert there in lines
+            lines = lines.replace(there, str(here))
+        (directory / "rabbitmq.conf").write_text(lines)
         name = f"test{free_port()}"
         script = shutil.which("rabbitmq-server", path="/usr/lib/rabbitmq/bin") or str(SERVER)
         self._command = [script]
@@ -57,6 +68,11 @@ class Rabbit:
             "RABBITMQ_DIST_PORT": str(free_port()),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1",
         }
+
+    def files(self, name: str) -> tuple[str, str, str]:
+        """Authority, certificate and key of a client of that name."""
+        mine = self._authority.issue(name)
+        return str(self._authority.ca_file), str(mine.cert_file), str(mine.key_file)
 
     def start(self) -> None:
         log = (self._directory / "output").open("ab")
@@ -95,11 +111,12 @@ def rabbit(tmp_path: Path) -> Iterator[Rabbit]:
         made.kill()
 
 
-def subscriber(port: int, got: list[MQTTMessage]) -> Client:
+def subscriber(port: int, got: list[MQTTMessage], files: tuple[str, str, str]) -> Client:
     client = Client(CallbackAPIVersion.VERSION2, client_id="national", protocol=MQTTv311, clean_session=False)
     client.on_message = lambda c, u, message: got.append(message)
     client.on_connect = lambda c, *rest: c.subscribe("borderflow/#", 1)
     client.reconnect_delay_set(1, 1)
+    client.tls_set(*files)
     client.connect("127.0.0.1", port)
     client.loop_start()
     return client
@@ -117,9 +134,11 @@ async def until(condition: Callable[[], bool], timeout_s: float) -> bool:
 async def test_a_node_is_killed_and_comes_back_under_load(rabbit: Rabbit, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.db", 100_000_000, time.time_ns)
     got: list[MQTTMessage] = []
-    national = subscriber(rabbit.port, got)
+    national = subscriber(rabbit.port, got, rabbit.files("national-collector"))
+    ca_file, cert_file, key_file = rabbit.files(SOURCE)
     collector = Collector(
-        name="national", url=f"mqtt://127.0.0.1:{rabbit.port}", protocol=4,
+        name="national", url=f"mqtts://127.0.0.1:{rabbit.port}", protocol=4,
+        ca_file=ca_file, cert_file=cert_file, key_file=key_file,
         share=("vehicle", "sighting", "flow", "status"),
     )  # fmt: skip
     publisher = Publisher(collector, journal, status)
