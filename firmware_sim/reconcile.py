@@ -22,7 +22,7 @@ Line = Mapping[str, Any]
 
 MATCH_WITHIN_S = 1.5
 SIGHTING_WITHIN_S = 2.0
-ALARM_WITHIN_S = 30.0  # an alarm later than this after a fault began has another cause
+ALARM_WITHIN_S = 30.0  # an alarm later than this after a fault ended has another cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,17 +290,20 @@ def _concerns(message: Line, line: Line) -> bool:
 
 def _faults(truth: list[Line], alarms: list[Line]) -> tuple[FaultResult, ...]:
     results: list[FaultResult] = []
-    for fault in truth:
+    for number, fault in enumerate(truth):
         if fault["state"] != "begin":
             continue
         begin = _seconds(fault["time"])
+        same = (fault["device"], fault["fault"])
+        over = (later for later in truth[number + 1 :] if (later["device"], later["fault"]) == same)
+        end = next((_seconds(later["time"]) for later in over if later["state"] == "end"), begin)
         line = fault["options"].get("input")  # an alarm that names another input of the device is none of this fault
         mine = sorted(
             (a for a in alarms if a.get("device") == fault["device"] and line in (None, a.get("sensor", line))),
             key=lambda a: _seconds(a["time"]),
         )
         first = next(
-            (a for a in mine if a["state"] == "begin" and 0 <= _seconds(a["time"]) - begin <= ALARM_WITHIN_S), None
+            (a for a in mine if a["state"] == "begin" and begin <= _seconds(a["time"]) <= end + ALARM_WITHIN_S), None
         )
         ended = first is not None and any(
             a["state"] == "end" and a["code"] == first["code"] and _seconds(a["time"]) >= _seconds(first["time"])
