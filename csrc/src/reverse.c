@@ -12,6 +12,7 @@
 enum { EVENTS = RECENT + 8 * 24, DEEPEST = 6 };
 
 static const double SAME_LOAD = 0.2;  /* of the logarithm: braking shifts load between the axles */
+static const double ALIKE = 0.1;      /* where nothing but the order and the loads speaks for a roll-back */
 static const double SLOW_ON_S = 0.07; /* on a strip: slower than 3 m/s, as all that rolls back */
 
 typedef struct {
@@ -75,33 +76,33 @@ static int gather(const bf_wim *w, const int *finished, event *list)
 }
 
 /* Whether `again` can be the axle of `first` once more; on the strip's edge only, where it `touches`. */
-static bool same_axle(const event *first, const event *again, bool touches)
+static bool same_axle(const event *first, const event *again, double tolerance, bool touches)
 {
     if (first->line != again->line || again->on_s < SLOW_ON_S) return false;
     for (int s = 0; s < SIDES; ++s) {
         if ((first->side_n[s] > 0.0) != (again->side_n[s] > 0.0)) return false;
         if (first->side_n[s] <= 0.0) continue;
         const double ratio = log(again->side_n[s] / first->side_n[s]);
-        if (ratio > SAME_LOAD || (ratio < -SAME_LOAD && !touches)) return false;
+        if (ratio > tolerance || (ratio < -tolerance && !touches)) return false;
     }
     return true;
 }
 
-/* Whether no line before had seen an axle that this one had not, when the pass came: then it is no new axle. */
+/* Whether most lines before had seen no axle that this one had not, when the pass came: then it is no new axle. */
 static bool not_due(const bf_wim *w, const event *list, int which)
 {
     static const int LIKELY_DEAD = 2;
     const int line = list[which].line;
     int seen[BF_MAX_LINES] = {0};
-    bool live = false;
+    int live = 0, due = 0;
     for (int i = 0; i < which; ++i)
         if (list[i].index >= 0) seen[list[i].line]++;
     for (int j = 0; j < line; ++j) {
         if (w->lines[j].missed_run >= LIKELY_DEAD) continue;
-        live = true;
-        if (seen[j] > seen[line]) return false;
+        ++live;
+        if (seen[j] > seen[line]) ++due;
     }
-    return live;
+    return live > 0 && 2 * due <= live;
 }
 
 /* How many of the last events from `turn` on read like a roll-back over the `deep` events before it: of all that it
@@ -113,7 +114,7 @@ static int reads_back(const bf_wim *w, const event *list, int n, int turn, int d
     if (whole == 0) return 0;
     if (first - (touched ? 1 : 0) < 0) return 0;
     const int length = n - turn < whole ? n - turn : whole;
-    bool impossible = false;
+    bool impossible = false, alike = deep > 1, lines = false;
     for (int i = 0; i < length; ++i) {
         int of;
         bool touches = false;
@@ -128,11 +129,13 @@ static int reads_back(const bf_wim *w, const event *list, int n, int turn, int d
             of = turn - 1;
         }
         const event *e = &list[turn + i];
-        if (e->index < 0 || !same_axle(&list[of], e, touches)) return 0;
+        if (e->index < 0 || !same_axle(&list[of], e, SAME_LOAD, touches)) return 0;
+        alike = alike && same_axle(&list[of], e, ALIKE, touches);
+        lines = lines || e->line != list[turn].line;
         if (not_due(w, list, turn + i)) impossible = true;
     }
     *over = length == whole;
-    if (*over && !impossible) return 0;
+    if (*over && !impossible && !(alike && lines)) return 0;
     return length;
 }
 
