@@ -16,6 +16,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Literal
+from urllib.parse import urlsplit
 
 from drivers import registry
 from drivers.base import Tap
@@ -89,9 +90,12 @@ class _Recorder:
         self.chunks = 0
 
     def header(self, device: cfg.Device, *, kept: bool) -> None:
-        """One line a device before its bytes: what was recorded, with what, and why."""
+        """One line a device before its bytes: what was recorded, with what, and why. With its lines behind it, it is a
+        capture that the tests play to the driver (docs/write-a-driver.md)."""
         header = {
             "driver": device.driver,
+            "link": urlsplit(device.url).scheme or "serial",
+            "options": device.options,
             "software": f"borderflow {version('borderflow')}",
             "comment": self._comment,
             "bytes": "kept" if kept else "left out: they hold identifiers",
