@@ -27,7 +27,7 @@ from msgspec import Meta
 from drivers.base import DeviceError, Driver, Emit, Options
 from drivers.events import Measurement
 from drivers.inputs import InputWatch
-from drivers.modbus import ModbusPort, open_port, u32
+from drivers.modbus import ModbusPort, NoReply, open_port, u32
 from drivers.weighstream import PollStream
 
 _FIRST, _COUNT = 6, 8
@@ -36,6 +36,7 @@ _VALUE_AT = {"gross": (1, 7), "net": (3, 8)}  # first register after the status,
 _UNITS_KG = {0: 1.0, 1: 0.001, 2: 1000.0, 3: 0.45359237}  # kg, g, t, lb
 _UNIT_NAMES = {"kg": 0, "g": 1, "t": 2, "lb": 3}
 _SLOW_NS = 1_000_000_000
+_MOST_UNANSWERED = 3  # one reply that is lost is no reason to leave a vehicle that stands on the scale
 
 
 class LaumasOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,14 +100,21 @@ class LaumasTlb(Driver):
         stream = self._poll = self._poll or PollStream(self.name, options.per_count, options.poll_hz)
         inputs = InputWatch(self.name, ("stable", "overload", "fault"))
         loop = asyncio.get_running_loop()
-        async with open_port(self, options.unit_id, timeout_s=0.3) as port:
+        async with open_port(self, options.unit_id) as port:
             self._open_port = port
             try:
                 stream.begin(self.clock())
                 next_s = loop.time()
-                shown_ns = 0
+                shown_ns = unanswered = 0
                 while True:
-                    registers = await port.read_holding(_FIRST, _COUNT)
+                    try:
+                        registers = await port.read_holding(_FIRST, _COUNT)
+                    except NoReply:
+                        unanswered += 1
+                        if unanswered == _MOST_UNANSWERED:
+                            raise
+                        continue
+                    unanswered = 0
                     time_ns = self.clock()
                     weight = decode(registers, options)
                     alive()

@@ -37,7 +37,7 @@ from drivers.events import Rejected
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.inputs import InputWatch
 from drivers.links import Link, connect
-from drivers.modbus import i32, open_port
+from drivers.modbus import NoReply, i32, open_port
 from drivers.weighstream import PollStream, PushStream
 
 _STX, _ETX, _DLE, _CR, _ANY_CRC = 0x02, 0x03, 0x10, 0x0D, 0xFF
@@ -47,6 +47,7 @@ _STATUS = 0x007D
 _VALUES = {"gross": 0x007E, "net": 0x0082, "factory": 0x0084}
 _QUIET_S = 0.05
 _STOPS = 40
+_MOST_UNANSWERED = 3  # one reply that is lost is no reason to leave a vehicle that stands on the plate
 _INPUTS = ("stable", "overload", "fault", "in1", "in2")
 
 
@@ -221,11 +222,19 @@ class ScaimeEnod4(Driver):
         inputs = InputWatch(self.name, _INPUTS)
         count = _VALUES[options.value] + 2 - _STATUS
         loop = asyncio.get_running_loop()
-        async with open_port(self, options.unit_id, timeout_s=0.2) as port:
+        async with open_port(self, options.unit_id) as port:
             stream.begin(self.clock())
             next_s = loop.time()
+            unanswered = 0
             while True:
-                registers = await port.read_holding(_STATUS, count)
+                try:
+                    registers = await port.read_holding(_STATUS, count)
+                except NoReply:
+                    unanswered += 1
+                    if unanswered == _MOST_UNANSWERED:
+                        raise
+                    continue
+                unanswered = 0
                 time_ns = self.clock()
                 alive()
                 weight = self._weight(registers, time_ns)

@@ -56,16 +56,25 @@ class PushStream:
         return SampleBlock(self._device, start_ns, self._clock.rate_hz, self._stream, first, lost, samples)
 
 
+_BRIDGED_S = 0.25  # a wheel stands on a plate for longer than this at the speeds that suit a polled device
+
+
 class PollStream:
-    """For a device that is asked at a fixed rate: the host's clock is the sample clock."""
+    """For a device that is asked at a fixed rate: the host's clock is the sample clock.
+
+    A poll or two that came late leave scans without a reading. The weight is taken to have gone evenly meanwhile: to
+    report them as lost would end the weighing of the vehicle on the plate. What is longer is lost.
+    """
 
     def __init__(self, device: str, per_count: float, poll_hz: float) -> None:
         self._device = device
         self._per_count = per_count
         self._poll_hz = poll_hz
+        self._most_bridged = max(2, int(_BRIDGED_S * poll_hz))
         self._stream = 0
         self._begin_ns = 0
         self._next_scan = 0
+        self._last = 0.0
 
     def begin(self, time_ns: int) -> None:
         """The polling begins."""
@@ -74,14 +83,22 @@ class PollStream:
         self._next_scan = 0
 
     def block(self, value: float, time_ns: int) -> SampleBlock | None:
-        """A value read at `time_ns`; polls that were missed are lost scans. None where it falls into the last scan."""
+        """A value read at `time_ns`, after those of late polls. None where it falls into the last scan."""
+        if self._next_scan == 0:
+            self._begin_ns = time_ns
         scan = round((time_ns - self._begin_ns) * 1e-9 * self._poll_hz)
-        lost = scan - self._next_scan
-        if lost < 0:
-            if lost > -2 * self._poll_hz:
+        missing = scan - self._next_scan
+        if missing < 0:
+            if missing > -2 * self._poll_hz:
                 return None
             self.begin(time_ns)  # the host's clock was set back
-            scan = lost = 0
+            scan = missing = 0
+        bridged = missing if 0 < self._next_scan and missing <= self._most_bridged else 0
+        values = np.linspace(self._last, value, bridged + 2)[1:].tolist()
         self._next_scan = scan + 1
-        samples = counts((value,), self._per_count)
-        return SampleBlock(self._device, time_ns, self._poll_hz, self._stream, scan, lost, samples)
+        self._last = value
+        start_ns = time_ns - round(bridged / self._poll_hz * 1e9)
+        samples = counts(values, self._per_count)
+        return SampleBlock(
+            self._device, start_ns, self._poll_hz, self._stream, scan - bridged, missing - bridged, samples
+        )

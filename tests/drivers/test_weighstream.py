@@ -50,3 +50,20 @@ def test_a_clock_set_back_begins_a_new_stream() -> None:
     block = stream.block(7.0, BEGIN_NS - 10**12)
     assert block is not None
     assert (block.stream, block.first_scan, block.lost_scans) == (2, 0, 0)
+
+
+def test_a_late_poll_is_bridged() -> None:
+    stream = PollStream("scale", 1.0, 10.0)
+    stream.begin(BEGIN_NS)
+    stream.block(10.0, BEGIN_NS)
+    block = stream.block(40.0, BEGIN_NS + 300_000_000)
+    assert block is not None
+    assert (block.first_scan, block.lost_scans, block.samples[:, 0].tolist()) == (1, 0, [20, 30, 40])
+    assert block.time_ns == BEGIN_NS + 100_000_000
+
+
+def test_contacts_are_further_channels() -> None:
+    stream = PushStream("plate", 2.0)
+    stream.begin(100.0)
+    block = stream.block([10.0, 12.0], BEGIN_NS, contacts=[[True, False], [False, False]])
+    assert block.samples.tolist() == [[5, 1, 0], [6, 0, 0]]
