@@ -12,8 +12,9 @@ A camera posts once and never again, whatever it is answered. So each event is h
 and the answer is 200 even where the event makes no sense. Nothing is spooled to disk here: a plate in clear must not
 lie there; what edge makes of it is in its journal.
 
-The address in the XML is never used; `cameras` names the hosts that may post. Silence is no alarm unless
-`silent_after_s` is given, for cameras that send heartbeats.
+A URL with a path takes what is posted to it, one without takes every path. The address in the XML is never
+used; `cameras` names the hosts that may post. Silence is no alarm unless `silent_after_s` is given, for cameras that
+send heartbeats.
 
 Sources: ISAPI examples in public code. Unconfirmed on hardware: confidence in 0..1 (taken for that where it has a
 decimal point and is at most 1).
@@ -259,7 +260,8 @@ class HikvisionIsapi(Driver):
 
     def _handle(self, request: Request, path: str, emit: Emit, alive: Callable[[], None]) -> None:
         method, _, rest = request.line.partition(" ")
-        if method != "POST" or rest.split(" ")[0].split("?")[0] != path:
+        asked = rest.split(" ")[0].split("?")[0]
+        if method != "POST" or (path not in ("", "/") and asked != path):
             emit(Rejected(self.name, self.clock(), "foreign_request"))
             return
         event = read_event(request, self.name, self.clock(), camera_time=self.options.camera_time)

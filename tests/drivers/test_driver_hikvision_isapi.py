@@ -172,3 +172,12 @@ async def test_a_port_that_is_taken() -> None:
         await second.until(lambda: LinkState.DOWN in second.states + first.states)
         texts = [event.text for event in [*first.of(DeviceState), *second.of(DeviceState)]]
     assert any("cannot listen there" in text for text in texts)
+
+
+async def test_a_url_without_a_path_takes_every_path() -> None:
+    port = free_port()
+    made = registry.create("hikvision_isapi", "lpr", f"http://127.0.0.1:{port}", {})
+    async with running(made) as events:
+        await events.until_state(LinkState.ONLINE)
+        assert await asyncio.to_thread(post, port, body(), "/any") == 200
+        assert len(events.of(PlateRead)) == 1
