@@ -457,11 +457,11 @@ class QueueFilter:
             d.pos, d.p, d.wait_s, d.mean_s, d.sd_s, d.p_unlisted, d.p_phantom, d.p_elsewhere, d.p_busy, bool(d.in_order)
         )
 
-    def predict(self, time_ns: int, samples: int = 200) -> Forecast:
-        """The wait of a vehicle that enters at `time_ns`."""
+    def predict(self, time_ns: int, samples: int = 200, more_booths: int = 0) -> Forecast:
+        """The wait of a vehicle that enters at `time_ns`, if `more_booths` more opened then."""
         waits = np.empty(samples, np.float64)
         status = lib.bf_queue_predict(
-            self._handle, time_ns, samples, ffi.from_buffer("double[]", waits), self._forecast
+            self._handle, time_ns, samples, more_booths, ffi.from_buffer("double[]", waits), self._forecast
         )
         _check(status, "queue")
         f = self._forecast

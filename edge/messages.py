@@ -169,6 +169,11 @@ class Wait(Message, frozen=True, kw_only=True):
     change: float | None
     bottleneck: Bottleneck | None
     booths_open: int | None = None
+    one_more_booth_s: float | None = None
+    planning_time_s: float | None = None
+    planning_time_index: float | None = None
+    buffer_index: float | None = None
+    gain_s: float | None = None
 
 
 class Distribution(Struct, frozen=True, kw_only=True):

@@ -99,6 +99,20 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "reference_s": "baseline of the authority; null where none is set",
         "change": "change of the median against the baseline in per cent, -25.0 for a quarter shorter, or null",
         "bottleneck": "pair of points with the largest delay; null where not known",
+        "one_more_booth_s": (
+            "what `expected_s` would be if one more booth opened at `time`; for a program and the crossing, in the "
+            "lane where that helps most; null where not known"
+        ),
+        "planning_time_s": "95th percentile of the waits of the last hour (FHWA planning time); null where not known",
+        "planning_time_index": "`planning_time_s` as a multiple of `reference_s`; null where not known",
+        "buffer_index": (
+            "how far `planning_time_s` lies above the mean of the last hour, in per cent of that mean (FHWA); null "
+            "where not known"
+        ),
+        "gain_s": (
+            "by how much the median wait of the last hour is shorter than that of the standard program; null for that "
+            "program and where not known"
+        ),
         "booths_open": "booths that are open; null where it was never said whether they are",
     },
     "Distribution": {

@@ -16,7 +16,7 @@ import math
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -26,6 +26,7 @@ import numpy.typing as npt
 from edge import config as cfg
 from edge.core import Forecast
 from edge.honest import Honesty, Interval
+from edge.last_hour import Hour
 from edge.messages import Bottleneck, Experienced, Program, Site, Traffic, Wait, utc_text
 from edge.passages import TOGETHER_NS, Passage, PointOfLane
 from edge.segment import Match, Segment
@@ -53,6 +54,7 @@ class Outlook:
     weight: float
     queue_n: float
     raw: Interval
+    more_s: npt.NDArray[np.float64]  # the samples if one more booth opened
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class _Series:
     traffic: Traffic | None
     program: Program | None
     honesty: Honesty = field(default_factory=Honesty)
+    hour: Hour = field(default_factory=Hour)
     forecasts: list[tuple[int, Interval]] = field(default_factory=list)  # not yet tried on a vehicle
 
 
@@ -194,7 +197,7 @@ class CrossingWaits:
         self._length_m = None
         if x_m[self.from_point] is not None and x_m[self.to_point] is not None:
             self._length_m = x_m[self.to_point] - x_m[self.from_point]  # type: ignore[operator]
-        self._delays = {pair: _Delay() for pair in pairs if pair in itertools.pairwise(points)}
+        self._delays = {pair: _Delay() for pair in pairs}
         self._programs: dict[tuple[Traffic, Program], _Series] = {}
         self._crossing = _Series("_", self._one_traffic(), None)
         # Downstream, to be completed by what is read of them; and booths, in the same order of time.
@@ -423,7 +426,10 @@ class CrossingWaits:
                 )
                 bounds[lane.id] = self._beyond(lane, forecast)
                 weight = max(0.05, lane.rate_at(end_ns))
-                outlooks[lane.id] = Outlook(forecast.waits_s, weight, forecast.queue_n, raw)
+                more_s = forecast.waits_s
+                if forecast.queue_n > 0.5:
+                    more_s = self._main.queues[lane.id].predict(end_ns, _SAMPLES, more_booths=1).waits_s
+                outlooks[lane.id] = Outlook(forecast.waits_s, weight, forecast.queue_n, raw, more_s)
         bottleneck = self._bottleneck(end_ns)
         rows: list[tuple[_Series, list[_Lane]]] = [(lane.series, [lane]) for lane in self._lanes.values()]
         groups: dict[tuple[Traffic, Program], list[_Lane]] = {}
@@ -472,7 +478,8 @@ class CrossingWaits:
             waits = [wait_s for lane in lanes for wait_s in lane.rough_s]
         experienced = _experienced(waits)
         known = [(lane, outlooks[lane.id]) for lane in lanes if lane.id in outlooks]
-        expected_s = low_s = high_s = None
+        series.hour.add(end_ns, waits)
+        expected_s = low_s = high_s = more_s = None
         method: Method | None = None
         raw: Interval | None = None
         if known:
@@ -480,6 +487,7 @@ class CrossingWaits:
             low_s, high_s = series.honesty.apply(raw)
             expected_s = round(raw.median_s, 1)
             low_s, high_s = round(min(low_s, expected_s), 1), round(max(high_s, expected_s), 1)
+            more_s = round(min(expected_s, _with_one_more([outlook for _, outlook in known])), 1)
             method = self._method([lane for lane, _ in known], end_ns)
         if raw is not None and len(series.forecasts) < _UNTRIED:
             series.forecasts.append((end_ns, raw))
@@ -491,6 +499,7 @@ class CrossingWaits:
         change = None
         if reference_s is not None and experienced.median_s is not None:
             change = round(100.0 * (experienced.median_s - reference_s) / reference_s, 2)
+        planning_s, buffer = series.hour.quantile_s(0.95), series.hour.buffer_index()
         queue = [forecasts[lane.id].queue_n for lane, _ in known]
         return Wait(
             time=self._end_text,
@@ -516,7 +525,21 @@ class CrossingWaits:
             change=change,
             bottleneck=bottleneck,
             booths_open=_booths_open(lanes),
+            one_more_booth_s=more_s,
+            planning_time_s=None if planning_s is None else round(planning_s, 1),
+            planning_time_index=round(planning_s / reference_s, 2) if planning_s is not None and reference_s else None,
+            buffer_index=None if buffer is None else round(buffer, 1),
+            gain_s=self._gain_s(series),
         )
+
+    def _gain_s(self, series: _Series) -> float | None:
+        """What a lane of a program, or the program, saves against the standard program of its traffic."""
+        if series.traffic is None or series.program in (None, "standard"):
+            return None
+        standard = self._programs.get((series.traffic, "standard"))
+        theirs_s = standard.hour.quantile_s(0.5) if standard is not None else None
+        ours_s = series.hour.quantile_s(0.5)
+        return None if theirs_s is None or ours_s is None else round(theirs_s - ours_s, 1)
 
     def _method(self, lanes: list[_Lane], end_ns: int) -> Method:
         if not any(lane.last_identity_ns > end_ns - _METHOD_WINDOW_NS for lane in lanes):
@@ -525,6 +548,13 @@ class CrossingWaits:
 
     def _bottleneck(self, end_ns: int) -> Bottleneck | None:
         known = {pair: s for pair, delay in self._delays.items() if (s := delay.delay_s(end_ns)) is not None}
+        # From the first point to the booth as a whole, or by the points between where all of these are read.
+        ends = (self._points.index(self.from_point), self._points.index(self.to_point) + 1)
+        inner = list(itertools.pairwise(self._points[slice(*ends)]))
+        if len(inner) > 1:
+            whole = (self.from_point, self.to_point)
+            for pair in [whole] if all(pair in known for pair in inner) else inner:
+                known.pop(pair, None)
         total = sum(known.values())
         if total < 1.0:
             return None
@@ -608,6 +638,14 @@ def _experienced(waits_s: list[float]) -> Experienced:
     ordered = sorted(waits_s)
     median, p10, p90, p95 = (round(_quantile(ordered, q), 1) for q in (0.5, 0.1, 0.9, 0.95))
     return Experienced(count=len(ordered), median_s=median, p10_s=p10, p90_s=p90, p95_s=p95)
+
+
+def _with_one_more(outlooks: list[Outlook]) -> float:
+    """Median if one more booth opened in the lane where that helps most."""
+    if len(outlooks) == 1:
+        return float(np.median(outlooks[0].more_s))
+    helped = max(outlooks, key=lambda o: o.weight * float((o.waits_s - o.more_s).mean()))
+    return _mixture([replace(o, waits_s=o.more_s) if o is helped else o for o in outlooks]).median_s
 
 
 def _mixture(outlooks: list[Outlook]) -> Interval:

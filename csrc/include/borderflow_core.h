@@ -210,8 +210,10 @@ bf_status bf_queue_booths(bf_queue *queue, double booths);
  * passages that are not in this list. */
 bf_status bf_queue_depart(bf_queue *queue, int64_t t_ns, const int64_t *pos, const float *llr, int32_t n,
                           const double *mask_llr, double elsewhere, bf_departure *out);
-/* `n` (at most 1024) samples of the wait of a vehicle that enters at `t_ns`, sorted. Passages after `t_ns` do not count. */
-bf_status bf_queue_predict(bf_queue *queue, int64_t t_ns, int32_t n, double *waits_s, bf_forecast *out);
+/* `n` (at most 1024) samples of the wait of a vehicle that enters at `t_ns`, sorted. Passages after `t_ns` do not count.
+ * With `more_booths` (0 to 100) they are the waits if so many more booths opened at `t_ns`. */
+bf_status bf_queue_predict(bf_queue *queue, int64_t t_ns, int32_t n, int32_t more_booths, double *waits_s,
+                           bf_forecast *out);
 
 /* CFFI-END */
 #pragma GCC visibility pop

@@ -270,10 +270,10 @@ bf_status bf_queue_booths(bf_queue *q, double booths)
     return BF_OK;
 }
 
-/* Booths that are told apart, and by how much each is faster than one of them. */
-static int booths_of(const bf_queue *q, double *speed)
+/* How many booths are told apart, and by how much each is faster than one booth. */
+static int split(double number, double *speed)
 {
-    double booths = floor(q->booths + 0.5);
+    double booths = floor(number + 0.5);
     *speed = 1.0;
     if (booths <= 1.0) {
         return 1;
@@ -283,6 +283,11 @@ static int booths_of(const bf_queue *q, double *speed)
         return MAX_BOOTHS;
     }
     return (int)booths;
+}
+
+static int booths_of(const bf_queue *q, double *speed)
+{
+    return split(q->booths, speed);
 }
 
 static void service_at(const bf_queue *q, double x, double *pdf, double *cdf)
@@ -672,10 +677,12 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, double *waits_s, bf_forecast *out)
+bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_booths, double *waits_s,
+                           bf_forecast *out)
 {
     double t = 0.0;
-    if (q == NULL || out == NULL || waits_s == NULL || n < 1 || n > MAX_SAMPLES || seconds(q, t_ns, &t) != BF_OK) {
+    if (q == NULL || out == NULL || waits_s == NULL || n < 1 || n > MAX_SAMPLES || more_booths < 0 || more_booths > 100 ||
+        seconds(q, t_ns, &t) != BF_OK) {
         return BF_ERR_ARGUMENT;
     }
     double speed = 1.0;
@@ -734,6 +741,10 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, double *waits_s
     out->learned_cycles = q->n_gaps;
     out->free_flow_n = q->free_flow.n;
 
+    int old_booths = booths;
+    if (more_booths > 0) {
+        booths = split(floor(q->booths + 0.5) + (double)more_booths, &speed);
+    }
     uint64_t seed = ((uint64_t)t_ns ^ 0x9E3779B97F4A7C15ULL) | 1u;
     for (int i = 0; i < 4; i++) {
         draw(&seed);
@@ -756,6 +767,10 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, double *waits_s
         double pace = exp(rate_sd * normal_quantile(ur)) / speed;
         double began[MAX_BOOTHS], ready[MAX_BOOTHS]; /* of each booth: its last start, and when it is free */
         for (int b = 0; b < booths; b++) {
+            if (b >= old_booths) { /* opens now */
+                began[b] = ready[b] = t;
+                continue;
+            }
             int known = q->has_last && b < q->n_starts;
             began[b] = q->reopened ? t : (known ? q->starts[(q->n_starts - 1 - b) % MAX_BOOTHS] : t - 1e6);
             ready[b] = began[b] + draw_gap(q, draw(&seed)) * pace;

@@ -44,7 +44,7 @@ class WaitReport:
         title = f"Waits at {site.name or f'{site.country}/{site.port}'}"
         if not rows:
             return html_page(title, "<p>no data</p>")
-        body = [f"<p>{self._span(rows[0][1])}</p>", _table(rows), _LEGEND]
+        body = [f"<p>{self._span(rows[0][1])}</p>", _table(rows), *_gains(rows), _LEGEND]
         for row, waits in rows:
             body.append(f"<h2>{escape(_name(row))}</h2>")
             body += self._plots(waits)
@@ -84,6 +84,17 @@ class WaitReport:
         found = [wait.bottleneck for wait in waits]
         pairs = sorted({(b.from_point, b.to_point) for b in found if b is not None})
         out = []
+        saved_s = [
+            w.expected_s - w.one_more_booth_s
+            for w in waits
+            if w.one_more_booth_s is not None and w.expected_s is not None and (w.queue_vehicles or 0.0) >= 1.0
+        ]
+        if saved_s:
+            out.append(
+                f"<p>One more booth, where it helps most, would have shortened the expected wait by "
+                f"{sum(saved_s) / len(saved_s) / 60:.1f} min on average while there was a queue, by "
+                f"{max(saved_s) / 60:.1f} min at most.</p>"
+            )
         for pair in pairs:
             mine = [b if b is not None and (b.from_point, b.to_point) == pair else None for b in found]
             delays_s = [b.delay_s for b in mine if b is not None]
@@ -116,15 +127,38 @@ def _minutes(seconds: float | None) -> float | None:
 
 def _table(rows: Sequence[tuple[_Row, Sequence[Wait]]]) -> str:
     heads = (
-        *("", "vehicles", "median, min", "95th, min", "buffer time, min", "buffer index", "reference, min", "change"),
+        *("", "vehicles", "median, min", "95th, min", "buffer time, min", "buffer index"),
+        *("reference, min", "change", "planning time index"),
         *("longest queue", "intervals without an expected wait", "lower bounds"),
     )
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(row, w))}</tr>\n" for row, w in rows)
     notes = (
         "<p>Median and 95th percentile are those of the medians of the intervals, each weighted by its vehicles. "
-        "Buffer time is the 95th percentile less the mean, the buffer index its share of the mean (FHWA).</p>"
+        "Buffer time is the 95th percentile less the mean, the buffer index its share of the mean, the planning time "
+        "index the 95th percentile as a multiple of the reference (FHWA).</p>"
     )
     return f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>\n{body}</table>\n{notes}"
+
+
+def _gains(rows: Sequence[tuple[_Row, Sequence[Wait]]]) -> list[str]:
+    """What each program saves against the standard one, by the medians of the whole time."""
+    medians = {}
+    for (lane, traffic, program), waits in rows:
+        if lane == "_" and program:
+            seen = [(w.experienced.median_s, w.experienced.count) for w in waits if w.experienced.median_s is not None]
+            medians[traffic, program] = _quantile(seen, 0.5)
+    out = []
+    for (traffic, program), median_s in medians.items():
+        standard_s = medians.get((traffic, "standard"))
+        if program != "standard" and median_s is not None and standard_s is not None:
+            gain_s = standard_s - median_s
+            word = "shorter" if gain_s >= 0.0 else "longer"
+            share = f", {gain_s / standard_s:+.0%} saved" if standard_s else ""
+            out.append(
+                f"<p>{escape(traffic)} {escape(program)}: the median wait is {abs(gain_s) / 60:.1f} min {word} than in "
+                f"the standard program{share}.</p>"
+            )
+    return out
 
 
 def _cells(row: _Row, waits: Sequence[Wait]) -> list[str]:
@@ -145,6 +179,7 @@ def _cells(row: _Row, waits: Sequence[Wait]) -> list[str]:
         _text(buffer_s / mean_s if buffer_s is not None and mean_s else None, "{:.0%}"),
         _text(_minutes(reference_s)),
         _text(change, "{:+.0%}"),
+        _text(p95_s / reference_s if p95_s is not None and reference_s else None, "{:.2f}"),
         _text(max(queues, default=None), "{:.0f}"),
         f"{sum(w.expected_s is None for w in waits)} of {len(waits)}",
         str(sum(w.lower_bound for w in waits)),

@@ -130,7 +130,20 @@ def test_rows_come_crossing_first_with_their_figures() -> None:
     rows = [re.findall("<td>(.*?)</td>", row) for row in re.findall("<tr>(.*?)</tr>", page)]
     lane = next(row for row in rows if row and row[0].startswith("Lane C1"))
     assert lane == [
-        *("Lane C1 (commercial standard)", "20", "20.0", "20.0", "-1.0", "-5%", "25.0", "-20%", "–", "2 of 2", "1")
+        *(
+            "Lane C1 (commercial standard)",
+            "20",
+            "20.0",
+            "20.0",
+            "-1.0",
+            "-5%",
+            "25.0",
+            "-20%",
+            "0.80",
+            "–",
+            "2 of 2",
+            "1",
+        )
     ]
     assert "Bottleneck wim to booth: in 1 of 1 intervals, mean delay 15.0 min" in page
     assert "no data" in page_of()

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -260,6 +261,41 @@ def test_the_bottleneck_is_named() -> None:
     assert bottleneck is not None
     assert (bottleneck.from_point, bottleneck.to_point) == ("approach", "booth")
     assert bottleneck.share == 1.0
+
+
+def test_a_point_that_nobody_reads_hides_no_bottleneck() -> None:
+    config = _config()
+    points = (config.point[0], Point(name="wim"), config.point[1])
+    bottleneck = _lane(_waits(TRAFFIC, msgspec.structs.replace(config, point=points))[0])[-1].bottleneck
+    assert bottleneck is not None
+    assert (bottleneck.from_point, bottleneck.to_point) == ("approach", "booth")
+
+
+def test_one_more_booth_halves_a_long_wait() -> None:
+    last = _lane(_waits(TRAFFIC)[0])[70]
+    assert last.one_more_booth_s == pytest.approx(last.expected_s / 2, rel=0.25)
+    assert last.one_more_booth_s >= 75.0  # free travel stays
+
+
+def test_planning_time_and_buffer_are_of_the_last_hour() -> None:
+    waits = _lane(_waits(TRAFFIC)[0])
+    hour = [w.experienced for w in waits[11:71] if w.experienced.count]
+    most, least = max(e.p95_s for e in hour), min(e.p10_s for e in hour)
+    last = waits[70]
+    assert least < last.planning_time_s <= most
+    assert last.planning_time_index == pytest.approx(last.planning_time_s / 600.0, abs=0.01)
+    mean_s = last.planning_time_s / (1.0 + last.buffer_index / 100.0)
+    assert least < mean_s < last.planning_time_s
+    assert last.gain_s is None
+
+
+def test_the_gain_of_a_program_is_a_number() -> None:
+    slow, quick = _traffic(60), [s for s in _traffic(60, lanes=2, seed=2) if s.lane == "L1"]
+    quick = [type(s)(T0 + (s.time_ns - T0) // 3, *[getattr(s, n) for n in s.__slots__[1:]]) for s in quick]
+    waits, _ = _waits(sorted([*slow, *quick], key=lambda s: s.time_ns), _config(2))
+    fast = next(w for w in reversed(waits) if w.program == "FAST" and w.gain_s is not None)
+    assert fast.gain_s > 60.0
+    assert all(w.gain_s is None for w in waits if w.program != "FAST")
 
 
 def test_a_night_without_vehicles_goes_by() -> None:

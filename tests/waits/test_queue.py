@@ -109,6 +109,18 @@ def test_more_booths_serve_faster_at_once() -> None:
     assert two == pytest.approx(one / 2, rel=0.2)
 
 
+def test_one_more_booth_can_be_tried_without_opening_it() -> None:
+    queue = _filter()
+    _, t = _saturated(queue, random.Random(6))
+    at = T0 + round(t * S)
+    one = queue.predict(at).p50_s
+    tried = queue.predict(at, more_booths=1).p50_s
+    assert tried == pytest.approx(one / 2, rel=0.2)
+    assert queue.predict(at).p50_s == one
+    with pytest.raises(core.CoreError):
+        queue.predict(at, more_booths=-1)
+
+
 def test_what_has_not_happened_yet_does_not_count() -> None:
     queue = _filter()
     _, t = _saturated(queue, random.Random(7))

@@ -1,0 +1,49 @@
+"""The waits of the last hour: what travellers have to plan for. Waits go in, percentiles and FHWA's buffer index out.
+
+Planning time is the 95th percentile; the buffer index is how far it lies above the mean, in per cent of the mean
+(FHWA, Travel Time Reliability, FHWA-HOP-06-070). Called by `edge.waits` for each of its rows.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+
+HOUR_NS = 3600 * 1_000_000_000
+_LEAST = 10  # fewer waits have no 95th percentile worth telling
+_MOST = 20_000
+
+
+class Hour:
+    """Waits by the end of the interval in which they came, kept sorted."""
+
+    def __init__(self) -> None:
+        self._waits: deque[tuple[int, float]] = deque()
+        self._sorted: list[float] = []
+
+    def add(self, end_ns: int, waits_s: list[float]) -> None:
+        """The waits of the interval that ends at `end_ns`; those of intervals an hour before are forgotten."""
+        for wait_s in waits_s:
+            self._waits.append((end_ns, wait_s))
+            insort(self._sorted, wait_s)
+        while self._waits and (self._waits[0][0] <= end_ns - HOUR_NS or len(self._waits) > _MOST):
+            _, wait_s = self._waits.popleft()
+            del self._sorted[bisect_left(self._sorted, wait_s)]
+
+    def quantile_s(self, q: float) -> float | None:
+        """A percentile, interpolated; None with fewer than ten waits."""
+        ordered = self._sorted
+        if len(ordered) < _LEAST:
+            return None
+        at = q * (len(ordered) - 1)
+        low = int(at)
+        high = min(low + 1, len(ordered) - 1)
+        return ordered[low] + (at - low) * (ordered[high] - ordered[low])
+
+    def buffer_index(self) -> float | None:
+        """Per cent of the mean."""
+        planning_s = self.quantile_s(0.95)
+        if planning_s is None:
+            return None
+        mean_s = sum(self._sorted) / len(self._sorted)
+        return 100.0 * (planning_s - mean_s) / mean_s if mean_s > 0.0 else None
