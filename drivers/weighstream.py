@@ -56,13 +56,13 @@ class PushStream:
         return SampleBlock(self._device, start_ns, self._clock.rate_hz, self._stream, first, lost, samples)
 
 
-_BRIDGED_S = 0.25  # a wheel stands on a plate for longer than this at the speeds that suit a polled device
+_BRIDGED_S = 0.5  # a wheel is on a plate for longer than this at the speeds that suit a polled device
 
 
 class PollStream:
     """For a device that is asked at a fixed rate: the host's clock is the sample clock.
 
-    A poll or two that came late leave scans without a reading. The weight is taken to have gone evenly meanwhile: to
+    Polls that came late leave scans without a reading. The weight is taken to have gone evenly meanwhile: to
     report them as lost would end the weighing of the vehicle on the plate. What is longer is lost.
     """
 
@@ -93,7 +93,7 @@ class PollStream:
                 return None
             self.begin(time_ns)  # the host's clock was set back
             scan = missing = 0
-        bridged = missing if 0 < self._next_scan and missing <= self._most_bridged else 0
+        bridged = missing if self._next_scan > 0 and missing <= self._most_bridged else 0
         values = np.linspace(self._last, value, bridged + 2)[1:].tolist()
         self._next_scan = scan + 1
         self._last = value

@@ -39,8 +39,8 @@ def test_pushed_blocks_follow_one_another() -> None:
 def test_polled_blocks_count_the_polls_that_were_missed() -> None:
     stream = PollStream("scale", 1.0, 10.0)
     stream.begin(BEGIN_NS)
-    blocks = [stream.block(7.0, BEGIN_NS + ms * 1_000_000) for ms in (2, 101, 499, 510, 600)]
-    assert [(b.first_scan, b.lost_scans) if b else None for b in blocks] == [(0, 0), (1, 0), (5, 3), None, (6, 0)]
+    blocks = [stream.block(7.0, BEGIN_NS + ms * 1_000_000) for ms in (2, 101, 899, 910, 1000)]
+    assert [(b.first_scan, b.lost_scans) if b else None for b in blocks] == [(0, 0), (1, 0), (9, 7), None, (10, 0)]
 
 
 def test_a_clock_set_back_begins_a_new_stream() -> None:
