@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from firmware_sim.array import temperature_c
 from firmware_sim import transmitters
+from firmware_sim.array import temperature_c
 from firmware_sim.scenario import DIGITISERS, INPUT_DEVICES, TRANSMITTERS, Device, Lane, Scenario, Sensor
 
 
@@ -81,6 +81,9 @@ def _lane(scenario: Scenario, lane: Lane, devices: set[str]) -> Iterable[str]:
     }
     if digitiser is not None and weighs:
         table = {"device": digitiser.name} | table
+    thermometer = next((d.name for d in scenario.device if d.lane == lane.id and "temperatures_c" in d.options), None)
+    if thermometer in devices:
+        table["temperature_device"] = thermometer
     yield _table("[lane.wim]", table)
     for sensor in sensors:
         yield _table("[[lane.wim.sensor]]", _sensor(sensor))

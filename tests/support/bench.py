@@ -98,6 +98,15 @@ def complete_configuration(config: Path, *, broker_port: int, ca_file: Path, cer
         new_key(key)
 
 
+def plain_collector(config: Path, broker_port: int) -> str:
+    """Add a collector without TLS that gets everything; the URL of its broker."""
+    url = f"mqtt://127.0.0.1:{broker_port}"
+    with config.open("a") as file:
+        file.write(f'\n[[collector]]\nname = "site"\nurl = "{url}"\n')
+        file.write('share = ["vehicle", "sighting", "wait", "flow", "status", "alarm"]\n')
+    return url
+
+
 def wait_for(what: str, condition: Any, within_s: float) -> None:
     """Wait for something that must come about."""
     end = time.monotonic() + within_s
