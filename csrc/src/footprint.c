@@ -228,7 +228,7 @@ bool footprint_measure(footprint *f, const trace *t, double base_at0, double bas
             hi = nhi;
             ++i1;
         }
-        if (edges[i1 + 1] - edges[i0] > f->still_to - f->still_from && lo > low) {
+        if (edges[i1 + 1] - edges[i0] > f->still_to - f->still_from && lo > (plate ? 0.1 * best : low)) {
             f->still_from = edges[i0];
             f->still_to = edges[i1 + 1];
         }

@@ -389,7 +389,7 @@ bf_status bf_wim_health(const bf_wim *w, size_t sensor, bf_channel_health *out)
     const double at_end = (double)c->rail_frames * c->frame_scans / w->rate;
     if (at_end > 1.0 || fabs(c->base) > 32000.0 || c->saturated_share > 0.4) out->state = BF_CH_SATURATED;
     else if (c->sign != c->wired) out->state = BF_CH_REVERSED;
-    else if (seconds > 5.0 || c->missed_run >= 6) out->state = BF_CH_DEAD;
+    else if ((seconds > 5.0 && !c->plate) || c->missed_run >= 6) out->state = BF_CH_DEAD; /* a scale may show one weight */
     else if (c->phase == CH_WHEEL && (double)(w->now - c->began) > 900.0 * w->rate) out->state = BF_CH_STUCK;
     else if (c->range > 2000.0 || (c->range > NOISY_COUNTS && c->range > NOISY * usual_range(w))) out->state = BF_CH_NOISY;
     return BF_OK;
