@@ -658,13 +658,19 @@ void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, 
             c->depth = 0.0;
             c->level_value = z;
             c->level_since = frame;
+            c->negative_since = frame;
+            c->jumped = true;
         }
+        /* A cable's doing is there at once; a wheel that stops on a reversed channel came over its flank. */
+        if (frame == c->negative_since + 1) c->jump_value = z;
+        if (frame > c->negative_since + 1 && fabs(z - c->jump_value) > threshold + 0.05 * fabs(c->jump_value)) c->jumped = false;
+        const bool wheel = !c->jumped && c->missed_run > 0 && c->depth > 3.0 * threshold;
         if (c->base - clean_lo > c->depth) c->depth = c->base - clean_lo;
         if (fabs(z - c->level_value) > 0.5 * threshold) {
             c->level_value = z;
             c->level_since = frame;
         }
-        if ((double)((frame - c->level_since) * n) > 0.3 * c->rate_hz) {
+        if ((double)((frame - c->level_since) * n) > (wheel ? 30.0 : 0.3) * c->rate_hz) {
             c->base = clean_sum / n;
             c->integral = c->tau_k > 0.0 ? 0.0 : c->integral;
             if (c->tau_k > 0.0) c->base = clean_sum / n;

@@ -54,7 +54,8 @@ typedef struct {
     double level_value;
     bool jumped;           /* it rose at once and has not moved since: no wheel does that */
     double jump_value;
-    double depth;          /* of the present excursion below the baseline */
+    double depth;          /* of the present excursion below the baseline, which began with frame negative_since */
+    int64_t negative_since;
     bool saturated;
     int last_raw, equal_run; /* samples in a row that are equal to the last one */
     int rail_frames;         /* frames in a row at an end of the range */
