@@ -34,7 +34,8 @@ from edge.weighing.steering import SteeringWatch
 _W = TypeVar("_W", bound=Watch)
 _SAME_LINE_M = 0.02
 _REJECTS_OF_A_TALKER = 3  # devices that talk all the time; a single bad frame among thousands is weather
-_AXLES_WHILE_ON, _AXLES_WHILE_OFF = 14, 6  # the longest vehicle has 12 axles; a high trailer hides a few from a loop
+# Vehicles that follow closely keep a loop on together, but hardly three of eight axles; a high trailer hides a few.
+_AXLES_WHILE_ON, _AXLES_WHILE_OFF = 24, 6
 _READS_WHILE_ON, _READS_WHILE_OFF = 5, 3  # vehicles that follow closely may keep a loop on
 _UNCLEAR = frozenset({"partial", "off_lane", "reversed", "stopped_on_sensor", "saturated", "cut_uncertain"})
 

@@ -16,6 +16,7 @@ from edge.health.watch import SECOND_NS
 _BY_CHANCE = 1e-4  # that so many vehicles in a row pass unread by chance
 _FEWEST_MISSED = 3
 _READ_BELONGS_NS = 8 * SECOND_NS  # a read up to so long before the loop is of the vehicle on it
+_APART_NS = 3 * SECOND_NS // 2  # vehicles that stop at a booth or queue follow each other no faster
 _LEAVES_NS = 4 * SECOND_NS  # a vehicle that has left the loop is out of a reader's field after this
 _SAME_STAY_NS = 120 * SECOND_NS
 _STUCK_READS = 3
@@ -36,9 +37,12 @@ class SilentReaderWatch:
         self._where = where
         self._passed = self._read = self._missed = 0
         self._credit_ns = -_READ_BELONGS_NS
-        self._fewest = 0
+        self._passed_ns = -_APART_NS
 
     def passed(self, time_ns: int) -> None:
+        if time_ns - self._passed_ns < _APART_NS:
+            return  # a loop that chatters, or a trailer
+        self._passed_ns = time_ns
         self._passed += 1
         if time_ns - self._credit_ns <= _READ_BELONGS_NS:
             self._credit_ns = time_ns - 2 * _READ_BELONGS_NS  # one read serves one vehicle

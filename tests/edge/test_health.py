@@ -291,7 +291,6 @@ def test_a_crossing_in_order_raises_no_alarm(name: str, tmp_path: Path) -> None:
         ("reversed_channel", "daq-c01", {"channel": 5}, "sensor_fault"),
         ("saturated_channel", "daq-c01", {"channel": 4}, "sensor_fault"),
         ("noisy_channel", "daq-c01", {"channel": 2, "factor": 30.0}, "sensor_fault"),
-        ("loop_stuck_on", "daq-c01", {"channel": 8}, "loop_stuck"),
         ("loop_stuck_off", "daq-c01", {"channel": 8}, "loop_stuck"),
         ("loop_chatter", "daq-c01", {"channel": 8}, "loop_chatter"),
         ("loop_stuck_off", "io", {"input": "c02-approach-loop"}, "loop_stuck"),
