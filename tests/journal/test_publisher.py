@@ -260,6 +260,38 @@ async def test_the_certificate_is_renewed_while_running(
         assert await until(lambda: watched.alarms[-1][:2] == ("collector_certificate", "end"))
 
 
+async def test_both_certificates_expire_under_traffic_and_are_renewed(
+    tls_broker: Mosquitto, journal: Journal, authority: Authority
+) -> None:
+    """A link that stands goes on; the next one is refused with an alarm; each end gets new files; nothing is lost."""
+    mine = authority.issue(SOURCE, valid_s=6.0, file="short")
+    server = authority.issue("broker", valid_s=6.0)
+    tls_broker.kill()
+    tls_broker.start()
+    expires_s = time.monotonic() + 6.5
+    options = tls(tls_broker, authority) | {"cert_file": str(mine.cert_file), "key_file": str(mine.key_file)}
+    async with publishing(journal, **options) as watched:  # type: ignore[arg-type]
+        made = await asyncio.to_thread(journal.append, mixed(20))
+        assert await until(lambda: watched.publisher.backlog().messages == 0)
+        await asyncio.sleep(max(0.0, expires_s - time.monotonic()))
+        made += await asyncio.to_thread(journal.append, mixed(20))
+        assert await until(lambda: watched.publisher.backlog().messages == 0)
+        await asyncio.to_thread(tls_broker.kill)
+        await asyncio.to_thread(tls_broker.start)
+        made += await asyncio.to_thread(journal.append, mixed(20))
+        assert await until(lambda: "collector_certificate" in watched.begun())
+        assert "expired" in watched.text_of("collector_certificate")
+        authority.issue("broker")
+        await asyncio.to_thread(tls_broker.kill)
+        await asyncio.to_thread(tls_broker.start)
+        authority.issue(SOURCE, file="short")
+        watched.publisher.retry_now()
+        assert await until(lambda: watched.publisher.state == "connected")
+        assert await until(lambda: watched.publisher.backlog().messages == 0)
+        assert watched.publisher.counts.delivered >= len(made)
+    assert server.cert_file.exists()
+
+
 async def test_a_server_of_another_authority_is_not_trusted(
     tls_broker: Mosquitto, journal: Journal, authority: Authority, tmp_path: Path
 ) -> None:
