@@ -496,12 +496,14 @@ static void wheel_sample(channel *c, int64_t at, double y, footprint_sink sink, 
         c->quiet_sum += y;
         return;
     }
-    /* Something small that does not move for long after the wheel has gone is baseline, not a wheel. */
+    /* Something small that does not move for long after the wheel has gone is baseline, not a wheel. Before and behind a
+     * wheel on a plate the road's bow wave is in the baseline, and a second wheel may come within it. */
+    const bool tail = is_tail(c, c->top, (double)c->began);
+    const double long_s = tail || (c->plate && z < 0.04 * c->top) ? 2.0 : 20.0;
     if (fabs(z - c->level_value) > 0.5 * threshold) {
         c->level_value = z;
         c->level_since = at;
-    } else if ((z < 0.08 * c->top && (double)(at - c->level_since) > 20.0 * c->rate_hz) ||
-               (is_tail(c, c->top, (double)c->began) && (double)(at - c->level_since) > 2.0 * c->rate_hz)) {
+    } else if ((tail || z < 0.08 * c->top) && (double)(at - c->level_since) > long_s * c->rate_hz) {
         c->quiet = at - c->level_since;
         c->quiet_sum = y * (double)c->quiet;
         c->last_low_start = c->level_since;
