@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import serial
 import serial.rfc2217
-from driver_peers import free_port, pty, tcp_peer
+from driver_peers import free_port, pty, running, tcp_peer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers import links
+from drivers import links, registry
 from drivers.base import Serial
+from drivers.events import LinkState, Measurement
 from drivers.links import Link, LinkLost, open_link
 from drivers.urls import Address, UrlError, parse_url
 
@@ -262,6 +263,21 @@ async def test_rfc2217_both_ways_and_the_end() -> None:
     with pytest.raises(LinkLost, match="hung up"):
         await asyncio.wait_for(link.read(), 10)
     await link.close()
+
+
+async def test_a_driver_behind_a_serial_server() -> None:
+    frame = bytes.fromhex("02 2A 30 20 30 31 38 32 35 30 30 30 30 30 30 30 0D 27")  # 18250 kg
+    server = _SerialServer()
+    server.start()
+    scale = registry.create("toledo_continuous", "scale", f"rfc2217://127.0.0.1:{server.number}?baud=4800", {})
+    async with running(scale) as events:
+        while LinkState.ONLINE not in events.states:
+            server.line.write(frame)
+            await asyncio.sleep(0.05)
+        assert events.of(Measurement)[0].value == 18250
+        assert server.line.baudrate == 4800
+        server.stopping = True
+        await events.until_state(LinkState.DOWN)
 
 
 async def test_rfc2217_refused() -> None:
