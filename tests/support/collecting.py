@@ -60,9 +60,9 @@ class CollectingClient:
         seen: dict[str, dict[int, None]] = defaultdict(dict)
         for message in messages:
             topic = message.topic
-            if topic.startswith("borderflow/") and not topic.endswith("/replay") and (seq := json.loads(message.payload)["seq"]) > 0:
-                seen[topic].setdefault(seq)
-        return {topic: list(numbers) for topic, numbers in seen.items()}
+            if topic.startswith("borderflow/") and not topic.endswith("/replay"):
+                seen[topic].setdefault(json.loads(message.payload)["seq"])
+        return {topic: [seq for seq in numbers if seq > 0] for topic, numbers in seen.items()}
 
     def close(self) -> None:
         self._client.disconnect()
