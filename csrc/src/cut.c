@@ -173,8 +173,14 @@ static spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *
         if (a->seen & (1u << j)) last = j;
     for (int j = w->line_count - 1; j >= 0; --j)
         if (b->seen & (1u << j)) first = j;
-    const double base = w->lines[last].x - w->lines[first].x;
-    const double dt = (b->at[first].mid - a->at[last].mid) / w->rate;
+    double base = w->lines[last].x - w->lines[first].x;
+    double dt = (b->at[first].mid - a->at[last].mid) / w->rate;
+    if (w->lines[last].plate && w->lines[first].plate) {
+        /* From leaving a plate to coming onto one: it may have stood on either. */
+        const footprint *p = &w->prints[a->at[last].prints[0]], *q = &w->prints[b->at[first].prints[0]];
+        base += 0.5 * (w->lines[last].width + w->lines[first].width);
+        dt = (q->rise[LEVELS / 2] - p->fall[LEVELS / 2]) / w->rate;
+    }
     const double v1 = exit_speed(w, a), v2 = entry_speed(w, b), way = 0.5 * (v1 + v2) * dt;
     const double stop_way = v1 * v1 / 2.8 + v2 * v2 / 2.4, doubt = 0.2 * dt * dt < 0.35 * way + 0.3 * dt ? 0.2 * dt * dt : 0.35 * way + 0.3 * dt;
     s.lo = base + way - doubt - 0.3;
@@ -376,7 +382,7 @@ static bool complete(const bf_wim *w)
         if (w->sensors[i].line >= 0 && w->channels[i].phase == CH_WHEEL) return false;
     double last = 0.0;
     for (int j = 0; j < w->line_count; ++j)
-        if ((a->seen & (1u << j)) && a->at[j].mid > last) last = a->at[j].mid;
+        if ((a->seen & (1u << j)) && a->at[j].end > last) last = a->at[j].end; /* it may have stood there */
     const double since = ((double)w->now - last) / w->rate, v = exit_speed(w, a);
     const loop_state *l = main_loop(w);
     if (l) {

@@ -20,6 +20,15 @@ typedef struct {
     bool saturated, repeated;
 } side_load;
 
+static bool stood(const bf_wim *w, const footprint *f)
+{
+    const double still = (f->still_to - f->still_from) / w->rate;
+    const bool plate = w->sensors[f->sensor].s.type == BF_PLATE; /* there the signal is steady while the wheel rolls too */
+    double flank = f->rise[LEVELS - 1] - f->rise[0];
+    if (f->fall[0] - f->fall[LEVELS - 1] < flank) flank = f->fall[0] - f->fall[LEVELS - 1];
+    return still > (plate ? 3.0 : 1.0) && still > (plate ? 20.0 : 3.0) * flank / w->rate;
+}
+
 /* A wheel's middle is over a plate from the half level of the rise to that of the fall: the plate's length in that time. */
 static double speed_on_plate(const bf_wim *w, const pass *p)
 {
@@ -31,6 +40,9 @@ static double speed_on_plate(const bf_wim *w, const pass *p)
         if (s->type != BF_PLATE || t <= took) continue;
         took = t;
         width = s->width_m;
+        /* One that stood drove on and off as fast as its flanks tell: 0.2 to 0.8 of a footprint of 0.22 m. */
+        const double on = f->rise[LEVELS - 1] - f->rise[0], off = f->fall[0] - f->fall[LEVELS - 1], flank = on < off ? on : off;
+        if (stood(w, f) && flank > 0.0) took = width * flank / 0.13;
     }
     return took > 0.0 ? width / took * w->rate : -1.0;
 }
@@ -94,15 +106,6 @@ double rough_load(const bf_wim *w, const axle_seen *a)
     if (n == 0) return by_peak;
     const double kg = v[(n - 1) / 2];
     return kg > 0.55 * by_peak && kg < 1.7 * by_peak ? kg : by_peak;
-}
-
-static bool stood(const bf_wim *w, const footprint *f)
-{
-    const double still = (f->still_to - f->still_from) / w->rate;
-    const bool plate = w->sensors[f->sensor].s.type == BF_PLATE; /* there the signal is steady while the wheel rolls too */
-    double flank = f->rise[LEVELS - 1] - f->rise[0];
-    if (f->fall[0] - f->fall[LEVELS - 1] < flank) flank = f->fall[0] - f->fall[LEVELS - 1];
-    return still > (plate ? 3.0 : 1.0) && still > (plate ? 20.0 : 3.0) * flank / w->rate;
 }
 
 static bool backward(const pass *p, const footprint *f)
@@ -240,8 +243,8 @@ static const double SHARED = 0.6;
 static const double BOUNCE_DOUBT = 1.7;
 /* The bow wave's dip can be counted into the pulse or not (docs/weighing.md): by how much of its depth loads may differ. */
 static const double DIP_DOUBT = 0.5;
-/* Relative change of an axle's load for 1 m/s2: the sheet's 0.4 t of 20 t at 0.5 m/s2 are 8 % at 1 m/s2 for an axle of 10 t, and
- * the axles of a long vehicle share it. */
+/* Relative change of an axle's load for 1 m/s2: by the sheet 0.4 t of 20 t at 0.5 m/s2, which are 8 % at 1 m/s2 for an
+ * axle of 10 t; the axles of a long vehicle share it. */
 static const double TRANSFER_S2_PER_M = 0.05;
 /* Springs of a group hang in their friction: what one of its axles bears too much the other one lacks. */
 static const double STUCK_IN_GROUP = 0.010, STUCK_ALONE = 0.003;
@@ -418,7 +421,8 @@ static uint32_t combine(const bf_wim *w, const axle_seen *axles, int count,
         const double hop = HOP[h / N_WHITE % N_HOP], usual = 0.001 + 0.001 * (speed < 40.0 ? speed : 40.0) + 2.0 * hop;
         const double r = log(BOUNCE[h / (N_HOP * N_WHITE)] / usual) / 0.8;
         const double line = log(WHITE[h % N_WHITE] / 0.004) / 1.0;
-        evidence[h] = -0.5 * (r * r + line * line);
+        const double hopping = hop / (0.006 + 0.003 * (speed < 40.0 ? speed : 40.0)); /* none at a walking pace */
+        evidence[h] = -0.5 * (r * r + line * line + hopping * hopping);
     }
     static const int WAYS = 2;
     double mean[BF_MAX_AXLES][2][N_HYPER], variance[BF_MAX_AXLES][2][N_HYPER];
@@ -542,6 +546,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     motion *m = &w->motion;
     m->reverses = false;
     for (int k = 0; k < count; ++k) m->reverses = m->reverses || axles[k].rolled_back;
+    m->sparse = w->line_count == 1;
     const int crossings = gather(w, axles, count, t0, rests, &rest_count);
     const bool fitted = motion_fit(m, w->crossings, crossings, rests, rest_count, -0.02, (to - from) / w->rate + 0.02);
 

@@ -337,7 +337,7 @@ bool motion_fit(motion *m, crossing_at *o, int count, const rest *rests, int res
     }
     jerk_penalty(&e, m);
     static const double densities[] = {10.0, 2.0, 0.3, 0.03, 0.003, 0.0003};
-    double density = 1.0, scale = 1.0;
+    double density = m->sparse ? 0.01 : 1.0, scale = 1.0;
     bool ok;
     for (int round = 0; round < ROBUST_ROUNDS; ++round) {
         assemble(&e, m, o, count);
@@ -356,7 +356,7 @@ bool motion_fit(motion *m, crossing_at *o, int count, const rest *rests, int res
     add_rests(&e, m, rests, rest_count);
     double best = HUGE_VAL;
     const int choices = changes_speed(m, rest_count) ? 2 : (int)(sizeof densities / sizeof *densities);
-    for (int i = 0; i < choices; ++i) {
+    for (int i = m->sparse && rest_count == 0 ? 3 : 0; i < (m->sparse && rest_count == 0 ? 6 : choices); ++i) {
         const double cost = solve_for(m, &e, densities[i], &ok);
         if (ok && cost < best) {
             best = cost;

@@ -37,6 +37,7 @@ typedef struct {
     double scale;      /* residuals as a multiple of their sigmas */
     double jerk;       /* chosen density of the jerk */
     bool reverses;     /* speeds below zero are allowed */
+    bool sparse;       /* seen at one place only: smooth in between, whatever crossings allow */
 } motion;
 
 /* Crossings must be sorted by set. `extra_from` .. `extra_to` is the span in which the motion will be asked for.

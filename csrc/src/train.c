@@ -58,6 +58,8 @@ void train_footprint(bf_wim *w, const footprint *f)
     w->pending_changed = true;
     if (f->end > w->last_event) w->last_event = f->end;
     const double newton = f->peak * s->newton;
+    /* What lines are compared by: a strip bears a quarter of a wheel where a plate bears all of it. */
+    const double alike_n = s->s.type == BF_PLATE ? 0.25 * newton : newton;
 #ifdef BF_DEBUG
     fprintf(stderr, "print line %d sensor %d rise %.3f fall %.3f begin %.3f end %.3f peak %.0f area %.0f\n", line, f->sensor, f->rise[1] / w->rate, f->fall[1] / w->rate, f->begin / w->rate, f->end / w->rate, f->peak, f->area);
 #endif
@@ -82,7 +84,7 @@ void train_footprint(bf_wim *w, const footprint *f)
         if (!same && overlaps) {
             p->prints[p->count++] = slot;
             p->peak_n += newton;
-            p->side_n[s->side] += newton;
+            p->side_n[s->side] += alike_n;
             if (f->begin < p->begin) p->begin = f->begin;
             if (f->end > p->end) p->end = f->end;
             double sum = 0.0;
@@ -102,7 +104,8 @@ void train_footprint(bf_wim *w, const footprint *f)
     fresh.begin = f->begin;
     fresh.end = f->end;
     fresh.mid = print_mid(f);
-    fresh.peak_n = fresh.side_n[s->side] = newton;
+    fresh.peak_n = newton;
+    fresh.side_n[s->side] = alike_n;
     int at = *count;
     while (at > 0 && list[at - 1].mid > fresh.mid) {
         list[at] = list[at - 1];
