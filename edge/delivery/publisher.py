@@ -269,9 +269,11 @@ class Publisher:
         """Until the connection ends (LinkError) or we stop; True where all that is live was delivered before."""
         stopping = asyncio.ensure_future(self._stop.wait())
         either: set[asyncio.Future[Any]] = {link.closed, stopping}
+        look_s = 0.1  # soon at first: one who is killed again and again must keep what was acknowledged
         try:
             while not self._stop.is_set():
-                await asyncio.wait(either, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(either, timeout=look_s, return_when=asyncio.FIRST_COMPLETED)
+                look_s = min(2 * look_s, 1.0)
                 if link.closed.done():
                     raise link.closed.result()
                 lasted_s = self._loop.time() - self._connected_at
