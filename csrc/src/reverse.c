@@ -11,8 +11,9 @@
 
 enum { EVENTS = RECENT + 8 * 24, DEEPEST = 6 };
 
-static const double SAME_LOAD = 0.2;  /* of the logarithm: braking shifts load between the axles */
-static const double ALIKE = 0.1;      /* where nothing but the order and the loads speaks for a roll-back */
+static const double SAME_LOAD = 0.2; /* of the logarithm: braking shifts load between the axles */
+static const double ALIKE = 0.1; /* where nothing but the order and the loads speaks for a roll-back */
+static const double EDGE = 1.6; /* a wheel that turns at the strip's edge leaves a fifth of its load there */
 static const double SLOW_ON_S = 0.07; /* on a strip: slower than 3 m/s, as all that rolls back */
 
 typedef struct {
@@ -75,15 +76,16 @@ static int gather(const bf_wim *w, const int *finished, event *list)
     return n;
 }
 
-/* Whether `again` can be the axle of `first` once more; on the strip's edge only, where it `touches`. */
-static bool same_axle(const event *first, const event *again, double tolerance, bool touches)
+/* Whether `again` can be the axle of `first` once more; one of them on the strip's edge only, where it `touches` or had
+ * `touched`. */
+static bool same_axle(const event *first, const event *again, double tolerance, bool touches, bool touched)
 {
     if (first->line != again->line || again->on_s < SLOW_ON_S) return false;
     for (int s = 0; s < SIDES; ++s) {
         if ((first->side_n[s] > 0.0) != (again->side_n[s] > 0.0)) return false;
         if (first->side_n[s] <= 0.0) continue;
         const double ratio = log(again->side_n[s] / first->side_n[s]);
-        if (ratio > tolerance || (ratio < -tolerance && !touches)) return false;
+        if ((ratio > tolerance && !touched) || (ratio < -tolerance && !touches) || fabs(ratio) > EDGE) return false;
     }
     return true;
 }
@@ -108,16 +110,18 @@ static bool not_due(const bf_wim *w, const event *list, int which)
 /* How many of the last events from `turn` on read like a roll-back over the `deep` events before it: of all that it
  * takes if it is over. 0 where they do not. `turned` says that it turned on a strip (the event before `turn`), `touched`
  * that it went on again on a strip. */
-static int reads_back(const bf_wim *w, const event *list, int n, int turn, int deep, bool turned, bool touched, bool *over)
+static int reads_back(const bf_wim *w, const event *list, int n, int turn, int deep, bool turned, bool touched,
+                      bool *over)
 {
-    const int last = turn - (turned ? 1 : 0), first = last - deep, whole = 2 * deep + (turned ? 1 : 0) + (touched ? 1 : 0);
+    const int last = turn - (turned ? 1 : 0), first = last - deep;
+    const int whole = 2 * deep + (turned ? 1 : 0) + (touched ? 1 : 0);
     if (whole == 0) return 0;
     if (first - (touched ? 1 : 0) < 0) return 0;
     const int length = n - turn < whole ? n - turn : whole;
     bool impossible = false, alike = deep > 1, lines = false;
     for (int i = 0; i < length; ++i) {
         int of;
-        bool touches = false;
+        bool touches = false, edge = false;
         if (i < deep) {
             of = last - 1 - i;
         } else if (touched && i == deep) {
@@ -127,10 +131,11 @@ static int reads_back(const bf_wim *w, const event *list, int n, int turn, int d
             of = first + i - deep - (touched ? 1 : 0);
         } else {
             of = turn - 1;
+            edge = true;
         }
         const event *e = &list[turn + i];
-        if (e->index < 0 || !same_axle(&list[of], e, SAME_LOAD, touches)) return 0;
-        alike = alike && same_axle(&list[of], e, ALIKE, touches);
+        if (e->index < 0 || !same_axle(&list[of], e, SAME_LOAD, touches, edge)) return 0;
+        alike = alike && same_axle(&list[of], e, ALIKE, touches, edge);
         lines = lines || e->line != list[turn].line;
         if (not_due(w, list, turn + i)) impossible = true;
     }
@@ -170,8 +175,16 @@ bool reverse_filter(bf_wim *w, int *finished)
                 bool over = false;
                 const int length = reads_back(w, list, n, turn, deep, how & 1, how & 2, &over);
                 if (length == 0 || !over) continue;
-                mark(w, &list[turn - 1]);
-                take_out(w, list, turn, length, finished);
+                const bool edge = (how & 1) && list[turn - 1].index >= 0 &&
+                                  !same_axle(&list[turn - 1], &list[turn + length - 1], SAME_LOAD, false, false);
+                mark(w, &list[edge ? turn + length - 1 : turn - 1]);
+                if (edge) {
+                    /* It turned at the strip's edge; the whole pass is the last. */
+                    take_out(w, list, turn, length - 1, finished);
+                    take_out(w, list, turn - 1, 1, finished);
+                } else {
+                    take_out(w, list, turn, length, finished);
+                }
                 n = gather(w, finished, list);
                 deep = -1;
                 turn = 0;
