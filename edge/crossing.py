@@ -26,13 +26,13 @@ from edge import config as cfg
 from edge.alarms import Alarms, Condition
 from edge.delivery.identity import Pseudonyms
 from edge.delivery.sealing import Sealer
-from edge.flow import FlowCounter
 from edge.health.crossing import Health
 from edge.messages import DeviceStatus, Identity, Medium, Message, Sighting, Site, Vehicle, parse_utc, utc_text
-from edge.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, TagSighting
-from edge.sightings import Sighting as Seen
-from edge.timeline import LIVE_REORDER_NS, REORDER_NS
-from edge.waits import CrossingWaits
+from edge.waiting.flow import FlowCounter
+from edge.waiting.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, TagSighting
+from edge.waiting.sightings import Sighting as Seen
+from edge.waiting.timeline import LIVE_REORDER_NS, REORDER_NS
+from edge.waiting.waits import CrossingWaits
 from edge.weighing.lane import LanePipeline
 
 _CHANNELS_EVERY_NS = 1_000_000_000
@@ -82,7 +82,7 @@ class _Device:
 class Crossing:
     """Everything this computer knows of its lanes. Not thread-safe: the daemon's loop owns it.
 
-    `carry` says what the waits take of a sighting, where it is shared with other computers (edge.exchange_link).
+    `carry` says what the waits take of a sighting, where it is shared with other computers (edge.exchange.link).
     """
 
     def __init__(

@@ -35,9 +35,9 @@ from edge.delivery.loss_alarm import loss_alarm
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import Publisher
 from edge.delivery.sealing import Sealer
-from edge.exchange_link import SiteExchange
+from edge.exchange.link import SiteExchange
 from edge.messages import Message, Site, Status, utc_text
-from edge.sightings import Sighting
+from edge.waiting.sightings import Sighting
 
 log = logging.getLogger("daemon")
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.exchange_codec import Exchange
-from edge.exchange_link import KEPT_NS, topic_of_source
+from edge.exchange.codec import Exchange
+from edge.exchange.link import KEPT_NS, topic_of_source
 from edge.messages import KINDS, TOPIC_ROOT, ReplayRequest
 from edge.schema_text import COMMON, MEANINGS, unit_of
 

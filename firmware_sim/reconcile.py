@@ -297,7 +297,7 @@ def _faults(truth: list[Line], alarms: list[Line]) -> tuple[FaultResult, ...]:
         same = (fault["device"], fault["fault"])
         over = (later for later in truth[number + 1 :] if (later["device"], later["fault"]) == same)
         end = next((_seconds(later["time"]) for later in over if later["state"] == "end"), begin)
-        line = fault.get("options", {}).get("input")  # an alarm that names another input of the device is none of this fault
+        line = fault.get("options", {}).get("input")  # another input: another fault
         mine = sorted(
             (a for a in alarms if a.get("device") == fault["device"] and line in (None, a.get("sensor", line))),
             key=lambda a: _seconds(a["time"]),

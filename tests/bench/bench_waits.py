@@ -15,8 +15,8 @@ import numpy as np
 
 from edge import core
 from edge.messages import encode
-from edge.sightings import line_of
-from edge.waits import CrossingWaits, run_file
+from edge.waiting.sightings import line_of
+from edge.waiting.waits import CrossingWaits, run_file
 from tests.waits.score import config_of
 from tests.waits.traffic import LaneSpec, Readers, Scenario, misread, sightings, simulate
 

@@ -35,7 +35,7 @@ from edge.crossing import Crossing
 from edge.delivery.identity import Pseudonyms, new_key
 from edge.delivery.journal import Journal
 from edge.messages import Message
-from edge.sightings import SightingError, parse
+from edge.waiting.sightings import SightingError, parse
 from firmware_sim.cli import main as simulate
 
 

@@ -14,8 +14,6 @@ import exchange_day as day
 import msgspec
 import pytest
 from certificates import Authority
-from edge.exchange import link as exchange_link
-from edge.exchange import tokens as site_exchange
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mosquitto import MOSQUITTO, Mosquitto
@@ -29,7 +27,9 @@ from edge.core import PlateTable, encode_plate
 from edge.crossing import Crossing
 from edge.delivery.identity import Pseudonyms, new_key
 from edge.delivery.mqtt import LinkError, Outgoing
-from edge.exchange_codec import (
+from edge.exchange import link as exchange_link
+from edge.exchange import tokens as site_exchange
+from edge.exchange.codec import (
     MOST_RECORDS,
     Exchange,
     ExchangeReader,
@@ -38,10 +38,18 @@ from edge.exchange_codec import (
     record_of,
     sightings_of,
 )
-from edge.exchange_link import SiteExchange
+from edge.exchange.link import SiteExchange
+from edge.exchange.tokens import OVERLAP_NS, ExchangeKeys, PlateTokens, TokenIndex, compare
 from edge.messages import Wait
-from edge.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, Sighting, TagSighting, TokenSighting
-from edge.site_exchange import OVERLAP_NS, ExchangeKeys, PlateTokens, TokenIndex, compare
+from edge.waiting.sightings import (
+    AxleSighting,
+    BoothChange,
+    LoopCount,
+    PlateSighting,
+    Sighting,
+    TagSighting,
+    TokenSighting,
+)
 
 ACL = Path(__file__).parents[2] / "deploy" / "mosquitto" / "acl"
 HOUR_NS = 3600 * 1_000_000_000

@@ -17,11 +17,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from edge.config import Config, Lane, Point, Site
-from edge.exchange_codec import MOST_RECORDS, ExchangeReader, ExchangeWriter, local_sightings
-from edge.segment import Match, Segment
-from edge.sightings import PlateSighting, Sighting, TagSighting, TokenSighting
-from edge.site_exchange import ExchangeKeys
-from edge.waits import CrossingWaits
+from edge.exchange.codec import MOST_RECORDS, ExchangeReader, ExchangeWriter, local_sightings
+from edge.exchange.tokens import ExchangeKeys
+from edge.waiting.segment import Match, Segment
+from edge.waiting.sightings import PlateSighting, Sighting, TagSighting, TokenSighting
+from edge.waiting.waits import CrossingWaits
 from tests.waits.traffic import START_NS, Readers, Scenario, World, sightings, simulate
 
 DAY_NS = 86_400 * 1_000_000_000

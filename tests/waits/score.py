@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from edge.config import Config, Lane, Point, Site, Waits
 from edge.messages import Wait, parse_utc
-from edge.waits import CrossingWaits
+from edge.waiting.waits import CrossingWaits
 from tests.waits.traffic import START_NS, Readers, Scenario, World, sightings, simulate
 
 ROWS: dict[str, tuple[Readers, float, float, float, float]] = {

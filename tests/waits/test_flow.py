@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.config import Config, Lane, Point, Site
-from edge.flow import LATENESS_NS, MINUTES, FlowCounter
 from edge.messages import Axle, Flow, Identity, Vehicle, VehicleClass, parse_utc, utc_text
 from edge.messages import Site as MessageSite
+from edge.waiting.flow import LATENESS_NS, MINUTES, FlowCounter
 
 S = 1_000_000_000
 HOUR = 3600 * S

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import core
-from edge.readings import AxleModel, ReadModel, signature
+from edge.waiting.readings import AxleModel, ReadModel, signature
 
 
 def _score(a: str, b: str) -> float:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.sightings import (
+from edge.waiting.sightings import (
     AxleSighting,
     BoothChange,
     LoopCount,

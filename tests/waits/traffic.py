@@ -12,7 +12,7 @@ import random
 import statistics
 from dataclasses import dataclass, field
 
-from edge.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, Sighting, TagSighting
+from edge.waiting.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, Sighting, TagSighting
 
 DAY_S = 86_400.0
 START_NS = 1_780_000_000_000_000_000 // 86_400_000_000_000 * 86_400_000_000_000

@@ -1,7 +1,8 @@
 """Puts sightings into the order of time, and keeps lines from a wrong clock out.
 
 Sightings come in roughly in order; they go out in order, a little behind the newest time known. A time far ahead
-of the others is held back until others agree with it: one bad clock must not end the day. Called by `edge.waits`.
+of the others is held back until others agree with it: one bad clock must not end the day. Called by
+`edge.waiting.waits`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 
-from edge.sightings import Sighting
+from edge.waiting.sightings import Sighting
 
 REORDER_NS = 10_000_000_000  # of files that were put together from several sources
 LIVE_REORDER_NS = 2_000_000_000  # of this computer's own devices; what comes later is still used, as far as it can be

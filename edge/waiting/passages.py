@@ -2,7 +2,7 @@
 
 Sightings come in the order of time; a vehicle is what lies close together. Repeated reads of one identity (a vehicle
 that stands before the reader, a reader that is stuck, a copied sticker) are one passage, counted in `Counters`.
-Called by `edge.waits`.
+Called by `edge.waiting.waits`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge import core
-from edge.readings import signature
-from edge.sightings import AxleSighting, LoopCount, PlateSighting, TagSighting, TokenSighting
-from edge.site_exchange import PlateTokens
+from edge.exchange.tokens import PlateTokens
+from edge.waiting.readings import signature
+from edge.waiting.sightings import AxleSighting, LoopCount, PlateSighting, TagSighting, TokenSighting
 
 TOGETHER_NS = 3_000_000_000  # sightings of one vehicle lie closer than this
 _TWICE_NS = 400_000_000  # two counts of one loop closer than this are one vehicle

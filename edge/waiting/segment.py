@@ -2,7 +2,7 @@
 
 Passages come in (`enter` upstream, `depart` downstream, in the order of time), matches come out. Identities are
 compared across all lanes, because drivers change lanes; the order of the vehicles is kept lane by lane in the C
-filter. Called by `edge.waits`, one for each pair of points.
+filter. Called by `edge.waiting.waits`, one for each pair of points.
 Memory is bounded: `CAPACITY` passages a lane, `POOL` readings in all.
 """
 
@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge import core
-from edge.passages import Passage
-from edge.readings import AxleModel, ReadModel
-from edge.site_exchange import TokenIndex
+from edge.exchange.tokens import TokenIndex
+from edge.waiting.passages import Passage
+from edge.waiting.readings import AxleModel, ReadModel
 
 CAPACITY = 1024
 POOL = 4096

@@ -25,13 +25,13 @@ import numpy.typing as npt
 
 from edge import config as cfg
 from edge.core import Forecast
-from edge.honest import Honesty, Interval
-from edge.last_hour import Hour
 from edge.messages import Bottleneck, Experienced, Program, Site, Traffic, Wait, utc_text
-from edge.passages import TOGETHER_NS, Passage, PointOfLane
-from edge.segment import Match, Segment
-from edge.sightings import BoothChange, LoopCount, PlateSighting, Sighting, TagSighting, read
-from edge.timeline import REORDER_NS, Timeline
+from edge.waiting.honest import Honesty, Interval
+from edge.waiting.last_hour import Hour
+from edge.waiting.passages import TOGETHER_NS, Passage, PointOfLane
+from edge.waiting.segment import Match, Segment
+from edge.waiting.sightings import BoothChange, LoopCount, PlateSighting, Sighting, TagSighting, read
+from edge.waiting.timeline import REORDER_NS, Timeline
 
 _NS = 1_000_000_000
 _SAMPLES = 128
@@ -667,8 +667,7 @@ def run_file(
 ) -> Iterator[Wait]:
     """The `wait` messages of a file of sightings, as the daemon would have made them.
 
-    Bad lines are told to `complain`, by default on standard error; raises edge.sightings.SightingError when the file
-    cannot be read.
+    Bad lines are told to `complain`, by default on standard error; raises SightingError when the file cannot be read.
     """
     complain = complain or _to_stderr
     waits = CrossingWaits(config, source=source or config.site.source or "local")

@@ -2,7 +2,7 @@
 
 `ReadModel` turns "read here, not read there" into evidence: where nine of ten tags are read at both points, an untagged
 vehicle is not the one whose tag was read. `AxleModel` knows how far two measurements of one vehicle differ.
-Called by `edge.segment`.
+Called by `edge.waiting.segment`.
 """
 
 from __future__ import annotations

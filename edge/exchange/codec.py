@@ -19,7 +19,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from msgspec import Struct
 
-from edge.sightings import (
+from edge.exchange.tokens import ExchangeKeys, PlateTokens
+from edge.waiting.sightings import (
     AxleSighting,
     BoothChange,
     LoopCount,
@@ -28,7 +29,6 @@ from edge.sightings import (
     TagSighting,
     TokenSighting,
 )
-from edge.site_exchange import ExchangeKeys, PlateTokens
 
 MOST_RECORDS = 40  # in a payload: at most 50 kB, below what a link takes
 MOST_PAYLOAD = 65_536

@@ -2,7 +2,7 @@
 
 Adaptive conformal intervals (Gibbs and Candes 2021): each side has a factor that grows when the truth fell outside and
 shrinks when it fell inside, so that a tenth falls outside on each side in the long run, whatever the model got wrong.
-Short and long waits have factors of their own. Called by `edge.waits`.
+Short and long waits have factors of their own. Called by `edge.waiting.waits`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# On each side. More than a tenth: of the three truths of a moment (edge.waits) one or the other is inside more often.
+# On each side. More than a tenth: of the three truths of a moment (see `waits`) one or the other is inside more often.
 _OUTSIDE = 0.11
 _STEP, _FIRST_STEP, _FIRST_N = 0.06, 0.4, 12.0
 _REGIMES = (0.1, 1.0, 3.0, 10.0)  # booth cycles of queue between them

@@ -1,7 +1,7 @@
 """The waits of the last hour: what travellers have to plan for. Waits go in, percentiles and FHWA's buffer index out.
 
 Planning time is the 95th percentile; the buffer index is how far it lies above the mean, in per cent of the mean
-(FHWA, Travel Time Reliability, FHWA-HOP-06-070). Called by `edge.waits` for each of its rows.
+(FHWA, Travel Time Reliability, FHWA-HOP-06-070). Called by `edge.waiting.waits` for each of its rows.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from edge.exchange.tokens import PlateTokens
 from edge.messages import parse_utc, utc_text
-from edge.site_exchange import PlateTokens
 
 _MOST_AXLES = 64
 _MOST_ID = 64

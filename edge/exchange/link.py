@@ -25,14 +25,14 @@ from edge.delivery.entry import Severity
 from edge.delivery.identity import read_secret
 from edge.delivery.mqtt import Endpoint, LinkError, MqttLink, Outgoing
 from edge.delivery.publisher import LinkFactory
-from edge.exchange_codec import MOST_RECORDS, ExchangeReader, ExchangeWriter, local_sightings
-from edge.sightings import Sighting
-from edge.site_exchange import ExchangeKeys
+from edge.exchange.codec import MOST_RECORDS, ExchangeReader, ExchangeWriter, local_sightings
+from edge.exchange.tokens import ExchangeKeys
+from edge.waiting.sightings import Sighting
 
 log = logging.getLogger("site exchange")
 
 SITE_ROOT = "borderflow-site/v1"  # outside of `borderflow/`, so that no collector and no bridge takes it along
-KEPT_NS = 300_000_000_000  # what is later than this cannot be used by the waits (edge.timeline)
+KEPT_NS = 300_000_000_000  # what is later than this cannot be used by the waits (edge.waiting.timeline)
 MOST_WAITING = 20_000
 _EVERY_S = 1.0  # a payload holds what was read in this time
 _WAIT_FIRST_S, _WAIT_MOST_S = 1.0, 30.0

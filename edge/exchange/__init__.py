@@ -1,0 +1,1 @@
+"""Sightings that travel between the computers of one crossing, as tokens."""

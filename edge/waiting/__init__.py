@@ -1,0 +1,1 @@
+"""From sightings to `wait` and `flow` messages: matching, queues, intervals."""
