@@ -82,9 +82,7 @@ class ScanCodec:
 
     def __init__(self, options: DataqOptions) -> None:
         lines = [(match[1], int(match[2])) for name in options.scan_list if (match := _LINE.fullmatch(name))]
-        self.words = [
-            number | options.ranges_v.index(options.range_v) << 8 for kind, number in lines if kind == "AIN"
-        ]
+        self.words = [number | options.ranges_v.index(options.range_v) << 8 for kind, number in lines if kind == "AIN"]
         self._analogue = len(self.words)
         if self._analogue < len(lines):
             self.words.append(options.digital_position)
@@ -133,9 +131,7 @@ class DataqCdc(Driver):
                     alive()
                     first, scans = scans, scans + len(samples)
                     clock.note(scans, time_ns)
-                    emit(
-                        SampleBlock(self.name, clock.time_ns(first), clock.rate_hz, self._streams, first, 0, samples)
-                    )
+                    emit(SampleBlock(self.name, clock.time_ns(first), clock.rate_hz, self._streams, first, 0, samples))
             finally:
                 with contextlib.suppress(DeviceError):
                     await link.write(b"stop\r")

@@ -54,9 +54,9 @@ class MercuryOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=T
         Literal["NA", "IN", "JP", "PRC", "EU3", "KR2", "AU", "NZ", "NA2", "NA3"],
         Meta(description="radio rules of the country"),
     ]
-    antennas: Annotated[
-        tuple[int, ...], Meta(min_length=1, max_length=15, description="antenna ports to read on")
-    ] = (1,)
+    antennas: Annotated[tuple[int, ...], Meta(min_length=1, max_length=15, description="antenna ports to read on")] = (
+        1,
+    )
     power_dbm: Annotated[float, Meta(ge=0, le=31.5, description="transmit power for reading")] = 27.0
 
     def __post_init__(self) -> None:

@@ -1,9 +1,9 @@
 """Takes a device's URL apart, and says of a wrong one what is allowed. Drivers, links and the registry call it.
 
-    tcp://192.0.2.10:502
-    serial:///dev/serial/by-id/usb-FTDI_...?baud=115200&parity=even&stop=1&bits=8&flow=none
-    rfc2217://192.0.2.11:4001?baud=9600
-    /dev/pts/3                              a bare path is a serial line
+tcp://192.0.2.10:502
+serial:///dev/serial/by-id/usb-FTDI_...?baud=115200&parity=even&stop=1&bits=8&flow=none
+rfc2217://192.0.2.11:4001?baud=9600
+/dev/pts/3                              a bare path is a serial line
 """
 
 from __future__ import annotations
