@@ -17,6 +17,7 @@ help:
 	@echo "make soak-kill SIGKILL of the whole daemon under load, 200 times (about 15 minutes)"
 	@echo "make lock      requirements.lock anew: what a lane computer installs, pinned and hashed"
 	@echo "make sbom      what is in it, as CycloneDX, from the lock; make audit: known vulnerabilities of it"
+	@echo "make fuzz      libFuzzer on the core, an hour or FUZZ_SECONDS"
 	@echo "make bench     speed of the core, replay, waits, journal and the whole daemon"
 
 setup: $(VENV)/.done

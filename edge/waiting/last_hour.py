@@ -20,15 +20,18 @@ class Hour:
     def __init__(self) -> None:
         self._waits: deque[tuple[int, float]] = deque()
         self._sorted: list[float] = []
+        self._sum_s = 0.0
 
     def add(self, end_ns: int, waits_s: list[float]) -> None:
         """The waits of the interval that ends at `end_ns`; those of intervals an hour before are forgotten."""
         for wait_s in waits_s:
             self._waits.append((end_ns, wait_s))
             insort(self._sorted, wait_s)
+            self._sum_s += wait_s
         while self._waits and (self._waits[0][0] <= end_ns - HOUR_NS or len(self._waits) > _MOST):
             _, wait_s = self._waits.popleft()
             del self._sorted[bisect_left(self._sorted, wait_s)]
+            self._sum_s -= wait_s
 
     def quantile_s(self, q: float) -> float | None:
         """A percentile, interpolated; None with fewer than ten waits."""
@@ -45,5 +48,5 @@ class Hour:
         planning_s = self.quantile_s(0.95)
         if planning_s is None:
             return None
-        mean_s = sum(self._sorted) / len(self._sorted)
+        mean_s = self._sum_s / len(self._sorted)
         return 100.0 * (planning_s - mean_s) / mean_s if mean_s > 0.0 else None

@@ -35,6 +35,7 @@ from edge.waiting.timeline import REORDER_NS, Timeline
 
 _NS = 1_000_000_000
 _SAMPLES = 128
+_WHAT_IF_SAMPLES = 32
 _RATE_WINDOW_S = 900.0
 _METHOD_WINDOW_NS = 3600 * _NS
 _CYCLE_S: dict[str, float] = {"commercial": 60.0, "passenger": 45.0, "bus": 120.0}
@@ -428,7 +429,7 @@ class CrossingWaits:
                 weight = max(0.05, lane.rate_at(end_ns))
                 more_s = forecast.waits_s
                 if forecast.queue_n > 0.5:
-                    more_s = self._main.queues[lane.id].predict(end_ns, _SAMPLES, more_booths=1).waits_s
+                    more_s = self._main.queues[lane.id].predict(end_ns, _WHAT_IF_SAMPLES, more_booths=1).waits_s
                 outlooks[lane.id] = Outlook(forecast.waits_s, weight, forecast.queue_n, raw, more_s)
         bottleneck = self._bottleneck(end_ns)
         rows: list[tuple[_Series, list[_Lane]]] = [(lane.series, [lane]) for lane in self._lanes.values()]
@@ -487,7 +488,10 @@ class CrossingWaits:
             low_s, high_s = series.honesty.apply(raw)
             expected_s = round(raw.median_s, 1)
             low_s, high_s = round(min(low_s, expected_s), 1), round(max(high_s, expected_s), 1)
-            more_s = round(min(expected_s, _with_one_more([outlook for _, outlook in known])), 1)
+            queued = any(outlook.more_s is not outlook.waits_s for _, outlook in known)
+            more_s = expected_s
+            if queued:
+                more_s = round(min(expected_s, _with_one_more([outlook for _, outlook in known])), 1)
             method = self._method([lane for lane, _ in known], end_ns)
         if raw is not None and len(series.forecasts) < _UNTRIED:
             series.forecasts.append((end_ns, raw))
@@ -644,7 +648,7 @@ def _with_one_more(outlooks: list[Outlook]) -> float:
     """Median if one more booth opened in the lane where that helps most."""
     if len(outlooks) == 1:
         return float(np.median(outlooks[0].more_s))
-    helped = max(outlooks, key=lambda o: o.weight * float((o.waits_s - o.more_s).mean()))
+    helped = max(outlooks, key=lambda o: o.weight * float(o.waits_s.mean() - o.more_s.mean()))
     return _mixture([replace(o, waits_s=o.more_s) if o is helped else o for o in outlooks]).median_s
 
 
