@@ -93,7 +93,8 @@ SUBJECTS = {
     "transcore_encompass": Subject(lambda: TransCoreCodec("d"), lambda count: [b"#KING 1302\r\n"] * count),
     "transcore_encompass ecp": Subject(lambda: TransCoreCodec("d", TransCoreOptions(protocol="ecp")), _ecp),
     "lpr_frame raw": Subject(
-        lambda: TextCodec("d", LprOptions()), lambda count: [b"\x0246HVR9;NLD;87;2011-07-28;12-34-56;1042\x03"] * count
+        lambda: TextCodec("d", LprOptions()),
+        lambda count: [b"\x0246HVR9;NLD;87;2011-07-28;12-34-56;%d\x03" % (1042 + i) for i in range(count)],
     ),
     "lpr_frame protocolled": Subject(
         lambda: ProtocolledCodec("d", LprOptions(preset="nedap_protocolled")), _protocolled
