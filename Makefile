@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 CORE := $(wildcard csrc/src/*.c csrc/src/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
-.PHONY: help setup system run test test-brokers check bench accuracy waits-accuracy soak-kill lock sbom audit fuzz clean
+.PHONY: help setup system run test test-long test-brokers check bench accuracy waits-accuracy soak-kill lock sbom audit fuzz clean
 
 help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
 	@echo "make test      all tests"
+	@echo "make test-long the longer hardware-in-the-loop runs: faults of a day, every device, kills, clock steps"
 	@echo "make test-brokers  with RabbitMQ and a NATS cluster (installs them)"
 	@echo "make check     linters, types, C warnings as errors"
 	@echo "make accuracy  errors of simulated weighings, regime by regime"
@@ -40,6 +41,9 @@ test-brokers: setup
 	@sh tests/system_packages.sh rabbitmq-server nats-server
 	BORDERFLOW_BROKERS=1 $(BIN)/python -m pytest tests/brokers
 
+test-long: setup system
+	$(BIN)/python -m pytest -m long
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,7 +64,7 @@ waits-accuracy: setup
 	$(BIN)/python -m tests.waits.score 1 2 3
 
 soak-kill: setup system
-	BORDERFLOW_KILL_ROUNDS=200 $(BIN)/python -m pytest -s tests/hil/test_sigkill.py
+	BORDERFLOW_KILL_ROUNDS=200 $(BIN)/python -m pytest -s -m long tests/hil/test_sigkill.py
 
 # Tools that a release needs and a lane computer does not, in an environment of their own.
 RELEASE := build/release

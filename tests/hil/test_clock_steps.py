@@ -16,6 +16,8 @@ from mosquitto import MOSQUITTO, Mosquitto
 
 from edge.messages import parse_utc
 
+pytestmark = pytest.mark.long
+
 YEAR_S = 365 * 86_400
 STEPS_S = (3600, 0, 5 * YEAR_S, 0, -3600, 0, -5 * YEAR_S, 0)  # against the true time
 

@@ -13,6 +13,8 @@ from mosquitto import MOSQUITTO, Mosquitto
 from edge.delivery.mqtt import subscribe
 
 # What is ordered, on which device, with what, and the alarm that it is: faults that show without waiting for a vehicle.
+pytestmark = pytest.mark.long
+
 FAULTS: list[tuple[str, str, dict[str, Any], str]] = [
     ("dead_channel", "daq-c01", {"channel": 3}, "sensor_fault"),
     ("saturated_channel", "daq-c02", {"channel": 4}, "sensor_fault"),

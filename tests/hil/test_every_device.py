@@ -17,6 +17,8 @@ from mosquitto import MOSQUITTO, Mosquitto
 from edge.delivery.mqtt import subscribe
 from edge.messages import parse_utc
 
+pytestmark = pytest.mark.long
+
 EVERY_DEVICE = Path(__file__).parents[1] / "emulators" / "every_device.toml"
 TRACKING = "7F7F0101,127.0.0.1,{stratum},1798000000.0,0.00001,0.00001,0.00001,1.0,0.0,0.1,0.0001,0.0002,16.0,{leap}"
 READS = {  # device: (lane, point, medium) of its sightings

@@ -15,6 +15,8 @@ from mosquitto import MOSQUITTO, Mosquitto
 from edge.delivery.mqtt import subscribe
 from edge.messages import parse_utc
 
+pytestmark = pytest.mark.long
+
 LANES = {"P1": 2, "P2": 1, "P3": 1, "P4": 1}  # vehicles that are waited for
 SAME_S = 1.5  # an indicator's values come late by up to its filter
 GROSS, AXLE = 0.04, 0.06  # a wheel bounces while it is on the plate; truth is the static load

@@ -21,6 +21,8 @@ from mosquitto import Mosquitto
 from edge.delivery.journal import Journal
 from edge.messages import parse_utc
 
+pytestmark = pytest.mark.long
+
 ROUNDS = int(os.environ.get("BORDERFLOW_KILL_ROUNDS", "4"))
 READS_PER_S = 50.0
 

@@ -18,6 +18,8 @@ from mosquitto import MOSQUITTO, Mosquitto
 
 from edge.delivery.identity import new_key
 
+pytestmark = pytest.mark.long
+
 ACL = Path(__file__).parents[2] / "deploy" / "mosquitto" / "acl"
 
 
