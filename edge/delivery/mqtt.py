@@ -42,6 +42,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edge.config import Collector, SiteExchange
+from edge.delivery.credentials import credential_file
+
 WINDOW = 16  # messages in flight at most; less where the server says so
 CONNECT_TIMEOUT_S = 10.0
 KEEPALIVE_S = 10  # a ping after this silence, and its answer within as much: a dead link is found in 20 s
@@ -85,6 +88,24 @@ class Endpoint:
         tls = parts.scheme == "mqtts"
         port = parts.port or (8883 if tls else 1883)
         return Endpoint(host=parts.hostname, port=port, tls=tls, client_id=client_id, **options)
+
+    @staticmethod
+    def configured(table: Collector | SiteExchange, client_id: str) -> Endpoint:
+        """From a table of the configuration, files as systemd hands them over; ValueError says what does not fit."""
+
+        def handed(file: str | None) -> str | None:
+            return None if file is None else str(credential_file(file))
+
+        return Endpoint.of(
+            table.url,
+            client_id,
+            protocol=table.protocol,
+            ca_file=handed(table.ca_file),
+            cert_file=handed(table.cert_file),
+            key_file=handed(table.key_file),
+            username=table.username,
+            password_file=handed(table.password_file),
+        )
 
     def __str__(self) -> str:
         return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"

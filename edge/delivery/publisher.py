@@ -23,7 +23,6 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from edge.config import Collector
-from edge.delivery.credentials import credential_file
 from edge.delivery.entry import Entry, Severity, uuid7
 from edge.delivery.journal import Journal, JournalError
 from edge.delivery.mqtt import Acknowledged, Endpoint, LinkError, MqttLink, Outgoing, Trouble
@@ -507,20 +506,8 @@ class Publisher:
         c = self._collector
         source = self._status(True).source
 
-        def handed(file: str | None) -> str | None:
-            return None if file is None else str(credential_file(file))
-
         try:
-            return Endpoint.of(
-                c.url,
-                f"{source}-{c.name}",
-                protocol=c.protocol,
-                ca_file=handed(c.ca_file),
-                cert_file=handed(c.cert_file),
-                key_file=handed(c.key_file),
-                username=c.username,
-                password_file=handed(c.password_file),
-            )
+            return Endpoint.configured(c, f"{source}-{c.name}")
         except ValueError as error:
             raise LinkError("configuration", f"url {error}") from None
 

@@ -20,7 +20,6 @@ from typing import Literal
 
 from edge import config as cfg
 from edge.config_rules import rotation_s
-from edge.delivery.credentials import credential_file
 from edge.delivery.entry import Severity
 from edge.delivery.identity import read_secret
 from edge.delivery.mqtt import Endpoint, LinkError, MqttLink, Outgoing
@@ -204,19 +203,7 @@ class SiteExchange:
     def _endpoint(self) -> Endpoint:
         table = self._table
 
-        def handed(file: str | None) -> str | None:
-            return None if file is None else str(credential_file(file))
-
         try:
-            return Endpoint.of(
-                table.url,
-                f"{self._source}-site-exchange",
-                protocol=table.protocol,
-                ca_file=handed(table.ca_file),
-                cert_file=handed(table.cert_file),
-                key_file=handed(table.key_file),
-                username=table.username,
-                password_file=handed(table.password_file),
-            )
+            return Endpoint.configured(table, f"{self._source}-site-exchange")
         except ValueError as error:
             raise LinkError("configuration", f"site_exchange.url {error}") from None
