@@ -15,7 +15,7 @@ help:
 	@echo "make check     linters, types, C warnings as errors"
 	@echo "make accuracy  errors of simulated weighings, regime by regime"
 	@echo "make waits-accuracy  errors of waits against simulated days, row by row of sensors"
-	@echo "make soak-kill SIGKILL of the whole daemon under load, 200 times (about 15 minutes)"
+	@echo "make soak-kill SIGKILL of the whole daemon under load, 200 times (about 5 minutes)"
 	@echo "make lock      requirements.lock anew: what a lane computer installs, pinned and hashed"
 	@echo "make sbom      what is in it, as CycloneDX, from the lock; make audit: known vulnerabilities of it"
 	@echo "make fuzz      libFuzzer on the core, an hour or FUZZ_SECONDS"

@@ -24,6 +24,7 @@ from drivers.events import (
 )
 from edge import config as cfg
 from edge.alarms import Alarms, Condition
+from edge.core import WimVehicle
 from edge.delivery.identity import Pseudonyms
 from edge.delivery.sealing import Sealer
 from edge.health.crossing import Health
@@ -107,7 +108,7 @@ class Crossing:
         self._flow = FlowCounter(config, source=source)
         self._health = Health(config)
         self._lanes = {
-            lane.id: LanePipeline(config, lane, source=source, on_weighed=partial(self._health.weighed, lane.id))
+            lane.id: LanePipeline(config, lane, source=source, on_weighed=partial(self._weighed, lane.id))
             for lane in config.lane
             if lane.wim is not None
         }
@@ -151,6 +152,18 @@ class Crossing:
         messages += self._health_alarms(now_ns)
         return messages
 
+    def clock_stepped(self, now_ns: int, text: str) -> list[Message]:
+        """The clock leapt to `now_ns`, or nobody looked for long: what reckons with times begins anew."""
+        self._waits.restart()
+        self._health = Health(self.config)
+        self._channels_looked_at_ns = 0
+        said = Condition("clock_stepped")
+        return [
+            *self._flow.restart(),
+            *self.alarms.set(said, True, now_ns, text=f"{text}; waits, flow and watches begin anew"),
+            *self.alarms.set(said, False, now_ns, text=text),
+        ]
+
     def devices(self) -> dict[str, DeviceStatus]:
         """State of each device, for `status`."""
         return {
@@ -175,6 +188,9 @@ class Crossing:
             messages.append(vehicle)
             self._passed(vehicle)
         return messages
+
+    def _weighed(self, lane_id: str, found: WimVehicle) -> None:
+        self._health.weighed(lane_id, found)
 
     def _passed(self, vehicle: Vehicle) -> None:
         """A vehicle has been weighed: it counts, and its axles are an identity of a kind."""

@@ -26,6 +26,7 @@ from edge import config as cfg
 from edge import sdnotify
 from edge.admission import Admission
 from edge.alarms import Condition, Severity
+from edge.clock_steps import ClockSteps
 from edge.core import CoreError
 from edge.crossing import Crossing
 from edge.delivery.evidence import Signer
@@ -106,6 +107,7 @@ class Daemon:
             explain=partial(loss_alarm, site=Site(config.site.country, config.site.port), source=self._source),
         )  # fmt: skip
         self._since_ns = time.time_ns()
+        self._clock = ClockSteps(self._since_ns, time.monotonic_ns())
         self._stop = asyncio.Event()
         self._status_changed = True
 
@@ -194,7 +196,17 @@ class Daemon:
     def _driver(self, device: cfg.Device) -> Driver:
         return registry.create(device.driver, device.name, device.url, device.options)
 
+    def _watch_clock(self) -> int:
+        """What time it is; a leap since the last look ends what was reckoned with the old time."""
+        now_ns = time.time_ns()
+        leap = self._clock.look(now_ns, time.monotonic_ns())
+        if leap is not None:
+            log.warning("%s", leap)
+            self._put(self._crossing.clock_stepped(now_ns, leap))
+        return now_ns
+
     def _event(self, event: Event) -> None:
+        self._watch_clock()
         self._put(self._crossing.event(event))
         if isinstance(event, DeviceState):
             level = logging.WARNING if event.state in (LinkState.DOWN, LinkState.SILENT) else logging.INFO
@@ -217,7 +229,7 @@ class Daemon:
             await asyncio.sleep(_TICK_S)
             while self._from_threads:
                 self._alarm(*self._from_threads.popleft())
-            self._put(self._crossing.advance(time.time_ns()))
+            self._put(self._crossing.advance(self._watch_clock()))
             now = loop.time()
             if self._status_changed or now - status_at > _STATUS_EVERY_S:
                 self._status_changed, status_at = False, now

@@ -2,7 +2,8 @@
 
 Intervals end on exact multiples of their length on the UTC clock, so that daylight-saving changes do not touch them.
 An event belongs to the interval of its own time; one that comes after that interval was published goes into the
-oldest interval that is still open, once. Called by `edge.crossing`; time comes in.
+oldest interval that is still open, once. Called by `edge.crossing`; time comes in. Whoever has the clock tells of its
+leaps (`restart`): time in which nobody looked makes no intervals of nothing.
 
 A lane with a WIM array counts there; another lane counts at the first of its points whose loop was heard.
 """
@@ -21,7 +22,6 @@ from edge.messages import Distribution, Flow, Site, Vehicle, parse_utc, utc_text
 MINUTES = (1, 5, 15, 60)
 LATENESS_NS = 15_000_000_000  # a vehicle is reported when it has left the array, a little after its time
 _NS = 1_000_000_000
-_FILL_NS = 24 * 3600 * _NS  # a longer silence is not filled with empty intervals
 _AHEAD_NS = 120 * _NS
 _OVERHANG_M = 2.0  # body before the first and behind the last axle, where the length is not known
 _BOUND = 20_000  # values kept for the distributions of one interval
@@ -111,7 +111,8 @@ class FlowCounter:
             bucket.identified += 1
 
     def advance(self, now_ns: int) -> list[Flow]:
-        """It is `now_ns`; returns the messages of the intervals that are complete. A clock set back changes nothing."""
+        """It is `now_ns`; returns the messages of the intervals that are complete. A clock set back a little, within what
+        `restart` is for, changes nothing."""
         if self._now_ns is None:
             for series in self._series:
                 begun_ns = now_ns // series.length_ns * series.length_ns
@@ -119,16 +120,20 @@ class FlowCounter:
         self._now_ns = now_ns if self._now_ns is None else max(now_ns, self._now_ns)
         return list(self._due(self._now_ns - LATENESS_NS))
 
+    def restart(self) -> list[Flow]:
+        """The clock leapt: what was counted is published as it stands, and intervals begin anew."""
+        messages: list[Flow] = []
+        for series in self._series:
+            messages += [self._message(series, end_ns, bucket) for end_ns, bucket in sorted(series.open.items())]
+            series.open.clear()
+            series.closed_ns = series.last_ns = None
+        self._now_ns = None
+        return messages
+
     def _due(self, settled_ns: int) -> Iterator[Flow]:
         for series in self._series:
             assert series.closed_ns is not None
             last_ns = settled_ns // series.length_ns * series.length_ns
-            if last_ns - series.closed_ns > _FILL_NS:  # the clock was set forward, or the machine slept
-                self.counters["clock_step"] += 1
-                skipped_ns = last_ns - _FILL_NS
-                for end_ns in sorted(end for end in series.open if end <= skipped_ns):
-                    yield self._message(series, end_ns, series.open.pop(end_ns))
-                series.closed_ns = skipped_ns // series.length_ns * series.length_ns
             while series.closed_ns < last_ns:
                 end_ns = series.closed_ns + series.length_ns
                 yield self._message(series, end_ns, series.open.pop(end_ns, _Bucket()))

@@ -160,14 +160,19 @@ class CrossingWaits:
         self._interval_s = config.wait.interval_s
         self._interval_ns = config.wait.interval_s * _NS
         self._baseline = config.wait.baseline
-        self._timeline = Timeline(self.counters, reorder_ns)
+        self._reorder_ns = reorder_ns
         self._lanes: dict[str, _Lane] = {}
+        self._end_text = ""
+        self._out: list[Wait] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """The clock leapt: times from before it say nothing of times after it, so vehicles and intervals begin anew."""
+        self._timeline = Timeline(self.counters, self._reorder_ns)
         self._next_ns: int | None = None  # end of the current interval
         self._began_ns = 0  # the first sighting of all
         self._last_ns = 0
         self._run_ns = -(1 << 63)  # nothing is worth a look before the newest sighting comes to this
-        self._end_text = ""
-        self._out: list[Wait] = []
         self._begin()
 
     def _begin(self) -> None:

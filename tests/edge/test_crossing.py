@@ -11,7 +11,7 @@ from drivers.events import DeviceState, InputChange, LinkState, PlateRead, Rejec
 from edge.config_file import load
 from edge.crossing import Crossing
 from edge.delivery.identity import Pseudonyms, new_key
-from edge.messages import Alarm, Message, Sighting, Wait, encode, parse_utc
+from edge.messages import Alarm, Flow, Message, Sighting, Wait, encode, parse_utc
 
 START_NS = parse_utc("2026-11-24T10:00:00Z")
 SECOND_NS = 1_000_000_000
@@ -116,6 +116,31 @@ def test_waits_follow_from_reads_and_counts(crossing: Crossing) -> None:
     assert medians == pytest.approx([300.0] * len(medians), abs=1.0)
     assert {wait.program for wait in waits} == {"FAST"}
     assert any(wait.expected_s is not None for wait in waits)
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0, 1.6e8, -1.6e8])
+def test_after_a_leap_of_the_clock_all_goes_on_with_the_new_time(crossing: Crossing, step_s: float) -> None:
+    def minutes(begin_s: float, number: int) -> list[Message]:
+        made: list[Message] = []
+        for k in range(number * 4):
+            now_s = begin_s + 15.0 * k
+            made += crossing.event(TagRead("tag-approach", at(now_s), f"TAG {number}{k:04d}"))
+            made += crossing.event(TagRead("tag-booth", at(now_s + 5.0), f"TAG {number}{k:04d}"))
+            made += crossing.advance(at(now_s + 10.0))
+        return made
+
+    assert any(isinstance(message, Wait) for message in minutes(0.0, 5))
+    leap = crossing.clock_stepped(at(300.0 + step_s), "the system clock went")
+    assert [(m.code, m.state) for m in leap if isinstance(m, Alarm)] == [
+        ("clock_stepped", "begin"),
+        ("clock_stepped", "end"),
+    ]
+    later = minutes(300.0 + step_s, 5)
+    assert len(later) < 100  # not what would fill an hour or a year
+    told = [parse_utc(m.time) for m in later if isinstance(m, Wait | Flow)]
+    assert all(at(300.0 + step_s) <= time_ns <= at(610.0 + step_s) for time_ns in told)
+    assert sum(m.experienced.count for m in later if isinstance(m, Wait) and m.lane == "C03") > 10
+    assert sum(isinstance(m, Flow) and m.interval_s == 60 for m in later) >= 3
 
 
 def test_a_dead_device_is_an_alarm_that_begins_and_ends(crossing: Crossing) -> None:

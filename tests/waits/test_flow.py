@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -106,14 +107,19 @@ def test_a_clock_set_back_publishes_nothing_twice() -> None:
     assert len({(m.time, m.interval_s) for m in first + late}) == len(first + late)
 
 
-def test_a_clock_set_forward_by_a_year_does_not_flood() -> None:
+@pytest.mark.parametrize("step_ns", [HOUR, -HOUR, 5 * 365 * 24 * HOUR, -5 * 365 * 24 * HOUR])
+def test_after_a_leap_of_the_clock_intervals_begin_anew(step_ns: int) -> None:
+    """What was counted is told, nothing is told of time that never was, and the new time counts at once."""
     flow = FlowCounter(_config())
     flow.advance(T0)
     flow.vehicle(_vehicle(T0 + 20 * S))
-    messages = flow.advance(T0 + 365 * 24 * HOUR)
-    assert sum(m.count for m in _of(messages, 60)) == 1
-    assert len(messages) < 2500
-    assert flow.counters["clock_step"] == len(MINUTES)
+    told = flow.restart()
+    assert [(m.interval_s // 60, m.count) for m in told] == [(minutes, 1) for minutes in MINUTES]
+    at = T0 + 25 * S + step_ns
+    assert flow.advance(at) == []
+    flow.vehicle(_vehicle(at + 10 * S))
+    (minute,) = flow.advance(T0 + step_ns + 60 * S + LATENESS_NS)
+    assert (minute.time, minute.count) == (utc_text(T0 + step_ns + 60 * S), 1)
 
 
 def test_daylight_saving_moves_no_boundary() -> None:
