@@ -1,7 +1,7 @@
 """Finds leaps of the system clock, and times in which the whole process stood still.
 
-In: the system clock and the monotonic one, at each look; out: what happened since the last look, in words. Called by the
-daemon four times a second and before each event, so that nothing is reckoned across a leap.
+In: the system clock and the monotonic one, at each look; out: what happened since the last look, in words. Called by
+the daemon four times a second and before each event, so that nothing is reckoned across a leap.
 """
 
 from __future__ import annotations

@@ -111,8 +111,8 @@ class FlowCounter:
             bucket.identified += 1
 
     def advance(self, now_ns: int) -> list[Flow]:
-        """It is `now_ns`; returns the messages of the intervals that are complete. A clock set back a little, within what
-        `restart` is for, changes nothing."""
+        """It is `now_ns`; returns the messages of the intervals that are complete. A clock set back a little changes
+        nothing; of a leap tells `restart`."""
         if self._now_ns is None:
             for series in self._series:
                 begun_ns = now_ns // series.length_ns * series.length_ns

@@ -107,7 +107,7 @@ def test_sigkill_at_random_moments_under_load(tmp_path: Path, authority: Authori
     print(
         f"\n{kills} times SIGKILL, {len(stored)} messages stored, {len(stored - arrived)} lost, "
         f"{collector.repeats} repeats; from SIGKILL to a new message at the collector: "
-        f"median {median(dark_s):.2f} s, 99 % below {dark_s[len(dark_s) * 99 // 100]:.2f} s, at most {dark_s[-1]:.2f} s "
+        f"median {median(dark_s):.2f} s, p99 {dark_s[len(dark_s) * 99 // 100]:.2f} s, at most {dark_s[-1]:.2f} s "
         f"(machine load {os.getloadavg()[0]:.1f})"
     )
 
