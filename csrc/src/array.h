@@ -3,6 +3,7 @@
 #ifndef BF_ARRAY_H
 #define BF_ARRAY_H
 
+#include "blend.h"
 #include "borderflow_core.h"
 #include "channel.h"
 #include "footprint.h"
@@ -34,6 +35,7 @@ typedef struct {
     int missed_run; /* axles in a row that only the other lines saw */
     double width;
     bool plate; /* a plate among its sensors */
+    double off, off_var, off_seen; /* relative, from the other lines: mean and variance over the last vehicles, and of how many */
 } line_info;
 
 /* One axle over one line: the footprints of its wheels. */
@@ -122,6 +124,8 @@ struct bf_wim {
 
     bf_vehicle ring[RING];
     int ring_head, ring_count;
+
+    lane_ways ways;
 
     /* Work space of one vehicle's fit. */
     motion motion;

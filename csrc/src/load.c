@@ -2,7 +2,7 @@
  *
  * load of a wheel at a line = integral of F dx / width, with dx from the fitted motion (see contract of recordings);
  * lines are combined by their variances; their spread, pooled over the vehicle, gives the sigma. */
-#include "array.h"
+#include "lines.h"
 
 #include <math.h>
 #include <string.h>
@@ -11,14 +11,11 @@
 #endif
 
 static const double GRAVITY = 9.80665;
+/* The bow wave's dip can be counted into the pulse or not (docs/weighing.md): by how much of its depth loads may differ. */
+static const double DIP_DOUBT = 0.5;
+static const double MATTERS = 0.03;       /* of the gross weight */
+static const double CALIBRATION = 0.0007; /* of all lines together */
 static const double PLACE_SIGMA = 0.003; /* of a level crossing, before the fit has found its own */
-
-typedef struct {
-    double load_kg;
-    double variance; /* relative: motion and noise, without the dynamic force */
-    double dip;      /* share of the peak, of the bow wave beside it */
-    bool saturated, repeated;
-} side_load;
 
 static bool stood(const bf_wim *w, const footprint *f)
 {
@@ -229,260 +226,6 @@ static double way_integral(const bf_wim *w, const motion *m, const footprint *f,
     return area * w->sensors[f->sensor].newton;
 }
 
-/* The dynamic part of a wheel's force, as a random process: body bounce, axle hop, and what changes from line to line
- * (the sheet's section on dynamic forces: 1.5-4 Hz and 8-15 Hz). Relative standard deviations to choose from. */
-static const double BOUNCE[] = {0.001, 0.005, 0.012, 0.025, 0.05, 0.09};
-static const double HOP[] = {0.0, 0.015, 0.045};
-static const double WHITE[] = {0.0007, 0.002, 0.006, 0.018, 0.05};
-enum { N_BOUNCE = 6, N_HOP = 3, N_WHITE = 5, N_HYPER = N_BOUNCE * N_HOP * N_WHITE };
-/* Every axle of a vehicle meets the same bumps at the same places, so that their bounces err together (spatial
- * repeatability: D. Cebon, Handbook of vehicle-road interaction, 1999). Correlation of two axles' errors. */
-static const double SHARED = 0.6;
-/* What four lines tell of a bounce is little: its part of the variance is taken so much larger. Measured with
- * tests/accuracy over several roads of one class, each of which sits under the array for good. */
-static const double BOUNCE_DOUBT = 1.7;
-/* The bow wave's dip can be counted into the pulse or not (docs/weighing.md): by how much of its depth loads may differ. */
-static const double DIP_DOUBT = 0.5;
-/* Relative change of an axle's load for 1 m/s2: by the sheet 0.4 t of 20 t at 0.5 m/s2, which are 8 % at 1 m/s2 for an
- * axle of 10 t; the axles of a long vehicle share it. */
-static const double TRANSFER_S2_PER_M = 0.05;
-/* Springs of a group hang in their friction: what one of its axles bears too much the other one lacks. */
-static const double STUCK_IN_GROUP = 0.010, STUCK_ALONE = 0.003;
-static const double GROUP_M = 2.3;
-static const double MATTERS = 0.03; /* of the gross weight */
-static const double CANCELS = 0.4; /* what is left of it in the gross weight */
-static const double CALIBRATION = 0.0007;
-
-/* What one wheel path (an axle, or one side of it) weighed at each line. */
-typedef struct {
-    int n;
-    double kg[BF_MAX_LINES], t[BF_MAX_LINES], variance[BF_MAX_LINES]; /* relative */
-    double pull[BF_MAX_LINES]; /* acceleration, m/s2 */
-} series;
-
-static double mean_cos(double from, double to, double tau)
-{
-    /* Mean of cos(2 pi f tau) over the frequencies. */
-    const double a = 6.283185307179586 * tau * from, b = 6.283185307179586 * tau * to;
-    return fabs(tau) < 1e-6 ? 1.0 : (sin(b) - sin(a)) / (b - a);
-}
-
-static double median_of(const double *v, int n)
-{
-    double sorted[BF_MAX_LINES > BF_MAX_AXLES ? BF_MAX_LINES : BF_MAX_AXLES];
-    for (int i = 0; i < n; ++i) {
-        int k = i;
-        while (k > 0 && sorted[k - 1] > v[i]) {
-            sorted[k] = sorted[k - 1];
-            --k;
-        }
-        sorted[k] = v[i];
-    }
-    return n % 2 ? sorted[n / 2] : 0.5 * (sorted[n / 2 - 1] + sorted[n / 2]);
-}
-
-/* Generalised mean of a series for each choice of the dynamics; adds the evidence for each to `log_evidence`. */
-static void weigh_series(const series *s, double *log_evidence, double *mean, double *variance)
-{
-    const int n = s->n;
-    double bounce[BF_MAX_LINES][BF_MAX_LINES], hop[BF_MAX_LINES][BF_MAX_LINES];
-    const double middle = median_of(s->kg, n);
-    for (int i = 0; i < n; ++i)
-        for (int j = 0; j <= i; ++j) {
-            const double tau = s->t[i] - s->t[j];
-            bounce[i][j] = mean_cos(1.2, 3.8, tau);
-            hop[i][j] = mean_cos(8.0, 15.0, tau);
-        }
-    int h = 0;
-    for (int ib = 0; ib < N_BOUNCE; ++ib)
-        for (int ih = 0; ih < N_HOP; ++ih)
-            for (int iw = 0; iw < N_WHITE; ++iw, ++h) {
-                const double b2 = BOUNCE[ib] * BOUNCE[ib], h2 = HOP[ih] * HOP[ih], w2 = WHITE[iw] * WHITE[iw];
-                double l[BF_MAX_LINES][BF_MAX_LINES], one[BF_MAX_LINES], r[BF_MAX_LINES];
-                double logdet = 0.0, oo = 0.0, orr = 0.0, rr = 0.0;
-                for (int i = 0; i < n; ++i) {
-                    double so = 1.0, sr = s->kg[i] / middle - 1.0;
-                    for (int j = 0; j <= i; ++j) {
-                        double c = b2 * bounce[i][j] + h2 * hop[i][j] + (i == j ? w2 + s->variance[i] : 0.0);
-                        for (int k = 0; k < j; ++k) c -= l[i][k] * l[j][k];
-                        if (i == j) l[i][i] = sqrt(c > 1e-9 ? c : 1e-9);
-                        else l[i][j] = c / l[j][j];
-                    }
-                    for (int k = 0; k < i; ++k) {
-                        so -= l[i][k] * one[k];
-                        sr -= l[i][k] * r[k];
-                    }
-                    one[i] = so / l[i][i];
-                    r[i] = sr / l[i][i];
-                    logdet += 2.0 * log(l[i][i]);
-                    oo += one[i] * one[i];
-                    orr += one[i] * r[i];
-                    rr += r[i] * r[i];
-                }
-                mean[h] = middle * (1.0 + orr / oo);
-                variance[h] = middle * middle / oo;
-                log_evidence[h] -= 0.5 * (logdet + log(oo) + rr - orr * orr / oo);
-            }
-}
-
-/* Fills loads and sigmas of the axles; returns flags. */
-static uint32_t combine(const bf_wim *w, const axle_seen *axles, int count,
-                        side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES], const double *place, double speed,
-                        double moved_var[BF_MAX_AXLES], bf_vehicle *out)
-{
-    uint32_t flags = 0;
-    static const series nothing;
-    series path[BF_MAX_AXLES][2]; /* [1] is used where the sides never meet at one line */
-    double share[BF_MAX_AXLES];
-    bool lacks_half = false, table_halves = false;
-    for (int i = 0; i < w->sensor_count; ++i)
-        if (w->sensors[i].line >= 0 && w->sensors[i].side != SIDE_FULL) table_halves = true;
-    for (int k = 0; k < count; ++k) {
-        double left = 0.0, both = 0.0;
-        for (int j = 0; j < w->line_count; ++j) {
-            const double l = loads[k][j][SIDE_LEFT].load_kg, r = loads[k][j][SIDE_RIGHT].load_kg;
-            if (l > 0.0 && r > 0.0) {
-                left += l;
-                both += l + r;
-            }
-        }
-        share[k] = both > 0.0 ? left / both : -1.0;
-    }
-    for (int k = 0; k < count; ++k) {
-        path[k][0] = path[k][1] = nothing;
-        for (int j = 0; j < w->line_count; ++j) {
-            if (!(axles[k].seen & (1u << j))) continue;
-            const side_load *l = &loads[k][j][SIDE_LEFT], *r = &loads[k][j][SIDE_RIGHT], *f = &loads[k][j][SIDE_FULL];
-            double kg = 0.0, variance = 0.0;
-            bool saturated = l->saturated || r->saturated || f->saturated;
-            series *to = &path[k][0];
-            if (f->load_kg > 0.0) {
-                kg = f->load_kg;
-                variance = f->variance;
-            } else if (l->load_kg > 0.0 && r->load_kg > 0.0) {
-                kg = l->load_kg + r->load_kg;
-                const double a = l->load_kg / kg, b = r->load_kg / kg;
-                /* The motion's part of the error is the same for both, the noise is not: between the two. */
-                variance = 0.7 * (a * l->variance + b * r->variance);
-            } else if (l->load_kg > 0.0 || r->load_kg > 0.0) {
-                kg = l->load_kg + r->load_kg;
-                variance = l->load_kg > 0.0 ? l->variance : r->variance;
-                if (share[k] > 0.05 && share[k] < 0.95) {
-                    kg /= l->load_kg > 0.0 ? share[k] : 1.0 - share[k];
-                    variance += 0.02 * 0.02;
-                    if (w->lines[j].count > 1) lacks_half = true;
-                } else if (r->load_kg > 0.0) {
-                    to = &path[k][1];
-                }
-            }
-            if (!(kg > 0.0)) continue;
-            if (saturated) variance += 0.25;
-            to->kg[to->n] = kg;
-            to->variance[to->n] = variance;
-            to->t[to->n] = axles[k].at[j].mid / w->rate;
-            to->pull[to->n] = w->motion_fitted ? motion_acceleration(&w->motion, to->t[to->n] - w->motion_t0) : 0.0;
-            to->n++;
-        }
-    }
-    /* A line that disagrees on every axle. */
-    if (w->line_count > 2) {
-        for (int j = 0; j < w->line_count; ++j) {
-            double off[BF_MAX_AXLES], spread[BF_MAX_AXLES];
-            int n = 0;
-            for (int k = 0; k < count; ++k) {
-                const series *s = &path[k][0];
-                int i = 0;
-                for (int q = 0; q < j; ++q)
-                    if (axles[k].seen & (1u << q)) ++i;
-                if (!(axles[k].seen & (1u << j)) || i >= s->n || s->n < 3) continue;
-                const double middle = median_of(s->kg, s->n);
-                off[n] = s->kg[i] / middle - 1.0;
-                spread[n] = fabs(off[n]);
-                ++n;
-            }
-            if (n < 2) continue;
-            const double m = median_of(off, n);
-            for (int k = 0; k < n; ++k) spread[k] = fabs(off[k] - m);
-            const double s = 1.48 * median_of(spread, n) / sqrt((double)n);
-            if (fabs(m) < 0.06 + 4.0 * s) continue;
-            flags |= BF_UNEQUAL_LINES;
-            for (int k = 0; k < count; ++k) {
-                int i = 0;
-                for (int q = 0; q < j; ++q)
-                    if (axles[k].seen & (1u << q)) ++i;
-                if ((axles[k].seen & (1u << j)) && i < path[k][0].n) path[k][0].variance[i] += m * m;
-            }
-        }
-    }
-    double evidence[N_HYPER];
-    /* Before the lines are asked: bounce grows with speed, and is seldom far from its usual size. */
-    for (int h = 0; h < N_HYPER; ++h) {
-        /* A body that bounces shakes its axles too: hop comes with bounce of at least its size. */
-        const double hop = HOP[h / N_WHITE % N_HOP], usual = 0.001 + 0.001 * (speed < 40.0 ? speed : 40.0) + 2.0 * hop;
-        const double r = log(BOUNCE[h / (N_HOP * N_WHITE)] / usual) / 0.8;
-        const double line = log(WHITE[h % N_WHITE] / 0.004) / 1.0;
-        const double hopping = hop / (0.006 + 0.003 * (speed < 40.0 ? speed : 40.0)); /* none at a walking pace */
-        evidence[h] = -0.5 * (r * r + line * line + hopping * hopping);
-    }
-    static const int WAYS = 2;
-    double mean[BF_MAX_AXLES][2][N_HYPER], variance[BF_MAX_AXLES][2][N_HYPER];
-    for (int k = 0; k < count; ++k)
-        for (int i = 0; i < WAYS; ++i)
-            if (path[k][i].n > 0) weigh_series(&path[k][i], evidence, mean[k][i], variance[k][i]);
-    double top = -HUGE_VAL, total = 0.0;
-    for (int h = 0; h < N_HYPER; ++h)
-        if (evidence[h] > top) top = evidence[h];
-    for (int h = 0; h < N_HYPER; ++h) {
-        evidence[h] = exp(evidence[h] - top);
-        total += evidence[h];
-    }
-    for (int k = 0; k < count; ++k) {
-        bf_axle *axle = &out->axles[k];
-        axle->left_kg = axle->right_kg = (double)NAN;
-        axle->dual_tyres = -1;
-        double kg = 0.0, var = 0.0, part[2] = {0.0, 0.0};
-        for (int i = 0; i < WAYS; ++i) {
-            if (path[k][i].n == 0) continue;
-            double m = 0.0, v = 0.0;
-            for (int h = 0; h < N_HYPER; ++h) m += evidence[h] / total * mean[k][i][h];
-            for (int h = 0; h < N_HYPER; ++h) {
-                const double d = mean[k][i][h] - m;
-                v += evidence[h] / total * (variance[k][i][h] + d * d);
-            }
-            part[i] = m;
-            kg += m;
-            var += v;
-        }
-        /* What other axles bear instead: for the axle it counts, for the gross weight it cancels. */
-        double pull = 0.0;
-        for (int i = 0; i < path[k][0].n; ++i) pull += path[k][0].pull[i] / path[k][0].n;
-        var *= BOUNCE_DOUBT;
-        const bool grouped = (k > 0 && fabs(place[k] - place[k - 1]) < GROUP_M) ||
-                             (k + 1 < count && fabs(place[k + 1] - place[k]) < GROUP_M);
-        const double stuck = grouped ? STUCK_IN_GROUP : STUCK_ALONE, transfer = TRANSFER_S2_PER_M * pull;
-        moved_var[k] = (transfer * transfer + stuck * stuck) * kg * kg;
-        var += moved_var[k];
-        axle->load_kg = kg;
-        axle->sigma_kg = sqrt(var + CALIBRATION * CALIBRATION * kg * kg);
-        axle->lines = path[k][0].n + path[k][1].n;
-        if (share[k] >= 0.0) {
-            axle->left_kg = kg * share[k];
-            axle->right_kg = kg - axle->left_kg;
-        } else if (part[0] > 0.0 && part[1] > 0.0) {
-            axle->left_kg = part[0];
-            axle->right_kg = part[1];
-        }
-        const bool one_side = share[k] < 0.0 && !(part[0] > 0.0 && part[1] > 0.0) && table_halves;
-        if ((one_side && kg > 350.0) || (share[k] >= 0.0 && fabs(share[k] - 0.5) > 0.22)) {
-            /* A wheel ran beside its half, or on its edge. */
-            flags |= BF_OFF_LANE;
-            axle->sigma_kg = sqrt(axle->sigma_kg * axle->sigma_kg + 0.04 * kg * kg);
-        }
-    }
-    if (lacks_half) flags |= BF_SENSOR_FAULT;
-    return flags;
-}
-
 double length_by_loop(const bf_wim *w, const bf_sensor *loop, const presence *p)
 {
     if (p->split || p->shared || !(p->off < HUGE_VAL) || !(loop->width_m > 0.0)) return (double)NAN;
@@ -660,21 +403,16 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                         loads[k][j][w->sensors[f->sensor].side].load_kg, sqrt(loads[k][j][w->sensors[f->sensor].side].variance), worst);
             }
 #endif
-    double moved_var[BF_MAX_AXLES], moved_kg = 0.0;
-    flags |= combine(w, axles, count, loads, place, fabs(out->speed_mps), moved_var, out);
+    line_sigmas sigmas;
+    flags |= lines_weigh(w, axles, count, loads, place, fabs(out->speed_mps), &sigmas, out);
     out->gross_kg = 0.0;
-    double gross_var = 0.0, own_sum = 0.0, sigma_sum = 0.0, way[MOTION_MAX_COEFFS] = {0};
+    double gross_var = sigmas.gross, way[MOTION_MAX_COEFFS] = {0};
     for (int k = 0; k < count; ++k) {
         bf_axle *axle = &out->axles[k];
         axle->position_m = place[k] - place[0];
         out->gross_kg += axle->load_kg;
-        const double own_var = axle->sigma_kg * axle->sigma_kg - moved_var[k];
-        gross_var += own_var + CANCELS * moved_var[k];
-        own_sum += own_var;
-        sigma_sum += sqrt(own_var);
-        moved_kg += sqrt(moved_var[k]);
         for (int i = 0; i < m->coeffs && fitted; ++i) way[i] += axle->load_kg * common[k][i];
-        axle->sigma_kg = sqrt(1.0 + axle->sigma_kg * axle->sigma_kg + shared[k] * axle->load_kg * axle->load_kg);
+        axle->sigma_kg = sqrt(1.0 + sigmas.own[k] + sigmas.moved[k] + shared[k] * axle->load_kg * axle->load_kg);
     }
     const double by_motion = fitted ? motion_sigma(m, way) : 0.0;
     double dip = 0.0, seen = 0.0;
@@ -686,15 +424,14 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                     seen += 1.0;
                 }
     /* Said only where the weight suffers: by the motion's doubt, or by load that braking moved between the axles. */
-    if (uneven && (moved_kg > MATTERS * out->gross_kg || by_motion > 0.5 * MATTERS * out->gross_kg)) flags |= BF_SPEED_CHANGE;
+    if (uneven && (sigmas.moved_kg > MATTERS * out->gross_kg || by_motion > 0.5 * MATTERS * out->gross_kg)) flags |= BF_SPEED_CHANGE;
     dip *= seen > 0.0 ? DIP_DOUBT / seen : 0.0;
     for (int k = 0; k < count; ++k) {
         bf_axle *axle = &out->axles[k];
         axle->sigma_kg = sqrt(axle->sigma_kg * axle->sigma_kg + dip * dip * axle->load_kg * axle->load_kg);
     }
     gross_var += dip * dip * out->gross_kg * out->gross_kg;
-    /* Axles on one body err a little together; the motion is the same for all. */
-    gross_var += SHARED * (sigma_sum * sigma_sum - own_sum) + by_motion * by_motion;
+    gross_var += by_motion * by_motion; /* the motion is the same for all */
     out->gross_sigma_kg = sqrt(gross_var + CALIBRATION * CALIBRATION * out->gross_kg * out->gross_kg);
 
     const double t_first = fitted ? motion_time(m, place[0]) : axles[0].at[0].mid / w->rate - t0;

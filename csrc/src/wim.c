@@ -138,6 +138,7 @@ bf_status bf_wim_create(const bf_wim_options *options, const bf_sensor *sensors,
     for (int i = 0; i < PRINTS; ++i) w->free_prints[i] = i;
     w->free_count = PRINTS;
     w->gap_at = -1;
+    w->ways = lane_unknown();
     const size_t frame_samples = (size_t)w->frame_scans * (size_t)w->channel_count;
     w->past.channels = w->channel_count;
     w->past.frame_scans = w->frame_scans;

@@ -1,0 +1,209 @@
+/* Sides and lines to axles: which halves belong together, which line is not to be believed, and the sigmas. See lines.h. */
+#include "lines.h"
+#include "blend.h"
+
+#include <math.h>
+#include <string.h>
+
+/* What four lines tell of a bounce is little: its part of the variance is taken so much larger. Measured with
+ * tests/accuracy over several roads of one class, each of which sits under the array for good. */
+static const double BOUNCE_DOUBT = 1.7;
+/* Springs of a group hang in their friction: what one of its axles bears too much the other one lacks. That is left
+ * behind by the same movements that the lines see as scatter, so it is taken in proportion to it. */
+static const double STUCK = 0.5, STUCK_MOST = 0.012, STUCK_ALONE = 0.3;
+static const double CANCELS = 0.4; /* what is left of it in the gross weight */
+static const double CALIBRATION = 0.0007;
+/* A half-axle's load with the other half from the usual share. */
+static const double HALF = 0.02;
+
+static bool stands_on(const bf_wim *w, const footprint *f)
+{
+    return f->still_to - f->still_from > 1.0 * w->rate;
+}
+
+/* Accelerations while the axle was weighed at a line: at the flanks, and in the middle unless it stood there. */
+static void pull_at(const bf_wim *w, const pass *p, double pull[PULLS])
+{
+    pull[0] = pull[1] = 0.0;
+    if (!w->motion_fitted) return;
+    const footprint *f = &w->prints[p->prints[p->count - 1]];
+    const double at[3] = {f->rise[LEVELS / 2], f->fall[LEVELS / 2 - 1], p->mid};
+    double t[3];
+    for (int i = 0; i < 3; ++i) t[i] = at[i] / w->rate - w->motion_t0;
+    transfer_pull(&w->motion, t, stands_on(w, f) ? 2 : 3, pull);
+}
+
+/* Side by side: what the left side weighs of both, or -1. */
+static double left_share(const bf_wim *w, side_load loads[BF_MAX_LINES][SIDES])
+{
+    double left = 0.0, both = 0.0;
+    for (int j = 0; j < w->line_count; ++j) {
+        const double l = loads[j][SIDE_LEFT].load_kg, r = loads[j][SIDE_RIGHT].load_kg;
+        if (l > 0.0 && r > 0.0) {
+            left += l;
+            both += l + r;
+        }
+    }
+    return both > 0.0 ? left / both : -1.0;
+}
+
+/* One axle as a series over the lines; [1] is used where its sides never meet at one line. True where a half is missing. */
+static bool make_series(const bf_wim *w, const axle_seen *a, side_load loads[BF_MAX_LINES][SIDES], double share,
+                        series path[2])
+{
+    bool lacks_half = false;
+    for (int j = 0; j < w->line_count; ++j) {
+        if (!(a->seen & (1u << j))) continue;
+        const side_load *l = &loads[j][SIDE_LEFT], *r = &loads[j][SIDE_RIGHT], *f = &loads[j][SIDE_FULL];
+        double kg = 0.0, variance = 0.0;
+        series *to = &path[0];
+        if (f->load_kg > 0.0) {
+            kg = f->load_kg;
+            variance = f->variance;
+        } else if (l->load_kg > 0.0 && r->load_kg > 0.0) {
+            kg = l->load_kg + r->load_kg;
+            const double p = l->load_kg / kg, q = r->load_kg / kg;
+            /* The motion's part of the error is the same for both, the noise is not: between the two. */
+            variance = 0.7 * (p * l->variance + q * r->variance);
+        } else if (l->load_kg > 0.0 || r->load_kg > 0.0) {
+            kg = l->load_kg + r->load_kg;
+            variance = l->load_kg > 0.0 ? l->variance : r->variance;
+            if (share > 0.05 && share < 0.95) {
+                kg /= l->load_kg > 0.0 ? share : 1.0 - share;
+                variance += HALF * HALF;
+                if (w->lines[j].count > 1) lacks_half = true;
+            } else if (r->load_kg > 0.0) {
+                to = &path[1];
+            }
+        }
+        if (!(kg > 0.0)) continue;
+        if (l->saturated || r->saturated || f->saturated) variance += 0.25;
+        to->kg[to->n] = kg;
+        to->variance[to->n] = variance;
+        to->t[to->n] = a->at[j].mid / w->rate;
+        pull_at(w, &a->at[j], to->pull[to->n]);
+        to->n++;
+    }
+    if (path[0].n > 0 && path[1].n > 0) path[0].part = path[1].part = 0.5;
+    return lacks_half;
+}
+
+/* Whether a line is off on every axle, and by more than the road does: a vehicle that bounces makes every line disagree,
+ * and to believe the nearest ones then would only pick a phase. A gain that is wrong is so for vehicle after vehicle. */
+static bool doubt_line(bf_wim *w, const axle_seen *axles, int count, series path[BF_MAX_AXLES][2])
+{
+    static const double LEAST = 0.06, SURE = 4.0, FAR = 0.25, STEADY = 2.5, FEW = 6.0, MEMORY = 30.0;
+    bool any = false;
+    if (w->line_count < 3) return false;
+    for (int j = 0; j < w->line_count; ++j) {
+        double each[BF_MAX_AXLES], spread[BF_MAX_AXLES];
+        int index[BF_MAX_AXLES], n = 0;
+        for (int k = 0; k < count; ++k) {
+            const series *s = &path[k][0];
+            int i = 0;
+            for (int q = 0; q < j; ++q)
+                if (axles[k].seen & (1u << q)) ++i;
+            index[k] = (axles[k].seen & (1u << j)) && i < s->n ? i : -1;
+            if (index[k] >= 0 && s->n >= 3) each[n++] = s->kg[i] / median_of(s->kg, s->n) - 1.0;
+        }
+        if (n < 2) continue;
+        line_info *l = &w->lines[j];
+        const double off = median_of(each, n);
+        for (int k = 0; k < n; ++k) spread[k] = fabs(each[k] - off);
+        const double sure = SURE * 1.48 * median_of(spread, n) / sqrt((double)n);
+        const double steady = STEADY * sqrt(l->off_var);
+        const bool always = l->off_seen >= FEW && fabs(l->off) > LEAST && fabs(l->off) > steady && off * l->off > 0.0;
+        if (fabs(off) < 0.5) {
+            if (l->off_seen < MEMORY) l->off_seen += 1.0;
+            const double d = off - l->off;
+            l->off += d / l->off_seen;
+            l->off_var += (d * d * (1.0 - 1.0 / l->off_seen) - l->off_var) / l->off_seen;
+        }
+        if (fabs(off) < (always ? LEAST : FAR) + sure) continue;
+        any = true;
+        for (int k = 0; k < count; ++k)
+            if (index[k] >= 0) path[k][0].variance[index[k]] += off * off;
+    }
+    return any;
+}
+
+uint32_t lines_weigh(bf_wim *w, const axle_seen *axles, int count, side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES],
+                     const double *place, double speed_mps, line_sigmas *sigmas, bf_vehicle *out)
+{
+    enum { WAYS = 2 };
+    uint32_t flags = 0;
+    static const series nothing;
+    series path[BF_MAX_AXLES][WAYS], flat[BLEND_MAX_PATHS];
+    double share[BF_MAX_AXLES], roughly[BF_MAX_AXLES] = {0};
+    bool lacks_half = false, table_halves = false;
+    for (int i = 0; i < w->sensor_count; ++i)
+        if (w->sensors[i].line >= 0 && w->sensors[i].side != SIDE_FULL) table_halves = true;
+    for (int k = 0; k < count; ++k) {
+        share[k] = left_share(w, loads[k]);
+        for (int i = 0; i < WAYS; ++i) {
+            path[k][i] = nothing;
+            path[k][i].axle = k;
+            path[k][i].part = 1.0;
+        }
+        lacks_half = make_series(w, &axles[k], loads[k], share[k], path[k]) || lacks_half;
+        for (int i = 0; i < WAYS; ++i)
+            if (path[k][i].n > 0) roughly[k] += median_of(path[k][i].kg, path[k][i].n);
+    }
+    if (doubt_line(w, axles, count, path)) flags |= BF_UNEQUAL_LINES;
+
+    transfer moves;
+    blended b;
+    int paths = 0;
+    transfer_expect(&moves, place, roughly, count);
+    for (int k = 0; k < count; ++k)
+        for (int i = 0; i < WAYS; ++i)
+            if (path[k][i].n > 0) flat[paths++] = path[k][i];
+    blend(flat, paths, &moves, &w->ways, speed_mps, &b);
+    lane_learn(&w->ways, &b.seen);
+
+    double stuck = STUCK * b.scatter;
+    if (stuck > STUCK_MOST) stuck = STUCK_MOST;
+    double sum = 0.0, sum2 = 0.0, held = 0.0;
+    sigmas->moved_kg = 0.0;
+    for (int k = 0, at = 0; k < count; ++k) {
+        bf_axle *axle = &out->axles[k];
+        axle->left_kg = axle->right_kg = (double)NAN;
+        axle->dual_tyres = -1;
+        double kg = 0.0, bounce = 0.0, moved = 0.0, part[WAYS] = {0.0, 0.0};
+        for (int i = 0; i < WAYS; ++i) {
+            if (path[k][i].n == 0) continue;
+            part[i] = b.kg[at];
+            kg += b.kg[at];
+            bounce += BOUNCE_DOUBT * b.bounce_var[at];
+            moved += b.moved_var[at++];
+        }
+        const bool grouped = (k > 0 && fabs(place[k] - place[k - 1]) < SPRING_GROUP_M) ||
+                             (k + 1 < count && fabs(place[k + 1] - place[k]) < SPRING_GROUP_M);
+        const double hangs = (grouped ? stuck : STUCK_ALONE * stuck) * kg;
+        axle->load_kg = kg;
+        axle->lines = path[k][0].n + path[k][1].n;
+        if (share[k] >= 0.0) {
+            axle->left_kg = kg * share[k];
+            axle->right_kg = kg - axle->left_kg;
+        } else if (part[0] > 0.0 && part[1] > 0.0) {
+            axle->left_kg = part[0];
+            axle->right_kg = part[1];
+        }
+        double own = bounce + CALIBRATION * CALIBRATION * kg * kg;
+        const bool one_side = share[k] < 0.0 && !(part[0] > 0.0 && part[1] > 0.0) && table_halves;
+        if ((one_side && kg > 350.0) || (share[k] >= 0.0 && fabs(share[k] - 0.5) > 0.22)) {
+            /* A wheel ran beside its half, or on its edge. */
+            flags |= BF_OFF_LANE;
+            own += 0.04 * kg * kg;
+        }
+        sigmas->own[k] = own;
+        sigmas->moved[k] = moved + hangs * hangs;
+        sigmas->moved_kg += sqrt(moved);
+        held += CANCELS * hangs * hangs;
+        sum += sqrt(own);
+        sum2 += own;
+    }
+    sigmas->gross = sum2 + b.together * (sum * sum - sum2) + b.moved_sum_var + held;
+    if (lacks_half) flags |= BF_SENSOR_FAULT;
+    return flags;
+}
