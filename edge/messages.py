@@ -207,6 +207,8 @@ class Gap(Struct, frozen=True, kw_only=True):
     from_seq: int
     to_seq: int
     count: int
+    link_before: str | UnsetType = UNSET
+    link_after: str | UnsetType = UNSET
 
 
 class Alarm(Message, frozen=True, kw_only=True):

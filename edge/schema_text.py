@@ -148,6 +148,8 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "from_seq": "number of the first one that is gone",
         "to_seq": "number of the last one that is gone",
         "count": "how many are gone; fewer than the numbers in between where some had been delivered",
+        "link_before": "hash chain before the first of them, as in `evidence`: what came before can be proven",
+        "link_after": "hash chain after the last of them: what came after can be proven",
     },
     "DeviceStatus": {
         "state": "state of the device",

@@ -1,7 +1,8 @@
 """`borderflow verify`: proves from a collector's copy that no message was changed, removed or inserted.
 
 In: files with one message a line, as they came from MQTT (`borderflow watch --json` writes such lines), and the public
-key of the computer that made them. Out: what is proven, every fault on a line of its own; exit 1 where there is one.
+key of the computer that made them. Out: what is proven; what the computer removed itself and says so, and every fault,
+on lines of their own; exit 1 where there is a fault.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge.delivery.evidence import key_id, read_public_key, verify
+from edge.delivery.evidence import key_id, read_public_key
 from edge.delivery.identity import IdentityError
+from edge.delivery.proof import verify
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,21 +23,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: all that is signed is proven; 1: faults, or nothing was signed; 65: a file cannot be read."""
+    """0: all that is signed is proven, or removed by the computer and explained; 1: there are faults, or something
+    cannot be proven, or nothing was signed; 65: a file cannot be read."""
     try:
         key = read_public_key(args.key)
         proof = verify(_lines(args.copy), key)
     except (IdentityError, OSError) as error:
         print(f"borderflow verify: {error}", file=sys.stderr)
         return 65
-    for fault in proof.faults:
-        print(fault)
+    for line in (*proof.explained, *proof.faults):
+        print(line)
     print(
         f"{proof.proven} messages proven by {proof.heads} signed heads of key {key_id(key)}"
         f"{f' up to {proof.signed_until}' if proof.signed_until else ''}; "
+        f"{proof.removed} removed by the computer and explained, {proof.unproven} between these not proven; "
         f"{proof.unsigned} not signed yet; {len(proof.faults)} faults"
     )
-    return 0 if proof.heads and not proof.faults else 1
+    return 0 if proof.heads and not proof.faults and not proof.unproven else 1
 
 
 def _lines(paths: list[Path]) -> Iterator[bytes]:

@@ -41,7 +41,10 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """`messages` of one topic, between two seq, were dropped before every collector had them."""
+    """`messages` of one topic, between two seq, were dropped before every collector had them.
+
+    `before` and `after` are the heads of the topic's hash chain around them, null where they are not known.
+    """
 
     time_ns: int
     topic: str
@@ -49,6 +52,8 @@ class Loss:
     from_seq: int
     to_seq: int
     messages: int
+    before: bytes | None = None
+    after: bytes | None = None
 
 
 def joined(losses: Iterable[Loss]) -> list[Loss]:
@@ -59,7 +64,7 @@ def joined(losses: Iterable[Loss]) -> list[Loss]:
         if last is not None and (last.topic, last.epoch, last.to_seq + 1) == (loss.topic, loss.epoch, loss.from_seq):
             found[-1] = Loss(
                 max(last.time_ns, loss.time_ns), loss.topic, loss.epoch, last.from_seq, loss.to_seq,
-                last.messages + loss.messages,
+                last.messages + loss.messages, last.before, loss.after,
             )  # fmt: skip
         else:
             found.append(loss)

@@ -76,7 +76,14 @@ MIGRATIONS = (
         from_seq INTEGER NOT NULL, to_seq INTEGER NOT NULL, messages INTEGER NOT NULL
     );
     """,
+    # The head of the hash chain before each message, so that it can be told around a loss; null in what is older.
+    """
+    ALTER TABLE log ADD COLUMN link BLOB;
+    ALTER TABLE losses ADD COLUMN before BLOB;
+    ALTER TABLE losses ADD COLUMN after BLOB;
+    """,
 )
+_ROW = "n, kind, topic_id, seq, id, time_ns, body"
 
 
 class JournalError(Exception):
@@ -330,7 +337,7 @@ class Journal:
                 after = rows[-1][0]
                 good = [row for row in rows if _is_sound(row, topics)]
                 with self._transaction() as db:
-                    db.executemany("INSERT OR IGNORE INTO log VALUES (?, ?, ?, ?, ?, ?, ?)", good)
+                    db.executemany(f"INSERT OR IGNORE INTO log ({_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?)", good)
                 saved += len(good)
         except (sqlite3.Error, TypeError):  # a damaged table may hold anything
             log.exception("%s: the rest cannot be read", path)
@@ -417,7 +424,7 @@ class Journal:
         """Append a message for each run of lost ones; with them, in one transaction, that they are told."""
         with suppress(sqlite3.Error), self._write:  # on a full disk: told with the next message that finds room
             rows = self._db.execute(
-                "SELECT loss_id, losses.time_ns, topic, epoch, from_seq, to_seq, messages "
+                "SELECT loss_id, losses.time_ns, topic, epoch, from_seq, to_seq, messages, before, after "
                 "FROM losses JOIN topics USING (topic_id) WHERE loss_id > ? ORDER BY topic_id, from_seq",
                 (self._explained_until(),),
             ).fetchall()
@@ -432,6 +439,7 @@ class Journal:
         with self._write:
             touched: dict[str, _Topic] = {}
             entries: list[Entry] = []
+            links: list[bytes] = []
             n = self._head
             for message in messages:
                 topic = topic_of(message)
@@ -443,6 +451,7 @@ class Journal:
                 time_ns = self._clock()
                 id = uuid7(time_ns, self._random(8))
                 body = encode(stamped(message, id=id, epoch=self.epoch, seq=state.seq))
+                links.append(state.link)
                 state.link = chain_next(state.link, body)
                 entries.append(Entry(n, state.kind, topic, self.epoch, state.seq, id, time_ns, body))
             with self._transaction() as db:
@@ -455,11 +464,11 @@ class Journal:
                     ],
                 )
                 db.executemany(
-                    "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    f"INSERT INTO log ({_ROW}, link) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     [
                         (e.n, e.kind, touched[e.topic].topic_id, e.seq, bytes.fromhex(e.id.replace("-", "")),
-                         e.time_ns, e.body)
-                        for e in entries
+                         e.time_ns, e.body, link)
+                        for e, link in zip(entries, links, strict=True)
                     ],
                 )  # fmt: skip
                 if explained is not None:
@@ -694,15 +703,16 @@ class Journal:
                 self._appended = 0
                 used = self._used_bytes()
                 if used > self.max_bytes * 9 // 10:
-                    self._make_room(used - self.max_bytes * 17 // 20)
+                    self._make_room(self.max_bytes * 17 // 20)
                 elif used > self.max_bytes // 2:
-                    self._forget_acknowledged(used - self.max_bytes * 9 // 20)
+                    self._forget_acknowledged(self.max_bytes * 9 // 20)
                 self._forget_old()
         except sqlite3.Error as error:
             raise JournalError(f"{self.path}: old messages cannot be removed ({error}); check the disk") from None
         self._report()
 
     def _used_bytes(self) -> int:
+        """In whole pages: what is deleted between messages that stay may free none."""
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
         return int(pages - free) * _PAGE
@@ -728,78 +738,87 @@ class Journal:
         with self._transaction() as db:
             db.execute("DELETE FROM losses WHERE time_ns < ? AND loss_id <= ?", (before_ns, self._explained_until()))
 
-    def _forget_acknowledged(self, excess: int) -> int:
-        """Delete acknowledged entries until `excess` bytes are free; what of it is left to do."""
+    def _forget_acknowledged(self, most_bytes: int) -> None:
+        """Delete acknowledged entries until `most_bytes` are used, or all are gone."""
         for kind in DROP_ORDER:
             floor = self._floor(kind)
-            while excess > 0:
+            while self._used_bytes() > most_bytes:
                 rows = self._db.execute(
-                    "SELECT n, length(body) FROM log WHERE kind = ? AND n <= ? ORDER BY n LIMIT ?",
-                    (kind, floor, _SLICE),
+                    "SELECT n FROM log WHERE kind = ? AND n <= ? ORDER BY n LIMIT ?", (kind, floor, _SLICE)
                 ).fetchall()
                 if not rows:
                     break
                 with self._transaction() as db:
                     db.execute("DELETE FROM log WHERE kind = ? AND n <= ?", (kind, rows[-1][0]))
-                excess -= sum(size for _, size in rows)
-        return excess
 
     def _relieve(self) -> None:
         """A write found no room: at our own bound messages go; on a disk that others filled only what all have."""
         with self._write:
-            if self._used_bytes() > self.max_bytes * 8 // 10:
-                self._make_room(self.max_bytes // 10)
+            used = self._used_bytes()
+            if used > self.max_bytes * 8 // 10:
+                self._make_room(used - self.max_bytes // 10)
             else:
-                self._forget_acknowledged(MIN_BYTES)
+                self._forget_acknowledged(used - MIN_BYTES)
 
-    def _make_room(self, excess: int) -> None:
+    def _make_room(self, most_bytes: int) -> None:
         """At the bound: acknowledged entries go first, then others by `DROP_ORDER`; losses are stored and reported."""
         with self._write:
-            excess = self._forget_acknowledged(excess)
+            self._forget_acknowledged(most_bytes)
             lost: dict[int, list[int]] = defaultdict(list)
             for kind in DROP_ORDER:
-                while excess > 0:
+                while self._used_bytes() > most_bytes:
                     rows = self._db.execute(
-                        "SELECT n, topic_id, seq, length(body) FROM log WHERE kind = ? ORDER BY n LIMIT ?",
-                        (kind, _SLICE),
+                        "SELECT n, topic_id, seq FROM log WHERE kind = ? ORDER BY n LIMIT ?", (kind, _SLICE)
                     ).fetchall()
                     if not rows:
                         break
-                    gone = self._drop(kind, rows)
-                    for topic_id, seqs in gone.items():
+                    for topic_id, seqs in self._drop(kind, rows).items():
                         lost[topic_id] += seqs
-                    excess -= sum(row[3] for row in rows)
             for topic_id, seqs in lost.items():
                 log.critical(
                     "%s is full (%d bytes): %d messages were dropped before every collector had them: %s seq %d to %d",
                     self.path, self.max_bytes, len(seqs), self._topic_names[topic_id][0], min(seqs), max(seqs),
                 )  # fmt: skip
 
-    def _drop(self, kind: str, rows: list[tuple[int, int, int, int]]) -> dict[int, list[int]]:
+    def _drop(self, kind: str, rows: list[tuple[int, int, int]]) -> dict[int, list[int]]:
         lost: dict[int, list[int]] = defaultdict(list)
         with self._state:
             cursors = [reader.cursors[kind] for reader in self._readers.values() if kind in reader.cursors]
-            for n, topic_id, seq, _ in rows:
+            for n, topic_id, seq in rows:
                 if [cursor for cursor in cursors if cursor.drop(n)]:
                     lost[topic_id].append(seq)
         now_ns = self._clock()
-        with self._transaction() as db:
+        losses = [
+            (now_ns, key, min(seqs), max(seqs), len(seqs), self._link(key, min(seqs)), self._link(key, max(seqs) + 1))
+            for key, seqs in lost.items()
+        ]
+        with self._transaction() as db:  # deletes first: that makes room for the rest
             db.execute("DELETE FROM log WHERE kind = ? AND n <= ?", (kind, rows[-1][0]))
             db.executemany(
-                "INSERT INTO losses (time_ns, topic_id, from_seq, to_seq, messages) VALUES (?, ?, ?, ?, ?)",
-                [(now_ns, key, min(seqs), max(seqs), len(seqs)) for key, seqs in lost.items()],
+                "INSERT INTO losses (time_ns, topic_id, from_seq, to_seq, messages, before, after) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                losses,
             )
             if kind == "alarm" and lost:  # what explained earlier losses may be among them: all are told again
                 db.execute("DELETE FROM meta WHERE key = 'explained'")
         self._unexplained |= bool(lost)
         return lost
 
+    def _link(self, topic_id: int, seq: int) -> bytes | None:
+        """Head of the hash chain of a topic before that message, which may be the one that comes next."""
+        row = self._db.execute("SELECT link FROM log WHERE topic_id = ? AND seq = ?", (topic_id, seq)).fetchone()
+        if row is None:
+            row = self._db.execute(
+                "SELECT link FROM topics WHERE topic_id = ? AND seq = ? - 1", (topic_id, seq)
+            ).fetchone()
+        return None if row is None else row[0]
+
     def losses(self, since_ns: int = 0) -> list[Loss]:
         """What was dropped at the bound before every collector had it, oldest first."""
         with self._state:
             rows = self._reader_db.execute(
-                "SELECT time_ns, topic, epoch, from_seq, to_seq, messages FROM losses JOIN topics USING (topic_id) "
-                "WHERE time_ns >= ? ORDER BY loss_id",
+                "SELECT time_ns, topic, epoch, from_seq, to_seq, messages, before, after "
+                "FROM losses JOIN topics USING (topic_id) WHERE time_ns >= ? ORDER BY loss_id",
                 (since_ns,),
             ).fetchall()
         return [Loss(*row) for row in rows]
@@ -849,7 +868,7 @@ def _readable_after(db: sqlite3.Connection, n: int) -> list[tuple[Any, ...]]:
     while step < 1 << 40:
         for limit in (200, 1):
             with suppress(sqlite3.Error):
-                rows = db.execute("SELECT * FROM log WHERE n > ? ORDER BY n LIMIT ?", (n, limit)).fetchall()
+                rows = db.execute(f"SELECT {_ROW} FROM log WHERE n > ? ORDER BY n LIMIT ?", (n, limit)).fetchall()
                 numbers = [row[0] for row in rows]
                 if all(first < second for first, second in pairwise([n, *numbers])):  # damage can lead in circles
                     return rows

@@ -5,6 +5,8 @@ In: a `Loss` of the journal; out: an `Alarm` with its `gap`. Handed to the journ
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from edge.delivery.entry import Loss
 from edge.messages import Alarm, Gap, Site, utc_text
 
@@ -22,5 +24,13 @@ def loss_alarm(loss: Loss, *, site: Site, source: str) -> Alarm:
         text=f"the journal was full: {loss.messages} messages were dropped before every collector had them: "
         f"{loss.topic} seq {loss.from_seq} to {loss.to_seq}; give [store] max_bytes more room, or mend the collector",
         device=None,
-        gap=Gap(topic=loss.topic, epoch=loss.epoch, from_seq=loss.from_seq, to_seq=loss.to_seq, count=loss.messages),
+        gap=Gap(
+            topic=loss.topic,
+            epoch=loss.epoch,
+            from_seq=loss.from_seq,
+            to_seq=loss.to_seq,
+            count=loss.messages,
+            link_before=UNSET if loss.before is None else loss.before.hex(),
+            link_after=UNSET if loss.after is None else loss.after.hex(),
+        ),
     )

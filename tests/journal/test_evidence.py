@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 import subprocess
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -17,10 +18,13 @@ from hypothesis import strategies as st
 from samples import ROOT, SITE, SOURCE, TIME_NS, mixed, vehicle
 
 from edge.commands import verify as verify_command
-from edge.delivery.evidence import Signer, chain_next, chain_start, new_signing_key, read_public_key, verify
+from edge.delivery.entry import Loss
+from edge.delivery.evidence import Signer, chain_next, chain_start, new_signing_key, read_public_key
 from edge.delivery.identity import IdentityError
 from edge.delivery.journal import Journal
-from edge.messages import utc_text
+from edge.delivery.loss_alarm import loss_alarm
+from edge.delivery.proof import verify
+from edge.messages import KINDS, encode, stamped, utc_text
 
 Copy = tuple[list[bytes], Ed25519PublicKey, Path]
 
@@ -169,3 +173,90 @@ def test_a_restart_goes_on_with_the_chain(tmp_path: Path) -> None:
         journal.close()
     proof = verify(lines, public)
     assert (proof.faults, proof.proven, proof.unsigned) == ([], 11, 1)
+
+
+@pytest.fixture(scope="module")
+def gapped(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """A collector that was away while the journal reached its bound, with heads signed now and then."""
+    path = tmp_path_factory.mktemp("gapped")
+    public = new_signing_key(path / "sign.key")
+    signer = Signer(path / "sign.key")
+    clock = count(TIME_NS, 1_000_000)
+    journal = Journal(
+        path / "journal.db", 1_000_000, lambda: next(clock), explain=partial(loss_alarm, site=SITE, source=SOURCE)
+    )
+    journal.register("national", tuple(KINDS))
+    lines: list[bytes] = []
+
+    def drain(limit: int) -> None:
+        while limit > 0 and (entries := journal.next("national", 16)):
+            for entry in entries:
+                journal.acknowledge("national", entry)
+            lines.extend(entry.body for entry in entries)
+            limit -= len(entries)
+
+    for round in range(60):
+        journal.append(mixed(40))
+        journal.append([signer.evidence(journal.heads(), site=SITE, source=SOURCE, time=utc_text(TIME_NS + round))])
+        if round == 2:
+            drain(70)
+    assert journal.losses()
+    journal.append(mixed(8))
+    journal.append([signer.evidence(journal.heads(), site=SITE, source=SOURCE, time=utc_text(TIME_NS + 99))])
+    journal.append([signer.evidence(journal.heads(), site=SITE, source=SOURCE, time=utc_text(TIME_NS + 100))])
+    journal.append([signer.evidence(journal.heads(), site=SITE, source=SOURCE, time=utc_text(TIME_NS + 101))])
+    drain(1_000_000)
+    journal.close()
+    return lines, read_public_key(public), public
+
+
+def test_what_the_journal_dropped_is_told_apart_from_what_is_missing(gapped: Copy) -> None:
+    lines, key, _ = gapped
+    proof = verify(lines, key)
+    assert proof.faults == []
+    assert proof.explained
+    assert proof.removed > 100
+    assert proof.unproven < 20  # what was on its way when its neighbours were dropped
+    assert proof.proven + proof.unproven + proof.unsigned == len(lines)
+
+
+def test_the_command_says_what_was_dropped(gapped: Copy, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines, _, public = gapped
+    file = tmp_path / "copy.jsonl"
+    file.write_bytes(b"\n".join(lines))
+    assert verify_command.run(argparse.Namespace(key=public, copy=[file])) == 0
+    said = capsys.readouterr().out
+    assert "were dropped by the computer's journal, as it says itself" in said
+    assert "missing" not in said
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_beside_a_gap_every_change_and_removal_is_found(gapped: Copy, data: st.DataObject) -> None:
+    lines, key, _ = gapped
+    whole = verify(lines, key)
+    at = data.draw(st.integers(0, len(lines) - 1))
+    body = json.loads(lines[at])
+    changed = json.dumps(body | {"lane": body["lane"], "config": "forged00"}).encode()
+    replaced = data.draw(st.sampled_from([[], [changed]]))
+    proof = verify([*lines[:at], *replaced, *lines[at + 1 :]], key)
+    assert proof.faults or proof.proven == whole.proven  # else it was one that was never said to be proven
+
+
+def test_a_forged_explanation_explains_nothing(gapped: Copy, copy: Copy) -> None:
+    """Whoever removes a message and adds an alarm of his own, or widens one that is there, is found."""
+    lines, key, _ = copy
+    gone = json.loads(lines[5])
+    topic = f"{ROOT}/{gone['lane']}/{gone['schema'].split('/')[1]}"
+    loss = Loss(TIME_NS, topic, gone["epoch"], gone["seq"], gone["seq"], 1)
+    forged = stamped(loss_alarm(loss, site=SITE, source=SOURCE), id=gone["id"], epoch=gone["epoch"], seq=1)
+    proof = verify([*lines[:5], *lines[6:], encode(forged)], key)
+    assert any(f"{topic} epoch {gone['epoch']}: seq {gone['seq']} missing" in fault for fault in proof.faults)
+    assert proof.removed == 0
+    lines, key, _ = gapped
+    alarms = [n for n, line in enumerate(lines) if b"journal_dropped" in line]
+    for at in alarms:
+        body = json.loads(lines[at])
+        body["gap"]["to_seq"] += 1
+        changed = verify([*lines[:at], json.dumps(body, separators=(",", ":")).encode(), *lines[at + 1 :]], key)
+        assert changed.faults
