@@ -85,7 +85,8 @@ class Link(ABC):
         if self._tap is not None:
             self._tap("tx", data, self._clock())
         try:
-            await asyncio.wait_for(self._send(data), WRITE_TIMEOUT_S)
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await self._send(data)
         except TimeoutError:
             raise LinkLost(f"{self.address}: takes no data; check cable and flow control") from None
         except (OSError, pyserial.SerialException) as error:

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0  # a lane loses what passes meanwhile, and trying costs next to nothing
 STABLE_AFTER_S = 30.0  # a session that lived this long starts the back-off anew
+END_AGAIN_S = 2.0  # a session takes less to close its link in order
 _WATCH_S = 0.25
 _REJECTED_EVERY_S = 1.0
 
@@ -123,8 +124,12 @@ class _Keeper:
         finally:
             if not session.done():
                 session.add_done_callback(_look_at)
-                session.cancel()
-                await asyncio.wait((session,))  # not `await session`: its end must not swallow our own cancellation
+                # Not `await session`: its end must not swallow our own cancellation. And not once: before Python 3.12
+                # asyncio.wait_for, which pymodbus awaits its answers with, forgets a cancellation that comes together
+                # with the answer (CPython gh-86296), and the session would go on for ever.
+                while not session.done():
+                    session.cancel()
+                    await asyncio.wait((session,), timeout=END_AGAIN_S)
 
     def _alive(self) -> None:
         self._last_life_s = self._monotonic()

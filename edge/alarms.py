@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import UNSET
 
+from edge.alarm_codes import ALARM_CODES
 from edge.messages import Alarm, Site, utc_text
 
 Severity = Literal["info", "warning", "critical"]
@@ -23,6 +24,10 @@ class Condition:
     device: str | None = None
     lane: str = "_"
     sensor: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.code not in ALARM_CODES:
+            raise ValueError(f"alarm code {self.code!r} has no meaning in edge/alarm_codes.py; give it one")
 
 
 class Alarms:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from edge.alarm_codes import ALARM_CODES
 from edge.exchange.codec import Exchange
 from edge.exchange.link import KEPT_NS, topic_of_source
 from edge.messages import KINDS, TOPIC_ROOT, ReplayRequest
@@ -150,7 +151,14 @@ def messages_page() -> str:
         own = set(schema["properties"]) - (set(COMMON) if name in kinds else set())
         about = [schema["description"], ""] if "description" in schema else []
         lines += ["", heading, "", *about, *_rows(schema, only=own)]
+        if name == "Alarm":
+            lines += _alarm_codes()
     return "\n".join([*lines, *_site_section()]) + "\n"
+
+
+def _alarm_codes() -> list[str]:
+    rows = [f"| `{code}` | {meaning.data} | {meaning.first} |" for code, meaning in ALARM_CODES.items()]
+    return ["", "### Codes", "", "| code | the data while it lasts | look first at |", "| --- | --- | --- |", *rows]
 
 
 def _site_section() -> list[str]:

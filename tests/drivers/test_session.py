@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 from driver_peers import Events, running
 
+from drivers import session
 from drivers.base import DeviceError, Driver, Emit, Options, ProtocolError
 from drivers.events import DeviceState, LinkState, Measurement, Rejected
 from drivers.session import LONGEST_PAUSE_S, keep_alive
@@ -194,6 +196,22 @@ async def test_a_session_that_does_not_want_to_end_is_waited_for() -> None:
     async with running(Scripted(stubborn)) as events:
         await events.until_state(LinkState.ONLINE)
     assert released.is_set()
+
+
+async def test_a_cancellation_that_got_lost_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "END_AGAIN_S", 0.05)
+
+    async def forgetful(emit: Emit, alive: Callable[[], None]) -> None:
+        alive()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        await asyncio.sleep(3600)
+
+    driver = Scripted(forgetful)
+    async with running(driver) as events:
+        await events.until(lambda: driver.sessions == 2)  # fell silent, was ended and opened again
+    assert driver.ended == 2
+    assert LinkState.SILENT in events.states
 
 
 async def test_one_dead_device_stops_nobody_else() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -11,6 +12,8 @@ import msgspec
 import pytest
 
 from edge import schema
+from edge.alarm_codes import ALARM_CODES
+from edge.alarms import Condition
 from edge.messages import (
     KINDS,
     Alarm,
@@ -188,3 +191,12 @@ def test_channels_are_the_topics_that_are_published(example: Message) -> None:
     pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(address))
     lane = "_" if kind_of(example) == "status" else "C03"
     assert re.fullmatch(pattern, topic_of(msgspec.structs.replace(example, lane=lane)))
+
+
+def test_an_alarm_has_a_code_with_a_meaning_and_each_meaning_a_code() -> None:
+    with pytest.raises(ValueError, match="no_such_thing"):
+        Condition("no_such_thing")
+    package = Path(schema.__file__).parent
+    sources = "".join(p.read_text() for p in package.rglob("*.py") if p.name != "alarm_codes.py")
+    assert [code for code in ALARM_CODES if f'"{code}"' not in sources] == []
+    assert "`journal_dropped`" in schema.messages_page()
