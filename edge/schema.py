@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from edge.alarm_codes import ALARM_CODES
 from edge.exchange.codec import Exchange
 from edge.exchange.link import KEPT_NS, topic_of_source
 from edge.messages import KINDS, TOPIC_ROOT, ReplayRequest
-from edge.schema_text import COMMON, MEANINGS, unit_of
+from edge.schema_text import COMMON, FLAGS, MEANINGS, unit_of
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_DIR: Final = Path(__file__).parent / "schemas"
@@ -151,14 +152,17 @@ def messages_page() -> str:
         own = set(schema["properties"]) - (set(COMMON) if name in kinds else set())
         about = [schema["description"], ""] if "description" in schema else []
         lines += ["", heading, "", *about, *_rows(schema, only=own)]
+        if name == "Vehicle":
+            lines += _table("Flags", ("flag", "meaning"), [(f"`{flag}`", text) for flag, text in FLAGS.items()])
         if name == "Alarm":
-            lines += _alarm_codes()
+            codes = [(f"`{code}`", *meaning) for code, meaning in ALARM_CODES.items()]
+            lines += _table("Codes", ("code", "the data while it lasts", "look first at"), codes)
     return "\n".join([*lines, *_site_section()]) + "\n"
 
 
-def _alarm_codes() -> list[str]:
-    rows = [f"| `{code}` | {meaning.data} | {meaning.first} |" for code, meaning in ALARM_CODES.items()]
-    return ["", "### Codes", "", "| code | the data while it lasts | look first at |", "| --- | --- | --- |", *rows]
+def _table(heading: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    lines = [columns, ("---",) * len(columns), *rows]
+    return ["", f"### {heading}", "", *("| " + " | ".join(row) + " |" for row in lines)]
 
 
 def _site_section() -> list[str]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from edge.messages import Flag
+
 COMMON: Final = {
     "schema": "name and version of the message's schema",
     "id": "UUIDv7 of the message; the same when it is sent again",
@@ -18,6 +20,19 @@ COMMON: Final = {
     "source": "computer that publishes, the common name of its client certificate",
     "config": "short digest of the configuration that the measurement was made with",
     "calibration": "short digest of the calibration that the measurement was made with",
+}
+
+FLAGS: Final[dict[Flag, str]] = {
+    "stopped_on_sensor": "it stood on the array; what loads lost in certainty is in their sigma",
+    "reversed": "it rolled back over a line on the way",
+    "partial": "a part of it missed the sensors, or was over them while nothing was measured",
+    "off_lane": "wheels at the edge of the lane or beyond it",
+    "unequal_lines": "lines disagree by more than their noise and the road explain",
+    "saturated": "a sensor was at the end of its range",
+    "sensor_fault": "a channel was out of order; it was weighed with the others",
+    "speed_change": "it braked or accelerated much over the array",
+    "tailgating": "another vehicle was over the array together with it",
+    "cut_uncertain": "where it begins or ends could not be told for sure from its neighbours",
 }
 
 MEANINGS: Final[dict[str, dict[str, str]]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import msgspec
@@ -24,6 +24,7 @@ from edge.messages import (
     Distribution,
     Evidence,
     Experienced,
+    Flag,
     Flow,
     Head,
     Identifier,
@@ -42,7 +43,7 @@ from edge.messages import (
     stamped,
     topic_of,
 )
-from edge.schema_text import COMMON, MEANINGS
+from edge.schema_text import COMMON, FLAGS, MEANINGS
 
 HEAD: dict[str, Any] = {
     "time": "2026-11-24T05:22:17.123456Z",
@@ -199,4 +200,5 @@ def test_an_alarm_has_a_code_with_a_meaning_and_each_meaning_a_code() -> None:
     package = Path(schema.__file__).parent
     sources = "".join(p.read_text() for p in package.rglob("*.py") if p.name != "alarm_codes.py")
     assert [code for code in ALARM_CODES if f'"{code}"' not in sources] == []
+    assert set(FLAGS) == set(get_args(Flag))
     assert "`journal_dropped`" in schema.messages_page()
