@@ -182,7 +182,7 @@ static void scale_sums(sums *s, double by, int count)
 /* Correlation of what two axles deviate by at the same line, from all of them; few lines say little of it. */
 static double correlation(const columns *c, const series *path, int count, int unknowns, const double *mean)
 {
-    static const double USUAL = 0.5, WORTH = 3.0;
+    static const double USUAL = 0.4, WORTH = 3.0;
     double own = 0.0, all = 0.0, sum[BF_MAX_LINES] = {0};
     int most = 0, n = 0;
     for (int i = 0; i < count; ++i)

@@ -1,5 +1,6 @@
 /* Conditioning of one channel: baseline, droop, spikes, and where a footprint begins and ends. See channel.h. */
 #include "channel.h"
+#include "spike.h"
 
 #include <math.h>
 #include <string.h>
@@ -21,6 +22,9 @@ enum { SWING_FRAMES = 6 };
 
 /* While a wheel stands on a sensor the baseline is not seen; it may move this fast: 1 % of full scale in a minute. */
 static const double DRIFT_COUNTS_PER_S = 5.5;
+
+/* So far out, at most, the baseline is averaged. */
+static const double FAR_S = 0.15;
 
 void channel_init(channel *c, int sensor, int index, double rate_hz, int frame_scans, double tau_s)
 {
@@ -208,88 +212,16 @@ static double trace_mean(const trace *t, double from, double to, double *value, 
     return n;
 }
 
-/* Mains hum under a wheel, from the samples before `foot0` and after `foot1`: line plus sine, least squares. Takes the
- * sine out of the trace and gives the line. Returns the residual noise, or a negative number where there is none. */
-static double take_out_hum(const channel *c, trace *t, double foot0, double foot1, double *level, double *slope)
-{
-    static const double mains_hz[2] = {50.0, 60.0};
-    const double middle = (double)t->start + 0.5 * (double)t->length;
-    double best = -1.0, best_x[4] = {0}, best_step = 0.0;
-    for (int m = 0; m < 2; ++m) {
-        const double step = 6.283185307179586 * mains_hz[m] / c->rate_hz;
-        double a[4][5] = {{0}}, scan = (double)t->start, yy = 0.0;
-        int n = 0, before = 0;
-        for (int i = 0; i < t->count; ++i) {
-            const double k = t->points[i].n, at = scan + 0.5 * k - 0.5;
-            scan += k;
-            if (k > 4.0 || (at > foot0 && at < foot1)) continue;
-            const double u = (at - middle) / c->rate_hz, y = (double)t->points[i].value - c->base;
-            const double row[4] = {1.0, u, cos(step * (at - middle)), sin(step * (at - middle))};
-            for (int p = 0; p < 4; ++p) {
-                for (int q = 0; q <= p; ++q) a[p][q] += row[p] * row[q];
-                a[p][4] += row[p] * y;
-            }
-            yy += y * y;
-            ++n;
-            if (at <= foot0) ++before;
-        }
-        if ((double)n < 1.5 * c->rate_hz / mains_hz[m] || before == 0) continue;
-        /* Cholesky of four equations. */
-        double l[4][4], x[4];
-        bool ok = true;
-        for (int p = 0; p < 4 && ok; ++p)
-            for (int q = 0; q <= p; ++q) {
-                double s = a[p][q];
-                for (int k = 0; k < q; ++k) s -= l[p][k] * l[q][k];
-                if (p == q) {
-                    ok = s > 1e-9;
-                    l[p][p] = sqrt(ok ? s : 1.0);
-                } else {
-                    l[p][q] = s / l[q][q];
-                }
-            }
-        if (!ok) continue;
-        double explained = 0.0;
-        for (int p = 0; p < 4; ++p) {
-            double s = a[p][4];
-            for (int k = 0; k < p; ++k) s -= l[p][k] * x[k];
-            x[p] = s / l[p][p];
-            explained += x[p] * x[p];
-        }
-        for (int p = 3; p >= 0; --p) {
-            for (int k = p + 1; k < 4; ++k) x[p] -= l[k][p] * x[k];
-            x[p] /= l[p][p];
-        }
-        const double rest = (yy - explained) / (n - 4), power = 0.5 * (x[2] * x[2] + x[3] * x[3]);
-        if (power * n < 12.0 * rest || power < 0.25 || power <= best) continue;
-        best = power;
-        best_step = step;
-        memcpy(best_x, x, sizeof x);
-        *level = rest > 0.0 ? sqrt(rest) : 0.0;
-    }
-    if (best < 0.0) return -1.0;
-    const double noise = *level;
-    double scan = (double)t->start;
-    for (int i = 0; i < t->count; ++i) {
-        const double k = t->points[i].n, at = scan + 0.5 * k - 0.5 - middle, half = 0.5 * best_step * k;
-        scan += k;
-        const double fade = k > 1.0 ? sin(half) / half : 1.0; /* the mean over a stretch */
-        t->points[i].value -= (float)(fade * (best_x[2] * cos(best_step * at) + best_x[3] * sin(best_step * at)));
-    }
-    *level = c->base + best_x[0];
-    *slope = best_x[1] / c->rate_hz;
-    return noise;
-}
-
 /* The baseline beside a strip's footprint where the road's bow wave dips below it: read next to the foot and put up by
  * the dip's usual depth, and read from farther out where nothing else is there. Before and after; learns on the way. */
-static void beyond_lobes(channel *c, footprint *f, double foot0, double foot1, double noise, double base[2], double at[2])
+static void beyond_lobes(channel *c, footprint *f, double foot0, double foot1, double noise, double base[2], double at[2],
+                         const hum *h)
 {
     const double span = f->fall[1] - f->rise[1];
     double pulse[2] = {5.0 * (f->rise[LEVELS - 1] - f->rise[0]), 5.0 * (f->fall[0] - f->fall[LEVELS - 1])};
     for (int i = 0; i < 2; ++i)
         if (pulse[i] > span) pulse[i] = span;
-    const bool clear = f->peak > 20.0 * channel_threshold(c);
+    const bool clear = f->peak > 4.0 * channel_threshold(c);
     const double until = foot1 + LOBE_FAR0 * pulse[LOBE_AFTER];
     f->lobe = 0.0;
     for (int i = 0; i < 2; ++i) {
@@ -304,17 +236,29 @@ static void beyond_lobes(channel *c, footprint *f, double foot0, double foot1, d
         }
         double far_sigma = HUGE_VAL;
         if (i == LOBE_BEFORE) {
-            const double reach = (LOBE_FAR1 - LOBE_FAR0) * pulse[i] > 3.5 * c->frame_scans ? (LOBE_FAR1 - LOBE_FAR0) * pulse[i]
-                                                                                         : 3.5 * c->frame_scans;
             const double to = foot0 - LOBE_FAR0 * pulse[i];
-            const int frames = to - reach > c->lobe_until ? idle_mean(c, to - reach, to, &far, &far_at) : 0;
-            if (frames > 0) {
+            double reach = (LOBE_FAR1 - LOBE_FAR0) * pulse[i] > 3.5 * c->frame_scans ? (LOBE_FAR1 - LOBE_FAR0) * pulse[i]
+                                                                                   : 3.5 * c->frame_scans;
+            /* As much of it as there is, against the noise. */
+            double from = to - FAR_S * c->rate_hz;
+            if (from < (double)c->t.start) from = (double)c->t.start;
+            if (from < c->lobe_until) from = c->lobe_until + 1.0;
+            if (from < (double)c->last_end) from = (double)c->last_end + 1.0;
+            if (to - from > reach) reach = to - from;
+            double seen = 0.0;
+            if (to - reach > c->lobe_until) {
+                /* From the trace, where hum was taken out of it, else from the frames before. */
+                if (to - reach >= (double)c->t.start && to - reach > (double)c->last_end) seen = trace_mean(&c->t, to - reach, to, &far, &far_at);
+                else seen = idle_mean(c, to - reach, to, &far, &far_at) * c->frame_scans;
+            }
+            if (seen > 0.0) {
                 const double drift = drifted(c, where - far_at);
-                far_sigma = sqrt(noise * noise / (frames * c->frame_scans) + drift * drift);
+                far_sigma = sqrt(noise * noise / seen + drift * drift);
                 if (clear) lobes_learn(&c->lobes, i, value, far, f->peak, sqrt(far_sigma * far_sigma + noise * noise / n));
             }
         } else if (clear) {
             c->lobes.waiting = true;
+            c->behind = *h;
             c->lobes.near_value = value;
             c->lobes.peak = f->peak;
             c->lobes.noise = noise / sqrt(n);
@@ -323,11 +267,11 @@ static void beyond_lobes(channel *c, footprint *f, double foot0, double foot1, d
             c->lobes.sum = c->lobes.n = 0.0;
         }
         const double share = lobes_share(&c->lobes, i, &share_sigma);
-        if (share <= 0.0) continue;
+        if (share <= 0.0 && !(far_sigma < HUGE_VAL)) continue;
         const double sigma = sqrt(noise * noise / n + share_sigma * share_sigma * f->peak * f->peak);
         const double a = 1.0 / (sigma * sigma), b = far_sigma < HUGE_VAL ? 1.0 / (far_sigma * far_sigma) : 0.0;
         base[i] = (a * (value + share * f->peak) + b * far) / (a + b);
-        at[i] = where;
+        at[i] = (a * where + b * far_at) / (a + b);
         f->lobe += share;
     }
     c->lobe_until = until;
@@ -337,6 +281,75 @@ static void beyond_lobes(channel *c, footprint *f, double foot0, double foot1, d
 static bool is_tail(const channel *c, double peak, double begin)
 {
     return peak < 0.03 * c->last_peak && begin - (double)c->last_peak_at < 30.0 * c->rate_hz;
+}
+
+/* Where a wheel certainly was not: before and after its flanks. */
+static void find_feet(const footprint *f, double foot[2])
+{
+    foot[0] = f->rise[0] - 1.5 * (f->rise[LEVELS - 1] - f->rise[0]) - 2.0;
+    foot[1] = f->fall[0] + 1.5 * (f->fall[0] - f->fall[LEVELS - 1]) + 2.0;
+}
+
+/* Takes the hum out of the trace, and fills `h` with it as it is behind the wheel; returns the noise that is left. A wheel
+ * that was on for many periods has it before and behind with phases of their own. */
+static double take_out_hum(channel *c, const footprint *f, hum *h)
+{
+    static const double LONG_S = 0.3;
+    const double end = (double)(c->t.start + c->t.length);
+    double foot[2];
+    find_feet(f, foot);
+    if (foot[1] - foot[0] < LONG_S * c->rate_hz) {
+        const double rest = hum_fit(h, &c->t, foot[0], foot[1], c->rate_hz);
+        if (h->present) hum_take_out(h, &c->t, -HUGE_VAL, HUGE_VAL);
+        return rest;
+    }
+    hum before;
+    const double middle = 0.5 * (foot[0] + foot[1]);
+    const double rest0 = hum_fit(&before, &c->t, foot[0], end, c->rate_hz), rest1 = hum_fit(h, &c->t, (double)c->t.start, foot[1], c->rate_hz);
+    if (before.present) hum_take_out(&before, &c->t, -HUGE_VAL, middle);
+    if (h->present) hum_take_out(h, &c->t, middle, HUGE_VAL);
+    if (!h->present) {
+        *h = before;
+        return rest0;
+    }
+    return before.present && rest0 > rest1 ? rest0 : rest1;
+}
+
+/* Baseline before and behind a wheel whose flanks are known, read where the wheel certainly was not. Returns of how many
+ * samples the poorer of them is made. */
+static double read_baseline(channel *c, footprint *f, double noise, double base[2], double at[2], const hum *h)
+{
+    double foot[2], n0, n1, value = 0.0, where = 0.0;
+    const double window = 0.04 * c->rate_hz > 4.0 ? 0.04 * c->rate_hz : 4.0;
+    find_feet(f, foot);
+    n0 = trace_mean(&c->t, foot[0] - window, foot[0], &value, &where);
+    if (n0 >= 0.003 * c->rate_hz) {
+        base[0] = value;
+        at[0] = where;
+    } else if (base_before(c, (int64_t)floor(foot[0]), &value, &where)) {
+        base[0] = value;
+        at[0] = where;
+        n0 = c->frame_scans;
+    }
+    n1 = trace_mean(&c->t, foot[1], foot[1] + window, &value, &where);
+    if (n1 >= 0.003 * c->rate_hz) {
+        base[1] = value;
+        at[1] = where;
+    } else if (c->quiet <= c->confirm) {
+        base[1] = base[0]; /* nothing after it: cut short */
+        at[1] = at[0] + 1.0;
+    }
+    if (!c->plate) beyond_lobes(c, f, foot[0], foot[1], noise, base, at, h);
+    if (n0 < 1.0) n0 = 1.0;
+    if (n1 < 1.0) n1 = 1.0;
+    if (c->tau_k <= 0.0) {
+        /* A baseline does not jump: what looks so is a wheel that still leans on the sensor's edge. */
+        const double most = 1.0 + 4.0 * noise / sqrt(n0 < n1 ? n0 : n1) +
+                            (3.0 * c->drift + DRIFT_COUNTS_PER_S / c->rate_hz) * (at[1] - at[0]) + 0.004 * f->peak;
+        if (base[1] > base[0] + most) base[1] = base[0] + most;
+        if (base[1] < base[0] - most) base[1] = base[0] - most;
+    }
+    return n0 < n1 ? n0 : n1;
 }
 
 static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context, bool cut_short)
@@ -352,59 +365,22 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
         base1 = c->quiet_sum / quiet_n;
         at1 = end - 0.5 * quiet_n;
     }
+    hum h = {0};
+    if (!c->plate) c->spikes += (uint64_t)spikes_take_out(&c->t, c->rate_hz, c->base, noise);
     bool good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold, c->plate, true);
+    if (good && c->rate_hz > 250.0 && c->range > 0.008 * f.peak) {
+        const double rest = take_out_hum(c, &f, &h);
+        if (h.present) {
+            noise = rest > 0.3 ? rest : 0.3;
+            good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold, c->plate, true);
+        }
+    }
     if (good) {
-        /* Now that the flanks are known, the baseline is read where the wheel certainly was not. */
-        const double flank0 = f.rise[LEVELS - 1] - f.rise[0], flank1 = f.fall[0] - f.fall[LEVELS - 1];
-        const double foot0 = f.rise[0] - 1.5 * flank0 - 2.0, foot1 = f.fall[0] + 1.5 * flank1 + 2.0;
-        const double window = 0.04 * c->rate_hz > 4.0 ? 0.04 * c->rate_hz : 4.0;
-        double n0 = 0.0, n1 = 0.0, value = 0.0, where = 0.0;
-        n0 = trace_mean(&c->t, foot0 - window, foot0, &value, &where);
-        if (n0 >= 0.003 * c->rate_hz) {
-            base0 = value;
-            at0 = where;
-        } else if (base_before(c, (int64_t)floor(foot0), &value, &where)) {
-            base0 = value;
-            at0 = where;
-            n0 = c->frame_scans;
-        }
-        n1 = trace_mean(&c->t, foot1, foot1 + window, &value, &where);
-        if (n1 >= 0.003 * c->rate_hz) {
-            base1 = value;
-            at1 = where;
-        } else if (c->quiet <= c->confirm) {
-            base1 = base0; /* nothing after it: cut short */
-            at1 = at0 + 1.0;
-        }
-        if (!c->plate) {
-            double base[2] = {base0, base1}, at01[2] = {at0, at1};
-            beyond_lobes(c, &f, foot0, foot1, noise, base, at01);
-            base0 = base[0];
-            base1 = base[1];
-            at0 = at01[0];
-            at1 = at01[1];
-        }
-        if (c->tau_k <= 0.0) {
-            /* A baseline does not jump: what looks so is a wheel that still leans on the sensor's edge. */
-            const double n = (n0 > 1.0 ? n0 : 1.0) < (n1 > 1.0 ? n1 : 1.0) ? (n0 > 1.0 ? n0 : 1.0) : (n1 > 1.0 ? n1 : 1.0);
-            const double most = 1.0 + 4.0 * noise / sqrt(n) + (3.0 * c->drift + DRIFT_COUNTS_PER_S / c->rate_hz) * (at1 - at0) + 0.004 * f.peak;
-            if (base1 > base0 + most) base1 = base0 + most;
-            if (base1 < base0 - most) base1 = base0 - most;
-        }
-        if (c->rate_hz > 250.0 && f.end - f.begin < 0.5 * c->rate_hz && c->range > 0.008 * f.peak) {
-            double level = 0.0, slope = 0.0;
-            const double rest = take_out_hum(c, &c->t, foot0, foot1, &level, &slope);
-            if (rest >= 0.0) {
-                const double middle = start + 0.5 * (double)c->t.length;
-                base0 = level + slope * (at0 - middle);
-                base1 = level + slope * (at1 - middle);
-                noise = rest > 0.3 ? rest : 0.3;
-                n0 = n1 = 0.1 * c->rate_hz;
-            }
-        }
-        good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold, c->plate, false);
-        const double n = (n0 > 1.0 ? n0 : 1.0) < (n1 > 1.0 ? n1 : 1.0) ? n0 : n1;
-        f.base_noise = noise / sqrt(n > 1.0 ? n : 1.0);
+        double base[2] = {base0, base1}, base_at[2] = {at0, at1};
+        const double seen = read_baseline(c, &f, noise, base, base_at, &h);
+        base1 = base[1];
+        good = footprint_measure(&f, &c->t, base_at[0], base[0], base_at[1], base[1], noise, threshold, c->plate, false);
+        f.base_noise = noise / sqrt(seen > 1.0 ? seen : 1.0);
     }
     f.sensor = c->sensor;
     f.saturated = c->saturated;
@@ -537,7 +513,7 @@ static void learn_behind(channel *c, int64_t frame, double mean)
     lobes *l = &c->lobes;
     const double start = (double)(frame * c->frame_scans), end = start + c->frame_scans;
     if (start >= l->from) {
-        l->sum += mean;
+        l->sum += mean - hum_mean(&c->behind, 0.5 * (start + end) - 0.5, c->frame_scans);
         l->n += 1.0;
     }
     if (end < l->to || l->n < 1.0) return;

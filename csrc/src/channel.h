@@ -8,6 +8,7 @@
 
 #include "borderflow_core.h"
 #include "footprint.h"
+#include "hum.h"
 #include "lobe.h"
 
 enum { HISTORY_FRAMES = 16, MEAN_RING = 128 };
@@ -67,6 +68,7 @@ typedef struct {
     int flat_frames, missed_run, swing_frames;
     frame_mean means[MEAN_RING];
     lobes lobes;
+    hum behind; /* the last wheel */
     double lobe_until; /* until this scan a dip may be the last wheel's */
     trace t;
 } channel;

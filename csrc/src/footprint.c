@@ -169,7 +169,8 @@ bool footprint_measure(footprint *f, const trace *t, double base_at0, double bas
     f->peak = best;
 
     /* Flanks: the outermost crossings, so that a stop or a roll-back inside does not count as one. */
-    const double low = threshold < 0.1 * best ? threshold : 0.1 * best;
+    double low = threshold < 0.1 * best ? threshold : 0.1 * best;
+    if (low < 4.5 * noise) low = 4.5 * noise < 0.5 * best ? 4.5 * noise : 0.5 * best; /* no sample of the baseline */
     int first = 0, last = count - 1;
     while (first < top_at && (double)p[first].value < low) ++first;
     while (last > top_at && (double)p[last].value < low) --last;

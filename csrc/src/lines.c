@@ -7,7 +7,7 @@
 
 /* What four lines tell of a bounce is little: its part of the variance is taken so much larger. Measured with
  * tests/accuracy over several roads of one class, each of which sits under the array for good. */
-static const double BOUNCE_DOUBT = 1.7;
+static const double BOUNCE_DOUBT = 1.5;
 /* Springs of a group hang in their friction: what one of its axles bears too much the other one lacks. That is left
  * behind by the same movements that the lines see as scatter, so it is taken in proportion to it. */
 static const double STUCK = 0.5, STUCK_MOST = 0.012, STUCK_ALONE = 0.3;
@@ -119,10 +119,11 @@ static bool doubt_line(bf_wim *w, const axle_seen *axles, int count, series path
             l->off += d / l->off_seen;
             l->off_var += (d * d * (1.0 - 1.0 / l->off_seen) - l->off_var) / l->off_seen;
         }
-        if (fabs(off) < (always ? LEAST : FAR) + sure) continue;
+        if (!always && fabs(off) < FAR + sure) continue;
         any = true;
+        const double by = always && fabs(l->off) > fabs(off) ? l->off : off;
         for (int k = 0; k < count; ++k)
-            if (index[k] >= 0) path[k][0].variance[index[k]] += off * off;
+            if (index[k] >= 0) path[k][0].variance[index[k]] += by * by;
     }
     return any;
 }

@@ -38,12 +38,12 @@ def free_flow(
 
 
 def wandering(
-    rng: np.random.Generator, wim: config.Wim, count: int, kmh: tuple[float, float]
+    rng: np.random.Generator, wim: config.Wim, count: int, kmh: tuple[float, float], kinds: tuple[str, ...] = world.MIX
 ) -> tuple[list[Vehicle], int]:
     vehicles, at = [], 1.0
     last = max(s.x_m for s in wim.sensor)
     for _ in range(count):
-        v = world.make_vehicle(rng, str(rng.choice(world.MIX)))
+        v = world.make_vehicle(rng, str(rng.choice(kinds)))
         x0, x1 = -v.front_m - 4.0, last + v.length_m + 4.0
         turns = np.sort(rng.uniform(x0, x1, 6))
         speeds = rng.uniform(*kmh, 7) / 3.6

@@ -122,6 +122,8 @@ class Scene:
     loop: str = "coverage"  # coverage | presence
     dead: tuple[int, ...] = ()
     reversed: tuple[int, ...] = ()
+    height_m: float = 0.0  # of the centre of gravity: what braking and pulling move between first and last axles
+    bow_wave: float = 0.0  # depth of the road's dip beside a wheel, of the peak
 
     def render(self) -> npt.NDArray[np.int16]:
         rng = np.random.default_rng(self.seed)
@@ -136,6 +138,7 @@ class Scene:
             phase2 = rng.uniform(0, 6.28, len(v.loads_kg))
             scale = rng.uniform(0.7, 1.3)
             skew = rng.normal(0, self.skew_m)
+            moved_kg = self._moved_kg(v)
             for k, kg in enumerate(v.loads_kg):
                 profile = Profile(v.contact_m[k], v.exponent, v.lean)
                 xk = v.x - v.positions_m[k]
@@ -159,8 +162,14 @@ class Scene:
                         + self.dynamics * scale * np.sqrt(2) * np.sin(2 * np.pi * f1 * ts + phase[k])
                         + self.hop * scale * np.sqrt(2) * np.sin(2 * np.pi * f2 * ts + phase2[k])
                     )
-                    force = kg * G * share * profile.over(off[i0:i1], s.width_m) * dyn * gains[round(s.x_m, 3)]
+                    borne = kg * dyn + moved_kg[k, i0:i1]
+                    force = borne * G * share * profile.over(off[i0:i1], s.width_m) * gains[round(s.x_m, 3)]
                     out[v.start + i0 : v.start + i1, s.channel] += force / s.gain_n
+                    if self.bow_wave:
+                        foot = 0.5 * (v.contact_m[k] + s.width_m)
+                        ahead = np.clip(np.abs(off) - foot, 0, None) / 0.1
+                        dip = np.where(ahead < 5, ahead * np.exp(1 - ahead), 0.0)
+                        out[v.start : v.start + len(v.x), s.channel] -= self.bow_wave * force.max() / s.gain_n * dip
             for s in sensors:
                 if s.type != "loop":
                     continue
@@ -198,6 +207,21 @@ class Scene:
             for at in rng.integers(0, self.scans - 4, rng.poisson(self.spikes_per_s * self.scans / rate)):
                 out[at : at + rng.integers(1, 4), c] += rng.choice([-1, 1]) * rng.uniform(200, 6000)
         return np.clip(np.rint(out), -32768, 32767).astype(np.int16)
+
+    def _moved_kg(self, v: Vehicle) -> Array:
+        """What a rigid vehicle's acceleration adds to its axles, shape (axles, scans): the first against the rest."""
+        moved = np.zeros((len(v.loads_kg), len(v.x)))
+        if self.height_m:
+            rate = self.wim.sample_rate_hz
+            kernel = np.hanning(int(0.4 * rate))
+            speed = np.convolve(
+                np.gradient(np.pad(v.x, len(kernel), mode="edge")) * rate, kernel / kernel.sum(), "same"
+            )
+            pull = np.gradient(speed)[len(kernel) : -len(kernel)] * rate
+            base = v.positions_m[1:].mean()
+            moved[0] = -v.loads_kg.sum() * self.height_m * pull / base / G
+            moved[1:] = -moved[0] / (len(v.loads_kg) - 1)
+        return moved
 
 
 def _high_pass(x: Array, a: float) -> Array:

@@ -1,0 +1,61 @@
+/* Bridges spikes in a trace. See spike.h. */
+#include "spike.h"
+
+#include <math.h>
+
+static const double LEAST_RATE_HZ = 2000.0; /* slower, and a front is not told from a wheel's */
+static const double WHEEL_S = 0.004;        /* what is reached for so long is a wheel */
+static const double TAIL_S = 0.010;
+static const double CLEAR = 12.0;           /* deviations of the noise */
+static const double FRONT = 0.7;            /* of the wheel's height, within two samples */
+
+/* The height above the base that is reached by `n` samples. */
+static double reached(const trace *t, double base, double n)
+{
+    double lo = 0.0, hi = 70000.0;
+    for (int round = 0; round < 16; ++round) {
+        const double middle = 0.5 * (lo + hi);
+        double above = 0.0;
+        for (int i = 0; i < t->count; ++i)
+            if ((double)t->points[i].value - base > middle) above += t->points[i].n;
+        if (above >= n) lo = middle;
+        else hi = middle;
+    }
+    return lo;
+}
+
+static double mean3(const stretch *p, int from)
+{
+    return ((double)p[from].value + (double)p[from + 1].value + (double)p[from + 2].value) / 3.0;
+}
+
+static bool single(const stretch *p, int from, int to)
+{
+    for (int i = from; i < to; ++i)
+        if (p[i].n != 1) return false;
+    return true;
+}
+
+int spikes_take_out(trace *t, double rate_hz, double base, double noise)
+{
+    stretch *p = t->points;
+    const int tail = (int)(TAIL_S * rate_hz);
+    int found = 0;
+    double height = -1.0;
+    if (rate_hz < LEAST_RATE_HZ) return 0;
+    for (int i = 3; i + tail + 3 < t->count; ++i) {
+        const double front = (double)p[i + 1].value - (double)p[i - 1].value;
+        if (fabs(front) < CLEAR * noise) continue;
+        if (height < 0.0) height = reached(t, base, WHEEL_S * rate_hz);
+        if (fabs(front) < FRONT * height || !single(p, i - 3, i + tail + 3)) continue;
+        const double before = mean3(p, i - 3), after = mean3(p, i + tail);
+        if (fabs(after - before) > 0.4 * fabs(front)) continue; /* it stays: a cable, or a saturated wheel */
+        int end = i + 2;
+        while (end < i + tail && fabs((double)p[end].value - before) > 3.0 * noise) ++end;
+        const double last = mean3(p, end);
+        for (int k = i; k < end; ++k) p[k].value = (float)(before + (last - before) * (k - i + 1) / (end - i + 1));
+        ++found;
+        i = end;
+    }
+    return found;
+}

@@ -1,0 +1,13 @@
+/* Spikes that outlast the filter of single samples: a front within a sample or two and a tail of some milliseconds, as
+ * switching and lightning make them. No wheel does that: it takes at least 1.5 ms onto a strip, and stays.
+ *
+ * In: a trace that was recorded. Out: the trace with them bridged. Called by channel.c when a wheel has passed. */
+#ifndef BF_SPIKE_H
+#define BF_SPIKE_H
+
+#include "footprint.h"
+
+/* `base` and `noise` of a sample in counts. Returns how many there were. */
+int spikes_take_out(trace *t, double rate_hz, double base, double noise);
+
+#endif
