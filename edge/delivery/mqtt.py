@@ -47,8 +47,8 @@ from edge.delivery.credentials import credential_file
 
 WINDOW = 16  # messages in flight at most; less where the server says so
 CONNECT_TIMEOUT_S = 10.0
-KEEPALIVE_S = 10  # a ping after this silence, and its answer within as much: a dead link is found in 20 s
-PUBACK_TIMEOUT_S = 20.0
+KEEPALIVE_S = 9  # a ping after this silence, and its answer within as much, looked at each second: a dead link is
+PUBACK_TIMEOUT_S = 18.0  # found within 20 s, also under load
 INCOMING_MAX_BYTES = 65_536  # nothing that we subscribe to is near that
 
 Trouble = Literal[
@@ -465,7 +465,8 @@ class MqttLink:
         if oldest is not None and time.monotonic() - oldest > PUBACK_TIMEOUT_S:
             self._lost(LinkError("silent", f"{self.endpoint} did not acknowledge within {PUBACK_TIMEOUT_S:.0f} s"))
             return
-        self._client.loop_misc()
+        if self._connected.done():  # paho counts the keepalive from before the TCP connection: a slow line fails it
+            self._client.loop_misc()
 
     def _lost(self, error: LinkError) -> None:
         if self._connecting:

@@ -53,8 +53,10 @@ class Authority:
         self.ca_file = directory / "ca.pem"
         self.ca_file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, valid_s: float = 3600.0, file: str | None = None) -> Identity:
-        """A certificate for `name` (also for 127.0.0.1); a negative `valid_s` makes one that is expired."""
+    def issue(
+        self, name: str, *, valid_s: float = 3600.0, file: str | None = None, address: str = "127.0.0.1"
+    ) -> Identity:
+        """A certificate for `name` (also for `address`); a negative `valid_s` makes one that is expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         now = dt.datetime.now(dt.UTC)
         certificate = (
@@ -66,9 +68,7 @@ class Authority:
             .not_valid_before(now - dt.timedelta(days=2))
             .not_valid_after(now + dt.timedelta(seconds=valid_s))
             .add_extension(
-                x509.SubjectAlternativeName(
-                    [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-                ),
+                x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(address))]),
                 critical=False,
             )
             .add_extension(

@@ -19,7 +19,10 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 class CollectingClient:
     """What a central operator runs, at its smallest."""
 
-    def __init__(self, port: int, *, topic: str = "borderflow/#", tls: tuple[str, str, str] | None = None) -> None:
+    def __init__(
+        self, port: int, *, host: str = "127.0.0.1", topic: str = "borderflow/#",
+        tls: tuple[str, str, str] | None = None,
+    ) -> None:  # fmt: skip
         self.messages: list[MQTTMessage] = []
         self._lock = threading.Lock()
         self._subscribed = threading.Event()
@@ -41,7 +44,7 @@ class CollectingClient:
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = 3600
         properties.ReceiveMaximum = 65535
-        self._client.connect("127.0.0.1", port, clean_start=False, properties=properties)
+        self._client.connect(host, port, clean_start=False, properties=properties)
         self._client.loop_start()
         assert self._subscribed.wait(5)
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
@@ -22,15 +23,25 @@ def free_port() -> int:
 class Mosquitto:
     """`lines` are added to its configuration; without TLS lines it lets anybody in."""
 
-    def __init__(self, directory: Path, lines: str = "allow_anonymous true", *, persistent: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        lines: str = "allow_anonymous true",
+        *,
+        persistent: bool = True,
+        within: Sequence[str] = (),
+        address: str = "127.0.0.1",
+    ) -> None:
+        """`within` comes before its command, for a network namespace; `address` is where it is looked for."""
         assert MOSQUITTO is not None
         self.port = free_port()
+        self._within, self._address = within, address
         self._process: subprocess.Popen[bytes] | None = None
         self._log = directory / "mosquitto.log"
         self._config = directory / "mosquitto.conf"
         store = directory / "store"
         store.mkdir(exist_ok=True)
-        text = f"listener {self.port} 127.0.0.1\n{lines}\nlog_dest stderr\nlog_type all\nmax_queued_messages 0\n"
+        text = f"listener {self.port} {address}\n{lines}\nlog_dest stderr\nlog_type all\nmax_queued_messages 0\n"
         if os.geteuid() == 0:
             text += "user root\n"
         if persistent:
@@ -48,11 +59,13 @@ class Mosquitto:
 
     def start(self) -> None:
         log = self._log.open("ab")
-        self._process = subprocess.Popen([str(MOSQUITTO), "-c", str(self._config)], stderr=log, stdout=log)
+        self._process = subprocess.Popen(
+            [*self._within, str(MOSQUITTO), "-c", str(self._config)], stderr=log, stdout=log
+        )
         log.close()
         for _ in range(200):
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                if probe.connect_ex((self._address, self.port)) == 0:
                     return
             time.sleep(0.02)
         raise AssertionError(f"mosquitto did not start:\n{self.log()}")
