@@ -147,8 +147,12 @@ async def test_birth_will_and_clean_end(broker: Mosquitto, journal: Journal, pro
 
 
 @PROTOCOLS
-async def test_a_broker_that_is_killed_and_comes_back(broker: Mosquitto, journal: Journal, protocol: int) -> None:
-    """Live traffic goes on; nothing is lost, and the short outage is caught up in order."""
+@pytest.mark.parametrize("emptied", [False, True], ids=["as it was", "emptied"])
+async def test_a_broker_that_is_killed_and_comes_back(
+    broker: Mosquitto, journal: Journal, protocol: int, emptied: bool
+) -> None:
+    """Live traffic goes on; nothing is lost, and the short outage is caught up in order. Emptied, it has forgotten what
+    it acknowledged and who subscribed."""
     collector = CollectingClient(broker.port)
     made: list[bytes] = []
     async with publishing(journal, plain(broker), protocol=protocol) as watched:
@@ -161,6 +165,8 @@ async def test_a_broker_that_is_killed_and_comes_back(broker: Mosquitto, journal
                 await asyncio.to_thread(broker.kill)
                 await asyncio.to_thread(journal.append, mixed(4))
                 await asyncio.sleep(0.3)
+                if emptied:
+                    broker.empty()
                 await asyncio.to_thread(broker.start)
         assert await until(lambda: watched.publisher.backlog().messages == 0)
         assert watched.publisher.counts.connections >= 2

@@ -39,7 +39,7 @@ class Mosquitto:
         self._process: subprocess.Popen[bytes] | None = None
         self._log = directory / "mosquitto.log"
         self._config = directory / "mosquitto.conf"
-        store = directory / "store"
+        self._store = store = directory / "broker-store"
         store.mkdir(exist_ok=True)
         text = f"listener {self.port} {address}\n{lines}\nlog_dest stderr\nlog_type all\nmax_queued_messages 0\n"
         if os.geteuid() == 0:
@@ -89,6 +89,11 @@ class Mosquitto:
             self._signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+    def empty(self) -> None:
+        """Forget sessions and messages; call while it is down."""
+        for file in self._store.iterdir():
+            file.unlink()
 
     def stop(self) -> None:
         if self._process is not None:
