@@ -10,7 +10,7 @@ STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotio
 help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
 	@echo "make test      all tests"
-	@echo "make test-long the longer hardware-in-the-loop runs: faults of a day, every device, kills, clock steps"
+	@echo "make test-long the longer hardware-in-the-loop runs: faults of a day, every device, kills, clock steps, bad networks"
 	@echo "make test-brokers  with RabbitMQ and a NATS cluster (installs them)"
 	@echo "make check     linters, types, C warnings as errors"
 	@echo "make accuracy  errors of simulated weighings, regime by regime"
