@@ -14,22 +14,15 @@
  * (counts too few upstream, counts too many downstream), overtaking and late-comers are transitions of small,
  * partly learned probability. F and S are learned from departures that were clearly of one kind.
  */
-#include "borderflow_core.h"
+#include "queue.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_CAPACITY 65536
-#define GAPS 512            /* booth cycles kept for sampling */
-#define GAP_MEMORY 180       /* of these the newest weigh most */
-#define FEW_GAPS 64         /* below that the learned density helps */
-#define PRIOR_GAPS 2        /* and weighs as much as so many cycles */
-#define FIRST_N 3.0         /* observations of a duration that only correct its prior */
-#define MAX_SAMPLES 1024
-#define MASKS 8             /* tag, plate, axles: which of them were read upstream */
-#define MAX_BOOTHS 16       /* booths of one lane that are told apart; more count as one fast one */
-#define MAX_STRONG 16       /* candidates that may overtake, come late or move the head back */
+#define MASKS 8       /* tag, plate, axles: which of them were read upstream */
+#define MAX_STRONG 16 /* candidates that may overtake, come late or move the head back */
 
 static const double HORIZON_S = 1e9;      /* times further than this from the origin are refused */
 static const double JUMP = 2e-4;          /* the head moves on by any number: a gap in the records */
@@ -41,107 +34,14 @@ static const double CHAOS = 0.02;         /* a departure that no booth cycle exp
 static const double CHAOS_SPAN_S = 600.0;
 static const double TWICE_SPAN_S = 5.0;
 static const double BRIEF_S = 3.0;
-static const double PACE_DRIFT = 0.005;   /* variance of ln of the pace over the time of a wait: officers change */
 static const double WEIGHT_FLOOR = 1e-10;
-
-/* A lognormal duration, learned with fading memory. */
-typedef struct {
-    double mean_ln, var_ln, n;
-    double memory, sd_floor, sd_prior;
-} duration;
-
-struct bf_queue {
-    int64_t capacity;       /* a power of two */
-    int64_t first, next;    /* passages kept: first <= pos < next */
-    int64_t lo;             /* the head is in lo..next */
-    double *entered;        /* by pos & (capacity - 1), seconds from the origin */
-    uint8_t *mask, *gone, *brief;
-    double *w, *fresh, *share, *density;
-    int64_t origin_ns;
-    int has_origin, has_last, reopened;
-    double t_last, t_newest;
-    double starts[MAX_BOOTHS]; /* the last departures: when booths began to serve, newest at n_starts - 1 */
-    int64_t n_starts;
-    int64_t run;               /* departures in a row that left a busy booth */
-    double entries_since;       /* entries since the last departure, to tell a dead downstream counter */
-    duration free_flow, cycle;
-    double gaps[GAPS];
-    int64_t n_gaps;
-    double skip, unlisted, phantom; /* probabilities for each departure */
-    double extra;                   /* departures that are not in the list, for whatever reason, but take a booth */
-    double skip_brief, brief_n;     /* the same as skip for a passage close behind another: perhaps a double count */
-    int64_t head;                   /* most probable head after the last departure */
-    double booths;
-    int64_t departures;
-};
 
 static double clamp(double x, double low, double high)
 {
     return x < low ? low : (x > high ? high : x);
 }
 
-static double normal_cdf(double z)
-{
-    return 0.5 * erfc(-z * 0.70710678118654752440);
-}
-
-static double duration_sd(const duration *d)
-{
-    /* The uncertainty of the mean itself counts: a few observations do not make a narrow density. */
-    double var = d->var_ln * (1.0 + 1.0 / d->n);
-    double floor_var = d->sd_floor * d->sd_floor;
-    return sqrt(var > floor_var ? var : floor_var);
-}
-
-static double lognormal_pdf(double x, double mean_ln, double sd)
-{
-    if (x <= 1e-3) {
-        return 0.0;
-    }
-    double z = (log(x) - mean_ln) / sd;
-    return z * z > 80.0 ? 0.0 : 0.39894228040143267794 * exp(-0.5 * z * z) / (sd * x);
-}
-
-static double lognormal_cdf(double x, double mean_ln, double sd)
-{
-    if (x <= 1e-3) {
-        return 0.0;
-    }
-    double z = (log(x) - mean_ln) / sd;
-    return z > 6.0 ? 1.0 : (z < -8.0 ? 0.0 : normal_cdf(z));
-}
-
-static void duration_learn(duration *d, double x, double weight)
-{
-    if (x <= 1e-3 || weight <= 0.0) {
-        return;
-    }
-    double ln = log(x), delta = ln - d->mean_ln;
-    double sd = duration_sd(d);
-    delta = clamp(delta, -4.0 * sd, 4.0 * sd); /* one strange value must not carry the mean away */
-    if (d->n < d->memory) {
-        d->n += weight;
-    }
-    double rate = weight / d->n;
-    rate = rate > 0.7 ? 0.7 : rate;
-    double square = delta * delta;
-    if (d->n < FIRST_N && square > d->var_ln) { /* how far the prior was off says nothing of the spread */
-        square = d->var_ln;
-    }
-    d->mean_ln += rate * delta;
-    d->var_ln = (1.0 - rate) * (d->var_ln + rate * square);
-    double floor_var = d->sd_floor * d->sd_floor;
-    if (d->var_ln < floor_var) {
-        d->var_ln = floor_var;
-    }
-}
-
-static int64_t slot(const bf_queue *q, int64_t pos)
-{
-    return pos & (q->capacity - 1);
-}
-
-static double skip_of(const bf_queue *q, int64_t i)
+double queue_skip(const bf_queue *q, int64_t i)
 {
     return q->brief[i] && q->skip_brief > q->skip && q->mask[i] == 0 ? q->skip_brief : q->skip;
 }
@@ -173,9 +73,8 @@ bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow
     }
     q->w[0] = 1.0;
     q->free_flow = (duration){.mean_ln = log(free_flow_s), .var_ln = free_flow_sd_ln * free_flow_sd_ln, .n = 1.0,
-                              .memory = 150.0, .sd_floor = 0.03, .sd_prior = free_flow_sd_ln};
-    q->cycle = (duration){.mean_ln = log(cycle_s), .var_ln = 0.36, .n = 0.5, .memory = 80.0, .sd_floor = 0.05,
-                          .sd_prior = 0.6};
+                              .memory = 150.0, .sd_floor = 0.03};
+    q->cycle = (duration){.mean_ln = log(cycle_s), .var_ln = 0.36, .n = 0.5, .memory = 80.0, .sd_floor = 0.05};
     q->skip = 0.02;
     q->skip_brief = 0.15;
     q->brief_n = 8.0;
@@ -202,7 +101,7 @@ void bf_queue_free(bf_queue *q)
     free(q);
 }
 
-static bf_status seconds(bf_queue *q, int64_t t_ns, double *t_s)
+bf_status queue_seconds(bf_queue *q, int64_t t_ns, double *t_s)
 {
     if (!q->has_origin) {
         q->origin_ns = t_ns;
@@ -220,23 +119,23 @@ static bf_status seconds(bf_queue *q, int64_t t_ns, double *t_s)
 bf_status bf_queue_enter(bf_queue *q, int64_t t_ns, int64_t *pos)
 {
     double t = 0.0;
-    if (q == NULL || pos == NULL || seconds(q, t_ns, &t) != BF_OK) {
+    if (q == NULL || pos == NULL || queue_seconds(q, t_ns, &t) != BF_OK) {
         return BF_ERR_ARGUMENT;
     }
     if (q->next - q->first >= q->capacity - 1) { /* the oldest passage falls out; it counts as gone */
         if (q->lo == q->first) {
-            q->w[slot(q, q->lo + 1)] += q->w[slot(q, q->lo)];
+            q->w[queue_slot(q, q->lo + 1)] += q->w[queue_slot(q, q->lo)];
             q->lo++;
         }
         q->first++;
     }
-    int64_t i = slot(q, q->next);
+    int64_t i = queue_slot(q, q->next);
     q->entered[i] = t;
     q->mask[i] = 0;
     q->gone[i] = 0;
-    q->brief[i] = q->next > q->first && fabs(t - q->entered[slot(q, q->next - 1)]) < BRIEF_S;
+    q->brief[i] = q->next > q->first && fabs(t - q->entered[queue_slot(q, q->next - 1)]) < BRIEF_S;
     *pos = q->next++;
-    q->w[slot(q, q->next)] = 0.0;
+    q->w[queue_slot(q, q->next)] = 0.0;
     if (t > q->t_newest) {
         q->t_newest = t;
     }
@@ -250,9 +149,9 @@ bf_status bf_queue_mark(bf_queue *q, int64_t pos, int32_t mask, int32_t gone)
         return BF_ERR_ARGUMENT;
     }
     if (pos >= q->first && pos < q->next) { /* one that has fallen out needs no mark */
-        q->mask[slot(q, pos)] |= (uint8_t)mask;
+        q->mask[queue_slot(q, pos)] |= (uint8_t)mask;
         if (gone) {
-            q->gone[slot(q, pos)] = 1;
+            q->gone[queue_slot(q, pos)] = 1;
         }
     }
     return BF_OK;
@@ -268,75 +167,6 @@ bf_status bf_queue_booths(bf_queue *q, double booths)
     }
     q->booths = booths;
     return BF_OK;
-}
-
-/* How many booths are told apart, and by how much each is faster than one booth. */
-static int split(double number, double *speed)
-{
-    double booths = floor(number + 0.5);
-    *speed = 1.0;
-    if (booths <= 1.0) {
-        return 1;
-    }
-    if (booths > (double)MAX_BOOTHS) {
-        *speed = booths / (double)MAX_BOOTHS;
-        return MAX_BOOTHS;
-    }
-    return (int)booths;
-}
-
-static int booths_of(const bf_queue *q, double *speed)
-{
-    return split(q->booths, speed);
-}
-
-static void service_at(const bf_queue *q, double x, double *pdf, double *cdf)
-{
-    double sd = duration_sd(&q->cycle), mean = q->cycle.mean_ln;
-    *pdf = 0.96 * lognormal_pdf(x, mean, sd) + 0.04 * lognormal_pdf(x, mean + 1.2, 0.8);
-    *cdf = 0.96 * lognormal_cdf(x, mean, sd) + 0.04 * lognormal_cdf(x, mean + 1.2, 0.8);
-}
-
-/* `pdf`: density that a booth becomes free at t, when a vehicle has been waiting for it since the last departure;
- * `cdf`: chance that a booth is free by t. */
-static void cycle_at(const bf_queue *q, double t, double *pdf, double *cdf)
-{
-    double gap = t - q->t_last;
-    if (!q->has_last || q->reopened) {
-        *pdf = gap > 0.0 || !q->has_last ? 1.0 / CHAOS_SPAN_S : 0.0;
-        *cdf = 0.5;
-        return;
-    }
-    double speed = 1.0;
-    int booths = booths_of(q, &speed);
-    if (booths == 1) {
-        service_at(q, gap, pdf, cdf);
-        return;
-    }
-    double all_busy = 1.0, still_busy = 1.0, rate = 0.0;
-    for (int i = 0; i < booths; i++) {
-        if (i >= q->n_starts) { /* nobody has been there yet: it is free */
-            all_busy = still_busy = 0.0;
-            break;
-        }
-        double since = q->starts[(q->n_starts - 1 - i) % MAX_BOOTHS];
-        double f = 0.0, c = 0.0, f0 = 0.0, c0 = 0.0;
-        service_at(q, (t - since) * speed, &f, &c);
-        service_at(q, (q->t_last - since) * speed, &f0, &c0);
-        double left = 1.0 - c > 1e-6 ? 1.0 - c : 1e-6, left0 = 1.0 - c0 > 1e-6 ? 1.0 - c0 : 1e-6;
-        all_busy *= left;
-        still_busy *= left / left0;
-        rate += speed * f / left;
-    }
-    *pdf = gap > 0.0 ? still_busy * rate : 0.0;
-    *cdf = 1.0 - all_busy;
-}
-
-static void free_at(const bf_queue *q, double travel, double *pdf, double *cdf)
-{
-    double sd = duration_sd(&q->free_flow), mean = q->free_flow.mean_ln;
-    *pdf = 0.97 * lognormal_pdf(travel, mean, sd) + 0.03 * lognormal_pdf(travel, mean + 0.3, 0.5);
-    *cdf = 0.97 * lognormal_cdf(travel, mean, sd) + 0.03 * lognormal_cdf(travel, mean + 0.3, 0.5);
 }
 
 typedef struct {
@@ -371,22 +201,22 @@ static double settle(bf_queue *q)
 {
     double total = 0.0;
     for (int64_t h = q->lo; h <= q->next; h++) {
-        total += q->w[slot(q, h)];
+        total += q->w[queue_slot(q, h)];
     }
     if (!(total > 0.0) || !isfinite(total)) { /* cannot happen with the floors above; start afresh rather than stop */
         for (int64_t h = q->lo; h <= q->next; h++) {
-            q->w[slot(q, h)] = 1.0 / (double)(q->next - q->lo + 1);
+            q->w[queue_slot(q, h)] = 1.0 / (double)(q->next - q->lo + 1);
         }
         return 0.0;
     }
     for (int64_t h = q->lo; h <= q->next; h++) {
-        double *w = &q->w[slot(q, h)];
+        double *w = &q->w[queue_slot(q, h)];
         *w /= total;
         if (*w < WEIGHT_FLOOR) {
             *w = 0.0;
         }
     }
-    while (q->lo < q->next && q->w[slot(q, q->lo)] <= 0.0) {
+    while (q->lo < q->next && q->w[queue_slot(q, q->lo)] <= 0.0) {
         q->lo++;
     }
     return total;
@@ -397,7 +227,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
 {
     double t = 0.0;
     if (q == NULL || out == NULL || mask_llr == NULL || n < 0 || (n > 0 && (pos == NULL || llr == NULL)) ||
-        !(elsewhere >= 0.0 && elsewhere < 1e30) || seconds(q, t_ns, &t) != BF_OK) {
+        !(elsewhere >= 0.0 && elsewhere < 1e30) || queue_seconds(q, t_ns, &t) != BF_OK) {
         return BF_ERR_ARGUMENT;
     }
     double by_mask[MASKS];
@@ -408,16 +238,16 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         }
     }
     double gap = t - q->t_last, fs = 0.0, cs = 0.0;
-    cycle_at(q, t, &fs, &cs);
+    queue_cycle_at(q, t, &fs, &cs);
     const double chaos = CHAOS / CHAOS_SPAN_S;
 
     /* Likelihood of each passage: default by what was read upstream, then the candidates'. */
     for (int64_t k = q->lo; k < q->next; k++) {
-        q->density[slot(q, k)] = by_mask[q->mask[slot(q, k)]];
+        q->density[queue_slot(q, k)] = by_mask[q->mask[queue_slot(q, k)]];
     }
     for (int32_t i = 0; i < n; i++) {
         if (pos[i] >= q->lo && pos[i] < q->next) {
-            q->density[slot(q, pos[i])] = exp(clamp((double)llr[i], -30.0, 30.0));
+            q->density[queue_slot(q, pos[i])] = exp(clamp((double)llr[i], -30.0, 30.0));
         }
     }
     strong list[MAX_STRONG] = {{0, 0.0}};
@@ -427,28 +257,28 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     double listed = 0.0, sat = 0.0, idle = 0.0, best = 0.0, wait1 = 0.0, wait2 = 0.0;
     int64_t best_pos = -1;
     for (int64_t h = q->lo; h <= q->next; h++) {
-        q->fresh[slot(q, h)] = 0.0;
+        q->fresh[queue_slot(q, h)] = 0.0;
     }
     for (int64_t k = q->lo; k < q->next; k++) {
-        int64_t i = slot(q, k);
+        int64_t i = queue_slot(q, k);
         reach += q->w[i];
         before += q->w[i];
         q->share[i] = 0.0;
         if (q->gone[i]) {
             continue;
         }
-        double skip = skip_of(q, i);
+        double skip = queue_skip(q, i);
         double prior = reach * (1.0 - skip) + before * JUMP / JUMP_SPAN;
         reach *= skip;
         double travel = t - q->entered[i], ff = 0.0, cf = 0.0;
-        free_at(q, travel, &ff, &cf);
+        queue_free_at(q, travel, &ff, &cf);
         double busy = cf * fs, arrived = ff * cs;
         double time = busy + arrived + cf * chaos;
         double joint = prior * time * q->density[i];
         if (!(joint > 0.0)) {
             continue;
         }
-        int64_t head = slot(q, k + 1);
+        int64_t head = queue_slot(q, k + 1);
         q->fresh[head] += joint;
         q->share[i] = joint;
         listed += joint;
@@ -476,15 +306,15 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     double stay_ahead[MAX_STRONG] = {0.0}, stay_behind[MAX_STRONG] = {0.0};
     for (int c = 0; c < strongest; c++) {
         int64_t k = list[c].pos;
-        if (q->gone[slot(q, k)]) {
+        if (q->gone[queue_slot(q, k)]) {
             continue;
         }
-        double travel = t - q->entered[slot(q, k)], ff = 0.0, cf = 0.0;
-        free_at(q, travel, &ff, &cf);
+        double travel = t - q->entered[queue_slot(q, k)], ff = 0.0, cf = 0.0;
+        queue_free_at(q, travel, &ff, &cf);
         double time = cf * (fs + chaos) + ff * cs;
         double below = 0.0, above = 0.0; /* heads before and after k */
         for (int64_t h = q->lo; h <= q->next; h++) {
-            double w = q->w[slot(q, h)];
+            double w = q->w[queue_slot(q, h)];
             if (h < k) {
                 below += w;
             } else if (h > k) {
@@ -498,20 +328,20 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         double total = below * stay_ahead[c] + above * stay_behind[c] + back;
         extra_total += total;
         late_total += above * stay_behind[c];
-        double with_order = total + (k >= q->lo ? q->share[slot(q, k)] : 0.0);
+        double with_order = total + (k >= q->lo ? q->share[queue_slot(q, k)] : 0.0);
         if (with_order > best_extra) {
             best_extra = with_order;
             best_extra_pos = k;
         }
         if (back > 0.0 && k + 1 < lowest) {
             for (int64_t h = k + 1; h < lowest; h++) {
-                q->w[slot(q, h)] = 0.0;
-                q->fresh[slot(q, h)] = 0.0;
+                q->w[queue_slot(q, h)] = 0.0;
+                q->fresh[queue_slot(q, h)] = 0.0;
             }
             lowest = k + 1;
         }
         if (back > 0.0) {
-            q->fresh[slot(q, k + 1)] += back;
+            q->fresh[queue_slot(q, k + 1)] += back;
         }
     }
     for (int64_t h = q->lo; h <= q->next; h++) {
@@ -519,7 +349,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         for (int c = 0; c < strongest; c++) {
             here += h < list[c].pos ? stay_ahead[c] : (h > list[c].pos ? stay_behind[c] : 0.0);
         }
-        q->fresh[slot(q, h)] += q->w[slot(q, h)] * here;
+        q->fresh[queue_slot(q, h)] += q->w[queue_slot(q, h)] * here;
     }
     double total = listed + stay + extra_total;
     if (!(total > 0.0) || !isfinite(total)) {
@@ -533,7 +363,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     int64_t old_lo = q->lo;
     double head_before = 0.0;
     for (int64_t h = old_lo; h <= q->next; h++) {
-        head_before += q->w[slot(q, h)] * (double)(h - q->first);
+        head_before += q->w[queue_slot(q, h)] * (double)(h - q->first);
     }
     double *swap = q->w;
     q->w = q->fresh;
@@ -555,10 +385,10 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     if (best > away && best > unlisted + phantom && best_pos >= 0) {
         out->pos = best_pos;
         out->p = best / total;
-        out->wait_s = t - q->entered[slot(q, best_pos)];
-        out->in_order = best_pos >= old_lo && q->share[slot(q, best_pos)] > 0.5 * best;
+        out->wait_s = t - q->entered[queue_slot(q, best_pos)];
+        out->in_order = best_pos >= old_lo && q->share[queue_slot(q, best_pos)] > 0.5 * best;
         if (out->p > 0.9) {
-            q->gone[slot(q, best_pos)] = 1;
+            q->gone[queue_slot(q, best_pos)] = 1;
         }
     } else if (away > unlisted + phantom) {
         out->p = away / total;
@@ -570,12 +400,12 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         /* With c booths that are never idle the c-th departure back began the service that has ended now; in the mean
          * over many departures that is exact. */
         double p_sat = (sat + 0.5 * unlisted) / total, speed = 1.0;
-        int booths = booths_of(q, &speed);
+        int booths = queue_booths_of(q, &speed);
         q->run = p_sat > 0.6 ? q->run + 1 : (p_phantom > 0.5 ? q->run : 0);
         if (p_sat > 0.6 && q->run >= booths && q->n_starts >= booths) {
-            double cycle = (t - q->starts[(q->n_starts - booths) % MAX_BOOTHS]) * speed;
+            double cycle = (t - q->starts[(q->n_starts - booths) % QUEUE_MAX_BOOTHS]) * speed;
             duration_learn(&q->cycle, cycle, p_sat);
-            q->gaps[q->n_gaps % GAPS] = cycle;
+            q->gaps[q->n_gaps % QUEUE_GAPS] = cycle;
             q->n_gaps++;
         }
     }
@@ -593,7 +423,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
             /* Mean number of passages left behind by a departure in order. */
             double head_after = 0.0;
             for (int64_t h = q->lo; h <= q->next; h++) {
-                head_after += q->w[slot(q, h)] * (double)(h - q->first);
+                head_after += q->w[queue_slot(q, h)] * (double)(h - q->first);
             }
             double skipped = clamp(head_after - head_before - 1.0, -1.0, 3.0);
             q->skip += rate * (skipped / (1.0 + fabs(skipped)) - q->skip);
@@ -606,7 +436,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     if (out->pos >= 0 && out->p > 0.8 && out->in_order) {
         int64_t k = q->head > q->first ? q->head : q->first;
         for (; k <= out->pos; k++) {
-            int64_t i = slot(q, k);
+            int64_t i = queue_slot(q, k);
             if (q->brief[i] && q->mask[i] == 0 && (k == out->pos || !q->gone[i])) {
                 q->brief_n = q->brief_n < 60.0 ? q->brief_n + 1.0 : 60.0;
                 q->skip_brief += ((k < out->pos ? 1.0 : 0.0) - q->skip_brief) / q->brief_n;
@@ -616,8 +446,8 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     }
     double heaviest = -1.0;
     for (int64_t h = q->lo; h <= q->next; h++) {
-        if (q->w[slot(q, h)] > heaviest) {
-            heaviest = q->w[slot(q, h)];
+        if (q->w[queue_slot(q, h)] > heaviest) {
+            heaviest = q->w[queue_slot(q, h)];
             q->head = h;
         }
     }
@@ -625,190 +455,12 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         if (!q->has_last || t > q->t_last) {
             q->t_last = t;
         }
-        q->starts[q->n_starts % MAX_BOOTHS] = t;
+        q->starts[q->n_starts % QUEUE_MAX_BOOTHS] = t;
         q->n_starts++;
         q->has_last = 1;
         q->reopened = 0;
         q->entries_since = 0.0;
     }
     q->departures++;
-    return BF_OK;
-}
-
-/* xorshift64*: small, fast, and the same everywhere. */
-static uint64_t draw(uint64_t *state)
-{
-    uint64_t x = *state;
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    *state = x;
-    return x * 0x2545F4914F6CDD1DULL;
-}
-
-/* Quantile of the standard normal distribution to three digits. */
-static double normal_quantile(double u)
-{
-    double p = u < 0.5 ? u : 1.0 - u;
-    double s = sqrt(-2.0 * log(p)); /* Abramowitz and Stegun 26.2.23 */
-    double z = s - (2.515517 + s * (0.802853 + s * 0.010328)) / (1.0 + s * (1.432788 + s * (0.189269 + s * 0.001308)));
-    return u < 0.5 ? -z : z;
-}
-
-static double draw_gap(const bf_queue *q, uint64_t bits)
-{
-    /* While few cycles are known, some samples come from the learned density: its quantiles, in a mixed order. */
-    static const double z[16] = {-0.08, 1.15, -0.89, 0.57, -1.53, 0.24, -0.40, 1.86,
-                                 0.08, -1.15, 0.89, -0.57, 1.53, -0.24, 0.40, -1.86};
-    int64_t kept = q->n_gaps < GAPS ? q->n_gaps : GAPS;
-    if (kept < FEW_GAPS && (bits >> 48) * (uint64_t)(kept + PRIOR_GAPS) < ((uint64_t)PRIOR_GAPS << 16)) {
-        return exp(q->cycle.mean_ln + sqrt(q->cycle.var_ln) * z[(bits >> 32) & 15]);
-    }
-    /* The product of two uniforms prefers the newest cycles, with a memory of GAP_MEMORY. */
-    int64_t span = kept < GAP_MEMORY ? kept : GAP_MEMORY;
-    uint64_t u = (bits & 0xFFFF) * ((bits >> 16) & 0xFFFF);
-    int64_t back = (int64_t)((u * (uint64_t)(span * 2 < kept ? span * 2 : kept)) >> 32);
-    return q->gaps[(q->n_gaps - 1 - back) % GAPS];
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_booths, double *waits_s,
-                           bf_forecast *out)
-{
-    double t = 0.0;
-    if (q == NULL || out == NULL || waits_s == NULL || n < 1 || n > MAX_SAMPLES || more_booths < 0 || more_booths > 100 ||
-        seconds(q, t_ns, &t) != BF_OK) {
-        return BF_ERR_ARGUMENT;
-    }
-    double speed = 1.0;
-    int booths = booths_of(q, &speed);
-    double gap = t - q->t_last, fs = 0.0, cs = 0.0;
-    cycle_at(q, t, &fs, &cs);
-    if (q->reopened || !q->has_last || q->booths < 0.5 || gap < 0.0) {
-        cs = 0.0; /* that nobody departed tells nothing */
-    }
-    /* Passages after t are not known yet at t. */
-    int64_t end = q->next;
-    while (end > q->lo && q->entered[slot(q, end - 1)] > t) {
-        end--;
-    }
-    double total = 0.0, mean = 0.0, square = 0.0;
-    double count = 0.0;
-    for (int64_t h = end; h >= q->lo; h--) {
-        int64_t i = slot(q, h);
-        double w = q->w[i];
-        if (h == end) {
-            for (int64_t later = end + 1; later <= q->next; later++) {
-                w += q->w[slot(q, later)];
-            }
-        } else {
-            if (!q->gone[i]) {
-                count += 1.0;
-            }
-            if (cs > 0.0 && w > 0.0) {
-                double ff = 0.0, cf = 0.0;
-                free_at(q, t - q->entered[i], &ff, &cf);
-                w *= clamp(1.0 - cf * cs, 1e-4, 1.0);
-            }
-        }
-        q->share[i] = w;
-        total += w;
-        mean += w * count;
-        square += w * count * count;
-    }
-    if (!(total > 0.0)) {
-        total = 1.0;
-    }
-    mean /= total;
-    memset(out, 0, sizeof *out);
-    double inflate = (1.0 - q->skip) / clamp(1.0 - q->extra, 0.1, 1.0);
-    out->queue_n = mean * inflate;
-    double var = square / total - mean * mean;
-    out->queue_sd_n = var > 0.0 ? sqrt(var) : 0.0;
-    out->free_flow_s = exp(q->free_flow.mean_ln);
-    out->cycle_s = exp(q->cycle.mean_ln + 0.5 * q->cycle.var_ln) / ((double)booths * speed);
-    out->cycle_sd_s = out->cycle_s * sqrt(exp(q->cycle.var_ln) - 1.0);
-    out->skip = q->skip;
-    out->unlisted = q->unlisted;
-    out->phantom = q->phantom;
-    out->departures = q->departures;
-    out->entries_since = q->entries_since;
-    out->learned_cycles = q->n_gaps;
-    out->free_flow_n = q->free_flow.n;
-
-    int old_booths = booths;
-    if (more_booths > 0) {
-        booths = split(floor(q->booths + 0.5) + (double)more_booths, &speed);
-    }
-    uint64_t seed = ((uint64_t)t_ns ^ 0x9E3779B97F4A7C15ULL) | 1u;
-    for (int i = 0; i < 4; i++) {
-        draw(&seed);
-    }
-    double free_sd = duration_sd(&q->free_flow);
-    double rate_sd = sqrt(q->cycle.var_ln / (q->cycle.n < 60.0 ? q->cycle.n : 60.0) + PACE_DRIFT);
-    uint64_t extra_at = (uint64_t)(q->extra * 65536.0);
-    int64_t h = q->lo;
-    double swept = q->share[slot(q, h)];
-    for (int32_t s = 0; s < n; s++) {
-        /* Stratified head, and permuted strata for the free travel and the rate. */
-        double target = ((double)s + 0.5) / (double)n * total;
-        while (swept < target && h < end) {
-            h++;
-            swept += q->share[slot(q, h)];
-        }
-        double uf = ((double)(((int64_t)s * 61 + 17) % n) + 0.5) / (double)n;
-        double ur = ((double)(((int64_t)s * 37 + 5) % n) + 0.5) / (double)n;
-        double travel = exp(q->free_flow.mean_ln + free_sd * normal_quantile(uf));
-        double pace = exp(rate_sd * normal_quantile(ur)) / speed;
-        double began[MAX_BOOTHS], ready[MAX_BOOTHS]; /* of each booth: its last start, and when it is free */
-        for (int b = 0; b < booths; b++) {
-            if (b >= old_booths) { /* opens now */
-                began[b] = ready[b] = t;
-                continue;
-            }
-            int known = q->has_last && b < q->n_starts;
-            began[b] = q->reopened ? t : (known ? q->starts[(q->n_starts - 1 - b) % MAX_BOOTHS] : t - 1e6);
-            ready[b] = began[b] + draw_gap(q, draw(&seed)) * pace;
-        }
-        double start = t;
-        int first = 1;
-        for (int64_t k = h; k <= end; k++) {
-            uint64_t bits = draw(&seed);
-            if (k < end) {
-                int64_t i = slot(q, k);
-                if (q->gone[i] || (bits >> 48) < (uint64_t)(skip_of(q, i) * 65536.0)) {
-                    continue;
-                }
-            }
-            double arrives = (k < end ? q->entered[slot(q, k)] : t) + travel;
-            for (int b = 0; first && arrives < t && b < booths; b++) {
-                /* It waits, so every booth is still busy: only services that are longer than what has passed. */
-                for (int attempt = 0; attempt < 8 && ready[b] < t; attempt++) {
-                    ready[b] = began[b] + draw_gap(q, draw(&seed)) * pace;
-                }
-                ready[b] = ready[b] < t ? t : ready[b];
-            }
-            int turns = !first && ((bits >> 32) & 0xFFFF) < extra_at ? 2 : 1; /* one that is not in the list */
-            for (; turns > 0; turns--) {
-                int b = 0;
-                for (int other = 1; other < booths; other++) {
-                    b = ready[other] < ready[b] ? other : b;
-                }
-                start = ready[b] > arrives ? ready[b] : arrives;
-                ready[b] = start + draw_gap(q, draw(&seed)) * pace;
-            }
-            first = 0;
-        }
-        waits_s[s] = start - t;
-    }
-    qsort(waits_s, (size_t)n, sizeof *waits_s, compare);
-    out->p10_s = waits_s[(n - 1) / 10];
-    out->p50_s = waits_s[n / 2];
-    out->p90_s = waits_s[(9 * n) / 10 < n ? (9 * n) / 10 : n - 1];
     return BF_OK;
 }

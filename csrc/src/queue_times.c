@@ -1,0 +1,75 @@
+/* The times of a queue: when a booth that is busy becomes free, and how long a free journey takes.
+ *
+ * In: what the filter has learned (queue.h). Out: densities and chances for queue.c and forecast.c.
+ */
+#include "queue.h"
+
+#include <math.h>
+
+static const double CHAOS_SPAN_S = 600.0; /* within which the first departure of all, or after a closure, may come */
+
+int queue_split(double number, double *speed)
+{
+    double booths = floor(number + 0.5);
+    *speed = 1.0;
+    if (booths <= 1.0) {
+        return 1;
+    }
+    if (booths > (double)QUEUE_MAX_BOOTHS) {
+        *speed = booths / (double)QUEUE_MAX_BOOTHS;
+        return QUEUE_MAX_BOOTHS;
+    }
+    return (int)booths;
+}
+
+int queue_booths_of(const bf_queue *q, double *speed)
+{
+    return queue_split(q->booths, speed);
+}
+
+static void service_at(const bf_queue *q, double x, double *pdf, double *cdf)
+{
+    double sd = duration_sd(&q->cycle), mean = q->cycle.mean_ln;
+    *pdf = 0.96 * lognormal_pdf(x, mean, sd) + 0.04 * lognormal_pdf(x, mean + 1.2, 0.8);
+    *cdf = 0.96 * lognormal_cdf(x, mean, sd) + 0.04 * lognormal_cdf(x, mean + 1.2, 0.8);
+}
+
+void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf)
+{
+    double gap = t - q->t_last;
+    if (!q->has_last || q->reopened) {
+        *pdf = gap > 0.0 || !q->has_last ? 1.0 / CHAOS_SPAN_S : 0.0;
+        *cdf = 0.5;
+        return;
+    }
+    double speed = 1.0;
+    int booths = queue_booths_of(q, &speed);
+    if (booths == 1) {
+        service_at(q, gap, pdf, cdf);
+        return;
+    }
+    double all_busy = 1.0, still_busy = 1.0, rate = 0.0;
+    for (int i = 0; i < booths; i++) {
+        if (i >= q->n_starts) { /* nobody has been there yet: it is free */
+            all_busy = still_busy = 0.0;
+            break;
+        }
+        double since = q->starts[(q->n_starts - 1 - i) % QUEUE_MAX_BOOTHS];
+        double f = 0.0, c = 0.0, f0 = 0.0, c0 = 0.0;
+        service_at(q, (t - since) * speed, &f, &c);
+        service_at(q, (q->t_last - since) * speed, &f0, &c0);
+        double left = 1.0 - c > 1e-6 ? 1.0 - c : 1e-6, left0 = 1.0 - c0 > 1e-6 ? 1.0 - c0 : 1e-6;
+        all_busy *= left;
+        still_busy *= left / left0;
+        rate += speed * f / left;
+    }
+    *pdf = gap > 0.0 ? still_busy * rate : 0.0;
+    *cdf = 1.0 - all_busy;
+}
+
+void queue_free_at(const bf_queue *q, double travel, double *pdf, double *cdf)
+{
+    double sd = duration_sd(&q->free_flow), mean = q->free_flow.mean_ln;
+    *pdf = 0.97 * lognormal_pdf(travel, mean, sd) + 0.03 * lognormal_pdf(travel, mean + 0.3, 0.5);
+    *cdf = 0.97 * lognormal_cdf(travel, mean, sd) + 0.03 * lognormal_cdf(travel, mean + 0.3, 0.5);
+}
