@@ -10,8 +10,8 @@ from edge.config import ConfigError
 from edge.config_file import load
 from edge.messages import encode
 from edge.reports.waits import WaitReport
+from edge.waiting.file import run_file
 from edge.waiting.sightings import SightingError
-from edge.waiting.waits import run_file
 
 EXIT_DATA = 65  # EX_DATAERR of sysexits.h
 EXIT_CANNOT_WRITE = 73  # EX_CANTCREAT

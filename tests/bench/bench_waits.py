@@ -15,8 +15,9 @@ import numpy as np
 
 from edge import core
 from edge.messages import encode
+from edge.waiting.file import run_file
 from edge.waiting.sightings import line_of
-from edge.waiting.waits import CrossingWaits, run_file
+from edge.waiting.waits import CrossingWaits
 from tests.waits.score import config_of
 from tests.waits.traffic import LaneSpec, Readers, Scenario, misread, sightings, simulate
 

@@ -1,0 +1,34 @@
+"""A file of sightings in, the `wait` messages out that the daemon would have made. Called by `borderflow wait`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from edge import config as cfg
+from edge.messages import Wait
+from edge.waiting.sightings import read
+from edge.waiting.waits import CrossingWaits
+
+
+def run_file(
+    config: cfg.Config, path: Path, *, complain: Callable[[str], None] | None = None, source: str | None = None
+) -> Iterator[Wait]:
+    """The messages in the order of time.
+
+    Bad lines are told to `complain`, by default on standard error; raises SightingError when the file cannot be read.
+    """
+    complain = complain or _to_stderr
+    waits = CrossingWaits(config, source=source or config.site.source or "local")
+    for sighting in read(path, complain):
+        waits.feed(sighting)
+        if waits.ready:
+            yield from waits.take()
+    yield from waits.finish()
+    for what, number in waits.stats().items():
+        complain(f"{path}: {what}: {number}")
+
+
+def _to_stderr(text: str) -> None:
+    print(f"borderflow wait: {text}", file=sys.stderr)

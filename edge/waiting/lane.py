@@ -1,0 +1,156 @@
+"""What is known of one lane apart from its queue: its booths, who came lately, what was read of them.
+
+In: entries at the first point, matches at the booth, changes of booths; out: whether a forecast of this lane can be
+trusted, and the waits of the interval. Called by `edge.waiting.waits` (in) and `edge.waiting.intervals` (out).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from typing import get_args
+
+from edge import config as cfg
+from edge.core import Forecast
+from edge.messages import Program, Traffic
+from edge.waiting.segment import Match
+from edge.waiting.series import Series
+from edge.waiting.sightings import BoothChange
+
+RATE_WINDOW_S = 900.0
+_RATE_WINDOW_NS = 900 * 1_000_000_000
+_VEHICLE_M: dict[str, float] = {"commercial": 22.0, "passenger": 7.5, "bus": 16.0}
+
+
+class LaneState:
+    """One lane of the configuration; `counters` are those of the crossing."""
+
+    def __init__(self, lane: cfg.Lane, counters: Counter[str]) -> None:
+        self.id = lane.id
+        self.traffic: Traffic = lane.traffic
+        self.program: Program = lane.program
+        self.series = Series(lane.id, lane.traffic, lane.program)
+        self.open = float(lane.booths)
+        self.booths_told = False  # whether it was ever said that a booth opened or closed
+        self.matches: list[Match] = []  # of this interval
+        self.rough_s: list[float] = []  # of this interval: a wait for every vehicle, if only that of its neighbours
+        self.before: tuple[int, float] | None = None  # entry and wait of the last vehicle whose wait is sure
+        self.departures: deque[int] = deque(maxlen=8192)  # within the window of the rate
+        self.departed_ns: int | None = None  # the last departure
+        self.last_identity_ns = -(1 << 62)
+        self.identified = deque[bool](maxlen=100)
+        self.matched_n = 0  # of these
+        self.loops_upstream = deque[bool](maxlen=50)
+        self._counters = counters
+        self._booths = lane.booths
+        self._named: dict[str, bool] = {}
+        self._typical: tuple[int, float] | None = None  # time and wait of the last sure vehicle in order
+        self._arrival_rate = 0.0  # weight of recent arrivals, at `_arrival_ns`
+        self._arrival_ns = 0
+        self._entries_since_departure = 0
+        self._departures_since_entry = 0
+        self._departed_since_close = 0
+        self._through = False  # somebody was seen at both points: those who stood there before have gone
+        self._strangers = 0  # departures since the last entry of vehicles that were not seen upstream
+
+    # ---- in ------------------------------------------------------------------------------------------------------
+
+    def entered(self, time_ns: int) -> None:
+        """A vehicle passed the first point."""
+        self._arrival_rate = self.rate_at(time_ns) + 1.0
+        self._arrival_ns = max(time_ns, self._arrival_ns)
+        self._entries_since_departure += 1
+        self._departures_since_entry = 0
+        self._strangers = 0
+        self.loops_upstream.append(False)
+
+    def arrived(self, match: Match) -> bool:
+        """A vehicle came to the booth; True where that shows that the lane is open, whatever was said."""
+        self._wait(match)
+        self.departures.append(match.time_ns)
+        if self.departed_ns is None or match.time_ns > self.departed_ns:
+            self.departed_ns = match.time_ns
+        self._entries_since_departure = 0
+        self._departures_since_entry += 1
+        self._strangers += match.upstream is None and not match.phantom
+        self._through = self._through or match.upstream is not None
+        if match.readable:
+            if len(self.identified) == self.identified.maxlen:
+                self.matched_n -= self.identified[0]
+            self.identified.append(match.by_identity)
+            self.matched_n += match.by_identity
+        if match.by_identity:
+            self.last_identity_ns = match.time_ns
+        if self.open < 0.5:
+            self._departed_since_close += 1
+            if self._departed_since_close > 2 and self._departures_since_entry < 2:
+                self.open = 1.0
+                self._counters["booth_contradiction"] += 1
+                return True
+        return False
+
+    def _wait(self, match: Match) -> None:
+        if match.phantom:
+            return
+        self.matches.append(match)
+        wait_s = match.wait_s
+        if wait_s is None or match.detour:
+            fresh = self._typical is not None and match.time_ns - self._typical[0] < 2 * _RATE_WINDOW_NS
+            wait_s = self._typical[1] if self._typical is not None and fresh else None
+        elif match.sure:
+            self._typical = (match.time_ns, wait_s)
+        if wait_s is not None:
+            self.rough_s.append(wait_s)
+
+    def change_booth(self, change: BoothChange) -> None:
+        """A booth opened, closed or changed its program."""
+        if change.program in get_args(Program):
+            self.program = change.program  # type: ignore[assignment]
+            self.series.program = self.program
+        if change.open is None:
+            return
+        self.booths_told = True
+        if change.booth is not None:
+            self._named[change.booth] = change.open
+            self.open = float(sum(self._named.values()))
+        else:
+            self.open = min(float(self._booths), max(0.0, self.open + (1.0 if change.open else -1.0)))
+        self._departed_since_close = 0
+
+    def keep_booths(self, before: LaneState) -> None:
+        """What is known of the booths of `before` holds for this one."""
+        self.program, self.open, self._named = before.program, before.open, before._named
+        self.booths_told = before.booths_told
+        self.series.program = self.program
+
+    def end_interval(self) -> None:
+        """The interval is over."""
+        self.matches.clear()
+        self.rough_s.clear()
+
+    # ---- out -----------------------------------------------------------------------------------------------------
+
+    def rate_at(self, time_ns: int) -> float:
+        """Vehicles that came lately, fading."""
+        return self._arrival_rate * math.exp(-max(0, time_ns - self._arrival_ns) / _RATE_WINDOW_NS)
+
+    def forget_departures(self, end_ns: int) -> None:
+        """Those before the window of the rate."""
+        while self.departures and self.departures[0] <= end_ns - _RATE_WINDOW_NS:
+            self.departures.popleft()
+
+    def trusts(self, forecast: Forecast, end_ns: int) -> bool:
+        """Whether the filter of this lane has seen enough, and both its ends are alive."""
+        if self.open < 0.5 or not self._through or not self._arrival_ns:
+            return False
+        if forecast.learned_cycles == 0 and forecast.queue_n > 1.0 and forecast.departures < 10:
+            return False  # nobody knows yet how fast they are served
+        if forecast.unlisted > 0.7 or (self._strangers > 8 and forecast.queue_n < 1.0):
+            return False  # vehicles arrive that never passed the first point: it is dead
+        silent_s = (end_ns - (self.departed_ns or end_ns)) * 1e-9
+        dead = self._entries_since_departure > 10 and silent_s > 12.0 * forecast.cycle_s + forecast.free_flow_s
+        return not dead
+
+    def overflows(self, forecast: Forecast, length_m: float | None) -> bool:
+        """Whether the queue reaches beyond the first point: the place between the points is full."""
+        return length_m is not None and bool(forecast.queue_n * _VEHICLE_M[self.traffic] > 0.92 * length_m)
