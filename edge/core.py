@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from edge import _core, config
 
@@ -367,8 +368,7 @@ def compare_axles(
     return loglik
 
 
-@dataclass(frozen=True, slots=True)
-class Departure:
+class Departure(Struct, frozen=True, gc=False):
     """What the queue filter says about one departure; see bf_departure."""
 
     pos: int
@@ -383,8 +383,7 @@ class Departure:
     in_order: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(Struct, frozen=True, gc=False):
     """What the queue filter expects; see bf_forecast. `waits_s` are sorted samples."""
 
     waits_s: npt.NDArray[np.float64]

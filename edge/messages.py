@@ -32,6 +32,9 @@ Flag = Literal[
 ]
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def utc_text(time_ns: int) -> str:
     """RFC 3339 in UTC with microseconds, `2026-11-24T05:22:17.123456Z`; `time_ns` counts from 1970."""
     seconds, rest = divmod(time_ns, 1_000_000_000)
@@ -43,7 +46,7 @@ def parse_utc(text: str) -> int:
     when = datetime.fromisoformat(text)
     if when.tzinfo is None:
         raise ValueError(f"time {text!r} has no offset from UTC; write it with a trailing Z")
-    delta = when - datetime(1970, 1, 1, tzinfo=UTC)
+    delta = when - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1000
 
 

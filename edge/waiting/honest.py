@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 # On each side. More than a tenth: of the three truths of a moment (see `waits`) one or the other is inside more often.
 _OUTSIDE = 0.11
@@ -20,8 +21,7 @@ _GRAIN = 0.3  # of a booth cycle: what the moment of joining between two vehicle
 _LEAST, _MOST = 0.05, 8.0
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True, gc=False):
     """A forecast: median and interval as the model gave them, the booth cycle and how many of them the queue takes."""
 
     low_s: float

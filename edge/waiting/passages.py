@@ -8,10 +8,10 @@ Called by `edge.waiting.waits`.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from edge import core
 from edge.exchange.tokens import PlateTokens
@@ -30,19 +30,21 @@ _NEVER = (-(1 << 62), -(1 << 62), 0)
 Seen = TagSighting | PlateSighting | TokenSighting | LoopCount | AxleSighting
 
 
-@dataclass(slots=True, eq=False)
-class Passage:
+class Passage(Struct, eq=False):
     """A vehicle at a point. Identities stay in memory and out of `repr`."""
 
     time_ns: int
     lane: str
     looped: bool = False
-    tags: list[str] = field(default_factory=list, repr=False)
-    plates: list[npt.NDArray[np.uint8]] = field(default_factory=list, repr=False)
-    tokens: list[PlateTokens] = field(default_factory=list, repr=False)  # plates, for comparison across computers
-    axles: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    tags: list[str] = []
+    plates: list[npt.NDArray[np.uint8]] = []
+    tokens: list[PlateTokens] = []  # plates, for comparison across computers
+    axles: npt.NDArray[np.float32] | None = None
     weighed: bool = False
     mask: int = 0  # what was read of it: core.TAG | core.PLATE | core.AXLES
+
+    def __repr__(self) -> str:
+        return f"Passage({self.time_ns}, {self.lane!r})"
 
 
 class PointOfLane:

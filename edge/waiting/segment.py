@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from edge import core
 from edge.exchange.tokens import TokenIndex
@@ -31,8 +32,7 @@ _NO_POS = np.zeros(0, np.int64)
 _NO_LLR = np.zeros(0, np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """What became of one passage downstream. `wait_s` is the best estimate, None where there is none at all."""
 
     time_ns: int

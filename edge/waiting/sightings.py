@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -23,36 +22,35 @@ _MOST_ID = 64
 _MOST_LINE = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class TagSighting:
+class _Seen(msgspec.Struct, frozen=True, gc=False):
+    """Something was seen at a point of a lane."""
+
+    time_ns: int
+    lane: str
+    point: str
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.time_ns}, {self.lane!r}, {self.point!r})"
+
+
+class TagSighting(_Seen, frozen=True, gc=False):
     """A tag was read at a point of a lane."""
 
-    time_ns: int
-    lane: str
-    point: str
-    id: str = field(repr=False)
+    id: str
     confidence: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PlateSighting:
+class PlateSighting(_Seen, frozen=True, gc=False):
     """A plate was read, perhaps with errors."""
 
-    time_ns: int
-    lane: str
-    point: str
-    id: str = field(repr=False)
+    id: str
     confidence: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenSighting:
+class TokenSighting(_Seen, frozen=True, gc=False):
     """A plate as tokens, its own period first: read by another computer, or here and to be compared with another's."""
 
-    time_ns: int
-    lane: str
-    point: str
-    tokens: tuple[PlateTokens, ...] = field(repr=False)
+    tokens: tuple[PlateTokens, ...]
     confidence: float | None = None
 
     @property
@@ -61,33 +59,20 @@ class TokenSighting:
         return self.tokens[0].whole.hex()
 
 
-@dataclass(frozen=True, slots=True)
-class LoopCount:
+class LoopCount(_Seen, frozen=True, gc=False):
     """A loop counted a vehicle."""
 
-    time_ns: int
-    lane: str
-    point: str
 
-
-@dataclass(frozen=True, slots=True)
-class AxleSighting:
+class AxleSighting(_Seen, frozen=True, gc=False):
     """A WIM array measured a vehicle: positions from the first axle (m) and loads (kg), in the order of arrival."""
 
-    time_ns: int
-    lane: str
-    point: str
-    positions_m: tuple[float, ...] = field(repr=False)
-    loads_kg: tuple[float, ...] = field(repr=False)
+    positions_m: tuple[float, ...]
+    loads_kg: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BoothChange:
+class BoothChange(_Seen, frozen=True, gc=False):
     """A booth of the lane opened, closed or changed its program. `open` None: only the program changed."""
 
-    time_ns: int
-    lane: str
-    point: str
     open: bool | None
     program: str | None = None
     booth: str | None = None  # which one, where the line says it
@@ -145,18 +130,19 @@ def parse(line: bytes) -> Sighting:
             raise SightingError('says neither "open" nor "program"; a line of medium booth needs one of them')
         which = None if raw.booth is None else str(raw.booth)
         return BoothChange(time_ns, raw.lane, raw.point or "booth", is_open, raw.program, which)
-    if raw.point is None:
+    point = raw.point
+    if point is None:
         raise SightingError('has no "point"; name a [[point]] of the configuration')
     if medium == "loop":
-        return LoopCount(time_ns, raw.lane, raw.point)
+        return LoopCount(time_ns, raw.lane, point)
     if medium == "axles":
-        return _axles(time_ns, raw.lane, raw.point, raw.axles)
+        return _axles(time_ns, raw.lane, point, raw.axles)
     identity = "" if raw.id is None else str(raw.id).strip()
     if len(identity) > _MOST_ID:
         raise SightingError(f"id has {len(identity)} characters; no tag or plate has more than {_MOST_ID}")
     confidence = raw.confidence if raw.confidence is not None and math.isfinite(raw.confidence) else None
     kind = TagSighting if medium == "rfid" else PlateSighting
-    return kind(time_ns, raw.lane, raw.point, identity, confidence)
+    return kind(time_ns, raw.lane, point, identity, confidence)
 
 
 def _without_value(text: str) -> str:
