@@ -86,9 +86,17 @@ class Device(Table, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
 
 
+class PlateReader(Table, frozen=True, kw_only=True):
+    """How the plate readers at a point err; what is not given is usual, and learned while vehicles are matched."""
+
+    error: float = 0.012  # share of characters misread
+    confusion: dict[str, dict[str, float]] = {}  # by character: shares of its errors, such as { "8" = { B = 0.7 } }
+
+
 class Point(Table, frozen=True, kw_only=True):
     name: str
     x_m: float | None = None
+    plates: PlateReader = PlateReader()
 
 
 class Waits(Table, frozen=True, kw_only=True):

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import math
 import re
+import string
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from drivers import registry
-from edge.config import Collector, Config, Device, Faults, Input, Lane, Sensor, SiteExchange, Wim, named
+from edge.config import Collector, Config, Device, Faults, Input, Lane, Point, Sensor, SiteExchange, Wim, named
 from edge.delivery.credentials import credential_file
 
 _TOPIC_LEVEL = re.compile(r"[^/+#\x00$\s][^/+#\x00\s]*")
 _ROTATION = re.compile(r"(\d+)([hd])")
+_PLATE_CHARACTERS = frozenset(string.ascii_uppercase + string.digits)
 _SAME_PLACE_M = 0.02  # two sensors nearer than this along the lane stand on one line
 
 
@@ -49,6 +51,8 @@ def check_config(config: Config, faults: Faults, *, live: bool) -> None:
             rotation_s(config.identity.rotation)
         except ValueError as error:
             faults.add("identity.rotation", str(error))
+    for point in config.point:
+        _check_plate_reader(point, faults)
     for collector in config.collector:
         _check_broker(collector, f"collector[{collector.name}]", faults, live=live)
         _check_identifiers(collector, faults, live=live)
@@ -67,6 +71,22 @@ def check_config(config: Config, faults: Faults, *, live: bool) -> None:
         _check_device(device, config, faults, live=live)
     if live:
         _check_live(config, faults)
+
+
+def _check_plate_reader(point: Point, faults: Faults) -> None:
+    where = f"point[{point.name}].plates"
+    if not 1e-5 <= point.plates.error <= 0.4:
+        faults.add(
+            f"{where}.error", f"{point.plates.error} is outside 0.00001 .. 0.4; give the share of characters misread"
+        )
+    for truly, shares in point.plates.confusion.items():
+        for character in (truly, *shares):
+            if character not in _PLATE_CHARACTERS:
+                faults.add(f"{where}.confusion", f"{character!r} is not one of A-Z and 0-9")
+        if truly in shares:
+            faults.add(f"{where}.confusion.{truly}", "holds the character itself; give what it is mistaken for")
+        if any(share < 0.0 for share in shares.values()) or sum(shares.values()) > 1.0:
+            faults.add(f"{where}.confusion.{truly}", "shares must not be negative, nor add up to more than 1")
 
 
 def _unique(names: Iterable[str], key: str, faults: Faults) -> None:

@@ -309,6 +309,9 @@ AXLE_MOST: int = lib.BF_AXLE_MOST
 TAG, PLATE, AXLES = 1, 2, 4  # what was read of a passage, as a bit mask
 
 
+Row = npt.NDArray[np.uint8]
+
+
 def encode_plate(text: str) -> npt.NDArray[np.uint8]:
     """Row of a plate for `PlateTable.compare`; its last byte is the number of characters kept."""
     row = np.zeros(PLATE_ROW, np.uint8)
@@ -317,16 +320,47 @@ def encode_plate(text: str) -> npt.NDArray[np.uint8]:
     return row
 
 
+class PlateErrors(Struct, frozen=True, gc=False):
+    """What was learned of the readers at two points, fading: characters seen at both, those that differed, and how."""
+
+    characters: float
+    errors: float
+    pairs: tuple[tuple[str, float], ...]  # the most frequent confusions in either direction, such as ("8B", 12.0)
+
+
 class PlateTable:
-    """Compares plates by the confusion tables of two readers."""
+    """Compares plates by the confusion tables of two readers, and learns these.
+
+    `formats` of the plates of this traffic: 9 a digit, A a letter, * either.
+    """
+
+    _MOST = 256  # more readings than this are never like one another, unless a reader is stuck
 
     def __init__(
-        self, *, error_upstream: float = 0.012, error_downstream: float = 0.012, gap: float = 0.002, fleet: float = 0.03
+        self,
+        *,
+        error_upstream: float = 0.012,
+        error_downstream: float = 0.012,
+        gap: float = 0.002,
+        fleet: float = 0.03,
+        formats: Sequence[str] = (),
     ) -> None:
         handle = lib.bf_plates_create(error_upstream, error_downstream, gap, fleet)
         if handle == ffi.NULL:
             raise CoreError("plate table: an error rate is outside its range")
         self._handle = ffi.gc(handle, lib.bf_plates_free)
+        for pattern in formats:
+            _check(lib.bf_plates_format(self._handle, pattern.encode("ascii", "replace")), "plate format")
+        self._index = ffi.new("int32_t[]", self._MOST)
+        self._llr = ffi.new("float[]", self._MOST)
+        self._found = ffi.new("int32_t *")
+
+    def confusion(self, *, downstream: bool, truly: str, read: str, share: float) -> None:
+        """Of the errors of that reader at the character `truly`, `share` are read as `read`."""
+        status = lib.bf_plates_confusion(
+            self._handle, downstream, truly.encode("ascii", "replace"), read.encode("ascii", "replace"), share
+        )
+        _check(status, "plate confusion")
 
     def compare(self, query: npt.NDArray[np.uint8], rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Ln likelihood ratio "one vehicle" against "another of this traffic", one for each of `rows` (n, 16)."""
@@ -341,6 +375,41 @@ class PlateTable:
         )
         _check(status, "plates")
         return llr
+
+    def find(self, query: Row, rows: npt.NDArray[np.uint8], n: int, least: float) -> list[tuple[int, float]]:
+        """Index and ratio of those of the first `n` rows whose ratio is above `least`."""
+        status = lib.bf_plates_find(
+            self._handle,
+            ffi.from_buffer("uint8_t[]", query),
+            ffi.from_buffer("uint8_t[]", rows),
+            min(n, len(rows)),
+            least,
+            self._MOST,
+            self._index,
+            self._llr,
+            self._found,
+        )
+        _check(status, "plates")
+        index, llr = self._index, self._llr
+        return [(index[i], llr[i]) for i in range(self._found[0])]
+
+    def learn(self, upstream: Row, downstream: Row) -> None:
+        """Two readings that are surely of one vehicle."""
+        status = lib.bf_plates_learn(
+            self._handle, ffi.from_buffer("uint8_t[]", upstream), ffi.from_buffer("uint8_t[]", downstream)
+        )
+        _check(status, "plates")
+
+    def learned(self) -> PlateErrors:
+        """What has been learned so far."""
+        out = ffi.new("bf_plate_errors *")
+        _check(lib.bf_plates_learned(self._handle, out), "plates")
+        pairs = tuple(
+            (bytes(ffi.buffer(out.pair[i])).decode(), out.times[i])
+            for i in range(lib.BF_PLATE_PAIRS)
+            if out.times[i] >= 1.0
+        )
+        return PlateErrors(out.characters, out.errors, pairs)
 
 
 def compare_axles(

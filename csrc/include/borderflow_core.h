@@ -135,7 +135,7 @@ uint64_t bf_wim_scans(const bf_wim *wim);
 int64_t bf_wim_open_since(const bf_wim *wim);
 bf_status bf_wim_health(const bf_wim *wim, size_t sensor, bf_channel_health *out);
 
-/* ---- matching and queue: see src/match.c and src/queue.c ------------------------------------------------- */
+/* ---- matching and queue: see src/plates.c, axles.c, queue.c, forecast.c ------------------------------------------------- */
 
 /* A plate as a row of bytes: codes 0..35 for 0-9 and A-Z, 36 for an unreadable character; the last byte is the number of
  * characters, 0 for no plate. */
@@ -158,6 +158,24 @@ void bf_plates_free(bf_plates *plates);
  * an unrelated vehicle only. -1e9 where one is no plate. */
 bf_status bf_plates_compare(const bf_plates *plates, const uint8_t *query, const uint8_t *rows, int32_t n, float *llr,
                             float *raw);
+
+/* Of the errors of the reader (0 upstream, 1 downstream) at the character `truly`, `share` are read as `read`. */
+bf_status bf_plates_confusion(bf_plates *plates, int32_t downstream, char truly, char read, double share);
+/* Plates of this traffic have this form: 9 a digit, A a letter, * either. At most 128. */
+bf_status bf_plates_format(bf_plates *plates, const char *pattern);
+/* The rows whose ratio is above `least`, at most `most`: their indices and ratios. */
+bf_status bf_plates_find(const bf_plates *plates, const uint8_t *query, const uint8_t *rows, int32_t n, float least,
+                         int32_t most, int32_t *index, float *llr, int32_t *found);
+/* Two readings that are surely of one vehicle: the confusions of both readers follow them, slowly. */
+bf_status bf_plates_learn(bf_plates *plates, const uint8_t *upstream, const uint8_t *downstream);
+
+#define BF_PLATE_PAIRS 4
+typedef struct {
+    double characters, errors;     /* learned from, fading: characters read at both points, and those that differed */
+    char pair[BF_PLATE_PAIRS][2];  /* the most frequent confusions, in either direction */
+    double times[BF_PLATE_PAIRS];
+} bf_plate_errors;
+bf_status bf_plates_learned(const bf_plates *plates, bf_plate_errors *out);
 
 /* `loglik[k]`: log-likelihood that two axle signatures are of one vehicle, up to a constant of the number of axles.
  * Deviations of the difference of two measurements: of a spacing `spacing_m` metres and relative `spacing_sd`, of a load

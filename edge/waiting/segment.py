@@ -25,6 +25,7 @@ CAPACITY = 1024
 POOL = 4096
 _OLDEST_NS = 6 * 3600 * 1_000_000_000  # a vehicle that has not come after so long does not come
 _SURE = 0.9
+_MOST_PLATES = 4  # of one vehicle: tractor and trailer, front and rear
 _TAG_LLR = 14.0
 _STRONG_LLR = 3.0  # identity evidence above this makes a match one by identity
 _SPEED_MPS = 12.0  # of free traffic on an approach, where only its length is known
@@ -53,7 +54,9 @@ class _Entry:
     passage: Passage
     pos: int
     lane: str
+    number: int  # of the lane
     slots: list[int]
+    plates_n: int = 0  # plates of the passage that are in the pool
 
 
 class _Pool:
@@ -65,10 +68,10 @@ class _Pool:
         self.plates = np.zeros((64, core.PLATE_ROW), np.uint8)
         self.axles = np.zeros((64, core.AXLE_FEATURES), np.float32)
         self.lane = np.full(64, -1, np.int32)
-        self.pos = np.zeros(64, np.int64)
+        self.entry: list[_Entry | None] = []  # by slot
 
     def add(
-        self, lane: int, pos: int, plate: npt.NDArray[np.uint8] | None, axles: npt.NDArray[np.float32] | None
+        self, entry: _Entry, plate: npt.NDArray[np.uint8] | None, axles: npt.NDArray[np.float32] | None
     ) -> int | None:
         """Slot of the reading, None when the pool is full."""
         if self._free:
@@ -76,19 +79,24 @@ class _Pool:
         elif self.used < POOL:
             slot = self.used
             self.used += 1
+            self.entry.append(None)
             if slot >= len(self.lane):
                 self._grow()
         else:
             return None
-        self.plates[slot] = 0 if plate is None else plate
-        self.axles[slot] = 0 if axles is None else axles
-        self.lane[slot], self.pos[slot] = lane, pos
+        if plate is not None:
+            self.plates[slot] = plate
+        if axles is not None:
+            self.axles[slot] = axles
+        self.lane[slot] = entry.number
+        self.entry[slot] = entry
         return slot
 
     def remove(self, slot: int) -> None:
         self.plates[slot] = 0
         self.axles[slot] = 0
         self.lane[slot] = -1
+        self.entry[slot] = None
         self._free.append(slot)
 
     def _grow(self) -> None:
@@ -96,13 +104,20 @@ class _Pool:
         self.plates = np.concatenate([self.plates, np.zeros((more, core.PLATE_ROW), np.uint8)])
         self.axles = np.concatenate([self.axles, np.zeros((more, core.AXLE_FEATURES), np.float32)])
         self.lane = np.concatenate([self.lane, np.full(more, -1, np.int32)])
-        self.pos = np.concatenate([self.pos, np.zeros(more, np.int64)])
 
 
 class Segment:
     """All lanes between two points."""
 
-    def __init__(self, lanes: list[str], *, length_m: float | None, cycle_s: float, counters: Counter[str]) -> None:
+    def __init__(
+        self,
+        lanes: list[str],
+        *,
+        length_m: float | None,
+        cycle_s: float,
+        counters: Counter[str],
+        plates: core.PlateTable | None = None,
+    ) -> None:
         if length_m is not None and length_m > 0:
             free_flow_s, sd = max(2.0, length_m / _SPEED_MPS), 0.5
         else:
@@ -117,7 +132,7 @@ class Segment:
         self._entries: OrderedDict[int, _Entry] = OrderedDict()  # by id() of the passage, oldest first
         self._by_pos: dict[tuple[int, int], _Entry] = {}
         self._tags: dict[str, list[_Entry]] = {}
-        self._plate_table = core.PlateTable()
+        self.plates = plates if plates is not None else core.PlateTable()
         self._tokens = TokenIndex()  # of plates, where another computer's take part
         self._models = (ReadModel(-6.0), ReadModel(-5.0), ReadModel(-6.0))  # tags, plates, axles
         self._by_mask: dict[int, list[float]] = {}
@@ -125,12 +140,14 @@ class Segment:
 
     def enter(self, passage: Passage) -> None:
         """A vehicle passed the upstream point; what is read of it may still follow by `mark`."""
+        number = self._number[passage.lane]
         pos = self.queues[passage.lane].enter(passage.time_ns)
-        entry = _Entry(passage, pos, passage.lane, [])
+        entry = _Entry(passage, pos, passage.lane, number, [])
         self._entries[id(passage)] = entry
-        self._by_pos[(self._number[passage.lane], pos)] = entry
+        self._by_pos[(number, pos)] = entry
         self._expire(passage.time_ns)
-        self.mark(passage)
+        if passage.mask:
+            self.mark(passage)
 
     def mark(self, passage: Passage) -> None:
         """More was read of a passage that has entered."""
@@ -141,23 +158,27 @@ class Segment:
             same = self._tags.setdefault(tag, [])
             if entry not in same:
                 same.append(entry)
-        for slot in entry.slots:
-            self._pool.remove(slot)
-        entry.slots.clear()
-        lane = self._number[entry.lane]
-        plates: list[npt.NDArray[np.uint8] | None] = [*passage.plates[:4]]
-        if not plates and passage.axles is not None:
-            plates = [None]
-        for i, plate in enumerate(plates):
-            added = self._pool.add(lane, entry.pos, plate, passage.axles if i == 0 else None)
-            if added is None:
-                self._counters["pool_full"] += 1
+        for plate in passage.plates[entry.plates_n : _MOST_PLATES]:
+            entry.plates_n += 1
+            self._pool_reading(entry, plate, None)
+        if passage.axles is not None:
+            if entry.slots:
+                self._pool.axles[entry.slots[0]] = passage.axles
             else:
-                entry.slots.append(added)
+                self._pool_reading(entry, None, passage.axles)
         for tokens in passage.tokens[:8]:
             self._tokens.add(id(passage), tokens)
         if passage.mask:
             self.queues[entry.lane].mark(entry.pos, passage.mask)
+
+    def _pool_reading(
+        self, entry: _Entry, plate: npt.NDArray[np.uint8] | None, axles: npt.NDArray[np.float32] | None
+    ) -> None:
+        slot = self._pool.add(entry, plate, axles)
+        if slot is None:
+            self._counters["pool_full"] += 1
+        else:
+            entry.slots.append(slot)
 
     def depart(self, passage: Passage) -> Match:
         """A vehicle arrived downstream: find it upstream."""
@@ -270,32 +291,32 @@ class Segment:
     ) -> tuple[dict[int, float], list[tuple[_Entry, float]]]:
         """What identities say: by position in this lane, and by passage in the other lanes."""
         gains: dict[int, float] = {}  # over the default of the mask, by id() of the passage upstream
-        by_pos, entries, pool = self._by_pos, self._entries, self._pool
+        entries, pool = self._entries, self._pool
         if passage.tags:
             gain = _TAG_LLR - self._models[0].mismatch_llr
             for tag in passage.tags:
                 for entry in self._tags.get(tag, ()):
                     gains[id(entry.passage)] = gain
-        used = pool.used
-        found: list[tuple[int, float]] = []  # slots of the pool with their gains
-        if used and passage.plates:
-            best = self._plate_table.compare(passage.plates[0], pool.plates[:used])
-            for plate in passage.plates[1:4]:
-                best = np.maximum(best, self._plate_table.compare(plate, pool.plates[:used]))
+        if pool.used and passage.plates:
             mismatch = self._models[1].mismatch_llr
-            slots = (best > mismatch).nonzero()[0]
-            gained = np.minimum(best[slots], 20.0) - mismatch
-            found += zip(slots.tolist(), gained.tolist(), strict=True)
-        if used and passage.axles is not None and passage.axles[0] > 0:
-            llr = self._axles.compare(passage.axles, pool.axles[:used])
-            slots = ((llr > -1e8) & ((pool.lane[:used] == lane) | (llr > 2.0))).nonzero()[0]
-            gained = llr[slots] - self._models[2].mismatch_llr
-            found += zip(slots.tolist(), gained.tolist(), strict=True)
-        for slot, gain in found:
-            at = by_pos.get((int(pool.lane[slot]), int(pool.pos[slot])))
-            if at is not None:
-                key = id(at.passage)
-                gains[key] = gains.get(key, 0.0) + gain
+            best: dict[int, float] = {}
+            for plate in passage.plates[:_MOST_PLATES]:
+                for slot, llr in self.plates.find(plate, pool.plates, pool.used, mismatch):
+                    at = pool.entry[slot]
+                    if at is not None:
+                        key = id(at.passage)
+                        best[key] = max(best.get(key, mismatch), min(20.0, llr))
+            for key, value in best.items():
+                gains[key] = gains.get(key, 0.0) + value - mismatch
+        if pool.used and passage.axles is not None and passage.axles[0] > 0:
+            ratios = self._axles.compare(passage.axles, pool.axles[: pool.used])
+            here_too = pool.lane[: pool.used] == lane
+            mismatch = self._models[2].mismatch_llr
+            for slot in ((ratios > -1e8) & (here_too | (ratios > 2.0))).nonzero()[0].tolist():
+                at = pool.entry[slot]
+                if at is not None:
+                    key = id(at.passage)
+                    gains[key] = gains.get(key, 0.0) + float(ratios[slot]) - mismatch
         if passage.tokens and len(self._tokens):
             mismatch = self._models[1].mismatch_llr
             for key, score in self._tokens.compare(passage.tokens[:8]).items():
@@ -307,7 +328,7 @@ class Segment:
         for key, gain in gains.items():
             entry = entries[key]
             value = mask_llr[entry.passage.mask] + gain
-            if self._number[entry.lane] == lane:
+            if entry.number == lane:
                 here[entry.pos] = value
             else:
                 away.append((entry, value))
@@ -320,6 +341,8 @@ class Segment:
                 model.learn(bool(up.mask & bit), bool(down.mask & bit))
         if before != [model.version for model in self._models]:
             self._by_mask.clear()
+        if len(up.plates) == 1 and len(down.plates) == 1:
+            self.plates.learn(up.plates[0], down.plates[0])
         if up.axles is not None and down.axles is not None:
             self._axles.learn(up.axles, down.axles)
 
@@ -335,7 +358,7 @@ class Segment:
                 if not same:
                     del self._tags[tag]
         self._entries.pop(id(entry.passage), None)
-        self._by_pos.pop((self._number[entry.lane], entry.pos), None)
+        self._by_pos.pop((entry.number, entry.pos), None)
 
     def _expire(self, now_ns: int) -> None:
         most = CAPACITY * len(self.queues)

@@ -15,11 +15,13 @@ import itertools
 from collections import Counter, deque
 
 from edge import config as cfg
+from edge.core import PlateErrors
 from edge.messages import Wait
 from edge.waiting.bottleneck import Delays, Pair
 from edge.waiting.intervals import Reporter
 from edge.waiting.lane import LaneState
 from edge.waiting.passages import TOGETHER_NS, Passage, PointOfLane
+from edge.waiting.plate_formats import table
 from edge.waiting.segment import Segment
 from edge.waiting.sightings import BoothChange, LoopCount, PlateSighting, Sighting, TagSighting
 from edge.waiting.timeline import REORDER_NS, Timeline
@@ -100,8 +102,15 @@ class CrossingWaits:
         if self.from_point != self.to_point and (self.from_point, self.to_point) not in pairs:
             pairs.insert(0, (self.from_point, self.to_point))
         lanes, cycle_s = list(self._lanes), _CYCLE_S[self._config.lane[0].traffic]
+        readers = {point.name: point.plates for point in self._config.point}
         return {
-            pair: Segment(lanes, length_m=self._length_m(pair), cycle_s=cycle_s, counters=self.counters)
+            pair: Segment(
+                lanes,
+                length_m=self._length_m(pair),
+                cycle_s=cycle_s,
+                counters=self.counters,
+                plates=table(*(readers.get(point, cfg.PlateReader()) for point in pair)),
+            )
             for pair in pairs
         }
 
@@ -167,6 +176,10 @@ class CrossingWaits:
     def stats(self) -> dict[str, int]:
         """Counters of bad and unusual input since the start, by a short word."""
         return dict(sorted(self.counters.items()))
+
+    def plate_errors(self) -> PlateErrors | None:
+        """What was learned of the plate readers at the first point and the booth."""
+        return self._main.plates.learned() if self._main is not None else None
 
     # ---- the way of a sighting -----------------------------------------------------------------------------------
 

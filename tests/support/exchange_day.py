@@ -11,10 +11,12 @@ from __future__ import annotations
 import bisect
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from msgspec.structs import replace
 
 from edge.config import Config, Lane, Point, Site
 from edge.exchange.codec import MOST_RECORDS, ExchangeReader, ExchangeWriter, local_sightings

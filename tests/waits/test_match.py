@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import core
+from edge.config import PlateReader
+from edge.waiting.plate_formats import FORMATS, patterns, table
 from edge.waiting.readings import AxleModel, ReadModel, signature
 
 
@@ -52,14 +55,19 @@ def test_no_plate_scores_nothing() -> None:
 @given(st.binary(min_size=16, max_size=16), st.lists(st.binary(min_size=16, max_size=16), max_size=20))
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_give_a_number(query: bytes, rows: list[bytes]) -> None:
-    table = core.PlateTable()
+    plates = core.PlateTable(formats=patterns())
     q = np.frombuffer(query, np.uint8)
     r = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), 16)
     if q[15] > 15:
         with pytest.raises(core.CoreError):
-            table.compare(q, r)
+            plates.compare(q, r)
         return
-    assert np.isfinite(table.compare(q, r)).all()
+    assert np.isfinite(plates.compare(q, r)).all()
+    assert len(plates.find(q, r, len(r), -1e9)) <= len(r)
+    for row in r:
+        if row[15] <= 15:
+            plates.learn(row, q)
+    assert np.isfinite(plates.compare(q, r)).all()
 
 
 @given(st.text(max_size=80))
@@ -126,3 +134,63 @@ def test_reads_learn_who_carries_a_tag() -> None:
     assert model.evidence(False, True) < -2.0
     assert model.evidence(True, False) < -2.0
     assert model.evidence(False, False) > 0.5
+
+
+def _table(**reader: object) -> core.PlateTable:
+    usual = PlateReader()
+    return table(usual, msgspec.convert({"error": 0.012, **reader}, PlateReader))
+
+
+def _ratio(plates: core.PlateTable, a: str, b: str) -> float:
+    return float(plates.compare(core.encode_plate(b), core.encode_plate(a)[None, :])[0])
+
+
+@pytest.mark.parametrize(
+    ("plate", "misread"),
+    [("ABC1034", "ABC1O34"), ("CKTB123", "CKT8123"), ("PB12345", "PBI2345"), ("AB12034", "AB12O34")],
+)
+def test_a_letter_where_only_a_digit_can_stand_is_no_error(plate: str, misread: str) -> None:
+    """As the formats of the region have it; without them the same pair is weak evidence."""
+    with_formats, without = core.PlateTable(formats=patterns(), fleet=0.0), core.PlateTable(fleet=0.0)
+    same, confused = _ratio(with_formats, plate, plate), _ratio(with_formats, plate, misread)
+    assert confused > 10.0
+    assert same - confused < 0.5 * (_ratio(without, plate, plate) - _ratio(without, plate, misread))
+
+
+def test_a_reader_may_be_said_to_mistake_what_nobody_else_does() -> None:
+    usual, told = _table(), _table(confusion={"H": {"W": 0.9}})
+    assert _ratio(told, "A12BCH", "A12BCW") > _ratio(usual, "A12BCH", "A12BCW") + 1.0
+    assert _ratio(told, "ABC1234", "ABC1234") == pytest.approx(_ratio(usual, "ABC1234", "ABC1234"), abs=0.2)
+
+
+def test_confusions_are_learned_and_told_within_bounds() -> None:
+    rng = random.Random(8)
+    plates = _table()
+    before = _ratio(plates, "A12BCH", "A12BCW")
+    for _ in range(4000):
+        text = "".join(rng.choice("ABCHKL") for _ in range(3)) + f"{rng.randrange(10_000):04d}"
+        read = text.replace("H", "W") if rng.random() < 0.3 else text
+        plates.learn(core.encode_plate(text), core.encode_plate(read))
+    learned = plates.learned()
+    assert learned.pairs[0][0] == "HW"
+    assert 0.01 < learned.errors / learned.characters < 0.1
+    assert learned.characters <= 36 * 8001
+    assert _ratio(plates, "A12BCH", "A12BCW") > before + 1.5
+    assert _ratio(plates, "ABC1234", "ZKT4432") < -5.0
+
+
+def test_find_gives_what_compare_gives() -> None:
+    rng = random.Random(2)
+    texts = [f"AB{rng.randrange(100_000):05d}" for _ in range(300)]
+    rows = np.stack([core.encode_plate(text) for text in texts])
+    plates, query = _table(), core.encode_plate("AB01234")
+    scores = plates.compare(query, rows)
+    found = plates.find(query, rows, len(rows), -8.0)
+    assert found == [(i, pytest.approx(float(score))) for i, score in enumerate(scores) if score > -8.0][:256]
+    assert plates.find(query, rows, 0, -1e9) == []
+
+
+def test_formats_have_each_country() -> None:
+    assert set(FORMATS) == {"CA", "US", "MX"}
+    assert len(set(patterns())) == len(patterns()) <= 128
+    assert all(set(pattern) <= {"A", "9"} and 5 <= len(pattern) <= 7 for pattern in patterns())
