@@ -26,6 +26,8 @@ typedef struct {
     int line; /* -1 for loops */
     side side;
     double newton; /* for one count, at the present temperature */
+    double slope;  /* how much further a strip at an angle lies for a metre to the right; 0 where its y is not known */
+    double y_m;    /* of its middle */
 } sensor_info;
 
 typedef struct {
@@ -98,6 +100,8 @@ struct bf_wim {
     channel channels[BF_MAX_SENSORS];
     loop_state loops[4];
     bool ignore_loops; /* they are at fault */
+    double side_y_m[SIDES]; /* where wheels mostly are across the lane */
+    bool slopes_differ;     /* strips at different angles: they tell where across the lane the wheels are */
     history past;
     int16_t *staging; /* the frame being filled, interleaved */
     int fill;
@@ -149,6 +153,9 @@ void reverse_note(struct bf_wim *w, const pass *p, int line);
 /* cut.c */
 void loop_sample_frame(struct bf_wim *w, loop_state *l, int64_t frame);
 void cut_update(struct bf_wim *w, bool at_end);
+
+/* load.c: which wheel it was: a strip across the whole lane at an angle sees the two of an axle one after the other. */
+side print_side(const struct bf_wim *w, const pass *p, int index);
 
 /* load.c: the length of the vehicle that was weighed last, whose presence over a loop is `p`. */
 double length_by_loop(const struct bf_wim *w, const bf_sensor *loop, const presence *p);

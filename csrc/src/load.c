@@ -105,6 +105,28 @@ double rough_load(const bf_wim *w, const axle_seen *a)
     return kg > 0.55 * by_peak && kg < 1.7 * by_peak ? kg : by_peak;
 }
 
+side print_side(const bf_wim *w, const pass *p, int index)
+{
+    const footprint *f = &w->prints[p->prints[index]];
+    const sensor_info *s = &w->sensors[f->sensor];
+    if (s->side != SIDE_FULL || s->slope == 0.0) return s->side;
+    for (int i = 0; i < p->count; ++i) {
+        const footprint *g = &w->prints[p->prints[i]];
+        if (i == index || g->sensor != f->sensor) continue;
+        return (f->centre < g->centre) == (s->slope > 0.0) ? SIDE_LEFT : SIDE_RIGHT;
+    }
+    return SIDE_FULL;
+}
+
+/* Where along the lane a wheel is when its middle is over a strip, if it runs `aside` metres right of the usual. */
+static double print_place(const bf_wim *w, const sensor_info *s, side of, const double *aside)
+{
+    return s->s.x_m + s->slope * (w->side_y_m[of] + (aside ? aside[of] : 0.0) - s->y_m);
+}
+
+/* How far across the lane wheels are from the usual; what is left of it once strips at an angle have told. */
+static const double ASIDE_M = 0.3, ASIDE_LEFT_M = 0.02;
+
 static bool backward(const pass *p, const footprint *f)
 {
     return p->back_to > p->back_from && f->centre > p->back_from && f->centre < p->back_to;
@@ -137,12 +159,32 @@ static void add_edges(const bf_wim *w, const axle_seen *a, int line, const footp
         o[i].t = (i ? fall : rise) / w->rate - t0;
         o[i].place = s->s.x_m + (i ? half : -half);
         o[i].sigma = sqrt(PLACE_SIGMA * PLACE_SIGMA + (blur < 0.1 ? blur * blur : 0.01));
+        o[i].slope = 0.0;
         o[i].set = set_id;
     }
 }
 
-static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, rest *rests, int *rest_count)
+/* Slope that most strips have. */
+static double usual_slope(const bf_wim *w)
 {
+    double best = 0.0;
+    int most = 0;
+    for (int i = 0; i < w->sensor_count; ++i) {
+        int alike = 0;
+        for (int j = 0; j < w->sensor_count; ++j)
+            if (w->sensors[i].line >= 0 && w->sensors[j].line >= 0 && fabs(w->sensors[i].slope - w->sensors[j].slope) < 1e-6) ++alike;
+        if (alike > most) {
+            most = alike;
+            best = w->sensors[i].slope;
+        }
+    }
+    return best;
+}
+
+/* `aside`: metres that the left and the right wheels run right of the usual, null where that is not known yet. */
+static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, const double *aside, rest *rests, int *rest_count)
+{
+    const double usual = w->slopes_differ ? usual_slope(w) : 0.0;
     int n = 0;
     *rest_count = 0;
     for (int k = 0; k < count; ++k)
@@ -155,7 +197,7 @@ static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, rest 
                     for (int i = 0; i < axles[k].at[j].count; ++i) {
                         const footprint *f = &w->prints[axles[k].at[j].prints[i]];
                         const bool plate = w->sensors[f->sensor].s.type == BF_PLATE;
-                        if (w->sensors[f->sensor].side != (side)s || f->cut_short || plate != (q >= 2 * LEVELS)) continue;
+                        if (print_side(w, &axles[k].at[j], i) != (side)s || f->cut_short || plate != (q >= 2 * LEVELS)) continue;
                         if (n + 1 >= MOTION_MAX_CROSSINGS) return n;
                         if (plate) {
                             add_edges(w, &axles[k], j, f, q - 2 * LEVELS, set_id, t0, &w->crossings[n]);
@@ -171,8 +213,10 @@ static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, rest 
                         const double blur = noise / w->rate * pass_speed(w, &axles[k], j);
                         crossing_at *o = &w->crossings[n++];
                         o->t = at / w->rate - t0;
-                        o->place = w->sensors[f->sensor].s.x_m;
-                        o->sigma = sqrt(PLACE_SIGMA * PLACE_SIGMA + (blur < 0.1 ? blur * blur : 0.01));
+                        o->place = print_place(w, &w->sensors[f->sensor], (side)s, aside);
+                        o->slope = w->slopes_differ ? w->sensors[f->sensor].slope - usual : 0.0;
+                        const double across = o->slope * (aside ? ASIDE_LEFT_M : ASIDE_M);
+                        o->sigma = sqrt(PLACE_SIGMA * PLACE_SIGMA + across * across + (blur < 0.1 ? blur * blur : 0.01));
                         o->set = set_id;
                         if (q == 0) add_rest(w, f, t0, rests, rest_count);
                     }
@@ -199,7 +243,7 @@ double joint_misfit(bf_wim *w, const axle_seen *pair)
     int rest_count;
     const double t0 = from / w->rate;
     w->motion.reverses = false;
-    const int n = gather(w, pair, 2, t0, rests, &rest_count);
+    const int n = gather(w, pair, 2, t0, NULL, rests, &rest_count);
     if (!motion_fit(&w->motion, w->crossings, n, rests, rest_count, -0.02, (to - from) / w->rate + 0.02)) return -1.0;
     double sum = 0.0;
     for (int i = 0; i < n; ++i) { /* in metres of a crossing that is known well */
@@ -209,20 +253,47 @@ double joint_misfit(bf_wim *w, const axle_seen *pair)
     return sqrt(sum / n);
 }
 
-/* Integral of F dx over a footprint, newton metres, and where its centre lies. */
-static double way_integral(const bf_wim *w, const motion *m, const footprint *f, double t0, double *centre)
+/* How far right of the usual the left and the right wheels run, by the strips at an angle: they are passed so much later.
+ * From the residuals of a fit that believed those strips little. */
+static void find_aside(const crossing_at *o, int count, double aside[SIDES])
+{
+    double top[2] = {0.0, 0.0}, bottom[2] = {1.0 / (ASIDE_M * ASIDE_M), 1.0 / (ASIDE_M * ASIDE_M)};
+    for (int i = 0, j; i < count; i = j) {
+        const int of = o[i].set / SETS % SIDES;
+        double mean = 0.0, straight = 0.0, n = 0.0;
+        for (j = i; j < count && o[j].set == o[i].set; ++j) {
+            const double weight = o[j].slope == 0.0 ? 1.0 : 1e-6;
+            mean += weight * o[j].residual;
+            straight += weight * o[j].slope;
+            n += weight;
+        }
+        for (int q = i; q < j && of != SIDE_FULL; ++q) {
+            const double slope = o[q].slope - straight / n, weight = 1.0 / (PLACE_SIGMA * PLACE_SIGMA);
+            top[of] += weight * slope * (o[q].residual - mean / n);
+            bottom[of] += weight * slope * slope;
+        }
+    }
+    for (int of = 0; of < 2; ++of) aside[of] += top[of] / bottom[of];
+    aside[SIDE_FULL] = 0.5 * (aside[SIDE_LEFT] + aside[SIDE_RIGHT]);
+}
+
+/* Integral of F dx over a footprint, newton metres; where its centre lies, and its mean square distance from there. */
+static double way_integral(const bf_wim *w, const motion *m, const footprint *f, double t0, double *centre, double *spread)
 {
     double at = ((double)f->start - 0.5) / w->rate - t0;
-    double x = motion_place(m, at), area = 0.0, moment = 0.0;
+    double x = motion_place(m, at), area = 0.0, moment = 0.0, second = 0.0;
+    const double zero = x;
     for (int i = 0; i < f->count; ++i) {
         at += f->points[i].n / w->rate;
         const double next = motion_place(m, at);
         const double a = (double)f->points[i].value * (next - x);
         area += a;
         moment += a * 0.5 * (next + x);
+        second += a * (0.5 * (next + x) - zero) * (0.5 * (next + x) - zero);
         x = next;
     }
     *centre = area > 0.0 ? moment / area : x;
+    *spread = area > 0.0 ? second / area - (*centre - zero) * (*centre - zero) : 0.0;
     return area * w->sensors[f->sensor].newton;
 }
 
@@ -274,6 +345,37 @@ static uint32_t keep_sane(bf_vehicle *v)
     return flags;
 }
 
+/* Mean square extents along the lane of the footprints of an axle, on straight strips and on strips at an angle. */
+typedef struct {
+    double straight, straight_n;
+    double angled, angled_n, slope2;
+} extents;
+
+static void note_extent(extents *e, const sensor_info *s, double mean_square)
+{
+    static const double LEAST_SLOPE2 = 0.012; /* below 6 degrees the width of a tyre does not show */
+    const double own = s->s.width_m * s->s.width_m / 12.0;
+    if (s->s.type != BF_STRIP || s->side == SIDE_FULL || !(mean_square > own)) return;
+    if (s->slope == 0.0) {
+        e->straight += mean_square - own;
+        e->straight_n += 1.0;
+    } else if (s->slope * s->slope > LEAST_SLOPE2) {
+        e->angled += mean_square - own;
+        e->slope2 += s->slope * s->slope;
+        e->angled_n += 1.0;
+    }
+}
+
+/* A strip at an angle carries the parts of a tyre one after the other: the wider, the longer. Two tyres of 0.22 m side by
+ * side have a mean square width of 0.033 m2, the widest single one (0.45 m) 0.017 m2. */
+static int dual_tyres(const extents *e)
+{
+    static const double BETWEEN_M2 = 0.023;
+    if (e->straight_n < 1.0 || e->angled_n < 1.0) return -1;
+    const double width = (e->angled / e->angled_n - e->straight / e->straight_n) / (e->slope2 / e->angled_n);
+    return width > BETWEEN_M2;
+}
+
 void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
 {
     rest rests[MOTION_MAX_RESTS] = {{0.0, 0.0}};
@@ -290,8 +392,14 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     m->reverses = false;
     for (int k = 0; k < count; ++k) m->reverses = m->reverses || axles[k].rolled_back;
     m->sparse = w->line_count == 1;
-    const int crossings = gather(w, axles, count, t0, rests, &rest_count);
-    const bool fitted = motion_fit(m, w->crossings, crossings, rests, rest_count, -0.02, (to - from) / w->rate + 0.02);
+    int crossings = gather(w, axles, count, t0, NULL, rests, &rest_count);
+    bool fitted = motion_fit(m, w->crossings, crossings, rests, rest_count, -0.02, (to - from) / w->rate + 0.02);
+    double aside[SIDES] = {0.0, 0.0, 0.0};
+    for (int round = 0; round < 2 && fitted && w->slopes_differ; ++round) {
+        find_aside(w->crossings, crossings, aside);
+        crossings = gather(w, axles, count, t0, aside, rests, &rest_count);
+        fitted = motion_fit(m, w->crossings, crossings, rests, rest_count, -0.02, (to - from) / w->rate + 0.02);
+    }
 
     w->motion_t0 = t0;
     w->motion_fitted = fitted;
@@ -310,6 +418,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     static const side_load none;
     side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES];
     double place[BF_MAX_AXLES];
+    extents widths[BF_MAX_AXLES] = {{0}};
     double common[BF_MAX_AXLES][MOTION_MAX_COEFFS] = {{0}}; /* the mean relative step of an axle as a functional */
     double shared[BF_MAX_AXLES];                            /* its variance: the part that all lines have in common */
     for (int k = 0; k < count; ++k) {
@@ -321,12 +430,13 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                 for (int i = 0; i < axles[k].at[j].count; ++i) {
                     const footprint *f = &w->prints[axles[k].at[j].prints[i]];
                     const sensor_info *info = &w->sensors[f->sensor];
-                    if (info->side != (side)s) continue;
-                    double centre = 0.0, integral;
+                    if (print_side(w, &axles[k].at[j], i) != (side)s) continue;
+                    double centre = 0.0, integral, extent = 0.0;
                     const double ta = f->rise[1] / w->rate - t0, tb = f->fall[1] / w->rate - t0;
                     double step, step_sigma, by_way = 1.0;
                     if (fitted) {
-                        integral = way_integral(w, m, f, t0, &centre);
+                        integral = way_integral(w, m, f, t0, &centre, &extent);
+                        note_extent(&widths[k], info, extent);
                         step = motion_place(m, tb) - motion_place(m, ta);
                         double way[MOTION_MAX_COEFFS] = {0};
                         motion_add_step(m, ta, tb, 1.0, way);
@@ -355,7 +465,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                     if (f->lobe > l->dip) l->dip = f->lobe;
                     l->saturated = l->saturated || f->saturated;
                     const double weight = 1.0 / (1e-6 + var);
-                    place_sum += weight * (centre - info->s.x_m);
+                    place_sum += weight * (centre - print_place(w, info, (side)s, aside));
                     place_weight += weight;
                 }
             }
@@ -410,6 +520,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     for (int k = 0; k < count; ++k) {
         bf_axle *axle = &out->axles[k];
         axle->position_m = place[k] - place[0];
+        axle->dual_tyres = dual_tyres(&widths[k]);
         out->gross_kg += axle->load_kg;
         for (int i = 0; i < m->coeffs && fitted; ++i) way[i] += axle->load_kg * common[k][i];
         axle->sigma_kg = sqrt(1.0 + sigmas.own[k] + sigmas.moved[k] + shared[k] * axle->load_kg * axle->load_kg);

@@ -18,6 +18,7 @@ typedef struct {
     double sigma; /* metres */
     double weight;
     double residual;
+    double slope; /* metres further along for a metre to the right, against the usual strip of the array */
     int set;
     int interval;    /* filled by the fit */
     double basis[4];

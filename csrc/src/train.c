@@ -38,6 +38,21 @@ static double print_mid(const footprint *f)
     return 0.5 * (f->rise[1] + f->fall[1]);
 }
 
+/* The wheels of one axle come onto a strip across the whole lane at an angle one after the other: as far apart as its
+ * angle says for a track of about 2 m, against the length of their footprints. The longest time, in scans, for one that
+ * was `on` for so long; 0 on other sensors, and at angles at which the two footprints touch. */
+static double pairs_within(const sensor_info *s, double on)
+{
+    static const double TRACK_M = 2.0, PRINT_M = 0.15, LEAST_M = 0.45, MOST_M = 1.1, MOST = 1.35;
+    const double apart = TRACK_M * fabs(s->slope);
+    return s->side == SIDE_FULL && apart > LEAST_M && apart < MOST_M ? MOST * apart / PRINT_M * on : 0.0;
+}
+
+static double print_on(const footprint *f)
+{
+    return f->fall[1] - f->rise[1];
+}
+
 void train_footprint(bf_wim *w, const footprint *f)
 {
     const sensor_info *s = &w->sensors[f->sensor];
@@ -71,7 +86,15 @@ void train_footprint(bf_wim *w, const footprint *f)
         bool same = false, overlaps = false;
         for (int k = 0; k < p->count; ++k) {
             const footprint *g = &w->prints[p->prints[k]];
-            if (g->sensor == f->sensor) same = true;
+            if (g->sensor == f->sensor) {
+                const double on = print_on(g) > print_on(f) ? print_on(g) : print_on(f);
+                const double gap = print_mid(f) - print_mid(g), most = pairs_within(s, on);
+                if (p->count == 1 && gap < most && gap > 0.15 * most && fabs(log(f->area / g->area)) < 0.5)
+                    overlaps = true;
+                else
+                    same = true;
+                continue;
+            }
             const double from = f->rise[1] > g->rise[1] ? f->rise[1] : g->rise[1];
             const double to = f->fall[1] < g->fall[1] ? f->fall[1] : g->fall[1];
             const double a = f->fall[1] - f->rise[1], b = g->fall[1] - g->rise[1];
@@ -124,7 +147,13 @@ static int finished_passes(const bf_wim *w, int line)
         if (c->phase == CH_WHEEL && (double)c->began < open_from) open_from = (double)c->began;
     }
     int n = 0;
-    while (n < w->pending_count[line] && w->pending[line][n].end < open_from) ++n;
+    while (n < w->pending_count[line] && w->pending[line][n].end < open_from) {
+        const pass *p = &w->pending[line][n];
+        const footprint *f = &w->prints[p->prints[0]];
+        /* At an angle, its other wheel may still come. */
+        if (p->count == 1 && (double)w->now - p->mid < pairs_within(&w->sensors[f->sensor], print_on(f))) break;
+        ++n;
+    }
     return n;
 }
 

@@ -47,6 +47,31 @@ static void find_sides(bf_wim *w)
     }
 }
 
+/* Strips at an angle to the lane. */
+static void find_slopes(bf_wim *w)
+{
+    static const double TRACK_M = 2.0, DIFFERENT = 0.005;
+    double lo = HUGE_VAL, hi = -HUGE_VAL, least = HUGE_VAL, most = -HUGE_VAL;
+    for (int i = 0; i < w->sensor_count; ++i) {
+        sensor_info *s = &w->sensors[i];
+        if (s->s.type == BF_LOOP || !isfinite(s->s.y0_m) || !isfinite(s->s.y1_m)) continue;
+        if (s->s.y0_m < lo) lo = s->s.y0_m;
+        if (s->s.y1_m > hi) hi = s->s.y1_m;
+        s->y_m = 0.5 * (s->s.y0_m + s->s.y1_m);
+        if (s->s.type == BF_STRIP && fabs(s->s.angle_deg) < 80.0) s->slope = tan(s->s.angle_deg * 0.017453292519943295);
+    }
+    for (int i = 0; i < w->sensor_count; ++i) {
+        if (w->sensors[i].s.type == BF_LOOP) continue;
+        if (w->sensors[i].slope < least) least = w->sensors[i].slope;
+        if (w->sensors[i].slope > most) most = w->sensors[i].slope;
+    }
+    w->slopes_differ = most - least > DIFFERENT;
+    const double middle = hi > lo ? 0.5 * (lo + hi) : 0.0;
+    w->side_y_m[SIDE_LEFT] = middle - 0.5 * TRACK_M;
+    w->side_y_m[SIDE_RIGHT] = middle + 0.5 * TRACK_M;
+    w->side_y_m[SIDE_FULL] = middle;
+}
+
 static bf_status find_lines(bf_wim *w, int32_t *fault)
 {
     for (int i = 0; i < w->sensor_count; ++i) {
@@ -130,6 +155,7 @@ bf_status bf_wim_create(const bf_wim_options *options, const bf_sensor *sensors,
         }
     }
     find_sides(w);
+    find_slopes(w);
     const bf_status status = find_lines(w, fault);
     if (status != BF_OK) {
         bf_wim_destroy(w);
