@@ -7,6 +7,7 @@ no line here.
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 import types
 import typing
@@ -99,10 +100,22 @@ def _value(value: Any, hint: Any, key: str, faults: Faults) -> Any:
         tables = (_table(item, args[0], f"{key}[{_label(item, i)}]", faults) for i, item in enumerate(value))
         return tuple(table for table in tables if table is not None)
     try:
-        return msgspec.convert(value, hint)
+        found = msgspec.convert(value, hint)
+        if not _finite(found):  # TOML has inf and nan; no key of ours does
+            raise msgspec.ValidationError
+        return found
     except msgspec.ValidationError:
         faults.add(key, f"{value!r} does not fit; give {_allowed(hint)}")
         return None
+
+
+def _finite(value: Any) -> bool:
+    """No infinite number and no nan in it."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, tuple | list):
+        return all(_finite(item) for item in value)
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _label(item: Any, index: int) -> str:

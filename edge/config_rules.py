@@ -5,7 +5,6 @@ Called by `edge.config_file.load` with the typed configuration; every rule adds 
 
 from __future__ import annotations
 
-import math
 import re
 import string
 from collections.abc import Iterable
@@ -171,7 +170,7 @@ def _overlap(first: Sensor, second: Sensor) -> bool:
 def _check_sensor(sensor: Sensor, key: str, faults: Faults) -> None:
     if not 0 <= sensor.channel < 128:
         faults.add(f"{key}.channel", f"{sensor.channel} is outside 0 .. 127")
-    if not math.isfinite(sensor.x_m) or abs(sensor.x_m) > 1000:
+    if abs(sensor.x_m) > 1000:
         faults.add(f"{key}.x_m", f"{sensor.x_m} is no position in metres near the array")
     if sensor.y_m is not None and not sensor.y_m[0] < sensor.y_m[1]:
         faults.add(f"{key}.y_m", f"{list(sensor.y_m)} covers nothing; write [left edge, right edge] in metres")
@@ -179,10 +178,12 @@ def _check_sensor(sensor: Sensor, key: str, faults: Faults) -> None:
         if sensor.threshold_counts is None:
             faults.add(f"{key}.threshold_counts", "is missing; give the counts above which a vehicle is over the loop")
         return
-    if sensor.gain_n is None or sensor.gain_n == 0 or not math.isfinite(sensor.gain_n):
-        faults.add(f"{key}.gain_n", "must be the newtons of one count, not 0 (negative for a reversed channel)")
+    if not sensor.gain_n:
+        missing = "is missing" if sensor.gain_n is None else "is 0"
+        faults.add(f"{key}.gain_n", f"{missing}; give the newtons of one count (negative for a reversed channel)")
     if sensor.width_m is None or not 0.001 <= sensor.width_m <= 10:
-        faults.add(f"{key}.width_m", "must be the sensor's extent along the lane in metres, such as 0.053 for a strip")
+        wrong = "is missing" if sensor.width_m is None else f"{sensor.width_m} is outside 0.001 .. 10"
+        faults.add(f"{key}.width_m", f"{wrong}; give the extent along the lane in metres, such as 0.053 for a strip")
     if sensor.coupling_tau_s < 0:
         faults.add(f"{key}.coupling_tau_s", "must be 0 (DC-coupled) or the time constant of the amplifier in seconds")
     if abs(sensor.angle_deg) > 60:

@@ -6,7 +6,6 @@ interleaved (SigMF 1.x; `core:num_channels`, `core:sample_rate`, `captures[].cor
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.messages import parse_utc, utc_text
+from edge.repeated_scans import copies
 
 _BLOCK_SCANS = 1 << 15
 
@@ -46,6 +46,11 @@ class Recording:
     captures: tuple[Capture, ...]
     lane: str | None
     damage: str | None  # what is wrong with it, where it can be read all the same
+
+    def time_ns(self, scan: int) -> int:
+        """UTC of a scan, by the capture that it is in."""
+        capture = max((c for c in self.captures if c.first_scan <= scan), key=lambda c: c.first_scan)
+        return capture.time_ns + round((scan - capture.first_scan) / self.rate_hz * 1e9)
 
     @property
     def name(self) -> str:
@@ -129,13 +134,47 @@ def _captures(value: Any, scans: int, path: Path) -> tuple[Capture, ...]:
     return tuple(captures)
 
 
-def blocks(recording: Recording) -> Iterator[tuple[int, npt.NDArray[np.int16]]]:
-    """The samples in order: (index of the capture, int16 array of shape (scans, channels), read-only)."""
-    data = np.memmap(recording.data_path, "<i2", "r", shape=(recording.scans, recording.channels))
-    starts = [capture.first_scan for capture in recording.captures] + [recording.scans]
-    for i, (begin, end) in enumerate(itertools.pairwise(starts)):
-        for first in range(begin, end, _BLOCK_SCANS):
-            yield i, data[first : min(first + _BLOCK_SCANS, end)]
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Scans [first_scan, end_scan) of a recording that belong together; `why` says what stands before them."""
+
+    first_scan: int
+    end_scan: int
+    time_ns: int
+    why: str | None
+
+
+def stretches(recording: Recording) -> list[Stretch]:
+    """What a recording holds without gaps and without copies of itself, in order."""
+    data = _data(recording)
+    found: list[Stretch] = []
+    ends = [capture.first_scan for capture in recording.captures[1:]] + [recording.scans]
+    for i, (capture, end) in enumerate(zip(recording.captures, ends, strict=True)):
+        first, why = capture.first_scan, None
+        if i > 0:
+            missing_s = (capture.time_ns - recording.time_ns(first - 1)) / 1e9 - 1 / recording.rate_hz
+            if missing_s > 0.5 / recording.rate_hz:
+                why = f"captures[{i}] begins after a gap of {missing_s:.3f} s"
+        for copy, after in copies(data, first, end):
+            if copy > first:
+                found.append(Stretch(first, copy, recording.time_ns(first), why))
+            why = f"scans {copy} to {after - 1} are a copy of scans before them and were left out"
+            first = after
+        if first < end:
+            found.append(Stretch(first, end, recording.time_ns(first), why))
+    return found
+
+
+def blocks(recording: Recording) -> Iterator[tuple[Stretch, npt.NDArray[np.int16]]]:
+    """The samples in order, each with its stretch: int16 arrays of shape (scans, channels), read-only."""
+    data = _data(recording)
+    for stretch in stretches(recording):
+        for first in range(stretch.first_scan, stretch.end_scan, _BLOCK_SCANS):
+            yield stretch, data[first : min(first + _BLOCK_SCANS, stretch.end_scan)]
+
+
+def _data(recording: Recording) -> npt.NDArray[np.int16]:
+    return np.memmap(recording.data_path, "<i2", "r", shape=(recording.scans, recording.channels))
 
 
 class Writer:

@@ -321,6 +321,22 @@ static int within_reach(const bf_wim *w, const bf_vehicle *v)
     return v->axle_count;
 }
 
+/* Whether the first vehicle after a gap in the stream may have passed with axles in it: it was over the loop when the
+ * stream went on, or its first axle came so soon that one before it would have. */
+static bool axles_in_gap(const bf_wim *w, double speed_mps)
+{
+    static const double LONGEST_M = 12.0, AT_ONCE_S = 0.3;
+    const axle_seen *a = &w->train[0];
+    if (w->gap_at < 0) return false;
+    const loop_state *l = main_loop(w);
+    const int mark = l ? presence_of(w, l, a) : -1;
+    if (mark >= 0 && l->marks[mark].on - (double)w->gap_at < AT_ONCE_S * w->rate) return true;
+    double begin = HUGE_VAL;
+    for (int j = 0; j < w->line_count; ++j)
+        if ((a->seen & (1u << j)) && a->at[j].begin < begin) begin = a->at[j].begin;
+    return (begin - (double)w->gap_at) / w->rate * fabs(speed_mps) < LONGEST_M;
+}
+
 static void emit(bf_wim *w, int count, uint32_t flags)
 {
 #ifdef BF_DEBUG
@@ -357,7 +373,8 @@ static void emit(bf_wim *w, int count, uint32_t flags)
     }
     v->first_axle_scan += (double)w->lost;
     v->exit_scan += (double)w->lost;
-    if (w->broken && count == w->train_count) v->flags |= BF_PARTIAL;
+    if ((w->broken && count == w->train_count) || axles_in_gap(w, v->speed_mps)) v->flags |= BF_PARTIAL;
+    w->gap_at = -1;
     /* One axle alone is no vehicle, unless a gap in the stream took the others; nor is what weighs less than anything
      * that drives. */
     if ((count >= 2 || (v->flags & BF_PARTIAL)) && v->gross_kg > 40.0) w->ring_count++;

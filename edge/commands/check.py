@@ -24,9 +24,10 @@ def run(args: argparse.Namespace) -> int:
                 Wim(lane.wim)
             except CoreError as error:
                 raise ConfigError([f"{args.config}: lane[{lane.id}].wim: {error}"]) from None
+    tables = (("lane", config.lane), ("device", config.device), ("collector", config.collector))
+    counted = ", ".join(f"{len(items)} {name}{'' if len(items) == 1 else 's'}" for name, items in tables)
     print(
-        f"{args.config}: good; {len(config.lane)} lanes, {len(config.device)} devices, "
-        f"{len(config.collector)} collectors, digest {digest(config)}"
+        f"{args.config}: good; {counted}, digest {digest(config)}"
         f"{'' if admitted.version is None else f', signed as version {admitted.version}'}"
     )
     return 0

@@ -1,6 +1,7 @@
 """`borderflow replay`: recordings in, `vehicle` messages out, through the same pipeline as the daemon.
 
-One message a line on standard output, in the order of time. Exit 65 when a recording cannot be read, or can only be
+One message a line on standard output, in the order of time. Gaps, copied scans and channels that are out of order are
+named on standard error. Exit 65 when a recording cannot be read, or can only be
 read in part; what could be read has been printed then.
 """
 
@@ -18,12 +19,14 @@ import msgspec
 from edge import config as cfg
 from edge.config_file import load
 from edge.core import CoreError
-from edge.messages import Vehicle, encode
-from edge.recording import Recording, RecordingError, blocks, open_recording
+from edge.health.sensors import REMEDY
+from edge.messages import Vehicle, encode, utc_text
+from edge.recording import Recording, RecordingError, Stretch, blocks, open_recording
 from edge.weighing.lane import LanePipeline, constant_blocks
 
 EXIT_DATA = 65  # EX_DATAERR of sysexits.h
 _SAME_RATE = 1e-3  # relative difference up to which the configured and the recorded rate count as one
+_MOST_GAP_NS = 3600 * 1_000_000_000  # after a longer one baselines and noise are learned anew
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.buffer.write(encode(vehicle) + b"\n")
     sys.stdout.buffer.flush()
     for fault in faults:
-        print(f"borderflow replay: {fault}", file=sys.stderr)
+        _warn(fault)
     return EXIT_DATA if faults else 0
 
 
@@ -82,6 +85,13 @@ def _lane_vehicles(
         if recording.damage:
             faults.append(recording.damage)
     yield from run.finish()
+    for (sensor, state), time_ns in run.channel_states.items():
+        remedy = REMEDY.get(state, state)
+        _warn(f"lane {lane_id}, sensor {sensor!r}: {remedy} ({state}, seen at {utc_text(time_ns)})")
+
+
+def _warn(text: str) -> None:
+    print(f"borderflow replay: {text}", file=sys.stderr)
 
 
 @dataclass(slots=True)
@@ -91,8 +101,10 @@ class _Run:
     config: cfg.Config
     lane: cfg.Lane
     pipeline: LanePipeline | None = None
+    rate_hz: float = 0.0
     end_ns: int = 0
-    stream: int = field(default=0)
+    stream: int = 0
+    channel_states: dict[tuple[str, str], int] = field(default_factory=dict)  # when a channel was first in that state
 
     def play(self, recording: Recording) -> Iterator[Vehicle]:
         wim = self.lane.wim
@@ -105,40 +117,45 @@ class _Run:
                 )
         rate_hz = recording.rate_hz
         if abs(rate_hz / wim.sample_rate_hz - 1) > _SAME_RATE:
-            print(
-                f"borderflow replay: {recording.meta_path}: was made at {rate_hz:g} Hz, the configuration says "
-                f"{wim.sample_rate_hz:g}; the recording's rate is used",
-                file=sys.stderr,
+            _warn(
+                f"{recording.meta_path}: was made at {rate_hz:g} Hz, the configuration says {wim.sample_rate_hz:g}; "
+                "the recording's rate is used"
             )
-        first_in_capture, current = 0, -1
-        for index, samples in blocks(recording):
-            start_ns = recording.captures[index].time_ns
-            if index != current:
-                yield from self._begin(start_ns, rate_hz, recording)
-                first_in_capture, current = 0, index
+        current: Stretch | None = None
+        done = 0
+        for stretch, samples in blocks(recording):
+            if stretch is not current:
+                if stretch.why is not None:
+                    _warn(f"{recording.meta_path}: {stretch.why}; vehicles over the array there are marked partial")
+                yield from self._begin(stretch, rate_hz, recording)
+                current, done = stretch, 0
             assert self.pipeline is not None
             yield from self.pipeline.samples(
-                constant_blocks(
-                    samples, first_scan=first_in_capture, start_ns=start_ns, rate_hz=rate_hz, stream=self.stream
-                )
+                constant_blocks(samples, first_scan=done, start_ns=stretch.time_ns, rate_hz=rate_hz, stream=self.stream)
             )
-            first_in_capture += len(samples)
-            self.end_ns = start_ns + round(first_in_capture / rate_hz * 1e9)
+            done += len(samples)
+            self.end_ns = stretch.time_ns + round(done / rate_hz * 1e9)
+            for channel in self.pipeline.channels():
+                if channel.state != "ok":
+                    self.channel_states.setdefault((channel.name, channel.state), self.end_ns)
 
-    def _begin(self, start_ns: int, rate_hz: float, recording: Recording) -> Iterator[Vehicle]:
-        """Go on with the running stream if this one follows it at once, else end that and begin anew."""
+    def _begin(self, stretch: Stretch, rate_hz: float, recording: Recording) -> Iterator[Vehicle]:
+        """Go on with the running stream, over a gap too, if this one is not long after it; else begin anew."""
         if self.pipeline is not None:
-            if start_ns < self.end_ns - round(1e9 / rate_hz):
+            gap_ns = stretch.time_ns - self.end_ns
+            if gap_ns < -round(1e9 / rate_hz):
                 raise RecordingError(
-                    f"{recording.meta_path}: begins before the one ahead of it ends; time goes back, replay it alone"
+                    f"{recording.meta_path}: from scan {stretch.first_scan} on ({utc_text(stretch.time_ns)}) time goes "
+                    f"back: what is ahead of it ends at {utc_text(self.end_ns)}; mend core:datetime, or replay it alone"
                 )
-            if start_ns - self.end_ns < 1.5e9 / rate_hz:
+            if gap_ns < _MOST_GAP_NS and rate_hz == self.rate_hz:
                 self.stream += 1
                 return
             yield from self.finish()
         assert self.lane.wim is not None
         wim = msgspec.structs.replace(self.lane.wim, sample_rate_hz=rate_hz)
         lane = msgspec.structs.replace(self.lane, wim=wim)
+        self.rate_hz = rate_hz
         self.pipeline = LanePipeline(self.config, lane, source=self.config.site.source or "replay")
 
     def finish(self) -> Iterator[Vehicle]:

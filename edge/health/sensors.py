@@ -21,7 +21,7 @@ _LEANS = 0.04  # a vehicle that leans less than this tells nothing
 _SURE, _MOST = 6.0, 12.0  # ln of the odds that halves are swapped: where it begins; where it stops growing
 # Trucks of one road bounce at the same places, so lines differ a little for ever, and a few dozen axles by chance.
 _DRIFT, _DRIFT_AXLES = 0.04, 200
-_REMEDY = {
+REMEDY = {
     "dead": "gives no signal under wheels that other lines see; check cable and amplifier",
     "noisy": "is far noisier than its fellows; check shielding, ground and plugs",
     "saturated": "stands at the end of its range, or reaches it under wheels; check its cable, lower the gain",
@@ -48,7 +48,7 @@ class ChannelWatch:
     def judge(self, now_ns: int) -> str | None:
         if self._state != "ok" and now_ns - self._bad_ns > _OK_FOR_NS:
             self._state = "ok"
-        return None if self._state == "ok" else f"{self._where}: {_REMEDY.get(self._state, self._state)}"
+        return None if self._state == "ok" else f"{self._where}: {REMEDY.get(self._state, self._state)}"
 
 
 class SwapWatch:

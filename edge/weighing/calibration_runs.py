@@ -16,7 +16,7 @@ import numpy as np
 from edge import config as cfg
 from edge.core import Wim, WimVehicle
 from edge.messages import utc_text
-from edge.recording import Recording, RecordingError, blocks, open_recording
+from edge.recording import Recording, RecordingError, Stretch, blocks, open_recording
 from edge.weighing.calibration import CalibrationError, Floats, LineFit, fit_line
 from edge.weighing.conformity.pairing import Pair, pair
 from edge.weighing.conformity.records import AxleRecord, VehicleRecord
@@ -247,12 +247,13 @@ def _weigh(lane: cfg.Lane, recording: Recording, references: Sequence[VehicleRec
     """Vehicles of a recording, weighed at the temperature that the references give for its time."""
     assert lane.wim is not None
     wim: Wim | None = None
-    current, start_ns = -1, 0
-    for index, samples in blocks(recording):
-        if index != current:
+    current: Stretch | None = None
+    start_ns = 0
+    for stretch, samples in blocks(recording):
+        if stretch is not current:
             if wim is not None:
                 yield from (_record(found, start_ns, recording.rate_hz, lane.id) for found in wim.finish())
-            wim, current, start_ns = Wim(lane.wim), index, recording.captures[index].time_ns
+            wim, current, start_ns = Wim(lane.wim), stretch, stretch.time_ns
             wim.set_temperature(_temperature(lane.wim, start_ns, references))
         assert wim is not None
         yield from (_record(found, start_ns, recording.rate_hz, lane.id) for found in wim.push(samples))

@@ -168,3 +168,58 @@ def test_an_overlapping_recording_is_named(
     code, _, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", crossing / "C01", base)
     assert code == 65
     assert "time goes back" in err
+
+
+def damaged(crossing: Path, tmp_path: Path, pieces: list[tuple[int, int]], gap_scans: int = 0) -> Path:
+    """C01 made of these stretches of itself, with as much missing before the second of them."""
+    recording = open_recording(crossing / "C01")
+    samples = np.concatenate([block for _, block in blocks(recording)])
+    writer = Writer(tmp_path / "C01", channels=recording.channels, rate_hz=recording.rate_hz, lane="C01")
+    scans = 0
+    for number, (first, end) in enumerate(pieces):
+        if number == 0 or gap_scans:
+            at_scan = scans + number * gap_scans
+            writer.capture(recording.captures[0].time_ns + round(at_scan / recording.rate_hz * 1e9))
+        writer.write(samples[first:end])
+        scans += end - first
+    writer.close()
+    return tmp_path / "C01"
+
+
+def on_the_array(crossing: Path, after_s: float) -> int:
+    """A scan so long after a vehicle's first axle; the vehicle is over the array then."""
+    recording = open_recording(crossing / "C01")
+    truth = [json.loads(line) for line in (crossing / "C01.truth.jsonl").read_text().splitlines()]
+    long = max(truth, key=lambda vehicle: vehicle["wheelbase_m"] / vehicle["speed_mps"])
+    return round((parse_utc(long["time"]) - recording.captures[0].time_ns) / 1e9 * recording.rate_hz + after_s * 5000)
+
+
+@pytest.mark.parametrize("gap_s", [0.3, 2.0])
+def test_a_gap_is_named_and_marks_what_was_over_the_array(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], gap_s: float
+) -> None:
+    at = on_the_array(crossing, 0.4)
+    scans = open_recording(crossing / "C01").scans
+    lost = round(gap_s * 5000)
+    base = damaged(crossing, tmp_path, [(0, at), (at + lost, scans)], gap_scans=lost)
+    code, lines, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", base)
+    assert code == 0
+    assert f"captures[1] begins after a gap of {gap_s:.3f} s" in err
+    clean = {line for line in lines if b'"partial"' not in line}
+    whole = replay(capfdbinary, "--config", crossing / "borderflow.toml", crossing / "C01")[1]
+    axles = [len(json.loads(line)["axles"]) for line in whole]
+    assert len(clean) < len(whole)
+    assert len(lines) >= len(axles) - 1
+
+
+@pytest.mark.parametrize("copied", [300, 2000])
+def test_scans_that_came_twice_are_named_and_left_out(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], copied: int
+) -> None:
+    at = on_the_array(crossing, 0.4)
+    scans = open_recording(crossing / "C01").scans
+    base = damaged(crossing, tmp_path, [(0, at), (at - copied, scans)])
+    code, lines, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", base)
+    assert code == 0
+    assert f"scans {at} to {at + copied - 1} are a copy" in err
+    assert any(b'"partial"' in line for line in lines)
