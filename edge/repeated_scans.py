@@ -1,8 +1,8 @@
 """Finds stretches of a recording that were delivered twice: a buffer read again, a block written twice.
 
 In: all scans of one capture; out: where the copies are. Called by edge/recording.py. Real samples carry noise and never
-repeat themselves scan for scan. The search is by content: scans whose bytes say so are landmarks, the hash of the scans
-that end there is its name, and two landmarks of one name are compared scan by scan.
+repeat themselves scan for scan. The search is by content: scans whose bytes say so are landmarks, the hash of some
+scans up to there is its name, and two landmarks of one name are compared scan by scan.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ _Words = npt.NDArray[np.uint64]
 
 SAME_SCANS: Final = 48  # so many in a row make a copy
 _LEAST_CHANGES: Final = 24  # from scan to scan within them: a stream that stands still repeats nothing
+_NAMED_BY: Final = (0, 1, 2, 3, 5, 8, 13, 21, 34, SAME_SCANS - 1)  # scans back from a landmark whose hash is its name
 _BACK_SCANS: Final = 1 << 17  # further back than this no original is looked for
 _CHUNK_SCANS: Final = 1 << 20
-_ONE_IN: Final = 64  # scans of which one is a landmark
+_LANDMARK: Final = np.uint64(2**64 // 64)  # words below this are landmarks: one in 64
 _BY_NATURE: Final = 0.05  # share of landmarks that are there twice: the signal is periodic or has no noise
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 
@@ -42,12 +43,10 @@ def _in_chunk(data: Samples) -> list[tuple[int, int]]:
     if len(data) <= SAME_SCANS:
         return []
     words = _words(data)
-    changes = np.concatenate([[0], np.cumsum(words[1:] != words[:-1])])
-    marks = np.flatnonzero((words >> np.uint64(40)) % np.uint64(_ONE_IN) == 0)
+    marks = np.flatnonzero(words < _LANDMARK)
     marks = marks[marks >= SAME_SCANS]
-    marks = marks[changes[marks] - changes[marks - SAME_SCANS + 1] >= _LEAST_CHANGES]
     names = np.zeros(len(marks), np.uint64)
-    for k in range(SAME_SCANS):
+    for k in _NAMED_BY:
         names = names * _MIX + words[marks - k]
     order = np.argsort(names, kind="stable")
     again = np.flatnonzero(names[order][1:] == names[order][:-1])
@@ -62,7 +61,8 @@ def _in_chunk(data: Samples) -> list[tuple[int, int]]:
         lag = int(later - earlier)
         stop = int(later) + _run(data[later:], data[earlier:])
         start = int(later) - _run(data[later - 1 :: -1], data[earlier - 1 :: -1])
-        if SAME_SCANS <= stop - start <= lag:  # longer than its lag: periodic
+        changes = np.count_nonzero(words[start + 1 : stop] != words[start : stop - 1])
+        if SAME_SCANS <= stop - start <= lag and changes >= _LEAST_CHANGES:  # longer than its lag: periodic
             found.append((start, stop))
     return found
 
@@ -88,5 +88,6 @@ def _words(data: Samples) -> _Words:
     rows = np.ascontiguousarray(data)
     for channel in {0, channels - 4}:
         four: _Words = np.ndarray(len(rows), "<u8", rows, offset=2 * channel, strides=(2 * channels,))
-        words = (words ^ four) * _MIX
+        words ^= four
+        words *= _MIX
     return words
