@@ -75,11 +75,11 @@ bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow
     q->free_flow = (duration){.mean_ln = log(free_flow_s), .var_ln = free_flow_sd_ln * free_flow_sd_ln, .n = 1.0,
                               .memory = 150.0, .sd_floor = 0.03};
     q->cycle = (duration){.mean_ln = log(cycle_s), .var_ln = 0.36, .n = 0.5, .memory = 80.0, .sd_floor = 0.05};
-    q->skip = 0.02;
+    q->skip = 0.03;
     q->skip_brief = 0.15;
     q->brief_n = 8.0;
-    q->unlisted = 0.015;
-    q->extra = 0.015;
+    q->unlisted = 0.025;
+    q->extra = 0.025;
     q->phantom = 0.01;
     q->booths = 1.0;
     return q;
@@ -414,18 +414,19 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     } else if (!q->has_last && out->pos >= 0) {
         duration_learn(&q->free_flow, out->wait_s, 0.3);
     }
-    const double rate = 0.01;
+    const double rate = q->departures < 80 ? 1.0 / (double)(20 + q->departures) : 0.01;
     if (q->departures > 3) {
         q->unlisted += rate * (unlisted / total - q->unlisted);
         q->extra += rate * ((unlisted + away + late_total) / total - q->extra);
         q->phantom += rate * (p_phantom - q->phantom);
-        if (out->pos >= 0 && out->p > 0.7 && out->in_order) {
-            /* Mean number of passages left behind by a departure in order. */
+        if (listed > 0.5 * total) {
+            /* Mean number of passages left behind, also by departures of which it is not sure: those that are sure are
+             * mostly those that left none behind. */
             double head_after = 0.0;
             for (int64_t h = q->lo; h <= q->next; h++) {
                 head_after += q->w[queue_slot(q, h)] * (double)(h - q->first);
             }
-            double skipped = clamp(head_after - head_before - 1.0, -1.0, 3.0);
+            double skipped = clamp(head_after - head_before - listed / total, -1.0, 3.0);
             q->skip += rate * (skipped / (1.0 + fabs(skipped)) - q->skip);
         }
         q->skip = clamp(q->skip, 0.004, 0.8);

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-# On each side. More than a tenth: of the three truths of a moment (see `waits`) one or the other is inside more often.
-_OUTSIDE = 0.11
-_STEP, _FIRST_STEP, _FIRST_N = 0.06, 0.4, 12.0
+# On each side, in the mean of the three truths of a moment (see `trials`).
+_OUTSIDE = 0.10
+_STEP, _FIRST_STEP, _FIRST_N = 0.06, 0.4, 20.0
 _REGIMES = (0.1, 1.0, 3.0, 10.0)  # booth cycles of queue between them
-_START = (1.0, 1.0, 1.0, 1.1, 1.35)  # of a long wait the truth comes late, and the pace changes meanwhile
-_GRAIN = 0.3  # of a booth cycle: what the moment of joining between two vehicles makes out
+_START = (0.8, 1.0, 1.0, 1.1, 1.25)  # of a long wait the truth comes late, and the pace changes meanwhile
+_GRAIN = (0.05, 0.3, 0.3, 0.3, 0.3)  # of a booth cycle: what the moment of joining between two vehicles makes out
 _LEAST, _MOST = 0.05, 8.0
 
 
@@ -42,7 +42,9 @@ class Honesty:
     def apply(self, raw: Interval) -> tuple[float, float]:
         """The interval to publish."""
         regime = bisect_right(_REGIMES, raw.cycles_n)
-        low, high = self._sides(raw)
+        grain_s = _GRAIN[regime] * raw.cycle_s
+        low = max(0.0, raw.median_s - raw.low_s) + grain_s
+        high = max(0.0, raw.high_s - raw.median_s) + grain_s
         return max(0.0, raw.median_s - low * self._low[regime]), raw.median_s + high * self._high[regime]
 
     def observe(self, tests: Sequence[tuple[Interval, Sequence[float]]]) -> None:
@@ -59,8 +61,3 @@ class Honesty:
             for factors, outside in ((self._low, below), (self._high, above)):
                 factor = factors[regime] * (1.0 + step * (outside - _OUTSIDE))
                 factors[regime] = min(_MOST, max(_LEAST, factor))
-
-    @staticmethod
-    def _sides(raw: Interval) -> tuple[float, float]:
-        grain_s = _GRAIN * raw.cycle_s
-        return max(0.0, raw.median_s - raw.low_s) + grain_s, max(0.0, raw.high_s - raw.median_s) + grain_s

@@ -93,11 +93,11 @@ class LaneState:
         if match.phantom:
             return
         self.matches.append(match)
-        wait_s = match.wait_s
+        wait_s = match.wait_s if match.sure else match.rough_s
         if wait_s is None or match.detour:
             fresh = self._typical is not None and match.time_ns - self._typical[0] < 2 * _RATE_WINDOW_NS
             wait_s = self._typical[1] if self._typical is not None and fresh else None
-        elif match.sure:
+        else:
             self._typical = (match.time_ns, wait_s)
         if wait_s is not None:
             self.rough_s.append(wait_s)

@@ -46,6 +46,7 @@ class Match(Struct, frozen=True):
     detour: bool  # matched, but it was somewhere else in between: duty free, another lane, inspection
     readable: bool  # an identity was read downstream
     busy: bool  # it had to wait for the booth
+    rough_s: float | None  # the mean over all vehicles that it may be, where it is one of them at all
     upstream: Passage | None
 
 
@@ -219,6 +220,7 @@ class Segment:
                 False,
                 passage.mask != 0,
                 found.p_busy > 0.5,
+                found.mean_s if found.mean_s > 0.0 and found.p_phantom < 0.5 else None,
                 None,
             )
         return match
@@ -231,7 +233,7 @@ class Segment:
         by_identity = found.pos in here and here[found.pos] - max(base, 0.0) > _STRONG_LLR
         detour = by_identity and not found.in_order and found.wait_s > 1.5 * found.mean_s + 300.0
         known = found.p > 0.5 or found.sd_s < max(90.0, 0.15 * found.mean_s)
-        sure = by_identity or found.p > 0.8 or found.sd_s < max(30.0, 0.05 * found.mean_s)
+        sure = by_identity or found.p > _SURE or found.sd_s < max(20.0, 0.04 * found.mean_s)
         wait_s = found.wait_s if found.p > 0.5 or by_identity else found.mean_s
         if entry is not None:
             if found.p > _SURE and found.in_order:
@@ -249,6 +251,7 @@ class Segment:
             detour,
             passage.mask != 0,
             found.p_busy > 0.5,
+            found.mean_s,
             entry.passage if entry is not None and found.p > 0.5 else None,
         )
 
@@ -269,6 +272,7 @@ class Segment:
             detour,
             True,
             found.p_busy > 0.5,
+            wait_s,
             entry.passage,
         )
 
