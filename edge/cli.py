@@ -8,10 +8,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
+import threading
 from importlib.metadata import version
 
-from edge.config import EXIT_CONFIG, ConfigError
+from edge.config import ConfigError
+from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG, EXIT_INTERRUPTED
 
 # command: (module with add_arguments and run, one line of help)
 COMMANDS = {
@@ -33,13 +36,42 @@ COMMANDS = {
 }
 
 
+# These go on until somebody ends them, so Ctrl-C and SIGTERM are their usual end, at any moment.
+ENDLESS = {"demo", "run", "record", "watch"}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; gives its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    wanted = next((word for word in words if word in COMMANDS), None)
+    if sys.stdout is None:  # closed by who called us; nothing else may get its number
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if wanted in ENDLESS and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _run(words, wanted)
+    except ConfigError as error:
+        for fault in error.faults:
+            print(f"borderflow {wanted}: {fault}", file=sys.stderr)
+        return EXIT_CONFIG
+    except BrokenPipeError:  # the reader of our output has gone: nothing is left to say
+        _forget_output()
+        return 0
+    except OSError as error:
+        _forget_output()
+        print(f"borderflow {wanted}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return EXIT_CANNOT_WRITE
+    except KeyboardInterrupt:
+        if wanted in ENDLESS:
+            return 0
+        print(f"borderflow {wanted}: interrupted; what it printed is not the whole", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _run(words: list[str], wanted: str | None) -> int:
     parser = argparse.ArgumentParser(prog="borderflow", description="Weighs, times and counts at border lanes.")
     parser.add_argument("--version", action="version", version=f"borderflow {version('borderflow')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    words = sys.argv[1:] if argv is None else argv
-    wanted = next((word for word in words if word in COMMANDS), None)
     for name, (module_name, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
         if name == wanted:  # only the wanted command is loaded: `--help` stays quick on a small computer
@@ -47,17 +79,18 @@ def main(argv: list[str] | None = None) -> int:
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     args = parser.parse_args(words)
-    try:
-        return int(args.run(args))
-    except ConfigError as error:
-        for fault in error.faults:
-            print(f"borderflow {args.command}: {fault}", file=sys.stderr)
-        return EXIT_CONFIG
-    except BrokenPipeError:  # the reader of our output has gone: nothing is left to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        return 0
+    status = int(args.run(args))
+    sys.stdout.flush()
+    return status
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _forget_output() -> None:
+    """What still waits to be written must not fail again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -15,8 +15,6 @@ from msgspec import Struct
 
 from edge.messages import Program, Traffic
 
-EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
-
 Kind = Literal["vehicle", "sighting", "wait", "flow", "status", "alarm", "evidence", "identifier"]
 
 

@@ -11,6 +11,7 @@ import math
 import tomllib
 import types
 import typing
+import unicodedata
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -21,19 +22,20 @@ from edge.config_rules import check_config
 from edge.config_signature import Trust
 
 
-def load(path: Path, *, live: bool = False) -> Config:
+def load(path: Path, *, live: bool = False, sensors: bool = True) -> Config:
     """Read and check a configuration; with `live` also what only the daemon uses: devices, key files, collectors.
 
-    Raises ConfigError with all faults found.
+    Without `sensors` those of the lanes may be such that nothing can be weighed with them. Raises ConfigError with all
+    faults found.
     """
-    return _parse(path, _read(path), live)
+    return _parse(path, _read(path), live=live, sensors=sensors)
 
 
 def load_trusted(path: Path, trust: Trust | None) -> tuple[Config, int | None]:
     """As the daemon takes it: with `trust` a good signature comes first; gives the version that was signed too."""
     data = _read(path)
     version = trust.check(path, data) if trust is not None else None
-    return _parse(path, data, live=True), version
+    return _parse(path, data, live=True, sensors=True), version
 
 
 def _read(path: Path) -> bytes:
@@ -43,7 +45,7 @@ def _read(path: Path) -> bytes:
         raise ConfigError([f"{path}: cannot be read ({error.strerror}); name an existing file with --config"]) from None
 
 
-def _parse(path: Path, data: bytes, live: bool) -> Config:
+def _parse(path: Path, data: bytes, *, live: bool, sensors: bool) -> Config:
     faults = Faults(path)
     try:
         table = tomllib.loads(data.decode())
@@ -53,7 +55,7 @@ def _parse(path: Path, data: bytes, live: bool) -> Config:
         raise ConfigError([f"{path}: is not valid TOML: {error}"]) from None
     config = _table(table, Config, "", faults)
     if isinstance(config, Config):
-        check_config(config, faults, live=live)
+        check_config(config, faults, live=live, sensors=sensors)
     if faults.lines:
         raise ConfigError(faults.lines)
     assert isinstance(config, Config)
@@ -101,7 +103,7 @@ def _value(value: Any, hint: Any, key: str, faults: Faults) -> Any:
         return tuple(table for table in tables if table is not None)
     try:
         found = msgspec.convert(value, hint)
-        if not _finite(found):  # TOML has inf and nan; no key of ours does
+        if not _sane(found):
             raise msgspec.ValidationError
         return found
     except msgspec.ValidationError:
@@ -109,12 +111,14 @@ def _value(value: Any, hint: Any, key: str, faults: Faults) -> Any:
         return None
 
 
-def _finite(value: Any) -> bool:
-    """No infinite number and no nan in it."""
+def _sane(value: Any) -> bool:
+    """No infinite number, no nan and no control character in it: TOML has them all, and no key of ours does."""
     if isinstance(value, dict):
         value = tuple(value.values())
     if isinstance(value, tuple | list):
-        return all(_finite(item) for item in value)
+        return all(_sane(item) for item in value)
+    if isinstance(value, str):
+        return not any(unicodedata.category(character) == "Cc" for character in value)
     return not isinstance(value, float) or math.isfinite(value)
 
 

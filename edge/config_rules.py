@@ -5,32 +5,37 @@ Called by `edge.config_file.load` with the typed configuration; every rule adds 
 
 from __future__ import annotations
 
+import itertools
 import re
 import string
 from collections.abc import Iterable
+from typing import get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from drivers import registry
 from edge.config import Collector, Config, Device, Faults, Input, Lane, Point, Sensor, SiteExchange, Wim, named
 from edge.delivery.credentials import credential_file
+from edge.messages import Program
 
 _TOPIC_LEVEL = re.compile(r"[^/+#\x00$\s][^/+#\x00\s]*")
 _ROTATION = re.compile(r"(\d+)([hd])")
 _PLATE_CHARACTERS = frozenset(string.ascii_uppercase + string.digits)
+_LEAST_STORE, _MOST_STORE = 10_000_000, 10**15
 _SAME_PLACE_M = 0.02  # two sensors nearer than this along the lane stand on one line
 
 
 def rotation_s(text: str) -> int:
     """Seconds of a rotation such as `24h` or `7d`; ValueError if it is none."""
     match = _ROTATION.fullmatch(text)
-    if not match or int(match[1]) == 0:
-        raise ValueError(f"{text!r} is no duration; write hours or days, such as 24h or 7d")
-    return int(match[1]) * (3600 if match[2] == "h" else 86_400)
+    seconds = int(match[1]) * (3600 if match[2] == "h" else 86_400) if match and len(match[1]) < 8 else 0
+    if not 0 < seconds <= 366 * 86_400:
+        raise ValueError(f"{text!r} is no duration up to a year; write hours or days, such as 24h or 7d")
+    return seconds
 
 
-def check_config(config: Config, faults: Faults, *, live: bool) -> None:
-    """Add a fault for everything that cannot work."""
+def check_config(config: Config, faults: Faults, *, live: bool, sensors: bool) -> None:
+    """Add a fault for everything that cannot work; without `sensors` whatever weighs is left out."""
     _check_site(config, faults)
     _unique((lane.id for lane in config.lane), "lane", faults)
     _unique((device.name for device in config.device), "device", faults)
@@ -39,10 +44,18 @@ def check_config(config: Config, faults: Faults, *, live: bool) -> None:
     if not config.lane:
         faults.add("lane", "there is none; add at least one [[lane]]")
     for lane in config.lane:
-        _check_lane(lane, config, faults)
+        _check_lane(lane, faults, sensors=sensors)
     if not 1 <= config.wait.interval_s <= 3600 or 3600 % config.wait.interval_s:
         faults.add("wait.interval_s", f"{config.wait.interval_s} does not divide an hour; give for instance 60 or 300")
+    _check_points(config, faults)
+    if not _LEAST_STORE <= config.store.max_bytes <= _MOST_STORE:
+        faults.add(
+            "store.max_bytes",
+            f"{config.store.max_bytes} is outside {_LEAST_STORE} .. {_MOST_STORE}; give bytes of disk",
+        )
     for program, reference_s in config.wait.baseline.items():
+        if program not in get_args(Program):
+            faults.add(f"wait.baseline.{program}", f"is no program; the programs are {', '.join(get_args(Program))}")
         if reference_s <= 0:
             faults.add(f"wait.baseline.{program}", "must be a positive number of seconds")
     if config.identity is not None:
@@ -88,6 +101,21 @@ def _check_plate_reader(point: Point, faults: Faults) -> None:
             faults.add(f"{where}.confusion.{truly}", "shares must not be negative, nor add up to more than 1")
 
 
+def _check_points(config: Config, faults: Faults) -> None:
+    """Points stand in the order in which a vehicle passes them, and something lies ahead of the booth."""
+    if len(config.point) > 1 and config.point[0].name == "booth":
+        faults.add(
+            "point[booth]", "is the first one, and the wait ends there; name first what a vehicle passes before it"
+        )
+    known = [point for point in config.point if point.x_m is not None]
+    for ahead, behind in itertools.pairwise(known):
+        if (behind.x_m or 0.0) < (ahead.x_m or 0.0):
+            faults.add(
+                f"point[{behind.name}].x_m",
+                f"{behind.x_m} lies before {ahead.name!r} ({ahead.x_m}); x_m grows in the order of passing",
+            )
+
+
 def _unique(names: Iterable[str], key: str, faults: Faults) -> None:
     seen: set[str] = set()
     for name in names:
@@ -114,14 +142,14 @@ def _check_site(config: Config, faults: Faults) -> None:
         faults.add("site.timezone", f"{site.timezone!r} is no IANA time zone; write for instance America/Toronto")
 
 
-def _check_lane(lane: Lane, config: Config, faults: Faults) -> None:
+def _check_lane(lane: Lane, faults: Faults, *, sensors: bool) -> None:
     key = f"lane[{lane.id}]"
     _topic_level(lane.id, f"{key}.id", faults)
     if lane.id == "_":
         faults.add(f"{key}.id", "_ stands for the whole crossing; name the lane otherwise")
     if lane.booths < 1:
         faults.add(f"{key}.booths", "must be at least 1")
-    if lane.wim is not None:
+    if lane.wim is not None and sensors:
         _check_wim(lane.wim, f"{key}.wim", faults)
 
 

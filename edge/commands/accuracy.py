@@ -8,17 +8,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Final, get_args
+from typing import get_args
 
 import msgspec
 
+from edge.exit_codes import EXIT_DATA
 from edge.weighing.conformity.cost323 import Environment, Plan
 from edge.weighing.conformity.page import page
 from edge.weighing.conformity.pairing import WINDOW_S, Pairing, pair
 from edge.weighing.conformity.records import InputError, read_references, read_vehicles
 from edge.weighing.conformity.report import Options, Standard, make_report, text
-
-EXIT_DATA: Final = 65  # EX_DATAERR of sysexits.h
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,21 +15,20 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import tomlkit
 
 from edge import config as cfg
 from edge.config_file import load
 from edge.core import CoreError
+from edge.exit_codes import EXIT_DATA
 from edge.recording import RecordingError
 from edge.weighing.axle_groups import axle_groups
 from edge.weighing.calibration import CalibrationError
 from edge.weighing.calibration_runs import Change, from_reference, run_pairs, weighing_lanes
 from edge.weighing.conformity.records import InputError, VehicleRecord, read_references, read_vehicles
 from edge.weighing.steering import LEAST_VEHICLES, SteeringWatch
-
-EXIT_DATA: Final = 65  # EX_DATAERR of sysexits.h
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

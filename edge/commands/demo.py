@@ -1,8 +1,8 @@
 """`borderflow demo`: the whole system on one machine, each part a process of its own as at a crossing.
 
 Simulated hardware (`borderflow-sim serve`) on pseudo-terminals and loopback TCP, a broker, the daemon with its real
-drivers, and in this process what a central operator sees, beside the simulator's truth. Exit 1 when no vehicle or no
-wait came through.
+drivers, and in this process what a central operator sees, beside the simulator's truth. Exit 0 at Ctrl-C; when the time
+of --for is up, 1 if no vehicle or no wait came through.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     with contextlib.ExitStack() as stack:
         if args.keep:
             args.keep.mkdir(parents=True, exist_ok=True)
@@ -72,18 +71,22 @@ def _show(
     view, console = CrossingView(), Console()
     end = None if for_s is None else time.monotonic() + for_s
     failed = ""
-    with contextlib.suppress(KeyboardInterrupt), _screen(view, console) as refresh:
-        while not failed and (end is None or time.monotonic() < end):
-            with contextlib.suppress(queue.Empty):
-                topic, message = inbox.get(timeout=0.2)
-                if topic == "truth":
-                    _take_truth(view, message)
-                else:
-                    view.take(topic, message)
-                    if not console.is_terminal:
-                        print(view.line(topic, message), flush=True)
-            refresh()
-            failed = next((name for name, process in processes.items() if process.poll() is not None), "")
+    by_hand = False
+    with _screen(view, console) as refresh:
+        try:
+            while not failed and (end is None or time.monotonic() < end):
+                with contextlib.suppress(queue.Empty):
+                    topic, message = inbox.get(timeout=0.2)
+                    if topic == "truth":
+                        _take_truth(view, message)
+                    else:
+                        view.take(topic, message)
+                        if not console.is_terminal:
+                            print(view.line(topic, message), flush=True)
+                refresh()
+                failed = next((name for name, process in processes.items() if process.poll() is not None), "")
+        except KeyboardInterrupt:
+            by_hand = True
     if failed:
         log = directory / f"{failed}.log"
         print(f"borderflow demo: the {failed} ended by itself; its last words:", file=sys.stderr)
@@ -91,7 +94,7 @@ def _show(
         return 1
     vehicles, waits = view.counts.get("vehicle", 0), view.counts.get("wait", 0)
     print(f"borderflow demo: {vehicles} vehicles and {waits} waits came through", file=sys.stderr)
-    return 0 if vehicles and waits else 1
+    return 0 if by_hand or (vehicles and waits) else 1
 
 
 @contextlib.contextmanager
@@ -162,11 +165,14 @@ def _start_simulator(
                 inbox.put(("truth", message))
 
     threading.Thread(target=read, daemon=True).start()
-    try:
-        return process, first.get(timeout=_READY_WITHIN_S)
-    except queue.Empty:
-        log = (directory / "simulator.log").read_text(errors="replace")
-        raise SystemExit(f"borderflow demo: the simulator did not start; it said:\n{log[-2000:]}") from None
+    end = time.monotonic() + _READY_WITHIN_S
+    while time.monotonic() < end:
+        with contextlib.suppress(queue.Empty):
+            return process, first.get(timeout=0.2)
+        if process.poll() is not None:
+            break
+    log = (directory / "simulator.log").read_text(errors="replace")
+    raise SystemExit(f"borderflow demo: the simulator did not start; it said:\n{log[-2000:]}")
 
 
 def _complete_configuration(config_path: Path, broker: Broker) -> None:

@@ -16,12 +16,12 @@ from typing import IO
 import msgspec
 
 from edge.config_file import load
+from edge.exit_codes import EXIT_DATA
 from edge.messages import Wait, parse_utc
 from edge.reports import cbp as export_cbp
 from edge.reports import cbsa as export_cbsa
 from edge.reports.feeds import Board
 
-EXIT_DATA = 65  # EX_DATAERR of sysexits.h
 _MOST_LINE = 1 << 20
 _BORDERS: dict[str, export_cbp.Border] = {"canadian": "Canadian Border", "mexican": "Mexican Border"}
 
@@ -35,27 +35,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", type=Path, required=True, action="append", metavar="FILE", help="the crossing; several for several"
     )
     parser.add_argument("--format", required=True, choices=["cbp", "cbsa"], help="whose feed")
-    parser.add_argument("--at", metavar="TIME", help="what is old is judged at this time (RFC 3339); default: now")
+    parser.add_argument("--at", metavar="TIME", help="the feed as it was at this time (RFC 3339); default: now")
     parser.add_argument("--border", choices=sorted(_BORDERS), help="cbp: where it cannot be told from the programs")
     parser.add_argument("waits", nargs="?", default="-", metavar="WAITS", help="wait messages, a line each; - is stdin")
 
 
 def run(args: argparse.Namespace) -> int:
-    boards = [Board(load(path)) for path in args.config]
+    boards = [Board(load(path, sensors=False)) for path in args.config]
     try:
-        now_ns = parse_utc(args.at) if args.at is not None else time.time_ns()
+        until_ns = parse_utc(args.at) if args.at is not None else None
+        now_ns = time.time_ns() if until_ns is None else until_ns
     except (ValueError, OverflowError):
         return _fail(f"--at {args.at!r} is no RFC 3339 time; write 2026-11-24T05:22:17Z", 2)
     try:
         if args.waits == "-":
-            taken = _take(boards, sys.stdin.buffer, "standard input")
+            taken = _take(boards, sys.stdin.buffer, "standard input", until_ns)
         else:
             with Path(args.waits).open("rb") as file:
-                taken = _take(boards, file, args.waits)
+                taken = _take(boards, file, args.waits, until_ns)
     except OSError as error:
         return _fail(f"{args.waits}: cannot be read ({error.strerror})", EXIT_DATA)
     if not taken:
-        return _fail(f"{args.waits}: holds no wait message of this crossing", EXIT_DATA)
+        until = f" up to {args.at}" if args.at else ""
+        return _fail(f"{args.waits}: holds no wait message of this crossing{until}", EXIT_DATA)
     try:
         if args.format == "cbp":
             border = _BORDERS[args.border] if args.border else None
@@ -69,11 +71,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _take(boards: list[Board], file: IO[bytes], name: str) -> int:
-    """Give each message to the board of its crossing; the number of those that had one."""
+def _take(boards: list[Board], file: IO[bytes], name: str, until_ns: int | None) -> int:
+    """Give each message up to a time to the board of its crossing; the number of those that had one."""
     taken = strangers = 0
     for wait in _waits(file, name):
         try:
+            if until_ns is not None and parse_utc(wait.time) > until_ns:
+                continue
             found = any(board.take(wait) for board in boards)
         except (ValueError, OverflowError):
             print(f"borderflow export: {name}: a message has a time that is none", file=sys.stderr)

@@ -43,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     config = load(args.config, live=True)
+    if args.for_s is not None and not 0 < args.for_s < 1e9:
+        print(f"borderflow record: --for {args.for_s:g} is no time; give seconds above 0", file=sys.stderr)
+        return 2
     args.out.mkdir(parents=True, exist_ok=True)
     return asyncio.run(_record(config, args))
 

@@ -19,12 +19,12 @@ import msgspec
 from edge import config as cfg
 from edge.config_file import load
 from edge.core import CoreError
+from edge.exit_codes import EXIT_DATA
 from edge.health.sensors import REMEDY
 from edge.messages import Vehicle, encode, utc_text
 from edge.recording import Recording, RecordingError, Stretch, blocks, open_recording
 from edge.weighing.lane import LanePipeline, constant_blocks
 
-EXIT_DATA = 65  # EX_DATAERR of sysexits.h
 _SAME_RATE = 1e-3  # relative difference up to which the configured and the recorded rate count as one
 _MOST_GAP_NS = 3600 * 1_000_000_000  # after a longer one baselines and noise are learned anew
 

@@ -9,11 +9,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edge.messages import parse_utc
+from edge.messages import KINDS, parse_utc
 
 _TRUTH_WITHIN_S = 1.5  # a measured vehicle and a true one are the same when their first axles cross x = 0 this near
 _ROWS = 12
@@ -125,6 +126,15 @@ class CrossingView:
             for alarm in self.alarms.values()
         ]
         return Text("\n".join(lines), style="bold red")
+
+
+def is_message(topic: str, message: dict[str, Any]) -> bool:
+    """It has the keys of its kind; anybody can publish anything, and a table shows nothing but messages."""
+    kind = KINDS.get(topic.rsplit("/", 1)[-1])
+    try:
+        return kind is not None and msgspec.convert(message, kind) is not None
+    except msgspec.ValidationError:
+        return False
 
 
 def _seconds(utc: str) -> float:

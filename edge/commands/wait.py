@@ -8,13 +8,11 @@ from pathlib import Path
 
 from edge.config import ConfigError
 from edge.config_file import load
+from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_DATA
 from edge.messages import encode
 from edge.reports.waits import WaitReport
 from edge.waiting.file import run_file
 from edge.waiting.sightings import SightingError
-
-EXIT_DATA = 65  # EX_DATAERR of sysexits.h
-EXIT_CANNOT_WRITE = 73  # EX_CANTCREAT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    config = load(args.config)
+    config = load(args.config, sensors=False)
     if not config.point:
         raise ConfigError([f"{args.config}: point: there is none; name the points in the order of passing"])
     report = WaitReport(config) if args.report is not None else None

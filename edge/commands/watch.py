@@ -6,14 +6,16 @@ import argparse
 import contextlib
 import json
 import queue
+import sys
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 
-from edge.commands.view import CrossingView
-from edge.delivery.mqtt import subscribe
+from edge.commands.view import CrossingView, is_message
+from edge.delivery.mqtt import LinkError, subscribe
+from edge.exit_codes import EXIT_UNREACHABLE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +28,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    try:
+        return _watch(args)
+    except (LinkError, ValueError) as error:
+        print(f"borderflow watch: {error}", file=sys.stderr)
+        return EXIT_UNREACHABLE
+
+
+def _watch(args: argparse.Namespace) -> int:
     inbox: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(10_000)
     tls = {name: str(getattr(args, name)) for name in ("ca_file", "cert_file", "key_file") if getattr(args, name)}
-    with subscribe(args.url, args.topic, lambda topic, message: inbox.put((topic, message)), **tls):
+
+    def take(topic: str, message: dict[str, Any]) -> None:
+        if args.json or is_message(topic, message):
+            inbox.put((topic, message))
+
+    with subscribe(args.url, args.topic, take, **tls):
         view, console = CrossingView(), Console()
         if args.json or not console.is_terminal:
             while True:

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from edge.admission import Admission
 from edge.cli import main
-from edge.config import EXIT_CONFIG, ConfigError
+from edge.config import ConfigError
 from edge.config_signature import Highest, Trust, signature_file
 from edge.delivery.evidence import new_signing_key
+from edge.exit_codes import EXIT_CONFIG
 
 TEXT = """
 [site]
