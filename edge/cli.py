@@ -1,19 +1,15 @@
 """`borderflow`: finds the command and runs it.
 
-Standard output carries results alone, standard error everything else.
+Standard output carries results alone, standard error everything else. Little is imported here, and what else is needed
+where an interruption is caught: loading takes a while on a small computer.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import os
 import signal
 import sys
-import threading
-from importlib.metadata import version
 
-from edge.config import ConfigError
 from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG, EXIT_INTERRUPTED
 
 # command: (module with add_arguments and run, one line of help)
@@ -46,14 +42,10 @@ def main(argv: list[str] | None = None) -> int:
     wanted = next((word for word in words if word in COMMANDS), None)
     if sys.stdout is None:  # closed by who called us; nothing else may get its number
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-    if wanted in ENDLESS and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _interrupt)
     try:
+        if wanted in ENDLESS:
+            signal.signal(signal.SIGTERM, _interrupt)
         return _run(words, wanted)
-    except ConfigError as error:
-        for fault in error.faults:
-            print(f"borderflow {wanted}: {fault}", file=sys.stderr)
-        return EXIT_CONFIG
     except BrokenPipeError:  # the reader of our output has gone: nothing is left to say
         _forget_output()
         return 0
@@ -69,6 +61,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(words: list[str], wanted: str | None) -> int:
+    import argparse
+    import importlib
+    from importlib.metadata import version
+
+    from edge.config import ConfigError
+
     parser = argparse.ArgumentParser(prog="borderflow", description="Weighs, times and counts at border lanes.")
     parser.add_argument("--version", action="version", version=f"borderflow {version('borderflow')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -79,7 +77,12 @@ def _run(words: list[str], wanted: str | None) -> int:
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     args = parser.parse_args(words)
-    status = int(args.run(args))
+    try:
+        status = int(args.run(args))
+    except ConfigError as error:
+        for fault in error.faults:
+            print(f"borderflow {wanted}: {fault}", file=sys.stderr)
+        return EXIT_CONFIG
     sys.stdout.flush()
     return status
 

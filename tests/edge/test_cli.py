@@ -46,8 +46,7 @@ def test_closed_output_is_no_fault() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("after_s", [0.2, 1.5])
-def test_a_command_that_is_interrupted_says_that_it_did_not_finish(tmp_path: Path, after_s: float) -> None:
+def test_a_command_that_is_interrupted_says_that_it_did_not_finish(tmp_path: Path) -> None:
     fifo = tmp_path / "waits.jsonl"  # nobody writes into it: reading does not end
     os.mkfifo(fifo)
     config = tmp_path / "crossing.toml"
@@ -60,8 +59,8 @@ def test_a_command_that_is_interrupted_says_that_it_did_not_finish(tmp_path: Pat
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(after_s)
+    time.sleep(2)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
-    assert process.returncode in (EXIT_INTERRUPTED, -signal.SIGINT)  # the second: Python itself was not up yet
-    assert process.returncode < 0 or "interrupted" in said
+    assert process.returncode == EXIT_INTERRUPTED
+    assert "interrupted" in said
