@@ -105,7 +105,7 @@ async def test_every_message_arrives_whatever_the_broker_does(journal: Journal, 
         made = journal.append(mixed(40))
         assert await until(lambda: running.publisher.backlog().messages == 0)
         assert {entry.body for entry in made} <= arrived(broker)
-        assert max(connection.most_unacknowledged for connection in broker.connections) <= 16
+        assert max(connection.most_unacknowledged for connection in broker.connections) <= 20
         seqs: dict[str, list[int]] = {}
         for publish in broker.delivered():
             seqs.setdefault(publish.topic, []).append(json.loads(publish.payload)["seq"])
@@ -123,7 +123,7 @@ async def test_the_window_of_the_server_is_kept_at_every_connection(journal: Jou
     async with FaultBroker(silent) as broker, publishing(journal, broker, protocol=protocol):
         assert await until(lambda: len(broker.connections) >= 3)
         await asyncio.sleep(0.3)
-        assert max(len(connection.publishes) for connection in broker.connections) <= (limit or 16)
+        assert max(len(connection.publishes) for connection in broker.connections) <= (limit or 20)
 
 
 async def test_a_dead_link_is_found_when_nothing_is_sent(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:

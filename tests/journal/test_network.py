@@ -73,14 +73,17 @@ class Line:
                     return
                 writer.write(data)
 
-        task = asyncio.ensure_future(deliver())
-        with suppress(ConnectionError):
-            while not task.done():
+        async def take() -> None:
+            data = b"-"
+            while data:
                 data = await reader.read(4096)
                 waiting.put_nowait((loop.time() + self._latency_s, data))
-                if not data:
-                    break
-        await task
+
+        taking = asyncio.ensure_future(take())
+        try:
+            await deliver()
+        finally:
+            taking.cancel()
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 40.0) -> bool:

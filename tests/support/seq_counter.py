@@ -43,9 +43,9 @@ class SeqCounter:
         self._process.kill()
         self._process.wait()
 
-    def finish(self) -> dict[str, Counted]:
-        """What came, once nothing has come for a second."""
-        said, _ = self._process.communicate(b"\n", timeout=120)
+    def finish(self, within_s: float) -> dict[str, Counted]:
+        """What came, once nothing has come for a second; it may be far behind."""
+        said, _ = self._process.communicate(b"\n", timeout=within_s)
         return {topic: Counted(*values) for topic, values in json.loads(said).items()}
 
 
