@@ -37,6 +37,10 @@ typedef struct {
     int missed_run; /* axles in a row that only the other lines saw */
     double width;
     bool plate; /* a plate among its sensors */
+    /* Left shares of axles here (y) and at the other lines (x), from one half each: fading sums. Two halves whose cables
+     * were exchanged mirror what the others see. */
+    double xx, xy, yy, shares;
+    bool swapped; /* they were, and are read so */
     double off, off_var, off_seen; /* relative, from the other lines: mean and variance over the last vehicles, and of how many */
 } line_info;
 

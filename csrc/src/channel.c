@@ -1,6 +1,7 @@
 /* Conditioning of one channel: baseline, droop, spikes, and where a footprint begins and ends. See channel.h. */
 #include "channel.h"
 #include "spike.h"
+#include "steps.h"
 
 #include <math.h>
 #include <string.h>
@@ -352,6 +353,28 @@ static double read_baseline(channel *c, footprint *f, double noise, double base[
     return n0 < n1 ? n0 : n1;
 }
 
+/* Footprints of several axles that were on a long plate at once; false where it was one. */
+static bool give_steps(channel *c, const footprint *all, const double base[2], const double base_at[2], double noise,
+                       double threshold, footprint_sink sink, void *context)
+{
+    stair s;
+    trace alone;
+    int good = 0;
+    footprint list[STEPS_MOST];
+    steps_find(&s, &c->t, base[0], noise);
+    for (int i = 0; i < s.axles; ++i) {
+        footprint *f = &list[i];
+        *f = *all;
+        steps_alone(&s, &c->t, i, base[0], &alone);
+        const double flat[2] = {base[0], base[0]};
+        if (footprint_measure(f, &alone, base_at[0], flat[0], base_at[1], flat[1], noise, threshold, true, false)) ++good;
+    }
+    if (good < 2 || good < s.axles) return false;
+    for (int i = 0; i < s.axles; ++i) sink(context, &list[i]);
+    c->footprints += (uint64_t)s.axles - 1;
+    return true;
+}
+
 static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context, bool cut_short)
 {
     footprint f;
@@ -366,6 +389,7 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
         at1 = end - 0.5 * quiet_n;
     }
     hum h = {0};
+    double feet_base[2] = {base0, base1}, feet_at[2] = {at0, at1};
     if (!c->plate) c->spikes += (uint64_t)spikes_take_out(&c->t, c->rate_hz, c->base, noise);
     bool good = footprint_measure(&f, &c->t, at0, base0, at1, base1, noise, threshold, c->plate, true);
     if (good && c->rate_hz > 250.0 && c->range > 0.008 * f.peak) {
@@ -379,6 +403,8 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
         double base[2] = {base0, base1}, base_at[2] = {at0, at1};
         const double seen = read_baseline(c, &f, noise, base, base_at, &h);
         base1 = base[1];
+        memcpy(feet_base, base, sizeof base);
+        memcpy(feet_at, base_at, sizeof base_at);
         good = footprint_measure(&f, &c->t, base_at[0], base[0], base_at[1], base[1], noise, threshold, c->plate, false);
         f.base_noise = noise / sqrt(seen > 1.0 ? seen : 1.0);
     }
@@ -403,7 +429,7 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
         c->last_peak_at = at;
         c->footprints++;
         c->flat_frames = 0;
-        sink(context, &f);
+        if (!c->plate || f.cut_short || !give_steps(c, &f, feet_base, feet_at, noise, threshold, sink, context)) sink(context, &f);
     }
 }
 

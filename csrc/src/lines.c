@@ -88,6 +88,50 @@ static bool make_series(const bf_wim *w, const axle_seen *a, side_load loads[BF_
     return lacks_half;
 }
 
+/* Channels keep their numbers; what the table says of the two sensors is exchanged. */
+static void swap_halves(bf_wim *w, line_info *l)
+{
+    sensor_info *a = &w->sensors[l->sensors[0]], *b = &w->sensors[l->sensors[1]];
+    const sensor_info was = *a;
+    *a = *b;
+    *b = was;
+    const int32_t channel_a = b->s.channel, channel_b = a->s.channel;
+    a->s.channel = channel_a;
+    b->s.channel = channel_b;
+    l->swapped = !l->swapped;
+}
+
+/* Loads are seldom even: where the left half of one line sees, axle after axle, what the others see on the right, its two
+ * cables are exchanged. Three lines are needed to tell which. From the next vehicle on they are read the right way. */
+static void watch_halves(bf_wim *w, side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES], int count)
+{
+    static const double MEMORY = 200.0, ENOUGH = 24.0, UNEVEN = 0.006, MIRRORED = -0.85;
+    for (int j = 0; j < w->line_count; ++j) {
+        line_info *l = &w->lines[j];
+        if (l->count != 2 || w->sensors[l->sensors[0]].side == SIDE_FULL || w->sensors[l->sensors[1]].side == SIDE_FULL) continue;
+        for (int k = 0; k < count; ++k) {
+            double others = 0.0, n = 0.0;
+            for (int q = 0; q < w->line_count; ++q) {
+                const double left = loads[k][q][SIDE_LEFT].load_kg, right = loads[k][q][SIDE_RIGHT].load_kg;
+                if (q == j || !(left > 0.0) || !(right > 0.0)) continue;
+                others += left / (left + right) - 0.5;
+                n += 1.0;
+            }
+            const double left = loads[k][j][SIDE_LEFT].load_kg, right = loads[k][j][SIDE_RIGHT].load_kg;
+            if (n < 2.0 || !(left > 0.0) || !(right > 0.0)) continue;
+            const double x = others / n, y = left / (left + right) - 0.5, fade = 1.0 - 1.0 / MEMORY;
+            if (fabs(x) > 0.2 || fabs(y) > 0.2) continue; /* beside the strip */
+            l->xx = fade * l->xx + x * x;
+            l->xy = fade * l->xy + x * y;
+            l->yy = fade * l->yy + y * y;
+            l->shares = fade * l->shares + 1.0;
+        }
+        if (l->shares < ENOUGH || l->xx < UNEVEN * UNEVEN * l->shares || l->xy > MIRRORED * sqrt(l->xx * l->yy)) continue;
+        swap_halves(w, l);
+        l->xx = l->xy = l->yy = l->shares = 0.0;
+    }
+}
+
 /* Whether a line is off on every axle, and by more than the road does: a vehicle that bounces makes every line disagree,
  * and to believe the nearest ones then would only pick a phase. A gain that is wrong is so for vehicle after vehicle. */
 static bool doubt_line(bf_wim *w, const axle_seen *axles, int count, series path[BF_MAX_AXLES][2])
@@ -205,6 +249,8 @@ uint32_t lines_weigh(bf_wim *w, const axle_seen *axles, int count, side_load loa
         sum2 += own;
     }
     sigmas->gross = sum2 + b.together * (sum * sum - sum2) + b.moved_sum_var + held;
+    for (int j = 0; j < w->line_count; ++j) lacks_half = lacks_half || w->lines[j].swapped;
     if (lacks_half) flags |= BF_SENSOR_FAULT;
+    watch_halves(w, loads, count);
     return flags;
 }

@@ -80,8 +80,9 @@ void train_footprint(bf_wim *w, const footprint *f)
 #endif
 
     /* The other half of an axle: another sensor's footprint that overlaps this one by half of the shorter. */
+    int best = -1;
     for (int i = *count - 1; i >= 0; --i) {
-        pass *p = &list[i];
+        const pass *p = &list[i];
         if (p->count == PASS_PRINTS) continue;
         bool same = false, overlaps = false;
         for (int k = 0; k < p->count; ++k) {
@@ -104,17 +105,20 @@ void train_footprint(bf_wim *w, const footprint *f)
             const double fl = f->end - f->begin, gl = g->end - g->begin;
             if (off - on > 0.8 * (fl < gl ? fl : gl)) overlaps = true;
         }
-        if (!same && overlaps) {
-            p->prints[p->count++] = slot;
-            p->peak_n += newton;
-            p->side_n[s->side] += alike_n;
-            if (f->begin < p->begin) p->begin = f->begin;
-            if (f->end > p->end) p->end = f->end;
-            double sum = 0.0;
-            for (int k = 0; k < p->count; ++k) sum += print_mid(&w->prints[p->prints[k]]);
-            p->mid = sum / p->count;
-            return;
-        }
+        /* On a long plate those of two axles overlap: the nearest is the other half. */
+        if (!same && overlaps && (best < 0 || fabs(p->mid - print_mid(f)) < fabs(list[best].mid - print_mid(f)))) best = i;
+    }
+    if (best >= 0) {
+        pass *p = &list[best];
+        p->prints[p->count++] = slot;
+        p->peak_n += newton;
+        p->side_n[s->side] += alike_n;
+        if (f->begin < p->begin) p->begin = f->begin;
+        if (f->end > p->end) p->end = f->end;
+        double sum = 0.0;
+        for (int k = 0; k < p->count; ++k) sum += print_mid(&w->prints[p->prints[k]]);
+        p->mid = sum / p->count;
+        return;
     }
     if (*count == PENDING) {
         release_pass(w, &list[0]);

@@ -134,3 +134,21 @@ def test_a_line_with_a_wrong_gain_is_named_and_doubted() -> None:
     result = compared(scene, found)
     assert all("unequal_lines" in vehicle.flags for vehicle in found[-8:])
     assert within_95(result.gross[-8:]) < 0.02
+
+
+def test_swapped_halves_of_a_line_are_read_the_right_way_round() -> None:
+    rng = np.random.default_rng(10)
+    wim = world.array(rng, 4)
+    scene = Scene(wim, *regimes.free_flow(rng, wim, 30, (30, 50)), seed=7, skew_m=0.0)
+    samples = scene.render()
+    samples[:, [4, 5]] = samples[:, [5, 4]]  # the third line
+    found = weigh(scene, samples)
+    sides = []
+    for vehicle, true in zip(found[-8:], sorted(scene.vehicles, key=regimes.truth_scan)[-8:], strict=True):
+        assert "sensor_fault" in vehicle.flags
+        for axle, kg, left in zip(vehicle.axles, true.loads_kg, true.left_share, strict=True):
+            assert axle.left_kg is not None
+            sides.append(axle.left_kg / kg - left)
+    assert max(np.abs(sides)) < 0.003
+    straight = weigh(scene, scene.render())
+    assert not any("sensor_fault" in vehicle.flags for vehicle in straight)

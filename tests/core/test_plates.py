@@ -106,3 +106,18 @@ def test_plates_and_strips_weigh_together() -> None:
     for mine, (position, load) in zip(found[0].axles, TRUCK, strict=True):
         assert abs(mine.position_m - position) < 0.1
         assert abs(mine.load_kg / load - 1) < 0.01
+
+
+@pytest.mark.parametrize(("rate_hz", "speed_mps"), [(100.0, 1.0), (400.0, 2.0), (2000.0, 4.0)])
+@pytest.mark.parametrize("width_m", [2.2, 3.0])
+def test_two_axles_at_once_on_a_long_plate_are_weighed_one_by_one(
+    rate_hz: float, speed_mps: float, width_m: float
+) -> None:
+    wim = table(rate_hz, width_m=width_m)
+    way = steady(rate_hz, speed_mps, 22.0)
+    found = weigh(wim, render(wim, [(TRUCK, way), (CAR, way), (TRUCK, way)]))
+    assert [len(v.axles) for v in found] == [3, 2, 3]
+    for vehicle, axles in zip(found, (TRUCK, CAR, TRUCK), strict=True):
+        for mine, (position, load) in zip(vehicle.axles, axles, strict=True):
+            assert abs(mine.position_m - position) < 0.3
+            assert abs(mine.load_kg - load) < max(0.012 * load, 15.0)
