@@ -15,7 +15,7 @@ static const double HOP[] = {0.0, 0.015, 0.045};
 static const double WHITE[] = {0.0007, 0.002, 0.006, 0.018, 0.05};
 enum { N_BOUNCE = 6, N_HOP = 3, N_WHITE = 5, UNKNOWNS = 1 + MOVES };
 /* How far the transfer between two groups may be from what is expected, relative: heights of loads, brakes. */
-static const double OTHERWISE = 0.5, OTHERWISE_LEAST = 0.05;
+static const double OTHERWISE = 0.5, OTHERWISE_LEAST = 0.02;
 
 static double mean_cos(double from, double to, double tau)
 {
@@ -211,7 +211,7 @@ static double correlation(const columns *c, const series *path, int count, int u
 lane_ways lane_unknown(void)
 {
     /* Nothing is put right before it was seen. */
-    const lane_ways l = {.share = 0.0, .share_var = 0.64, .rough = 0.0, .vehicles = 0.0};
+    const lane_ways l = {.share = 0.0, .share_var = 0.25, .rough = 0.0, .vehicles = 0.0};
     return l;
 }
 
@@ -222,7 +222,7 @@ static double within(double v, double lo, double hi)
 
 void lane_learn(lane_ways *lane, const lane_ways *seen)
 {
-    static const double MOST_STEP = 0.3, WANDER = 0.01, LEAST_VAR = 0.0025, MOST_VAR = 0.64, MEMORY = 20.0;
+    static const double MOST_STEP = 0.3, WANDER = 0.01, LEAST_VAR = 0.0025, MOST_VAR = 0.25, MEMORY = 20.0;
     if (!isfinite(seen->share) || !isfinite(seen->share_var) || !isfinite(seen->rough)) return;
     lane->share += within(seen->share - lane->share, -MOST_STEP, MOST_STEP);
     const double var = seen->share_var > 0.5 * lane->share_var ? seen->share_var : 0.5 * lane->share_var;

@@ -8,7 +8,7 @@ import pytest
 
 from edge.core import WimAxle, WimVehicle
 from firmware_sim.events import AxleTruth, VehicleTruth
-from tests.accuracy import regimes, sweep
+from tests.accuracy import bound, regimes, sweep
 
 REGIME = dataclasses.replace(regimes.TARGETS[0], target=regimes.Target(100, 100, 2, 4))
 
@@ -75,3 +75,11 @@ def test_each_regime_makes_a_crossing(regime: regimes.Regime) -> None:
     strips = [sensor for sensor in wim.sensor if sensor.type == "strip"]
     assert len(strips) == 2 * regime.lines
     assert any(sensor.type == "loop" for sensor in wim.sensor) == regime.loop
+
+
+def test_lines_tell_no_more_than_their_covariance_lets_them() -> None:
+    wheel = bound.WHEELS["laden, drive axle"]
+    best, plain = bound.deviations(wheel, regimes.FOUR_LINES, 11.0)
+    assert 0.1 < best <= plain < 1
+    assert bound.deviations(wheel, (0.0,), 11.0) == pytest.approx((1.0, 1.0), abs=1e-5)
+    assert bound.deviations(wheel, regimes.LINES[8], 11.0)[0] < best
