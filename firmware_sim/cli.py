@@ -48,7 +48,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from firmware_sim.scenario import ScenarioError, load
+    from firmware_sim.scenario import ScenarioError
+    from firmware_sim.scenario_file import load
     from firmware_sim.serve import Settings, serve
     from firmware_sim.world import World
 

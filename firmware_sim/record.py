@@ -26,7 +26,8 @@ from firmware_sim.events import (
     WaitTruth,
     WorldEvent,
 )
-from firmware_sim.scenario import Scenario, ScenarioError, load, utc_text
+from firmware_sim.scenario import Scenario, ScenarioError, utc_text
+from firmware_sim.scenario_file import load
 from firmware_sim.world import World
 
 _STEP_S = 10.0

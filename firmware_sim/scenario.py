@@ -1,20 +1,15 @@
-"""A scenario: a TOML file in, the typed description of a simulated crossing out.
+"""A scenario: the typed description of a simulated crossing, every key with its default.
 
-Read by the world (`world.py`), by the emulators, and by `commission.py`, which turns it into the configuration of the
-daemon. `load` takes a file or the name of a scenario shipped in `scenarios/`; every fault names its file and key.
+Made by `scenario_file.py` from a TOML file; read by the world (`world.py`), by the emulators, and by `commission.py`,
+which turns it into the configuration of the daemon.
 """
 
 from __future__ import annotations
 
-import tomllib
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
-
-from firmware_sim.scenario_rules import problems
 
 Traffic = Literal["commercial", "passenger", "bus"]
 Program = Literal["standard", "FAST", "NEXUS", "SENTRI", "READY"]
@@ -40,8 +35,6 @@ TAG_READERS = ("transcore_encompass", "thingmagic_mercury", "llrp")
 DIGITISERS = ("labjack_t7", "dataq_cdc")
 TRANSMITTERS = ("scaime_enod4", "hbm_aed", "laumas_tlb", "toledo_continuous")
 INPUT_DEVICES = ("moxa_e1200", "adam_6000")
-
-SHIPPED = Path(__file__).parent / "scenarios"
 
 
 class ScenarioError(ValueError):
@@ -314,66 +307,6 @@ def utc_text(time_ns: int) -> str:
     """RFC 3339 in UTC with microseconds."""
     seconds, rest = divmod(time_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
-
-
-def shipped() -> list[str]:
-    """Names of the scenarios that come with the package."""
-    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
-
-
-def load(name_or_path: str | Path) -> Scenario:
-    """Read a scenario by file or by shipped name. Raises ScenarioError."""
-    path = Path(name_or_path)
-    if not path.is_file():
-        inside = SHIPPED / f"{name_or_path}.toml"
-        if not inside.is_file():
-            raise ScenarioError(
-                f"{name_or_path}: no such file, and no shipped scenario; there are: {', '.join(shipped())}"
-            )
-        path = inside
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path}: cannot be read: {error}") from error
-    return parse(text, str(path), name=path.stem)
-
-
-def parse(text: str, source: str = "scenario", name: str = "unnamed") -> Scenario:
-    """The scenario in a TOML text; `source` names it in errors. Raises ScenarioError."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{source}: not valid TOML: {error}") from error
-    data.setdefault("name", name)
-    if isinstance(data.get("fault"), list):
-        data["fault"] = [_gather_options(row) for row in data["fault"]]
-    try:
-        scenario = msgspec.convert(data, Scenario)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `")
-        key = where.rstrip("`").removeprefix("$").removeprefix(".") or "top level"
-        raise ScenarioError(f"{source}: {key}: {what}") from error
-    scenario = msgspec.structs.replace(scenario, lane=tuple(_expanded(lane) for lane in scenario.lane))
-    faults = problems(scenario)
-    if faults:
-        raise ScenarioError("\n".join(f"{source}: {fault}" for fault in faults))
-    return scenario
-
-
-def _gather_options(row: Any) -> Any:
-    """A fault table with its further keys moved into `options`."""
-    if not isinstance(row, dict) or "options" in row:
-        return row
-    known = {key: row[key] for key in ("at_s", "for_s", "kind", "device") if key in row}
-    return known | {"options": {key: value for key, value in row.items() if key not in known}}
-
-
-def _expanded(lane: Lane) -> Lane:
-    """The lane with the sensors of its layout written out."""
-    if lane.wim is None or lane.wim.layout is None or lane.wim.sensor:
-        return lane
-    sensors = layout_sensors(lane.wim.layout, lane.width_m)
-    return msgspec.structs.replace(lane, wim=msgspec.structs.replace(lane.wim, sensor=sensors))
 
 
 def layout_sensors(layout: Layout, lane_width_m: float) -> tuple[Sensor, ...]:

@@ -1,15 +1,13 @@
-"""What types alone cannot say about a scenario: names that agree, an order that makes sense; used by `scenario.py`."""
+"""What types alone cannot say about a scenario: names that agree, an order that makes sense; used by `scenario_file.py`
+and, for faults that come while it runs, by `world.py`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from firmware_sim.catalogue import TYPES
-
-if TYPE_CHECKING:
-    from firmware_sim.scenario import Fault, Lane, Scenario
+from firmware_sim.scenario import Fault, Lane, Scenario
 
 
 def problems(scenario: Scenario) -> list[str]:

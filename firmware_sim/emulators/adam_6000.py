@@ -6,13 +6,10 @@ does not say is marked ASSUMED.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from firmware_sim.emulators.base import MAIN, Emulator, Hangup, Output, Send
-from firmware_sim.emulators.modbus import DEVICE_FAILURE, ILLEGAL_ADDRESS, MbapStream, ModbusError, Unit, mbap
-from firmware_sim.events import InputChanged, WorldEvent
+from firmware_sim.emulators.input_module import InputModule, word
+from firmware_sim.emulators.modbus import ILLEGAL_ADDRESS, ModbusError
 
 FIRST_OUTPUT = 16
 OUTPUT_WORD, INPUT_WORD = 300, 302  # RECALLED: 40301 and 40303
@@ -28,71 +25,19 @@ class Model:
 MODELS = {"6050": Model(12, 6), "6051": Model(12, 2, output_coils=False), "6060": Model(6, 6)}
 
 
-class Adam6000(Emulator, Unit):
+class Adam6000(InputModule):
     """The device core. `inputs` are the names of the wired inputs from DI0 on."""
-
-    functions = frozenset({1, 2, 3, 4, 5, 6, 15, 16})
-    faults = frozenset({"exception", "wrong_word_order"})
 
     def __init__(self, inputs: tuple[str, ...] = (), *, model: str = "6050") -> None:
         if model not in MODELS:
             raise ValueError(f"model {model!r}: give one of {', '.join(MODELS)}")
         self._model = MODELS[model]
-        if len(inputs) > self._model.inputs:
-            raise ValueError(f"{model} has {self._model.inputs} inputs, {len(inputs)} are wired")
-        self._place = {name: place for place, name in enumerate(inputs)}
-        self._level = [False] * self._model.inputs
-        self._exception: int | None = None
-        self._high_first = False
-        self._peers: dict[int, MbapStream] = {}
-        self._power_up()
+        super().__init__(inputs, self._model.inputs, model)
+        self.power_up()
 
-    def _power_up(self) -> None:
-        self._counter = [0] * self._model.inputs
+    def power_up(self) -> None:
+        super().power_up()
         self._output = [False] * self._model.outputs
-
-    def reboot(self, now_s: float) -> Output:
-        self._power_up()
-        self._peers.clear()
-        return [Hangup(MAIN)]
-
-    def connected(self, port: str, peer: int, now_s: float) -> Output:
-        self._peers[peer] = MbapStream()
-        return []
-
-    def disconnected(self, port: str, peer: int, now_s: float) -> None:
-        self._peers.pop(peer, None)
-
-    def received(self, port: str, peer: int, data: bytes, now_s: float) -> Output:
-        stream = self._peers.get(peer)
-        if stream is None:
-            return []
-        output: Output = []
-        for transaction, unit, pdu in stream.feed(data):
-            output.append(Send(mbap(transaction, unit, self.answer(pdu)), MAIN, peer))
-        if stream.broken:
-            output.append(Hangup(MAIN, peer))
-        return output
-
-    def answer(self, pdu: bytes) -> bytes:
-        if self._exception is not None:
-            return bytes([pdu[0] | 0x80, self._exception])
-        return super().answer(pdu)
-
-    def happened(self, event: WorldEvent, now_s: float) -> Output:
-        if isinstance(event, InputChanged) and event.input in self._place:
-            place = self._place[event.input]
-            if event.on and not self._level[place]:
-                self._counter[place] = self._counter[place] + 1 & 0xFFFFFFFF
-            self._level[place] = event.on
-        return []
-
-    def fault(self, kind: str, active: bool, options: Mapping[str, Any], now_s: float) -> Output:
-        if kind == "exception":
-            self._exception = int(options.get("code", DEVICE_FAILURE)) if active else None
-        elif kind == "wrong_word_order":
-            self._high_first = active
-        return []
 
     # --- the map; ASSUMED: inputs answer to function 2 as to function 1, registers to 4 as to 3
 
@@ -122,12 +67,11 @@ class Adam6000(Emulator, Unit):
     def _register(self, address: int) -> int:
         if address < 2 * self._model.inputs:
             place, high = divmod(address, 2)
-            high ^= self._high_first
-            return self._counter[place] >> 16 if high else self._counter[place] & 0xFFFF
+            return self.counter_word(place, high=bool(high))
         if address == INPUT_WORD:
-            return sum(1 << place for place, on in enumerate(self._level) if on)
+            return word(self._level)
         if address == OUTPUT_WORD:
-            return sum(1 << place for place, on in enumerate(self._output) if on)
+            return word(self._output)
         raise ModbusError(ILLEGAL_ADDRESS)
 
     def write_holding(self, address: int, values: list[int]) -> None:

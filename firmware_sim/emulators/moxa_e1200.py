@@ -6,21 +6,12 @@ which the scenario lists them. What the manual does not say is marked ASSUMED.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from firmware_sim.emulators.base import MAIN, Emulator, Hangup, Output, Send
-from firmware_sim.emulators.modbus import (
-    DEVICE_FAILURE,
-    ILLEGAL_ADDRESS,
-    ILLEGAL_VALUE,
-    MbapStream,
-    ModbusError,
-    Unit,
-    mbap,
-)
-from firmware_sim.events import InputChanged, WorldEvent
+from firmware_sim.emulators.base import Output
+from firmware_sim.emulators.input_module import InputModule, word
+from firmware_sim.emulators.modbus import ILLEGAL_ADDRESS, ILLEGAL_VALUE, ModbusError
 
 PULSE_S = 1.0  # ASSUMED: a pulse output is set up for one pulse of this length
 MAC = (0x0090, 0xE800, 0x1214)
@@ -44,10 +35,8 @@ MODELS = {
 }
 
 
-class MoxaE1200(Emulator, Unit):
+class MoxaE1200(InputModule):
     """The device core. `inputs` are the names of the wired inputs, `temperature_c` is what the RTDs measure."""
-
-    faults = frozenset({"exception", "wrong_word_order"})
 
     def __init__(
         self,
@@ -59,71 +48,26 @@ class MoxaE1200(Emulator, Unit):
         if model not in MODELS:
             raise ValueError(f"model {model!r}: give one of {', '.join(MODELS)}")
         self._model = MODELS[model]
-        if len(inputs) > self._model.inputs:
-            raise ValueError(f"{model} has {self._model.inputs} inputs, {len(inputs)} are wired")
-        self._place = {name: place for place, name in enumerate(inputs)}
-        self._level = [False] * self._model.inputs
+        super().__init__(inputs, self._model.inputs, model)
         self._temperature_c = temperature_c
-        self._exception: int | None = None
-        self._low_first = False
-        self._peers: dict[int, MbapStream] = {}
-        self._now_s = 0.0
-        self._power_up()
+        self.power_up()
 
-    def _power_up(self) -> None:
+    def power_up(self) -> None:
+        super().power_up()
         self._counting = [False] * self._model.inputs  # ASSUMED: counters stand until they are started
-        self._counter = [0] * self._model.inputs
         self._relay = [False] * self._model.outputs
         self._pulse_until: list[float | None] = [None] * self._model.outputs
 
-    def reboot(self, now_s: float) -> Output:
-        self._power_up()
-        self._peers.clear()
-        return [Hangup(MAIN)]
-
-    def connected(self, port: str, peer: int, now_s: float) -> Output:
-        self._peers[peer] = MbapStream()
-        return []
-
-    def disconnected(self, port: str, peer: int, now_s: float) -> None:
-        self._peers.pop(peer, None)
+    def counts(self, place: int) -> bool:
+        return self._counting[place]
 
     def received(self, port: str, peer: int, data: bytes, now_s: float) -> Output:
-        stream = self._peers.get(peer)
-        if stream is None:
-            return []
-        self._now_s = max(now_s, self._now_s)
-        self._end_pulses()
-        output: Output = []
-        for transaction, unit, pdu in stream.feed(data):
-            output.append(Send(mbap(transaction, unit, self.answer(pdu)), MAIN, peer))
-        if stream.broken:
-            output.append(Hangup(MAIN, peer))
-        return output
+        self._end_pulses(now_s)
+        return super().received(port, peer, data, now_s)
 
-    def answer(self, pdu: bytes) -> bytes:
-        if self._exception is not None:
-            return bytes([pdu[0] | 0x80, self._exception])
-        return super().answer(pdu)
-
-    def happened(self, event: WorldEvent, now_s: float) -> Output:
-        if isinstance(event, InputChanged) and event.input in self._place:
-            place = self._place[event.input]
-            if event.on and not self._level[place] and self._counting[place]:
-                self._counter[place] = self._counter[place] + 1 & 0xFFFFFFFF
-            self._level[place] = event.on
-        return []
-
-    def fault(self, kind: str, active: bool, options: Mapping[str, Any], now_s: float) -> Output:
-        if kind == "exception":
-            self._exception = int(options.get("code", DEVICE_FAILURE)) if active else None
-        elif kind == "wrong_word_order":
-            self._low_first = active
-        return []
-
-    def _end_pulses(self) -> None:
+    def _end_pulses(self, now_s: float) -> None:
         for place, until_s in enumerate(self._pulse_until):
-            if until_s is not None and self._now_s >= until_s:
+            if until_s is not None and now_s >= until_s:
                 self._pulse_until[place], self._relay[place] = None, False
 
     # --- the map
@@ -171,10 +115,9 @@ class MoxaE1200(Emulator, Unit):
     def _input_register(self, address: int) -> int:
         if 0x0010 <= address < 0x0010 + 2 * self._model.inputs:
             place, low = divmod(address - 0x0010, 2)
-            low ^= self._low_first
-            return self._counter[place] & 0xFFFF if low else self._counter[place] >> 16
+            return self.counter_word(place, high=not low)
         if address == 0x0030 and self._model.inputs:
-            return _word(self._level)
+            return word(self._level)
         if 5000 <= address < 5010:
             text = self._model.name.encode().ljust(20, b"\0")
             return int.from_bytes(text[2 * (address - 5000) :][:2], "big")
@@ -187,13 +130,9 @@ class MoxaE1200(Emulator, Unit):
     def read_holding(self, address: int, count: int) -> list[int]:
         if address != 0x0020 or count != 1 or not self._model.outputs:
             raise ModbusError(ILLEGAL_ADDRESS)
-        return [_word(self._relay)]
+        return [word(self._relay)]
 
     def write_holding(self, address: int, values: list[int]) -> None:
         self.read_holding(address, len(values))
         for place in range(self._model.outputs):
             self._relay[place], self._pulse_until[place] = bool(values[0] >> place & 1), None
-
-
-def _word(bits: list[bool]) -> int:
-    return sum(1 << place for place, bit in enumerate(bits) if bit)

@@ -18,8 +18,8 @@ from edge.health.sensors import ChannelWatch, DriftWatch, LineLoads, ProposalWat
 from edge.health.watch import SECOND_NS, Watch
 from edge.messages import Alarm, parse_utc
 from edge.weighing.steering import SteeringWatch
-from firmware_sim import scenario as scenarios
 from firmware_sim.scenario import Fault
+from firmware_sim.scenario_file import load
 
 
 def at(seconds: float) -> int:
@@ -281,7 +281,7 @@ def test_a_scale_that_weighs_steering_axles_too_heavy_is_a_proposal() -> None:
 
 @pytest.mark.parametrize("name", ["fast-and-standard", "quiet-lane", "rush"])
 def test_a_crossing_in_order_raises_no_alarm(name: str, tmp_path: Path) -> None:
-    assert alarms(scenarios.load(name), 120.0, tmp_path) == []
+    assert alarms(load(name), 120.0, tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_a_crossing_in_order_raises_no_alarm(name: str, tmp_path: Path) -> None:
 def test_a_fault_is_an_alarm_that_begins_and_ends(
     kind: str, device: str, options: dict[str, object], code: str, tmp_path: Path
 ) -> None:
-    busy = msgspec.structs.replace(scenarios.load("everything-breaks"), fault=())
+    busy = msgspec.structs.replace(load("everything-breaks"), fault=())
     fault = Fault(at_s=50.0, for_s=80.0, kind=kind, device=device, options=options)
     raised = alarms(msgspec.structs.replace(busy, fault=(fault,)), 210.0, tmp_path)
     of_it = [alarm for alarm in raised if alarm.code == code and alarm.device == device]

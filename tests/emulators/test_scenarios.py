@@ -11,7 +11,8 @@ import pytest
 from firmware_sim.emulators import create
 from firmware_sim.emulators.base import Emulator, Output, Send
 from firmware_sim.faults import Timeline, Wire, unknown_faults
-from firmware_sim.scenario import DeviceKind, Scenario, load, parse, shipped
+from firmware_sim.scenario import DeviceKind, Scenario
+from firmware_sim.scenario_file import load, parse, shipped
 from firmware_sim.serve import LaneSamples
 from firmware_sim.world import SENSOR_FAULTS, World
 

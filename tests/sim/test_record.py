@@ -12,15 +12,15 @@ import pytest
 from edge.config_file import load as load_configuration
 from edge.recording import open_recording
 from firmware_sim import cli
-from firmware_sim import scenario as sc
 from firmware_sim.commission import configuration
 from firmware_sim.record import record
+from firmware_sim.scenario_file import load, shipped
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("rec")
-    record(sc.load("fast-and-standard"), out, for_s=90.0)
+    record(load("fast-and-standard"), out, for_s=90.0)
     return out
 
 
@@ -67,9 +67,9 @@ def test_the_daemon_accepts_the_configuration(recorded: Path) -> None:
     assert len(config.lane[0].wim.sensor) == 9
 
 
-@pytest.mark.parametrize("name", sc.shipped())
+@pytest.mark.parametrize("name", shipped())
 def test_live_configuration_names_devices_with_their_options(name: str, tmp_path: Path) -> None:
-    scenario = sc.load(name)
+    scenario = load(name)
     ends = {device.name: (f"tcp://127.0.0.1:{5000 + i}", {}) for i, device in enumerate(scenario.device)}
     text = configuration(
         scenario,
@@ -90,7 +90,7 @@ def test_live_configuration_names_devices_with_their_options(name: str, tmp_path
 
 
 def test_same_seed_same_files(recorded: Path, tmp_path: Path) -> None:
-    record(sc.load("fast-and-standard"), tmp_path, for_s=90.0)
+    record(load("fast-and-standard"), tmp_path, for_s=90.0)
     for path in sorted(recorded.iterdir()):
         assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from firmware_sim import scenario as sc
 from firmware_sim.scenario import ScenarioError
+from firmware_sim.scenario_file import load, parse, shipped
 
 GOOD = """
 [site]
@@ -50,15 +50,15 @@ rate = 0.1
 """
 
 
-@pytest.mark.parametrize("name", sc.shipped())
+@pytest.mark.parametrize("name", shipped())
 def test_shipped_scenarios_load(name: str) -> None:
-    scenario = sc.load(name)
+    scenario = load(name)
     assert scenario.name == name
     assert scenario.lane
 
 
 def test_layout_is_written_out_and_fault_options_are_gathered() -> None:
-    scenario = sc.parse(GOOD)
+    scenario = parse(GOOD)
     wim = scenario.lane[0].wim
     assert wim is not None
     assert [sensor.name for sensor in wim.sensor] == [
@@ -96,10 +96,10 @@ def test_layout_is_written_out_and_fault_options_are_gathered() -> None:
 def test_faults_name_file_and_key(old: str, new: str, says: str) -> None:
     assert old in GOOD
     with pytest.raises(ScenarioError) as caught:
-        sc.parse(GOOD.replace(old, new), "my.toml")
+        parse(GOOD.replace(old, new), "my.toml")
     assert re.search(says, str(caught.value)), caught.value
 
 
 def test_unknown_name_lists_the_shipped_ones() -> None:
     with pytest.raises(ScenarioError, match="fast-and-standard"):
-        sc.load("no-such-thing")
+        load("no-such-thing")
