@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -21,6 +21,14 @@ Emit = Callable[[Event], None]
 Clock = Callable[[], int]
 Tap = Callable[[Literal["rx", "tx"], bytes, int], None]
 """Is shown all bytes of a device as they pass its links: direction, bytes, time_ns. For recording."""
+
+
+Stored = Callable[[], Awaitable[bool]]
+"""Waits until what was emitted so far is durable; false where it cannot be. For devices that send again otherwise."""
+
+
+async def _at_once() -> bool:
+    return True
 
 
 class ProtocolError(ValueError):
@@ -73,6 +81,7 @@ class Driver(ABC):
     reads_identifiers: ClassVar[bool] = False  # its bytes hold tags or plates: not recorded unless asked for
     silent_after_s: float = 4.0
     tap: Tap | None = None  # set by `borderflow record` before the session begins
+    stored: Stored = staticmethod(_at_once)  # set by the daemon before the session begins
 
     def __init__(self, name: str, url: str, options: _AnyOptions, clock: Clock = time.time_ns) -> None:
         self.name = name

@@ -55,13 +55,18 @@ class TagRead:
 
 @dataclass(frozen=True, slots=True)
 class PlateRead:
-    """A licence plate was read; `confidence` 0..1, `country` as the reader writes it."""
+    """A licence plate was read; `confidence` 0..1, `country` as the reader writes it.
+
+    `reader_ns` is what the reader's own clock showed, taken for UTC whatever its zone is: only how it changes against
+    `time_ns` says something.
+    """
 
     device: str
     time_ns: int
     plate: str = field(repr=False)
     country: str | None = None
     confidence: float | None = None
+    reader_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

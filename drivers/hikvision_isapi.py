@@ -8,16 +8,20 @@
 Of the XML, in whatever namespace, are read: eventType (ANPR), ANPR/licensePlate, ANPR/country, ANPR/confidenceLevel
 (0..100, with some firmware 0..1), dateTime. Other events (heartbeats) are signs of life. Pictures are thrown away.
 
-A camera posts once and never again, whatever it is answered. So each event is handed on before the answer 200 is sent,
-and the answer is 200 even where the event makes no sense. Nothing is spooled to disk here: a plate in clear must not
-lie there; what edge makes of it is in its journal.
+An event is answered 200 only when what follows from it is durable, so that a camera that sends again what was not
+taken loses nothing: no answer (this computer fell) or 503 (its disk does not take it within `answer_within_s`) means
+that it was not. An event that comes again is known by its UUID and counts once, but after a restart in between. Many
+cameras post once and never again, whatever they are answered; no plate in clear is kept on disk for them. Where cameras
+do send again, set `camera_time`: the time of arrival is then not that of the passage. What makes no sense is answered
+200: it would not make more sense the second time.
 
 A URL with a path takes what is posted to it, one without takes every path. The address in the XML is never
 used; `cameras` names the hosts that may post. Silence is no alarm unless `silent_after_s` is given, for cameras that
 send heartbeats.
 
 Sources: ISAPI examples in public code. Unconfirmed on hardware: confidence in 0..1 (taken for that where it has a
-decimal point and is at most 1).
+decimal point and is at most 1); which firmware sends again, and that an event keeps its UUID then; how long a camera
+waits for an answer (`answer_within_s`).
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ import asyncio
 import contextlib
 import math
 import re
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,7 +50,9 @@ _MOST_CONNECTIONS = 16
 _PATIENCE_S = 30.0
 _BOUNDARY = re.compile(r'boundary="?([^";\s]{1,70})"?', re.IGNORECASE)
 _PLATE = re.compile(r"[^\W_][^\W_ .·-]*([ .·-][^\W_ .·-]+)*")
+_EVENTS_KEPT = 512  # UUIDs of the last ones
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_NOT_TAKEN = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -53,6 +60,9 @@ class HikvisionOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
     cameras: Annotated[tuple[str, ...], Meta(description="IP addresses that may post; empty: any")] = ()
     camera_time: Annotated[bool, Meta(description="use the camera's dateTime (it must keep time by NTP)")] = False
     silent_after_s: Annotated[float, Meta(ge=0, description="silence that is an alarm; 0: never")] = 0.0
+    answer_within_s: Annotated[
+        float, Meta(gt=0, le=25, description="a plate that is not durable by then is answered 503 (unconfirmed)")
+    ] = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +124,18 @@ HikvisionRecord = PlateRead | Heartbeat | Rejected
 
 def read_event(request: Request, device: str, time_ns: int, *, camera_time: bool = False) -> HikvisionRecord:
     """What a request says. Raises nothing."""
+    return read_known_event(request, device, time_ns, camera_time=camera_time)[0]
+
+
+def read_known_event(
+    request: Request, device: str, time_ns: int, *, camera_time: bool = False
+) -> tuple[HikvisionRecord, str]:
+    """What a request says, and the event's UUID, empty where it has none. Raises nothing."""
     try:
-        return _event(_xml(request), device, time_ns, camera_time)
+        root = _root(_xml(request))
+        return _event(root, device, time_ns, camera_time), _text(root, "UUID")[:64]
     except ProtocolError as error:
-        return Rejected(device, time_ns, error.reason)
+        return Rejected(device, time_ns, error.reason), ""
 
 
 def _xml(request: Request) -> bytes:
@@ -135,13 +153,16 @@ def _xml(request: Request) -> bytes:
     raise ProtocolError("no_xml", "no part of the request is XML")
 
 
-def _event(xml: bytes, device: str, time_ns: int, camera_time: bool) -> HikvisionRecord:
+def _root(xml: bytes) -> ElementTree.Element:
     if len(xml) > _MOST_XML or b"<!" in xml:  # no document type, so no entities that grow
         raise ProtocolError("bad_xml", "the XML is too long or has a document type")
     try:
-        root = ElementTree.fromstring(xml.strip(b"\r\n\0 "))
+        return ElementTree.fromstring(xml.strip(b"\r\n\0 "))
     except (ElementTree.ParseError, ValueError, LookupError):
         raise ProtocolError("bad_xml", "the XML cannot be parsed") from None
+
+
+def _event(root: ElementTree.Element, device: str, time_ns: int, camera_time: bool) -> HikvisionRecord:
     if _text(root, "eventType").upper() != "ANPR":
         return Heartbeat()
     anpr = _child(root, "ANPR")
@@ -152,10 +173,16 @@ def _event(xml: bytes, device: str, time_ns: int, camera_time: bool) -> Hikvisio
         return Heartbeat()
     if len(plate) > 16 or not _PLATE.fullmatch(plate):
         raise ProtocolError("bad_plate", "what stands there is no plate")
-    if camera_time:
-        time_ns = _time_ns(_text(root, "dateTime"))
+    try:
+        reader_ns = _time_ns(_text(root, "dateTime"))
+    except ProtocolError:
+        if camera_time:
+            raise
+        reader_ns = None
+    if camera_time and reader_ns is not None:
+        time_ns = reader_ns
     confidence = _confidence(_text(anpr, "confidenceLevel"))
-    return PlateRead(device, time_ns, plate, _text(anpr, "country") or None, confidence)
+    return PlateRead(device, time_ns, plate, _text(anpr, "country") or None, confidence, reader_ns)
 
 
 def _child(element: ElementTree.Element, name: str) -> ElementTree.Element | None:
@@ -169,12 +196,12 @@ def _text(element: ElementTree.Element, name: str) -> str:
 
 def _time_ns(text: str) -> int:
     try:
-        time = datetime.fromisoformat(text)
+        stamp = datetime.fromisoformat(text)
     except ValueError:
         raise ProtocolError("bad_time", "dateTime is no ISO 8601 time") from None
-    if time.tzinfo is None:
+    if stamp.tzinfo is None:
         raise ProtocolError("bad_time", "dateTime has no offset")
-    return round(time.timestamp() * 1e6) * 1000
+    return round(stamp.timestamp() * 1e6) * 1000
 
 
 def _confidence(text: str) -> float | None:
@@ -189,6 +216,27 @@ def _confidence(text: str) -> float | None:
     return value
 
 
+class KnownEvents:
+    """UUIDs of the last events that were handed on, so that one that comes again counts once."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    def is_new(self, identity: str) -> bool:
+        """Notes it, too. An event without a UUID is always new."""
+        if identity in self._known:
+            return False
+        if identity:
+            self._known[identity] = None
+            if len(self._known) > _EVENTS_KEPT:
+                self._known.popitem(last=False)
+        return True
+
+    def forget(self, identity: str) -> None:
+        """It was lost after all."""
+        self._known.pop(identity, None)
+
+
 class HikvisionIsapi(Driver):
     Options: ClassVar[type[Options]] = HikvisionOptions
     summary = "Hikvision licence-plate cameras that push events by HTTP (ISAPI); this computer listens"
@@ -201,6 +249,7 @@ class HikvisionIsapi(Driver):
         self.silent_after_s = options.silent_after_s or math.inf
         address = parse_url(self.url, self.schemes)
         connections: set[asyncio.Task[None]] = set()
+        known = KnownEvents()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
@@ -212,7 +261,7 @@ class HikvisionIsapi(Driver):
                 if len(connections) >= _MOST_CONNECTIONS:
                     raise ProtocolError("too_many_connections", "more connections than cameras make")
                 connections.add(task)
-                await self._talk(reader, writer, address.path, emit, alive)
+                await self._talk(reader, writer, address.path, known, emit, alive)
             except (OSError, TimeoutError, ProtocolError) as error:
                 emit(Rejected(self.name, self.clock(), getattr(error, "reason", "http_cut_short")))
             finally:
@@ -238,6 +287,7 @@ class HikvisionIsapi(Driver):
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         path: str,
+        known: KnownEvents,
         emit: Emit,
         alive: Callable[[], None],
     ) -> None:
@@ -250,22 +300,40 @@ class HikvisionIsapi(Driver):
             if self.tap is not None:
                 self.tap("rx", data, self.clock())
             for request in codec.feed(data):
-                self._handle(request, path, emit, alive)
-                writer.write(_OK)
+                identity = self._handle(request, path, known, emit, alive)
+                if await self._durable(known, identity):
+                    writer.write(_OK)
+                    continue
+                emit(Rejected(self.name, self.clock(), "not_stored_in_time"))
+                writer.write(_NOT_TAKEN)
+                await writer.drain()
+                return
             if codec.wants_continue:
                 codec.wants_continue = False
                 writer.write(_CONTINUE)
             with contextlib.suppress(ConnectionError):
                 await writer.drain()
 
-    def _handle(self, request: Request, path: str, emit: Emit, alive: Callable[[], None]) -> None:
+    async def _durable(self, known: KnownEvents, identity: str) -> bool:
+        try:
+            async with asyncio.timeout(self.options.answer_within_s):
+                if await self.stored():
+                    return True
+        except TimeoutError:
+            return False  # but it waits for the disk: when it comes again it is known
+        known.forget(identity)
+        return False
+
+    def _handle(self, request: Request, path: str, known: KnownEvents, emit: Emit, alive: Callable[[], None]) -> str:
+        """Hand on what a request says; the UUID of its event, empty where it has none."""
         method, _, rest = request.line.partition(" ")
         asked = rest.split(" ")[0].split("?")[0]
         if method != "POST" or (path not in ("", "/") and asked != path):
             emit(Rejected(self.name, self.clock(), "foreign_request"))
-            return
-        event = read_event(request, self.name, self.clock(), camera_time=self.options.camera_time)
+            return ""
+        event, identity = read_known_event(request, self.name, self.clock(), camera_time=self.options.camera_time)
         if not isinstance(event, Rejected):
             alive()
-        if not isinstance(event, Heartbeat):
+        if not isinstance(event, Heartbeat) and known.is_new(identity):
             emit(event)
+        return identity

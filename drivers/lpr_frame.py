@@ -12,8 +12,9 @@ nedap_protocolled   OO OO OO OO  II II II II  LL LL LL LL  DD.. XX  CC CC CC CC
 `fields` says what the template sends, in its order: plate, country, score (0..100), any other word for what is not
 needed. Raw frames have no checksum: a frame counts when it has as many fields as the template, and the plate looks like
 one. Where the template sends the reader's own count (`id`, TRANSIT_ID, which rises by one), a number that is missing
-or comes twice says that frames were lost or doubled on the way. The camera's date and time are not used: its clock is
-nobody's business, the host's is kept by chrony or PTP.
+or comes twice says that frames were lost or doubled on the way. The reader's `date` (YYYY-MM-DD) and `time` (HH-MM-SS)
+go on as `reader_ns` and are never the time of a read: the host's clock is kept by chrony or PTP. A step of the one
+against the other tells of messages that come late, and of a clock that was set.
 
 A plate reader says nothing while no vehicle comes, so silence is no alarm unless `silent_after_s` is given, for readers
 that send the text `heartbeat` (as a frame) in between, or for a lane that never rests.
@@ -27,7 +28,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -43,6 +45,7 @@ _OPEN, _CLOSE = bytes.fromhex("89ABCDEF"), bytes.fromhex("12345678")
 _MOST_DATA = 1024
 _MOST_MISSING = 1000  # a larger step of the reader's count is a new count
 _AXXON_STAMP = re.compile(r"\d{16}")
+_STAMP_DIGITS = 14  # YYYYMMDDHHMMSS
 _COUNTRY = re.compile(r"[A-Za-z]{0,3}")
 
 
@@ -141,10 +144,23 @@ class _TextReader:
             if not score.isascii() or not score.isdecimal() or int(score[:4]) > 100:
                 return self._rejected(time_ns, "bad_score")
             confidence = int(score) / 100.0
-        return PlateRead(self._device, time_ns, plate, country or None, confidence)
+        stamp = values.get("date", "") + values.get("time", "")
+        return PlateRead(self._device, time_ns, plate, country or None, confidence, _stamp_ns(stamp))
 
     def _rejected(self, time_ns: int, reason: str) -> Rejected:
         return Rejected(self._device, time_ns, reason)
+
+
+def _stamp_ns(text: str) -> int | None:
+    """A date and a time of day, whatever stands between the digits, as if it were UTC; None where it is none."""
+    digits = re.sub(r"[^0-9]", "", text)
+    if len(digits) != _STAMP_DIGITS:
+        return None
+    try:
+        time = datetime.strptime(digits + "+0000", "%Y%m%d%H%M%S%z")
+    except ValueError:
+        return None
+    return round(time.timestamp()) * 1_000_000_000
 
 
 class TextCodec(FrameCodec[LprRecord]):
@@ -173,7 +189,10 @@ class TextCodec(FrameCodec[LprRecord]):
         if self._axxon:
             if not _AXXON_STAMP.fullmatch(data[:16].decode("latin-1")):
                 return Frame(end + 1, (Rejected(self.device, time_ns, "bad_fields"),))
-            data = data[16:]
+            record = self._text.read(data[16:], time_ns)
+            if isinstance(record, PlateRead):
+                record = replace(record, reader_ns=_stamp_ns(data[:14].decode("ascii")))
+            return Frame(end + 1, (record,))
         return Frame(end + 1, self._text.read_all(data, time_ns))
 
 

@@ -24,7 +24,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from drivers.base import DeviceError, Driver, Emit, Options
-from drivers.events import InputChange, Measurement
+from drivers.events import InputChange, Measurement, Rejected
 from drivers.inputs import InputWatch
 from drivers.modbus import ModbusPort, i16, open_port, u32
 
@@ -111,7 +111,7 @@ class MoxaE1200(Driver):
             raise ValueError(f"{self.name}: there is no relay {name!r}; there are {', '.join(self.options.relays)}")
         return self.options.relays.index(name)
 
-    async def _poll(self, port: ModbusPort, inputs: InputWatch) -> list[InputChange]:
+    async def _poll(self, port: ModbusPort, inputs: InputWatch) -> list[InputChange | Rejected]:
         count = len(self.options.inputs)
         if not count:
             return []
@@ -123,7 +123,7 @@ class MoxaE1200(Driver):
             counts = [u32(registers[2 * index :]) for index in range(count)]
         return inputs.look(states, counts, time_ns)
 
-    async def _readback(self, port: ModbusPort, relays: InputWatch) -> list[InputChange]:
+    async def _readback(self, port: ModbusPort, relays: InputWatch) -> list[InputChange | Rejected]:
         if not self.options.relays:
             return []
         states = await port.read_coils(_RELAYS, len(self.options.relays))

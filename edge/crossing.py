@@ -208,18 +208,24 @@ class Crossing:
         return device.point if device is not None else None
 
     def _tag(self, read: TagRead) -> list[Message]:
-        return self._identity(read.device, read.time_ns, "rfid", read.tag, None)
+        return self._identity(read.device, read.time_ns, "rfid", read.tag, None, None)
 
     def _plate(self, read: PlateRead) -> list[Message]:
-        return self._identity(read.device, read.time_ns, "plate", read.plate, read.confidence)
+        return self._identity(read.device, read.time_ns, "plate", read.plate, read.confidence, read.reader_ns)
 
     def _identity(
-        self, device_name: str, time_ns: int, medium: Medium, identifier: str, confidence: float | None
+        self,
+        device_name: str,
+        time_ns: int,
+        medium: Medium,
+        identifier: str,
+        confidence: float | None,
+        reader_ns: int | None,
     ) -> list[Message]:
         device = self._devices[device_name].config
         if device.lane is None or device.point is None or not identifier:
             return []
-        self._health.read(device_name, time_ns, identifier, confidence)
+        self._health.read(device_name, time_ns, identifier, confidence, reader_ns)
         sighting = TagSighting if medium == "rfid" else PlateSighting
         self._saw(sighting(time_ns, device.lane, device.point, identifier, confidence))
         if self._pseudonyms is None:

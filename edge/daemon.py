@@ -194,7 +194,9 @@ class Daemon:
         ]
 
     def _driver(self, device: cfg.Device) -> Driver:
-        return registry.create(device.driver, device.name, device.url, device.options)
+        driver = registry.create(device.driver, device.name, device.url, device.options)
+        driver.stored = self._outbox.stored
+        return driver
 
     def _watch_clock(self) -> int:
         """What time it is; a leap since the last look ends what was reckoned with the old time."""

@@ -53,6 +53,8 @@ class Front:
     ) -> Samples:
         """Samples of block `number` from `signal` (scans, channels) in counts; `active`: channels that carry one."""
         electronics, effects = self._electronics, self._effects
+        for fault in faults:
+            self._swap(fault, signal, active, times)
         if active.any() and electronics.crosstalk:
             self._cross(signal)
         self._high_pass(signal, active)
@@ -169,6 +171,15 @@ class Front:
                 out[rows] += pulse[:, None]
         self._spikes = [spike for spike in self._spikes if spike[0] + _SPIKE_S > times[-1]]
 
+    @staticmethod
+    def _swap(fault: Fault, signal: Floats, active: npt.NDArray[np.bool_], times: Floats) -> None:
+        """Two sensors in each other's plugs: the amplifiers keep their offsets and noise."""
+        rows = np.flatnonzero((times >= fault.at_s) & (times < fault.at_s + fault.for_s))
+        if fault.kind == "swapped_channels" and rows.size:
+            a, b = fault.options.get("channels", [0, 1])
+            signal[np.ix_(rows, [a, b])] = signal[np.ix_(rows, [b, a])]
+            active[[a, b]] = active[a] or active[b]
+
     def _break(self, fault: Fault, out: Singles, times: Floats) -> None:
         """Apply a fault of a sensor; other faults are none of the electronics' business."""
         rows = (times >= fault.at_s) & (times < fault.at_s + fault.for_s)
@@ -182,9 +193,6 @@ class Front:
             out[rows, channel] = self._electronics.full_scale_counts
         elif fault.kind == "reversed_channel":
             out[rows, channel] *= -1
-        elif fault.kind == "swapped_channels":
-            a, b = options.get("channels", [0, 1])
-            out[np.ix_(rows, [a, b])] = out[rows][:, [b, a]]
         elif fault.kind in ("loop_stuck_on", "loop_stuck_off", "loop_chatter") and "channel" in options:
             top = self._sensors[channel].loop_counts or 1.0
             if fault.kind == "loop_chatter":

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from firmware_sim.expected_alarms import EXPECTED
+
 Line = Mapping[str, Any]
 
 MATCH_WITHIN_S = 1.5
@@ -90,9 +92,15 @@ class FaultResult:
     device: str
     fault: str
     begin: str
-    alarm: str | None  # code of the alarm of this device that began first after it
+    expected: tuple[str, ...]  # codes of which one says that it was seen; none: it does no harm that could be seen
+    alarm: str | None  # the first alarm of this device that began after it, one with an expected code if there is any
     alarm_after_s: float | None
     ended: bool  # that alarm ended as well
+
+    @property
+    def seen(self) -> bool:
+        """Seen for what it is, and its end too."""
+        return self.alarm in self.expected and self.ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,9 +310,9 @@ def _faults(truth: list[Line], alarms: list[Line]) -> tuple[FaultResult, ...]:
             (a for a in alarms if a.get("device") == fault["device"] and line in (None, a.get("sensor", line))),
             key=lambda a: _seconds(a["time"]),
         )
-        first = next(
-            (a for a in mine if a["state"] == "begin" and begin <= _seconds(a["time"]) <= end + ALARM_WITHIN_S), None
-        )
+        began = [a for a in mine if a["state"] == "begin" and begin <= _seconds(a["time"]) <= end + ALARM_WITHIN_S]
+        expected = EXPECTED.get(fault["fault"], ())
+        first = next((a for a in began if a["code"] in expected), began[0] if began else None)
         ended = first is not None and any(
             a["state"] == "end" and a["code"] == first["code"] and _seconds(a["time"]) >= _seconds(first["time"])
             for a in mine
@@ -314,6 +322,7 @@ def _faults(truth: list[Line], alarms: list[Line]) -> tuple[FaultResult, ...]:
                 device=fault["device"],
                 fault=fault["fault"],
                 begin=fault["time"],
+                expected=expected,
                 alarm=first["code"] if first is not None else None,
                 alarm_after_s=round(_seconds(first["time"]) - begin, 3) if first is not None else None,
                 ended=ended,
@@ -401,10 +410,17 @@ def text(result: Reconciliation) -> str:
             f"{topic.duplicates} repeated, {topic.epochs} epochs{note}"
         )
     for fault in result.faults:
-        seen = "no alarm"
+        seen = "no alarm" if fault.expected else "no alarm, and none is expected"
         if fault.alarm is not None:
             seen = f"alarm {fault.alarm} after {fault.alarm_after_s} s, {'ended' if fault.ended else 'not ended'}"
+            if fault.alarm not in fault.expected:
+                seen += f" (expected: {' or '.join(fault.expected) or 'none'})"
         rows.append(f"fault       {fault.begin} {fault.device} {fault.fault}: {seen}")
+    harmful = [fault for fault in result.faults if fault.expected]
+    if harmful:
+        rows.append(
+            f"faults      {len(harmful)} that can be seen, {sum(fault.seen for fault in harmful)} seen to begin and end"
+        )
     return "\n".join(rows)
 
 

@@ -34,6 +34,8 @@ class Outbox:
         self._on_trouble = on_trouble
         self._waiting: deque[Message] = deque()
         self._something = asyncio.Event()
+        self._progress = asyncio.Condition()
+        self._taken = self._stored = 0  # messages so far
         self._flushing = asyncio.Lock()
         self._writer = ThreadPoolExecutor(1, "journal")
         self.refused = 0
@@ -48,8 +50,18 @@ class Outbox:
                     log.critical("%d messages wait for the disk; newer ones are lost from now on", MOST_WAITING)
                 continue
             self._waiting.append(message)
+            self._taken += 1
         if self._waiting:
             self._something.set()
+
+    async def stored(self) -> bool:
+        """Wait until all that was handed over so far is durable; false where the queue is full."""
+        if len(self._waiting) >= MOST_WAITING:
+            return False
+        wanted = self._taken
+        async with self._progress:
+            await self._progress.wait_for(lambda: self._stored >= wanted)
+        return True
 
     async def run(self) -> None:
         """Store what comes, for ever."""
@@ -77,6 +89,9 @@ class Outbox:
             return
         for _ in batch:
             self._waiting.popleft()
+        self._stored += len(batch)
+        async with self._progress:
+            self._progress.notify_all()
         if self.stuck_since is not None:
             held_s, lost = time.monotonic() - self.stuck_since, self.refused
             self.stuck_since, self.refused = None, 0

@@ -5,7 +5,6 @@ It knows from the configuration which reader and which loop stand at one place, 
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,12 +16,20 @@ from edge.alarms import Condition, Severity
 from edge.core import ChannelHealth, WimVehicle
 from edge.health.links import LostScansWatch, RejectWatch, SampleRateWatch
 from edge.health.loops import ChatterWatch, LoopSignal, StuckLoopWatch
-from edge.health.readers import ConfidenceWatch, SameIdentity, SilentReaderWatch, StuckIdentityWatch, TwiceWatch
+from edge.health.readers import (
+    ConfidenceWatch,
+    ReaderTimeWatch,
+    SameIdentity,
+    SilentReaderWatch,
+    StuckIdentityWatch,
+    TwiceWatch,
+)
 from edge.health.sensors import (
     ChannelWatch,
     DriftWatch,
     LineLoads,
     ProposalWatch,
+    SideLeans,
     SwapWatch,
     others_median,
     side_ratios,
@@ -58,6 +65,7 @@ class _Reader:
         self.stuck = StuckIdentityWatch(where, others=2 if cars else 1)  # tags of cars follow each other closely
         self.twice = TwiceWatch(where)
         self.sure = ConfidenceWatch(where)
+        self.time = ReaderTimeWatch(where)
 
 
 class _Loop:
@@ -105,6 +113,7 @@ class _Array:
         names = [", ".join(sensor.name for _, sensor in line) for line in lines]
         self._first_line = [sensor.name for _, sensor in lines[0]]
         self._halves = [_halves(line) for line in lines]
+        self._leans = SideLeans(len(lines))
         self._swaps = [
             since.add(Condition("channels_swapped", device, lane.id, name), SwapWatch(f"{where}, sensors {name}"))
             for name in names
@@ -146,18 +155,16 @@ class _Array:
             loop.stuck.state(loop.signal.on, changed=changes > 0)
 
     def weighed(self, found: WimVehicle) -> None:
-        if _UNCLEAR.intersection(found.flags):
+        flags = _UNCLEAR.intersection(found.flags)
+        if flags - {"stopped_on_sensor"}:
             return
-        if "sensor_fault" not in found.flags:
+        if not flags and "sensor_fault" not in found.flags:
             for axle in found.axles:
                 self._loads.axle(axle.sensor_kg)
-        axles = [side_ratios(self._halves, axle.sensor_kg) for axle in found.axles]
-        lines = [[ratio for ratio in line if ratio is not None] for line in zip(*axles, strict=True)]
-        ratios = [statistics.median(line) if line else None for line in lines]
+        axles = [self._leans.take(side_ratios(self._halves, axle.sensor_kg)) for axle in found.axles]
         for index, swap in enumerate(self._swaps):
-            here, elsewhere = ratios[index], others_median(ratios, index)
-            if here is not None and elsewhere is not None:
-                swap.vehicle(here, elsewhere)
+            pairs = [(leans[index], others_median(leans, index)) for leans in axles]
+            swap.vehicle([(here, other) for here, other in pairs if here is not None and other is not None])
 
     def vehicle(self, vehicle: Vehicle) -> None:
         first = vehicle.axles[0]
@@ -220,7 +227,7 @@ class Health:
                 reader = _Reader(f"{where} at {device.point}", cars=cars)
                 self._readers[device.name] = reader
                 self._readers_at.setdefault((device.lane, device.point), []).append(reader)
-                for watch in (reader.silent, reader.stuck, reader.twice, reader.sure):
+                for watch in (reader.silent, reader.stuck, reader.twice, reader.sure, reader.time):
                     self._register.add(Condition(watch.code, device.name, lane), watch)
             for line in device.input:
                 place = line.lane or device.lane
@@ -248,14 +255,18 @@ class Health:
 
     def rejected(self, rejected: Rejected) -> None:
         self._rejects[rejected.device].rejected(rejected.time_ns, rejected.reason, rejected.count)
+        if rejected.reason == "frame_missing" and rejected.device in self._readers:
+            self._readers[rejected.device].silent.excuse(rejected.count)
 
     def state(self, state: DeviceState) -> None:
         reader = self._readers.get(state.device)
         if reader is not None and state.state is not LinkState.ONLINE:
             reader.silent.forgive()
 
-    def read(self, device: str, time_ns: int, identifier: str, confidence: float | None) -> None:
-        """A tag or plate was read."""
+    def read(
+        self, device: str, time_ns: int, identifier: str, confidence: float | None, reader_ns: int | None = None
+    ) -> None:
+        """A tag or plate was read; `reader_ns` is what the reader's own clock showed."""
         reader = self._readers.get(device)
         if reader is None:
             return
@@ -263,6 +274,8 @@ class Health:
         reader.stuck.read(time_ns, identifier)
         if confidence is not None:
             reader.sure.read(identifier, confidence)
+        if reader_ns is not None:
+            reader.time.read(time_ns, reader_ns)
         other = self._same.read(device, time_ns, identifier)
         if other is not None:
             reader.twice.twice(time_ns, other)

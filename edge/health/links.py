@@ -48,6 +48,8 @@ class RejectWatch:
         remedy = "check baud rate, parity, wiring and shield"
         if reasons.keys() <= {"frame_missing", "frame_repeated"}:
             remedy = "messages were lost or doubled on the way; check cable, plugs and what stands between"
+        if reasons.keys() == {"counter_jump"}:
+            remedy = "counters run ahead faster than inputs can; check the module's word order and register map"
         return f"{self._where}: frames were rejected ({listed}); {remedy}"
 
 

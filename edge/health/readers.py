@@ -25,10 +25,16 @@ _TWICE_QUIET_NS = 30 * SECOND_NS
 _MOST_SPEED_MPS = 40.0
 _LEAST_TRAVEL_NS = SECOND_NS
 _SLACK, _ENOUGH = 1.0, 5.0  # of the cumulative sum of confidence lost, in standard deviations
+_USUAL_READS = 8  # make a first idea of how sure a reader usually is
+_FEW_SHARE = 0.5  # of vehicles that a reader with a fault still reads, at most
+_FEW, _FEW_MOST, _FEW_OVER = 9.2, 12.0, 6.0  # ln of the odds that it has one: begins (1e4 to 1); no more; ends
+_STAMP_OFF_NS = 5 * SECOND_NS // 2  # stamps have whole seconds
+_STAMPS_KEPT, _STAMPS_LEAST = 9, 4
+_STAMP_QUIET_NS = 15 * SECOND_NS
 
 
 class SilentReaderWatch:
-    """Vehicles pass a reader's point and it reads none of them, far more than it usually misses."""
+    """Vehicles pass a reader's point and it reads none of them, or far fewer than it usually does."""
 
     code: ClassVar[str] = "reader_silent"
     severity: ClassVar[Severity] = "warning"
@@ -36,6 +42,8 @@ class SilentReaderWatch:
     def __init__(self, where: str) -> None:
         self._where = where
         self._passed = self._read = self._missed = 0
+        self._few = 0.0
+        self._holds_few = False
         self._credit_ns = -_READ_BELONGS_NS
         self._passed_ns = -_APART_NS
 
@@ -47,19 +55,41 @@ class SilentReaderWatch:
         if time_ns - self._credit_ns <= _READ_BELONGS_NS:
             self._credit_ns = time_ns - 2 * _READ_BELONGS_NS  # one read serves one vehicle
             self._read += 1
+            self._count_few(self._odds(read=True))
             return
         self._missed += 1
+        self._count_few(self._odds(read=False))
 
     def read(self, time_ns: int) -> None:
         if self._missed:
+            if self._missed >= self.most_missed:
+                self._few = 0.0  # it was silent, which was told, and is not any more
             self._read += 1  # the vehicle whose loop came first
             self._missed = 0
+            self._count_few(self._odds(read=True) - self._odds(read=False))
         else:
             self._credit_ns = time_ns
 
     def forgive(self) -> None:
         """The link is down, which is an alarm of its own: what passes now says nothing."""
         self._missed = 0
+
+    def _odds(self, *, read: bool) -> float:
+        """What one vehicle more says: ln of how likely it is with a fault against how likely without."""
+        usual = min(0.98, (self._read + 1) / (self._passed + 4))
+        if self._passed < _USUAL_READS or usual <= _FEW_SHARE:
+            return 0.0
+        return math.log(_FEW_SHARE / usual) if read else math.log((1 - _FEW_SHARE) / (1 - usual))
+
+    def _count_few(self, step: float) -> None:
+        self._few = min(_FEW_MOST, max(0.0, self._few + step))
+        self._holds_few = self._few > (_FEW_OVER if self._holds_few else _FEW)
+
+    def excuse(self, count: int) -> None:
+        """So many vehicles it did read: its own count says that the messages were lost on the way."""
+        count = min(count, self._passed - self._read)
+        self._count_few(-count * self._odds(read=False))
+        self._passed -= count
 
     @property
     def most_missed(self) -> int:
@@ -68,11 +98,15 @@ class SilentReaderWatch:
         return max(_FEWEST_MISSED, math.ceil(math.log(_BY_CHANCE) / math.log1p(-share)))
 
     def judge(self, now_ns: int) -> str | None:
-        if self._missed < self.most_missed:
+        if self._missed >= self.most_missed:
+            what = f"read none of the last {self._missed} vehicles although the loop counted them"
+        elif self._holds_few:
+            what = "reads far fewer of the vehicles that the loop counts than it did"
+        else:
             return None
         return (
-            f"{self._where}: read none of the last {self._missed} vehicles although the loop counted them; check that "
-            "it sees the lane (dirt, light, aim, antenna cable) and that it is switched on"
+            f"{self._where}: {what}; check that it sees the lane (dirt, light, aim, antenna cable) and that it is "
+            "switched on"
         )
 
 
@@ -202,7 +236,7 @@ class ConfidenceWatch:
         if identifier == self._last:
             return  # the same vehicle once more is no other opinion
         self._last = identifier
-        if len(self._usual) >= 15:
+        if len(self._usual) >= _USUAL_READS:
             middle = statistics.median(self._usual)
             spread = max(0.05, 1.48 * statistics.median(abs(value - middle) for value in self._usual))
             step = min(4.0, (middle - confidence) / spread)
@@ -213,3 +247,32 @@ class ConfidenceWatch:
         if self._lacks < _ENOUGH:
             return None
         return f"{self._where}: is far less sure of what it reads than it was; clean it, check its light, aim and focus"
+
+
+class ReaderTimeWatch:
+    """A reader's own stamp against the time of arrival: a step says that a message came late or its clock was set."""
+
+    code: ClassVar[str] = "reader_time"
+    severity: ClassVar[Severity] = "warning"
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._offsets: deque[int] = deque(maxlen=_STAMPS_KEPT)
+        self._step_ns = 0
+        self._last_ns: int | None = None
+
+    def read(self, time_ns: int, reader_ns: int) -> None:
+        offset_ns = time_ns - reader_ns
+        if len(self._offsets) >= _STAMPS_LEAST:
+            step_ns = offset_ns - round(statistics.median(self._offsets))
+            if abs(step_ns) > _STAMP_OFF_NS:
+                self._step_ns, self._last_ns = step_ns, time_ns
+        self._offsets.append(offset_ns)
+
+    def judge(self, now_ns: int) -> str | None:
+        if self._last_ns is None or now_ns - self._last_ns > _STAMP_QUIET_NS:
+            return None
+        return (
+            f"{self._where}: a message came {self._step_ns / SECOND_NS:+.0f} s off its usual time by the reader's own "
+            "clock; if the clock was not set, messages are held up on the way: look at what stands between"
+        )

@@ -16,9 +16,13 @@ from edge.health.watch import SECOND_NS
 from edge.weighing.steering import LineDrift, LineWatch, Proposal, SteeringWatch
 
 _OK_FOR_NS = 5 * SECOND_NS
-_SIDE_SIGMA = 0.07  # of ln(left / right) of a vehicle at one line against the others
-_LEANS = 0.04  # a vehicle that leans less than this tells nothing
-_SURE, _MOST = 6.0, 12.0  # ln of the odds that halves are swapped: where it begins; where it stops growing
+_SIDE_SIGMA, _SIDE_SIGMA_LEAST = 0.04, 0.02  # of ln(left / right) of an axle at one line against the others
+_AXLES_KEPT, _AXLES_FIRST, _MOST_LEAN = 50, 10, 0.25
+_VEHICLES_KEPT = 20
+_BETTER = 1.5  # what the better of two assumptions looks too good by
+_LEANS = 1.5  # an axle that leans less than so many standard deviations of the noise tells nothing
+_ONE_VEHICLE, _FORGOTTEN = 2.5, 0.2  # no vehicle alone decides; what each takes off the odds
+_SURE, _MOST = 6.0, 9.0  # ln of the odds that halves are swapped: where it begins; where it stops growing
 # Trucks of one road bounce at the same places, so lines differ a little for ever, and a few dozen axles by chance.
 _DRIFT, _DRIFT_AXLES = 0.04, 200
 REMEDY = {
@@ -51,30 +55,60 @@ class ChannelWatch:
         return None if self._state == "ok" else f"{self._where}: {REMEDY.get(self._state, self._state)}"
 
 
+class SideLeans:
+    """How axles lean at each line, without what stays the same there (gains of halves): a slow mean is taken out."""
+
+    def __init__(self, lines: int) -> None:
+        self._means = [0.0] * lines
+        self._axles = [0] * lines
+
+    def take(self, ratios: Sequence[float | None]) -> list[float | None]:
+        """ln(left / right) of an axle at each line, in and out; None at lines that know too little yet."""
+        return [None if ratio is None else self._one(line, ratio) for line, ratio in enumerate(ratios)]
+
+    def _one(self, line: int, ratio: float) -> float | None:
+        self._axles[line] += 1
+        self._means[line] += (ratio - self._means[line]) / min(self._axles[line], _AXLES_KEPT)
+        lean = ratio - self._means[line]
+        return min(_MOST_LEAN, max(-_MOST_LEAN, lean)) if self._axles[line] > _AXLES_FIRST else None
+
+
 class SwapWatch:
-    """Left and right of a line connected the wrong way round: trucks lean to one side at all lines but this one."""
+    """Left and right of a line connected the wrong way round: axles lean to one side at all lines but this one.
+
+    How an axle leans differs from axle to axle and is the same at each line, but for noise. The odds are those of two
+    normal distributions, one around the lean and one around its opposite; a lean that noise could make tells nothing.
+    """
 
     code: ClassVar[str] = "channels_swapped"
     severity: ClassVar[Severity] = "warning"
 
     def __init__(self, where: str) -> None:
         self._where = where
+        self._noise = _SIDE_SIGMA**2  # slow variance, under the better of the two assumptions for each vehicle
+        self._vehicles = 1
         self._odds = 0.0
         self._holds = False
 
-    def vehicle(self, here: float, elsewhere: float) -> None:
-        """ln(left / right) of a vehicle at this line, and the median of the other lines."""
-        if abs(elsewhere) < _LEANS:
+    def vehicle(self, axles: Sequence[tuple[float, float]]) -> None:
+        """Of each axle of a vehicle the lean (see SideLeans) at this line, and the median of the other lines."""
+        if not axles:
             return
-        step = -2.0 * here * elsewhere / _SIDE_SIGMA**2
-        self._odds = min(_MOST, max(0.0, self._odds + min(3.0, max(-3.0, step))))
+        apart = statistics.fmean((here - elsewhere) ** 2 for here, elsewhere in axles)
+        opposite = statistics.fmean((here + elsewhere) ** 2 for here, elsewhere in axles)
+        self._vehicles = min(self._vehicles + 1, _VEHICLES_KEPT)
+        self._noise += (_BETTER * min(apart, opposite) - self._noise) / self._vehicles
+        noise = max(_SIDE_SIGMA_LEAST**2, self._noise)
+        telling = [pair for pair in axles if pair[1] ** 2 > _LEANS**2 * noise]
+        odds = sum(-2.0 * here * elsewhere / noise for here, elsewhere in telling) - _FORGOTTEN
+        self._odds = min(_MOST, max(0.0, self._odds + min(_ONE_VEHICLE, max(-_ONE_VEHICLE, odds))))
         self._holds = self._odds > (0.0 if self._holds else _SURE)
 
     def judge(self, now_ns: int) -> str | None:
         if not self._holds:
             return None
         return (
-            f"{self._where}: trucks lean to the other side here than at all other lines; the channels of its halves "
+            f"{self._where}: axles lean to the other side here than at all other lines; the channels of its halves "
             "are most likely swapped: exchange their plugs, or their `channel` in the configuration"
         )
 

@@ -77,6 +77,7 @@ class HikvisionIsapi(Emulator):
         self._random = Random(seed)
         self._step_s = 0.0
         self._is_stuck = self._unknown = False
+        self._stuck: PlatePassed | None = None  # what it goes on to read
         self._last: PlatePassed | None = None
         self._number = 0
         self._next_s = heartbeat_s
@@ -90,6 +91,9 @@ class HikvisionIsapi(Emulator):
         if not isinstance(event, PlatePassed):
             return []
         self._last, self._again_s = event, now_s + 1.0
+        return self._report(event, now_s)
+
+    def _report(self, event: PlatePassed, now_s: float) -> Output:
         plate = "unknown" if self._unknown else event.plate
         confidence = f"{event.confidence:.2f}" if self._share else str(round(event.confidence * 100))
         xml = self._xml("ANPR", now_s, anpr_xml(plate, event.country, confidence))
@@ -100,8 +104,11 @@ class HikvisionIsapi(Emulator):
         if self._heartbeat_s and now_s >= self._next_s:
             self._next_s = now_s + self._heartbeat_s
             output.append(self._post(self._xml("heartBeat", now_s), {}))
-        if self._is_stuck and self._last is not None and now_s >= self._again_s:
-            output += self.happened(self._last, now_s)
+        if self._is_stuck:
+            self._stuck = self._stuck or self._last
+        if self._stuck is not None and now_s >= self._again_s:
+            self._again_s = now_s + 1.0
+            output += self._report(self._stuck, now_s)
         return output
 
     def _xml(self, event_type: str, now_s: float, anpr: str = "") -> bytes:
@@ -118,7 +125,7 @@ class HikvisionIsapi(Emulator):
             case "clock_step":
                 self._step_s = float(options.get("step_s", 3600.0)) if active else 0.0
             case "stuck_plate":
-                self._is_stuck = active
+                self._is_stuck, self._stuck = active, None
             case "unknown_plates":
                 self._unknown = active
         return []

@@ -67,6 +67,7 @@ class LprFrame(Emulator):
         self._step_s = 0.0
         self._drift: tuple[float, float] | None = None  # since when, ppm
         self._is_stuck = False
+        self._stuck: PlatePassed | None = None  # what it goes on to read
         self._power_up()
 
     def _power_up(self) -> None:
@@ -140,9 +141,11 @@ class LprFrame(Emulator):
 
     def tick(self, now_s: float, congested: frozenset[str] = frozenset()) -> Output:
         output: Output = []
-        if self._is_stuck and self._last is not None and now_s >= self._again_s:
+        if self._is_stuck:
+            self._stuck = self._stuck or self._last
+        if self._stuck is not None and now_s >= self._again_s:
             self._again_s = now_s + 1.0
-            output += self._report(self._last, now_s)
+            output += self._report(self._stuck, now_s)
         if self._sent_at_s is not None and now_s - self._sent_at_s >= self._ack_timeout_s:
             self._tries += 1
             self._sent_at_s = None
@@ -156,5 +159,5 @@ class LprFrame(Emulator):
             case "clock_drift":
                 self._drift = (now_s, float(options.get("ppm", 200.0))) if active else None
             case "stuck_plate":
-                self._is_stuck = active
+                self._is_stuck, self._stuck = active, None
         return []

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from drivers import registry
 from drivers.base import ProtocolError
 from drivers.events import DeviceState, LinkState, PlateRead, Rejected
-from drivers.hikvision_isapi import Heartbeat, HttpCodec, Request, read_event
+from drivers.hikvision_isapi import Heartbeat, HttpCodec, KnownEvents, Request, read_event
 
 XML = """<?xml version="1.0" encoding="UTF-8"?>
 <EventNotificationAlert version="2.0" xmlns="http://www.isapi.org/ver20/XMLSchema">
@@ -42,7 +42,10 @@ def raw(data: bytes) -> bytes:
 
 
 def test_plate_of_a_multipart_post() -> None:
-    assert read_event(request(body()), "lpr", 7) == PlateRead("lpr", 7, "AB123CD", "USA", 0.87)
+    assert read_event(request(body()), "lpr", 7) == PlateRead("lpr", 7, "AB123CD", "USA", 0.87, 1795500959 * 10**9)
+    bad = body(XML.replace("2026-11-24T08:15:59+02:00", "yesterday"))
+    assert read_event(request(bad), "lpr", 7) == PlateRead("lpr", 7, "AB123CD", "USA", 0.87)
+    assert read_event(request(bad), "lpr", 7, camera_time=True) == Rejected("lpr", 7, "bad_time")
 
 
 def test_time_of_the_camera() -> None:
@@ -152,6 +155,45 @@ async def test_a_post_is_handed_on_before_it_is_answered() -> None:
         assert await asyncio.to_thread(post, port, body("<a")) == 200
         await events.until(lambda: {r.reason for r in events.of(Rejected)} == {"foreign_request", "bad_xml"})
     assert "AB123CD" not in repr(events)
+
+
+def numbered(identity: str) -> bytes:
+    return body(XML.replace("</EventNotificationAlert>", f"<UUID>{identity}</UUID></EventNotificationAlert>"))
+
+
+async def test_a_plate_is_answered_200_only_when_it_is_durable() -> None:
+    port = free_port()
+    made = driver(port, answer_within_s=0.2)
+    answers: list[bool | None] = [None, True, False, True, True]  # None: never in time
+
+    async def stored() -> bool:
+        answer = answers.pop(0)
+        if answer is None:
+            await asyncio.sleep(60)
+        return bool(answer)
+
+    made.stored = stored
+    async with running(made) as events:
+        await events.until_state(LinkState.ONLINE)
+        assert await asyncio.to_thread(post, port, numbered("a")) == 503  # waits for the disk
+        assert await asyncio.to_thread(post, port, numbered("a")) == 200
+        assert len(events.of(PlateRead)) == 1
+        assert await asyncio.to_thread(post, port, numbered("b")) == 503  # there was no place for it
+        assert await asyncio.to_thread(post, port, numbered("b")) == 200
+        assert await asyncio.to_thread(post, port, numbered("b")) == 200
+        assert len(events.of(PlateRead)) == 3
+        await events.until_count(Rejected, 1)
+        assert {event.reason for event in events.of(Rejected)} == {"not_stored_in_time"}
+
+
+def test_events_that_come_again_are_known_in_a_bounded_number() -> None:
+    known = KnownEvents()
+    assert [known.is_new(identity) for identity in ("a", "a", "", "")] == [True, False, True, True]
+    known.forget("a")
+    assert known.is_new("a")
+    for number in range(1000):
+        assert known.is_new(str(number))
+    assert known.is_new("a")  # long ago
 
 
 async def test_only_known_cameras_may_post() -> None:

@@ -14,6 +14,7 @@ from drivers import registry
 from drivers.events import LinkState, PlateRead, Rejected
 from drivers.lpr_frame import Heartbeat, LprOptions, ProtocolledCodec, Send, TextCodec
 
+STAMP_NS = 1311856496 * 10**9  # 2011-07-28 12:34:56
 RAW = b"\x0246HVR9;NLD;87;2011-07-28;12-34-56;1042\x03"
 BIG = bytes.fromhex("89ABCDEF000000010000000A34364856 52392D4E4C441712345678")
 LITTLE = bytes.fromhex("EFCDAB89010000000A00000034364856 52392D4E4C441778563412")
@@ -30,7 +31,7 @@ def protocolled(**options: Any) -> ProtocolledCodec:
 
 def test_raw_template() -> None:
     (read,) = raw().feed(RAW, 9)
-    assert read == PlateRead("lpr", 9, "46HVR9", "NLD", 0.87)
+    assert read == PlateRead("lpr", 9, "46HVR9", "NLD", 0.87, STAMP_NS)
 
 
 def test_protocolled_in_both_byte_orders() -> None:
@@ -47,7 +48,7 @@ def test_protocolled_acknowledges_where_it_is_told_to() -> None:
 
 def test_axxonsoft() -> None:
     (read,) = TextCodec("lpr", LprOptions(preset="axxonsoft")).feed(AXXON, 0)
-    assert read == PlateRead("lpr", 0, "A123BC 77")
+    assert read == PlateRead("lpr", 0, "A123BC 77", reader_ns=1795523696 * 10**9)
 
 
 def test_own_template_encoding_and_separator() -> None:

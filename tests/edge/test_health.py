@@ -13,8 +13,15 @@ from world_events import alarms
 from edge.core import ChannelHealth
 from edge.health.links import LostScansWatch, RejectWatch, SampleRateWatch
 from edge.health.loops import ChatterWatch, LoopSignal, StuckLoopWatch
-from edge.health.readers import ConfidenceWatch, SameIdentity, SilentReaderWatch, StuckIdentityWatch, TwiceWatch
-from edge.health.sensors import ChannelWatch, DriftWatch, LineLoads, ProposalWatch, SwapWatch
+from edge.health.readers import (
+    ConfidenceWatch,
+    ReaderTimeWatch,
+    SameIdentity,
+    SilentReaderWatch,
+    StuckIdentityWatch,
+    TwiceWatch,
+)
+from edge.health.sensors import ChannelWatch, DriftWatch, LineLoads, ProposalWatch, SideLeans, SwapWatch
 from edge.health.watch import SECOND_NS, Watch
 from edge.messages import Alarm, parse_utc
 from edge.weighing.steering import SteeringWatch
@@ -223,23 +230,44 @@ def test_a_channel_ends_when_it_has_been_in_order_for_a_while() -> None:
     assert not holds(watch, 9)
 
 
-def test_halves_that_are_swapped() -> None:
+@pytest.mark.parametrize(("spread", "noise"), [(0.05, 0.02), (0.06, 0.04), (0.0, 0.03), (0.03, 0.08)])
+def test_halves_in_order_are_never_taken_for_swapped(spread: float, noise: float) -> None:
     rng = np.random.default_rng(2)
     watch = SwapWatch("here")
     for number in range(3000):
-        lean = rng.normal(0.02, 0.06)
-        watch.vehicle(lean + rng.normal(0, 0.04), lean)
+        watch.vehicle(leaning(rng, spread, noise, 1.0))
         assert not holds(watch, number)
-    needed = 0
-    while not holds(watch, 0) and needed < 40:
-        lean = rng.normal(0.02, 0.06)
-        watch.vehicle(rng.normal(0, 0.04) - lean, lean)
-        needed += 1
-    assert needed < 40
-    for _ in range(40):
-        lean = rng.normal(0.02, 0.06)
-        watch.vehicle(lean + rng.normal(0, 0.04), lean)
-    assert not holds(watch, 0)
+
+
+def test_halves_that_are_swapped() -> None:
+    rng = np.random.default_rng(2)
+    watch = SwapWatch("here")
+
+    def needed(sign: float, until: bool) -> int:
+        for number in range(1, 40):
+            watch.vehicle(leaning(rng, 0.05, 0.03, sign))
+            if holds(watch, 0) is until:
+                return number
+        raise AssertionError("never")
+
+    for _ in range(20):
+        watch.vehicle(leaning(rng, 0.05, 0.03, 1.0))
+    assert needed(-1.0, True) < 12
+    assert needed(1.0, False) < 15
+
+
+def leaning(rng: np.random.Generator, spread: float, noise: float, sign: float) -> list[tuple[float, float]]:
+    """Axles of a vehicle at a line, and the median of the others."""
+    leans = rng.normal(0, spread) + rng.normal(0, spread / 2, 5)
+    return [(sign * lean + rng.normal(0, noise), lean + rng.normal(0, noise / 2)) for lean in leans]
+
+
+def test_gains_of_halves_are_no_lean() -> None:
+    leans = SideLeans(2)
+    assert leans.take([0.2, -0.1]) == [None, None]
+    for _ in range(20):
+        leans.take([0.2, -0.1])
+    assert leans.take([0.2, None]) == [pytest.approx(0.0), None]
 
 
 def test_a_line_that_drifts_against_its_neighbours() -> None:
@@ -274,6 +302,45 @@ def test_a_scale_that_weighs_steering_axles_too_heavy_is_a_proposal() -> None:
     assert "proposed" in str(watch.judge(0))
     pass_trucks(1.0)
     assert "proposed" not in str(watch.judge(0))
+
+
+def test_a_reader_that_reads_far_fewer_than_it_did() -> None:
+    rng = np.random.default_rng(4)
+    watch = SilentReaderWatch("here")
+
+    def pass_vehicles(start: int, count: int, share: float) -> list[bool]:
+        held = []
+        for number in range(start, start + count):
+            if rng.random() < share:
+                watch.read(at(20 * number))
+            watch.passed(at(20 * number + 1))
+            held.append("far fewer" in str(watch.judge(at(20 * number + 2))))
+        return held
+
+    assert not any(pass_vehicles(0, 5000, 0.9))
+    assert any(pass_vehicles(5000, 25, 0.3))
+    assert not pass_vehicles(5025, 60, 0.9)[-1]
+
+
+def test_messages_that_come_late_and_a_clock_that_was_set() -> None:
+    watch = ReaderTimeWatch("here")
+    stamp = 0.0
+
+    def read(seconds: float, late_s: float = 0.0, set_s: float = 0.0) -> bool:
+        nonlocal stamp
+        stamp = float(int(seconds - late_s)) + 3600.0 + set_s  # whole seconds, of another time zone
+        watch.read(at(seconds), at(stamp))
+        return holds(watch, seconds)
+
+    assert not any(read(20.0 * number + 0.9) for number in range(10))
+    assert read(200.0, late_s=17.0)
+    assert read(201.0)  # still told
+    assert not holds(watch, 220)
+    assert read(300.0, set_s=3600.0)
+    told = [read(320.0 + 20 * number, set_s=3600.0) for number in range(10)]
+    assert told[0]
+    assert not any(told[6:])
+    assert not holds(watch, 1000)
 
 
 # ---- with the simulator's world -------------------------------------------------------------------------------------

@@ -82,3 +82,24 @@ async def test_a_disk_that_refuses_is_waited_for(monkeypatch: pytest.MonkeyPatch
     assert "3 messages were lost" in told[1][2]
     task.cancel()
     outbox.close()
+
+
+async def test_who_asks_is_told_when_all_that_was_handed_over_is_durable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_RETRY_S", 0.01)
+    monkeypatch.setattr(module, "MOST_WAITING", 5)
+    disk = Disk()
+    outbox = Outbox(disk, lambda *_: None)  # type: ignore[arg-type]
+    writing = asyncio.create_task(outbox.run())
+    assert await outbox.stored()  # nothing waits
+    disk.refuses = True
+    outbox.put([alarm(1)])
+    asked = asyncio.create_task(outbox.stored())
+    await asyncio.sleep(0.05)
+    assert not asked.done()
+    outbox.put(alarm(number) for number in range(2, 7))
+    assert not await outbox.stored()  # the queue is full
+    disk.refuses = False
+    assert await asked
+    assert "1" in disk.stored
+    writing.cancel()
+    outbox.close()
