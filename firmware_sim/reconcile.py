@@ -3,8 +3,10 @@
 Called by `borderflow-sim verify` and by the hardware-in-the-loop tests. Truth lines are those of `serve` (`truth.py`),
 messages are the published JSON objects; a message may have `received`, the time at which the subscriber had it.
 
-Vehicles are paired in each lane by the time at which the first axle crossed, nearest pairs first, each once. A vehicle
-without a message is missed, a message without a vehicle invented; a message that came twice (same topic, epoch and
+Vehicles are paired in each lane by the time at which the first axle crossed, nearest pairs first, each once. What is
+flagged `partial` has lost its beginning or its end, so it also goes with a vehicle that was over the array at that time:
+a vehicle of which there are only such messages is found in part. A vehicle without a message is missed, a message
+without a vehicle invented; a message that came twice (same topic, epoch and
 `seq`) counts once. Waits are compared interval by interval with what the vehicles that reached the booth really waited.
 """
 
@@ -43,6 +45,7 @@ class Spread:
 class VehicleResult:
     truth: int
     found: int
+    in_part: int  # of the found ones: only what is flagged `partial`, at another time than that of the first axle
     missed: tuple[str, ...]  # lane, time and kind of each
     invented: tuple[str, ...]  # lane, time and number of axles of each
     axle_count_right: int
@@ -181,6 +184,11 @@ def _vehicles(
     pairs = _pair(truth, messages, within_s, lambda line: str(line["lane"]))
     met_truth = {id(fact) for fact, _ in pairs}
     met_messages = {id(message) for _, message in pairs}
+    pieces = _pieces(truth, [message for message in messages if id(message) not in met_messages], within_s)
+    in_part = {id(fact) for fact, _ in pieces} - met_truth
+    found_in_part = sum(_inside(fact, window) for fact in truth if id(fact) in in_part)
+    met_truth |= in_part
+    met_messages |= {id(message) for _, message in pieces}
     missed = [fact for fact in truth if id(fact) not in met_truth and _inside(fact, window)]
     invented = [message for message in messages if id(message) not in met_messages and _inside(message, window)]
     pairs = [(fact, message) for fact, message in pairs if _inside(fact, window)]
@@ -194,8 +202,9 @@ def _vehicles(
     lengths = [m["length_m"] - f["length_m"] for f, m in clean if m.get("length_m") is not None]
     speeds = [m["speed_mps"] / f["speed_mps"] - 1 for f, m in clean if m.get("speed_mps") and f["speed_mps"]]
     return pairs, VehicleResult(
-        truth=len(pairs) + len(missed),
-        found=len(pairs),
+        truth=len(pairs) + found_in_part + len(missed),
+        found=len(pairs) + found_in_part,
+        in_part=found_in_part,
         missed=tuple(_named(fact, str(fact.get("truth", {}).get("kind", "vehicle"))) for fact in missed),
         invented=tuple(_named(message, f"{len(message['axles'])} axles") for message in invented),
         axle_count_right=len(right),
@@ -214,6 +223,24 @@ def _vehicles(
             ]
         ),
     )
+
+
+def _pieces(truth: list[Line], messages: list[Line], within_s: float) -> list[tuple[Line, Line]]:
+    """Messages flagged `partial` with the vehicle that was over the array then."""
+    pairs: list[tuple[Line, Line]] = []
+    for message in messages:
+        at = _seconds(message["time"])
+        over = (
+            fact
+            for fact in truth
+            if fact["lane"] == message["lane"]
+            and "left" in fact.get("truth", {})
+            and _seconds(fact["time"]) - within_s <= at <= _seconds(fact["truth"]["left"]) + within_s
+        )
+        fact = next(over, None) if "partial" in message.get("flags", ()) else None
+        if fact is not None:
+            pairs.append((fact, message))
+    return pairs
 
 
 def _sightings(
@@ -383,7 +410,7 @@ def text(result: Reconciliation) -> str:
     """The reconciliation for a person."""
     v, s, w = result.vehicles, result.sightings, result.waits
     rows = [
-        f"vehicles    {v.truth} true, {v.found} found, {len(v.missed)} missed, {len(v.invented)} invented",
+        f"vehicles    {v.truth} true, {v.found} found ({v.in_part} in part), {len(v.missed)} missed, {len(v.invented)} invented",
         f"            axle count right {v.axle_count_right}/{v.found}, class right {v.class_right}/{v.found}, "
         f"flagged {v.flagged}",
         f"  gross     {_percent(v.gross_relative)}",

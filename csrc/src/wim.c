@@ -355,6 +355,8 @@ bf_status bf_wim_set_temperature(bf_wim *w, double temperature_c)
 bf_status bf_wim_ignore_loops(bf_wim *w, int32_t ignore)
 {
     if (!w) return BF_ERR_ARGUMENT;
+    if (w->ignore_loops && !ignore)
+        for (int i = 0; i < w->loop_count; ++i) w->loops[i].count = 0; /* what it said while at fault cuts no vehicle */
     w->ignore_loops = ignore != 0;
     return BF_OK;
 }

@@ -87,14 +87,14 @@ class SilentReaderWatch:
 
     def excuse(self, count: int) -> None:
         """So many vehicles it did read: its own count says that the messages were lost on the way."""
-        count = min(count, self._passed - self._read)
+        count = max(0, min(count, self._passed - self._read - self._missed))  # none of those missed just now
         self._count_few(-count * self._odds(read=False))
         self._passed -= count
 
     @property
     def most_missed(self) -> int:
         """Vehicles in a row that may pass unread by chance."""
-        share = (self._read + 1) / (self._passed - self._missed + 2)  # before it fell silent
+        share = min(0.999, (self._read + 1) / (self._passed - self._missed + 2))  # before it fell silent
         return max(_FEWEST_MISSED, math.ceil(math.log(_BY_CHANCE) / math.log1p(-share)))
 
     def judge(self, now_ns: int) -> str | None:

@@ -125,6 +125,43 @@ def test_a_gap_lets_time_go_on_and_flags_what_was_open(short_scene: tuple[Scene,
     assert abs(after[-1].first_axle_scan - expected) < 50
 
 
+@pytest.fixture(scope="module")
+def slow_truck() -> tuple[Scene, np.ndarray]:
+    """A five-axle truck at 0.5 m/s over four lines and a loop."""
+    rng = np.random.default_rng(8)
+    wim = world.array(rng, 4, loop=(1.5, 2.0), mode="loop")
+    truck = world.make_vehicle(rng, "3s2")
+    truck.x = world.drive(5000.0, -6.0, 10.0 + truck.length_m, lambda x, t: 0.5)
+    truck.start = 1000
+    scene = Scene(wim, [truck], truck.start + len(truck.x) + 10_000, seed=2)
+    return scene, scene.render()
+
+
+def test_who_stands_on_the_loop_at_the_end_of_a_gap_is_partial(slow_truck: tuple[Scene, np.ndarray]) -> None:
+    scene, samples = slow_truck
+    steered = int(regimes.truth_scan(scene.vehicles[0])) + 30_000  # steered over all lines; the next axle takes 4 s
+    wim = Wim(scene.wim)
+    wim.push(samples[: steered - 12_000])
+    wim.gap(12_000)
+    found = wim.push(samples[steered:]) + wim.finish()
+    assert len(found[-1].axles) == 4
+    assert "partial" in found[-1].flags
+
+
+def test_a_loop_in_use_again_cuts_nothing_by_what_it_said_at_fault(slow_truck: tuple[Scene, np.ndarray]) -> None:
+    scene, samples = slow_truck
+    middle = int(regimes.truth_scan(scene.vehicles[0])) + 80_000  # in the middle of the truck
+    chatters = samples.copy()
+    chatters[:middle, -1] = 2000 * (np.arange(middle) // 700 % 2)
+    wim = Wim(scene.wim)
+    found = wim.push(chatters[:5000])
+    wim.ignore_loops(True)
+    found += wim.push(chatters[5000:middle])
+    wim.ignore_loops(False)
+    found += wim.push(chatters[middle:]) + wim.finish()
+    assert [len(vehicle.axles) for vehicle in found] == [5]
+
+
 def test_a_wheel_that_stands_for_minutes_does_not_lift_the_baseline() -> None:
     rng = np.random.default_rng(3)
     wim = world.array(rng, 4, loop=(0.5, 2.0), mode="loop")

@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from world_events import alarms
 
 from edge.core import ChannelHealth
@@ -320,6 +322,34 @@ def test_a_reader_that_reads_far_fewer_than_it_did() -> None:
     assert not any(pass_vehicles(0, 5000, 0.9))
     assert any(pass_vehicles(5000, 25, 0.3))
     assert not pass_vehicles(5025, 60, 0.9)[-1]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["passed", "read", "excuse", "forgive"]), st.integers(0, 20)), max_size=200))
+def test_nothing_that_a_reader_does_breaks_its_watch(steps: list[tuple[str, int]]) -> None:
+    watch = SilentReaderWatch("here")
+    seconds = 0
+    for what, number in steps:
+        seconds += number
+        match what:
+            case "passed":
+                watch.passed(at(seconds))
+            case "read":
+                watch.read(at(seconds))
+            case "excuse":
+                watch.excuse(number)
+            case _:
+                watch.forgive()
+        assert watch.judge(at(seconds)) is None or watch.most_missed >= 3
+
+
+def test_what_its_own_count_says_was_lost_on_the_way_was_not_missed() -> None:
+    watch = SilentReaderWatch("here")
+    drive(watch, [True] * 30)
+    for start in range(600, 2400, 60):
+        drive(watch, [False, False, True], start)
+        watch.excuse(2)
+        assert not holds(watch, start + 59)
+    assert watch.most_missed == 3
 
 
 def test_messages_that_come_late_and_a_clock_that_was_set() -> None:
