@@ -4,9 +4,9 @@ Called by `borderflow-sim verify` and by the hardware-in-the-loop tests. Truth l
 messages are the published JSON objects; a message may have `received`, the time at which the subscriber had it.
 
 Vehicles are paired in each lane by the time at which the first axle crossed, nearest pairs first, each once. What is
-flagged `partial` has lost its beginning or its end, so it also goes with a vehicle that was over the array at that time:
-a vehicle of which there are only such messages is found in part. A vehicle without a message is missed, a message
-without a vehicle invented; a message that came twice (same topic, epoch and
+flagged `partial` has lost its beginning or its end, so it also goes with a vehicle that was over the array then; a
+vehicle of which there is nothing else is found in part. A vehicle without a message is missed, a message without a
+vehicle invented; a message that came twice (same topic, epoch and
 `seq`) counts once. Waits are compared interval by interval with what the vehicles that reached the booth really waited.
 """
 
@@ -410,7 +410,8 @@ def text(result: Reconciliation) -> str:
     """The reconciliation for a person."""
     v, s, w = result.vehicles, result.sightings, result.waits
     rows = [
-        f"vehicles    {v.truth} true, {v.found} found ({v.in_part} in part), {len(v.missed)} missed, {len(v.invented)} invented",
+        f"vehicles    {v.truth} true, {v.found} found, {len(v.missed)} missed, {len(v.invented)} invented; "
+        f"{v.in_part} found in part",
         f"            axle count right {v.axle_count_right}/{v.found}, class right {v.class_right}/{v.found}, "
         f"flagged {v.flagged}",
         f"  gross     {_percent(v.gross_relative)}",

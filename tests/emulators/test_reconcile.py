@@ -180,6 +180,39 @@ def test_nothing_at_all() -> None:
     assert json.loads(json.dumps(result.as_dict()))["vehicles"]["truth"] == 0
 
 
+def test_what_is_partial_goes_with_the_vehicle_that_was_there() -> None:
+    truth = [true_vehicle(0, 0), true_vehicle(1, 20), true_vehicle(2, 40)]
+    messages = [
+        vehicle(0, 0),
+        vehicle(1, 2.5, flags=["partial"]),  # the rest of the first one, which a gap cut
+        vehicle(2, 23, flags=["partial"]),
+        vehicle(3, 43),
+        vehicle(4, 60, flags=["partial"]),
+    ]
+    result = reconcile(truth, messages).vehicles
+    assert (result.truth, result.found, result.in_part) == (3, 2, 1)
+    assert [name.split()[1] for name in result.missed] == [at(40)]
+    assert [name.split()[1] for name in result.invented] == [at(43), at(60)]
+
+
+def test_an_alarm_of_another_code_is_not_the_faults() -> None:
+    def turn(fault: str, second: float, state: str) -> dict[str, Any]:
+        return {"kind": "fault", "time": at(second), "device": "daq", "fault": fault, "state": state}
+
+    def alarm(seq: int, code: str, second: float, state: str) -> dict[str, Any]:
+        return message("alarm", seq, second, code=code, state=state, device="daq")
+
+    truth = [turn("swapped_channels", 0, "begin"), turn("swapped_channels", 50, "end")]
+    truth += [turn("phantom_tag", 60, "begin"), turn("phantom_tag", 61, "end")]
+    messages = [alarm(0, "sensor_fault", 5, "begin"), alarm(1, "sensor_fault", 9, "end")]
+    wrong, harmless = reconcile(truth, messages).faults
+    assert (wrong.alarm, wrong.seen) == ("sensor_fault", False)
+    assert "expected: channels_swapped" in text(reconcile(truth, messages))
+    assert (harmless.alarm, harmless.expected) == (None, ())
+    messages += [alarm(2, "channels_swapped", 30, "begin"), alarm(3, "channels_swapped", 80, "end")]
+    assert reconcile(truth, messages).faults[0].seen
+
+
 def test_command_on_files(tmp_path: Path) -> None:
     truth, messages = tmp_path / "truth.jsonl", tmp_path / "messages.jsonl"
     ready = json.dumps({"ready": True})
