@@ -381,31 +381,39 @@ def test_a_crossing_in_order_raises_no_alarm(name: str, tmp_path: Path) -> None:
     assert alarms(load(name), 120.0, tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "device", "options", "code"),
+# Faults of devices that have nothing to do with each other, together in one world: kind, device, options, alarm.
+TOGETHER: list[list[tuple[str, str, dict[str, object], str]]] = [
     [
         ("dead_channel", "daq-c01", {"channel": 3}, "sensor_fault"),
-        ("reversed_channel", "daq-c01", {"channel": 5}, "sensor_fault"),
-        ("saturated_channel", "daq-c01", {"channel": 4}, "sensor_fault"),
-        ("noisy_channel", "daq-c01", {"channel": 2, "factor": 30.0}, "sensor_fault"),
-        ("loop_stuck_off", "daq-c01", {"channel": 8}, "loop_stuck"),
-        ("loop_chatter", "daq-c01", {"channel": 8}, "loop_chatter"),
+        ("saturated_channel", "daq-c02", {"channel": 4}, "sensor_fault"),
         ("loop_stuck_off", "io", {"input": "c02-approach-loop"}, "loop_stuck"),
+    ],
+    [
+        ("reversed_channel", "daq-c01", {"channel": 5}, "sensor_fault"),
+        ("noisy_channel", "daq-c02", {"channel": 2, "factor": 30.0}, "sensor_fault"),
         ("loop_chatter", "io", {"input": "c02-booth-loop"}, "loop_chatter"),
     ],
-)
+    [
+        ("loop_stuck_off", "daq-c01", {"channel": 8}, "loop_stuck"),
+        ("loop_chatter", "daq-c02", {"channel": 8}, "loop_chatter"),
+    ],
+]
+
+
+@pytest.mark.parametrize("together", TOGETHER, ids=lambda rows: "+".join(row[0] for row in rows))
 def test_a_fault_is_an_alarm_that_begins_and_ends(
-    kind: str, device: str, options: dict[str, object], code: str, tmp_path: Path
+    together: list[tuple[str, str, dict[str, object], str]], tmp_path: Path
 ) -> None:
-    busy = msgspec.structs.replace(load("everything-breaks"), fault=())
-    fault = Fault(at_s=50.0, for_s=80.0, kind=kind, device=device, options=options)
-    raised = alarms(msgspec.structs.replace(busy, fault=(fault,)), 210.0, tmp_path)
-    of_it = [alarm for alarm in raised if alarm.code == code and alarm.device == device]
-    states = [alarm.state for alarm in of_it]
-    assert states in (["begin", "end"], ["begin", "end"] * 2), raised  # a sensor may seem to recover once
-    assert began(of_it[0], busy.start_ns) > 50.0
-    assert of_it[0].text
-    assert {(alarm.code, alarm.device) for alarm in raised} == {(code, device)}
+    busy = load("everything-breaks")
+    faults = tuple(Fault(at_s=50.0, for_s=80.0, kind=kind, device=d, options=o) for kind, d, o, _ in together)
+    raised = alarms(msgspec.structs.replace(busy, fault=faults), 210.0, tmp_path)
+    for _, device, _, code in together:
+        of_it = [alarm for alarm in raised if alarm.code == code and alarm.device == device]
+        states = [alarm.state for alarm in of_it]
+        assert states in (["begin", "end"], ["begin", "end"] * 2), raised  # a sensor may seem to recover once
+        assert began(of_it[0], busy.start_ns) > 50.0
+        assert of_it[0].text
+    assert {(alarm.code, alarm.device) for alarm in raised} == {(code, device) for _, device, _, code in together}
 
 
 def began(alarm: Alarm, start_ns: int) -> float:
