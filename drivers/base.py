@@ -79,6 +79,7 @@ class Driver(ABC):
     serial: ClassVar[Serial] = Serial()  # how the device's line is set when it leaves the factory
     port: ClassVar[int | None] = None  # TCP port where the URL names none
     reads_identifiers: ClassVar[bool] = False  # its bytes hold tags or plates: not recorded unless asked for
+    reports: ClassVar[frozenset[str]] = frozenset()  # inputs by which it tells how it is itself: alarms, no signals
     silent_after_s: float = 4.0
     tap: Tap | None = None  # set by `borderflow record` before the session begins
     stored: Stored = staticmethod(_at_once)  # set by the daemon before the session begins

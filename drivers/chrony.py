@@ -64,6 +64,7 @@ class Chrony(Driver):
     Options: ClassVar[type[Options]] = ChronyOptions
     summary = "chrony: whether this computer's clock follows a reference, and how closely"
     schemes = ("chrony",)
+    reports = frozenset({"clock_synchronised"})
     silent_after_s = 4.8
     options: ChronyOptions
 

@@ -12,7 +12,8 @@ Then the device sends nothing but scans, each channel as int16, least significan
     E8 03  18 FC      channel 0 +1000, channel 1 -1000; volts = range * raw / 32768
 
 There is no header and no check: what tells channels apart is counting alone. Any error on the line therefore ends the
-session, and the next one stops the device, lets it run dry and begins anew.
+session, and the next one stops the device, lets it run dry and begins anew. So does a lost byte: high and low bytes
+change places then, and all channels are suddenly far rougher than they were. A lost pair of bytes cannot be told.
 
 Sources: DATAQ Simple-Python-Examples (binary), field code for the DI-4108. Unconfirmed on hardware: position 8 as the
 digital inputs and their first bit (`digital_position`, `digital_first_bit`); ranges and clock of other models than the
@@ -41,6 +42,7 @@ _REPLY_S = 2.5  # stop and encode take a second
 _QUIET_S = 0.2
 _MOST_SRATE, _MOST_DEC = 65535, 512
 _PACKET_BYTES = ("16", "32", "64", "128", "256", "512", "1024", "2048")
+_WINDOW_S, _WILD, _WILD_COUNTS = 0.25, 40.0, 250.0  # how rough a stream out of step is, against what it was
 
 
 class DataqOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,6 +93,7 @@ class ScanCodec:
             (next(column), None) if kind == "AIN" else (self._analogue, number + options.digital_first_bit)
             for kind, number in lines
         ]
+        self.analogue = [channel for channel, (_, bit) in enumerate(self._columns) if bit is None]
         self._rest = b""
 
     def feed(self, data: bytes) -> npt.NDArray[np.int16]:
@@ -104,6 +107,37 @@ class ScanCodec:
         for channel, (column, bit) in enumerate(self._columns):
             out[:, channel] = raw[:, column] if bit is None else raw[:, column] >> bit & 1
         return out
+
+
+class InStep:
+    """Notices that bytes were lost: from one window to the next the steps between scans grow out of all proportion."""
+
+    def __init__(self, window: int) -> None:
+        self._window = max(256, window)
+        self._scans = self._wild = 0
+        self._last: npt.NDArray[np.float64] | None = None
+        self._usual: npt.NDArray[np.float64] | None = None
+        self._sums: npt.NDArray[np.float64] | float = 0.0
+
+    def check(self, samples: npt.NDArray[np.int16]) -> bool:
+        """Take analogue channels of the next scans, shape (scans, channels); false where they are out of step."""
+        values = samples.astype(np.float64)
+        if self._last is not None:
+            values = np.concatenate([self._last, values])
+        self._last = values[-1:]
+        self._sums = self._sums + np.abs(np.diff(values, axis=0)).sum(axis=0)
+        self._scans += len(samples)
+        if self._scans < self._window:
+            return True
+        mean = np.asarray(self._sums) / self._scans
+        self._sums, self._scans = 0.0, 0
+        if self._usual is None:
+            self._usual = mean
+        wild = bool(mean.size and np.all(mean > np.maximum(_WILD * self._usual, _WILD_COUNTS)))
+        self._wild = self._wild + 1 if wild else 0
+        if not wild:
+            self._usual = np.minimum(1.05 * self._usual, mean)
+        return self._wild < 2
 
 
 class DataqCdc(Driver):
@@ -120,6 +154,7 @@ class DataqCdc(Driver):
             rate_hz = await self._configure(link, codec)
             await link.write(b"start\r")
             clock = SampleClock(rate_hz)
+            in_step = InStep(round(_WINDOW_S * rate_hz))
             self._streams += 1
             scans = 0
             try:
@@ -128,6 +163,8 @@ class DataqCdc(Driver):
                     samples = codec.feed(data)
                     if not len(samples):
                         continue
+                    if not in_step.check(samples[:, codec.analogue]):
+                        raise DeviceError(f"{self.url}: bytes of the stream were lost; starting it anew")
                     alive()
                     first, scans = scans, scans + len(samples)
                     clock.note(scans, time_ns)

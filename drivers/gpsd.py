@@ -79,6 +79,7 @@ class Gpsd(Driver):
     Options: ClassVar[type[Options]] = Options
     summary = "gpsd: GPS fix and the offset of this computer's clock from the pulse per second"
     schemes = ("tcp",)
+    reports = frozenset({"gps_fix"})
     port = 2947
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:

@@ -138,6 +138,7 @@ class HbmAed(Driver):
     Options: ClassVar[type[Options]] = HbmOptions
     summary = "HBM/HBK AED weight transmitters AD101B, AD104 (ASCII commands, binary or ASCII stream)"
     schemes = ("serial", "tcp", "rfc2217")
+    reports = frozenset({"overload"})
     serial = Serial(baud=9600, parity="even")
     options: HbmOptions
 

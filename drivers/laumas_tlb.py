@@ -89,6 +89,7 @@ class LaumasTlb(Driver):
     Options: ClassVar[type[Options]] = LaumasOptions
     summary = "Laumas TLB / TLB4 / W100 weight transmitters: static and axle scales (Modbus RTU or TCP)"
     schemes = ("serial", "tcp", "rfc2217")
+    reports = frozenset({"overload", "fault"})
     port = 502
     options: LaumasOptions
 

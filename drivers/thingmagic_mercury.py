@@ -146,6 +146,7 @@ class ThingmagicMercury(Driver):
     Options: ClassVar[type[Options]] = MercuryOptions
     summary = "ThingMagic / JADAK M6e, M7e, Nano readers of EPC Gen2 tags (serial)"
     schemes = ("serial", "tcp", "rfc2217")
+    reports = frozenset({"too_hot", "antenna_fault"})
     serial = Serial(baud=115200)
     reads_identifiers = True
     options: MercuryOptions

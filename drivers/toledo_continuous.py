@@ -103,6 +103,7 @@ class ToledoContinuous(Driver):
     Options: ClassVar[type[Options]] = ToledoOptions
     summary = "weighbridge indicators with Mettler-Toledo continuous output (serial)"
     schemes = ("serial", "tcp", "rfc2217")
+    reports = frozenset({"overload"})
     options: ToledoOptions
 
     _push: PushStream | None = None

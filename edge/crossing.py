@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from drivers import registry
 from drivers.events import (
     DeviceState,
     Event,
@@ -23,7 +24,7 @@ from drivers.events import (
     TagRead,
 )
 from edge import config as cfg
-from edge.alarms import Alarms, Condition
+from edge.alarms import Alarms, Condition, Severity
 from edge.core import WimVehicle
 from edge.delivery.identity import Pseudonyms
 from edge.delivery.sealing import Sealer
@@ -38,15 +39,47 @@ from edge.weighing.lane import LanePipeline
 
 _CHANNELS_EVERY_NS = 1_000_000_000
 _MOST_PULSES = 20  # between two looks at an input; more is a counter that was cleared, or wrapped
-# What chrony and gpsd say of the time, as alarms; messages go on, stamped by this computer's clock.
-_CLOCK_CODE = {"clock_synchronised": "clock_unsynchronised", "gps_fix": "gps_lost"}
-_CLOCK_TEXT = {
-    "clock_synchronised": (
+
+
+@dataclass(frozen=True, slots=True)
+class _Reported:
+    """What a device says of itself, as an alarm: its code, the state that is bad, texts for begin and end."""
+
+    code: str
+    bad: bool
+    severity: Severity
+    begins: str
+    ends: str
+
+
+_REPORTED = {
+    "clock_synchronised": _Reported(
+        "clock_unsynchronised", False, "warning",
         "this computer's clock follows no reference, or is too far off; look at `chronyc sources`",
         "the clock follows its reference",
     ),
-    "gps_fix": ("the GPS receiver has no fix; look at its antenna", "the GPS receiver has a fix"),
-}
+    "gps_fix": _Reported(
+        "gps_lost", False, "warning", "the GPS receiver has no fix; look at its antenna", "the GPS receiver has a fix"
+    ),
+    "overload": _Reported(
+        "scale_overloaded", True, "warning",
+        "the scale says that its signal is out of range; look at what stands on it, then at load cells and cable",
+        "the scale is within its range",
+    ),
+    "fault": _Reported(
+        "scale_fault", True, "critical",
+        "the scale says that a sensor or its own memory is at fault; look at load cells, cable and its display",
+        "the scale says that it is in order",
+    ),
+    "too_hot": _Reported(
+        "reader_hot", True, "warning",
+        "the reader is too hot and reads less; look at its ventilation and duty cycle", "the reader has cooled down",
+    ),
+    "antenna_fault": _Reported(
+        "antenna_fault", True, "critical",
+        "the reader gets its own power back; look at antenna, cable and plugs", "the antenna is in order",
+    ),
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -54,6 +87,7 @@ class _Device:
     """A device of the configuration and its last known state."""
 
     config: cfg.Device
+    reports: frozenset[str] = frozenset()  # inputs by which it tells how it is itself
     state: LinkState = LinkState.CONNECTING
     since_ns: int = 0
     text: str = ""
@@ -116,7 +150,10 @@ class Crossing:
         self._thermometers = {
             lane.wim.temperature_device: lane.id for lane in config.lane if lane.wim and lane.wim.temperature_device
         }
-        self._devices = {device.name: _Device(device) for device in config.device}
+        self._devices = {
+            device.name: _Device(device, registry.find(device.driver).reports & _REPORTED.keys())
+            for device in config.device
+        }
         self._channels_looked_at_ns = 0
         self._handlers: dict[type[Event], Callable[..., list[Message]]] = {
             SampleBlock: self._samples,
@@ -250,8 +287,8 @@ class Crossing:
         device = self._devices[change.device]
         first = change.name not in device.inputs
         pulses = device.new_pulses(change)
-        if change.name in _CLOCK_TEXT:
-            return self._clock_alarm(change)
+        if change.name in device.reports:
+            return self._reported(change)
         meaning: cfg.Input | None = cfg.named(device.config.input, change.name)
         lane_id = meaning.lane or device.config.lane if meaning else None
         if meaning is None or lane_id is None:
@@ -274,13 +311,17 @@ class Crossing:
             self._lanes[lane_id].set_temperature(measurement.value)
         return []
 
-    def _clock_alarm(self, change: InputChange) -> list[Message]:
+    def _reported(self, change: InputChange) -> list[Message]:
+        reported = _REPORTED[change.name]
+        lane = self._devices[change.device].config.lane or "_"
+        holds = change.on is reported.bad
         return [
             *self.alarms.set(
-                Condition(_CLOCK_CODE[change.name], change.device),
-                not change.on,
+                Condition(reported.code, change.device, lane),
+                holds,
                 change.time_ns,
-                text=_CLOCK_TEXT[change.name][change.on],
+                severity=reported.severity,
+                text=reported.begins if holds else reported.ends,
             )
         ]
 

@@ -38,7 +38,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     # devices
     "overrun": ("samples_lost", "device_silent"),
     "skip_packets": ("samples_lost",),
-    "lost_bytes": ("samples_lost", "frames_rejected", "device_down"),
+    "lost_bytes": ("device_down",),
     "scan_overlap": ("device_down",),
     "stream_reset": ("device_down",),
     "clock_drift": ("sample_rate",),
@@ -50,4 +50,14 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "phantom_tag": (),
     "bad_crc": ("frames_rejected",),
     "no_fix": ("gps_lost",),
+    "no_pps": (),
+    "sensor_defect": ("scale_fault",),
+    "eeprom_failure": ("scale_fault",),
+    "load_cell_error": ("scale_fault",),
+    "adc_overflow": ("scale_overloaded",),
+    "over_range": ("scale_overloaded",),
+    "lost_stop": (),
+    "too_hot": ("reader_hot",),
+    "return_loss": ("antenna_fault",),
+    "unknown_plates": ("reader_silent",),
 }

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers import registry
-from drivers.dataq_cdc import DataqOptions, ScanCodec, divisors
+from drivers.dataq_cdc import DataqOptions, InStep, ScanCodec, divisors
 from drivers.events import DeviceState, LinkState, SampleBlock
 
 
@@ -52,6 +52,21 @@ def test_divisors_meet_the_rate(rate_hz: float) -> None:
     assert 1 <= srate <= 65535
     assert 1 <= dec <= 512
     assert 60e6 / (srate * dec) == pytest.approx(rate_hz, rel=2e-3) or rate_hz < 1.8
+
+
+@pytest.mark.parametrize("noise", [2.0, 6.0, 30.0])
+@pytest.mark.parametrize("offset", [0.0, 300.0, -700.0])
+def test_a_lost_byte_is_noticed_and_wheels_are_none(noise: float, offset: float) -> None:
+    rng = np.random.default_rng(1)
+    values = offset + rng.normal(0, noise, (20_000, 3))
+    for start in range(500, 20_000, 1700):  # wheels over all three at once, 60 scans long
+        values[start : start + 60] += 4000 * np.sin(np.linspace(0, np.pi, 60))[:, None]
+    data = values.round().astype("<i2").tobytes()
+    codec, in_step = ScanCodec(options("AIN0", "AIN1", "AIN2")), InStep(500)
+    assert all(in_step.check(codec.feed(data[start : start + 600])) for start in range(0, len(data), 600))
+    late = data[1:]  # one byte is lost from here on
+    told = [in_step.check(codec.feed(late[start : start + 600])) for start in range(0, 12_000, 600)]
+    assert not all(told)
 
 
 def test_measured_rate_of_the_sheet() -> None:

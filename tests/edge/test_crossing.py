@@ -197,3 +197,28 @@ def test_the_counter_of_a_device_knows_pulses_between_polls(
         crossing.event(InputChange("io", at(second), "approach-loop", on, count))
     flows = [json.loads(encode(m)) for m in crossing.advance(at(300)) if m.schema == "borderflow/flow/1"]
     assert sum(flow["count"] for flow in flows if flow["interval_s"] == 60 and flow["lane"] == "C03") == expected
+
+
+@pytest.mark.parametrize(
+    ("driver", "url", "name", "code"),
+    [
+        ("laumas_tlb", "/dev/ttyS9", "fault", "scale_fault"),
+        ("hbm_aed", "/dev/ttyS9", "overload", "scale_overloaded"),
+        ("thingmagic_mercury", "/dev/ttyS9", "antenna_fault", "antenna_fault"),
+        ("gpsd", "tcp://127.0.0.1:2947", "gps_fix", "gps_lost"),
+    ],
+)
+def test_what_a_device_says_of_itself_is_an_alarm(driver: str, url: str, name: str, code: str, tmp_path: Path) -> None:
+    path = tmp_path / "lane.toml"
+    path.write_text(f'{CONFIG}\n[[device]]\nname = "it"\ndriver = "{driver}"\nurl = "{url}"\n')
+    crossing = Crossing(load(path), source="lane-1", pseudonyms=None)
+    bad = name != "gps_fix"
+    told = []
+    for second, state in enumerate((not bad, bad, bad, not bad)):
+        told += crossing.event(InputChange("it", at(second), name, state))
+    assert [(alarm.code, alarm.state, alarm.device) for alarm in told if isinstance(alarm, Alarm)] == [
+        (code, "begin", "it"),
+        (code, "end", "it"),
+    ]
+    # The same name at an input module is a signal of whatever is wired there.
+    assert crossing.event(InputChange("io", at(9), name, bad)) == []

@@ -67,6 +67,17 @@ class Chronyc:
         self._answer.write_text(TRACKING.format(stratum=stratum, leap=leap) + "\n")
 
 
+# What these devices say of themselves, and the alarm that it is.
+SELF_REPORTED = (
+    ("sensor_defect", "enod", "scale_fault"),
+    ("adc_overflow", "aed", "scale_overloaded"),
+    ("load_cell_error", "laumas", "scale_fault"),
+    ("over_range", "toledo", "scale_overloaded"),
+    ("too_hot", "mercury", "reader_hot"),
+    ("return_loss", "mercury", "antenna_fault"),
+)
+
+
 @contextmanager
 def bench(directory: Path, chronyc: Chronyc) -> Iterator[tuple[Simulator, list[dict[str, Any]]]]:
     """Simulator, daemon and broker, and the messages that come."""
@@ -120,6 +131,12 @@ def test_every_device_gives_its_events_and_a_pulled_adapter_comes_back(tmp_path:
         wait_for("the clock's alarm", lambda: alarm("clock_unsynchronised", "clock", "begin"), 10)
         chronyc.follow(True)
         simulator.tell(fault="no_fix", device="gps", for_s=6.0)
+        for fault, device, _ in SELF_REPORTED:
+            simulator.tell(fault=fault, device=device, for_s=6.0)
+        for _, device, code in SELF_REPORTED:
+            wait_for(f"{code} of {device}", lambda c=code, d=device: alarm(c, d, "begin"), 10)
+        for _, device, code in SELF_REPORTED:
+            wait_for(f"end of {code} of {device}", lambda c=code, d=device: alarm(c, d, "end"), 20)
         simulator.tell(fault="unplugged", device="enod", for_s=4.0)
         simulator.tell(fault="unplugged", device="ecp", for_s=4.0)
         for device in ("enod", "ecp"):
