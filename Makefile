@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORE := $(wildcard csrc/src/*.c csrc/src/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
-.PHONY: help setup system run test test-long test-brokers check bench accuracy waits-accuracy soak-kill lock sbom audit fuzz clean
+.PHONY: help setup system run test test-long test-brokers check bench accuracy waits-accuracy soak-kill lock sbom audit fuzz hostile clean
 
 help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
@@ -19,6 +19,7 @@ help:
 	@echo "make lock      requirements.lock anew: what a lane computer installs, pinned and hashed"
 	@echo "make sbom      what is in it, as CycloneDX, from the lock; make audit: known vulnerabilities of it"
 	@echo "make fuzz      libFuzzer on the core, an hour or FUZZ_SECONDS"
+	@echo "make hostile   ten million hostile bytes into each codec, or HOSTILE_BYTES"
 	@echo "make bench     speed of the core, replay, waits, journal and the whole daemon"
 
 setup: $(VENV)/.done
@@ -94,6 +95,10 @@ fuzz:
 	clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Icsrc/include -Icsrc/src \
 	    csrc/fuzz/fuzz_wim.c csrc/src/*.c -lm -o build/fuzz/fuzz_wim
 	cd build/fuzz && ./fuzz_wim -max_len=4096 -max_total_time=$(FUZZ_SECONDS) corpus
+
+hostile: HOSTILE_BYTES ?= 10000000
+hostile: setup
+	$(BIN)/python tests/bench/bench_codecs.py --hostile $(HOSTILE_BYTES)
 
 clean:
 	rm -rf build out edge/_core*.so edge/_core.c

@@ -8,11 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from drivers import hbm_aed, hikvision_isapi, labjack_t7, llrp, scaime_enod4, thingmagic_mercury, toledo_continuous
+from pymodbus.pdu.register_message import ReadInputRegistersRequest
+
+from drivers import (
+    chrony,
+    hbm_aed,
+    hikvision_isapi,
+    labjack_t7,
+    llrp,
+    scaime_enod4,
+    thingmagic_mercury,
+    toledo_continuous,
+)
 from drivers.dataq_cdc import DataqOptions, ScanCodec
 from drivers.events import Rejected
 from drivers.gpsd import GpsdCodec
 from drivers.lpr_frame import LprOptions, ProtocolledCodec, TextCodec
+from drivers.modbus import RtuFrames, TcpFrames
 from drivers.transcore_encompass import TransCoreCodec, TransCoreOptions, crc
 
 
@@ -68,6 +80,16 @@ _TPV = b'{"class":"TPV","device":"/dev/ttyS0","mode":3,"time":"2026-11-24T05:22:
 _POST = b"POST /plates HTTP/1.1\r\nContent-Type: application/xml\r\nContent-Length: 5\r\n\r\n<a/>\n"
 
 
+_EVENT = (
+    b'--B\r\nContent-Disposition: form-data; name="anpr.xml"\r\n\r\n<EventNotificationAlert><eventType>ANPR</eventType>'
+    b"<dateTime>2026-11-24T08:15:59+02:00</dateTime><ANPR><licensePlate>AB123CD</licensePlate>"
+    b"<confidenceLevel>87</confidenceLevel></ANPR></EventNotificationAlert>\r\n--B--\r\n"
+)
+_TRACKING = (
+    b"C0A80001,192.168.0.1,2,1795500959.1,0.000001,0.000002,0.000003,-12.3,0.001,0.02,0.0005,0.0007,64.2,Normal\n"
+)
+
+
 class _Http:
     """The request codec in the shape of the others."""
 
@@ -86,7 +108,47 @@ class _Scans:
         return [self._codec.feed(data)]
 
 
+class _Camera:
+    """The bodies of a camera's posts."""
+
+    def feed(self, data: bytes, time_ns: int) -> list[Any]:
+        request = hikvision_isapi.Request("POST / HTTP/1.1", {"content-type": "multipart/form-data; boundary=B"}, data)
+        return [hikvision_isapi.read_event(request, "d", time_ns)]
+
+
+class _Modbus:
+    """Replies to one request for two input registers."""
+
+    def __init__(self, frames: RtuFrames | TcpFrames) -> None:
+        self._frames = frames
+        self._request = ReadInputRegistersRequest(address=0, count=2, dev_id=1)
+        self._frames.encode(self._request)
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes, time_ns: int) -> list[bytes]:
+        self._buffer += data
+        out = []
+        while (pdu := self._frames.take(self._buffer, self._request)) is not None:
+            out.append(pdu)
+        return out
+
+
+class _Chrony:
+    def feed(self, data: bytes, time_ns: int) -> list[chrony.Tracking]:
+        return [chrony.parse(data.decode("latin-1"))]
+
+
 SUBJECTS = {
+    "modbus rtu": Subject(
+        lambda: _Modbus(RtuFrames()), lambda count: [bytes.fromhex("01 04 04 00 00 47 4A 49 83")] * count
+    ),
+    "modbus tcp": Subject(
+        lambda: _Modbus(TcpFrames()),
+        lambda count: [bytes.fromhex("0001 0000 0007 01 04 04 0000474A")] * count,
+        resyncs=False,
+    ),
+    "chrony": Subject(_Chrony, lambda count: [_TRACKING] * count, resyncs=False),
+    "hikvision_isapi event": Subject(_Camera, lambda count: [_EVENT] * count),
     "labjack_t7": Subject(
         lambda: labjack_t7.StreamCodec("d", labjack_t7.ScanList(("AIN0", "AIN1", "AIN2", "AIN3")), 128), _t7
     ),
