@@ -321,16 +321,22 @@ static int within_reach(const bf_wim *w, const bf_vehicle *v)
     return v->axle_count;
 }
 
-/* Whether the first vehicle after a gap in the stream may have passed with axles in it: it was over the loop when the
- * stream went on, or its first axle came so soon that one before it would have. */
+/* Whether what comes first was over the loop when the stream went on after a gap. */
+static bool on_loop_since_gap(const bf_wim *w)
+{
+    static const double AT_ONCE_S = 0.3;
+    const loop_state *l = main_loop(w);
+    const int mark = l && w->gap_at >= 0 ? presence_of(w, l, &w->train[0]) : -1;
+    return mark >= 0 && l->marks[mark].on - (double)w->gap_at < AT_ONCE_S * w->rate;
+}
+
+/* Whether the first vehicle after a gap in the stream may have passed with axles in it: its first axle came so soon that
+ * one before it would have. */
 static bool axles_in_gap(const bf_wim *w, double speed_mps)
 {
-    static const double LONGEST_M = 12.0, AT_ONCE_S = 0.3;
+    static const double LONGEST_M = 12.0;
     const axle_seen *a = &w->train[0];
     if (w->gap_at < 0) return false;
-    const loop_state *l = main_loop(w);
-    const int mark = l ? presence_of(w, l, a) : -1;
-    if (mark >= 0 && l->marks[mark].on - (double)w->gap_at < AT_ONCE_S * w->rate) return true;
     double begin = HUGE_VAL;
     for (int j = 0; j < w->line_count; ++j)
         if ((a->seen & (1u << j)) && a->at[j].begin < begin) begin = a->at[j].begin;
@@ -373,8 +379,9 @@ static void emit(bf_wim *w, int count, uint32_t flags)
     }
     v->first_axle_scan += (double)w->lost;
     v->exit_scan += (double)w->lost;
-    if ((w->broken && count == w->train_count) || axles_in_gap(w, v->speed_mps)) v->flags |= BF_PARTIAL;
-    w->gap_at = -1;
+    const bool since_gap = on_loop_since_gap(w);
+    if ((w->broken && count == w->train_count) || since_gap || axles_in_gap(w, v->speed_mps)) v->flags |= BF_PARTIAL;
+    if (!since_gap) w->gap_at = -1; /* there may be more of it */
     /* One axle alone is no vehicle, unless a gap in the stream took the others; nor is what weighs less than anything
      * that drives. */
     if ((count >= 2 || (v->flags & BF_PARTIAL)) && v->gross_kg > 40.0) w->ring_count++;

@@ -514,19 +514,6 @@ static bool doubtful(bf_wim *w, const axle_seen *axles, int i, int last_line)
     return misfit > ONE_MOTION_M && ((double)w->now - axles[i].at[last_line].end) / w->rate < 60.0;
 }
 
-/* Whether a wheel that came at `begin` is of a vehicle that was over the array when the stream went on after a gap: soon
- * after it, or on a loop that has not been free since. */
-static bool over_since_gap(const bf_wim *w, double begin)
-{
-    if (w->gap_at < 0) return false;
-    if (begin - (double)w->gap_at < 3.0 * w->rate) return true;
-    if (!w->options.use_loop || w->ignore_loops || w->loop_count == 0) return false;
-    const loop_state *l = &w->loops[0];
-    for (int i = 0; i < l->count; ++i)
-        if (fabs(l->marks[i].on - (double)w->gap_at) < 0.1 * w->rate) return begin < l->marks[i].off;
-    return false;
-}
-
 void train_update(bf_wim *w, bool at_end)
 {
     bool any = false;
@@ -601,7 +588,8 @@ void train_update(bf_wim *w, bool at_end)
         a->kg = rough_load(w, a);
         a->lost_before = false;
         for (int j = 0; j < w->line_count; ++j)
-            if ((a->seen & (1u << j)) && over_since_gap(w, a->at[j].begin)) a->lost_before = true;
+            if ((a->seen & (1u << j)) && w->gap_at >= 0 && a->at[j].begin - (double)w->gap_at < 3.0 * w->rate)
+                a->lost_before = true;
         if (w->train_count == TRAIN) cut_update(w, true);
         w->train[w->train_count++] = *a;
         axle_seen *last = &w->train[w->train_count - 1];
