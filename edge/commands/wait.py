@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     config = load(args.config, sensors=False)
     if not config.point:
         raise ConfigError([f"{args.config}: point: there is none; name the points in the order of passing"])
+    gc.set_threshold(50_000, 20, 50)  # hardly anything here refers in a circle; the default looks too often for it
     report = WaitReport(config) if args.report is not None else None
     try:
         for wait in run_file(config, args.sightings, complain=_complain):

@@ -295,6 +295,7 @@ class Segment:
     ) -> tuple[dict[int, float], list[tuple[_Entry, float]]]:
         """What identities say: by position in this lane, and by passage in the other lanes."""
         gains: dict[int, float] = {}  # over the default of the mask, by id() of the passage upstream
+        by_plate: dict[int, float] = {}
         entries, pool = self._entries, self._pool
         if passage.tags:
             gain = _TAG_LLR - self._models[0].mismatch_llr
@@ -303,15 +304,16 @@ class Segment:
                     gains[id(entry.passage)] = gain
         if pool.used and passage.plates:
             mismatch = self._models[1].mismatch_llr
-            best: dict[int, float] = {}
             for plate in passage.plates[:_MOST_PLATES]:
                 for slot, llr in self.plates.find(plate, pool.plates, pool.used, mismatch):
                     at = pool.entry[slot]
                     if at is not None:
                         key = id(at.passage)
-                        best[key] = max(best.get(key, mismatch), min(20.0, llr))
-            for key, value in best.items():
-                gains[key] = gains.get(key, 0.0) + value - mismatch
+                        best = by_plate.get(key)
+                        if best is None or llr > best:
+                            by_plate[key] = llr
+            for key, llr in by_plate.items():
+                gains[key] = gains.get(key, 0.0) + (llr if llr < 20.0 else 20.0) - mismatch
         if pool.used and passage.axles is not None and passage.axles[0] > 0:
             ratios = self._axles.compare(passage.axles, pool.axles[: pool.used])
             here_too = pool.lane[: pool.used] == lane

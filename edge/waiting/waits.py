@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, deque
+from dataclasses import dataclass
 
 from edge import config as cfg
 from edge.core import PlateErrors
 from edge.messages import Wait
-from edge.waiting.bottleneck import Delays, Pair
+from edge.waiting.bottleneck import Delay, Delays, Pair
 from edge.waiting.intervals import Reporter
 from edge.waiting.lane import LaneState
 from edge.waiting.passages import TOGETHER_NS, Passage, PointOfLane
@@ -31,6 +32,17 @@ _NS = 1_000_000_000
 _CYCLE_S: dict[str, float] = {"commercial": 60.0, "passenger": 45.0, "bus": 120.0}
 _RUN_EVERY_NS = 2_000_000_000
 _FILL_NS = 48 * 3600 * _NS
+
+
+@dataclass(slots=True)
+class _Place:
+    """A point of a lane, and what follows from a vehicle there."""
+
+    vehicles: PointOfLane
+    lane: LaneState
+    begins: list[Segment]
+    ends: list[tuple[Segment, Delay]]
+    first: bool  # the first point, where waits begin
 
 
 class CrossingWaits:
@@ -69,9 +81,6 @@ class CrossingWaits:
         for lane in self._lanes.values():
             if lane.id in before:
                 lane.keep_booths(before[lane.id])
-        self._at = {
-            (lane, point): PointOfLane(self.counters, f"{lane}/{point}") for lane in self._lanes for point in points
-        }
         self._segments = self._make_segments()
         ends = (self.from_point, self.to_point)
         self._main = self._segments.get(ends)
@@ -88,12 +97,19 @@ class CrossingWaits:
         self._rows = {lane.id: self._reporter.rows_of(lane) for lane in self._lanes.values()}
         self._trials = Trials()
         # Downstream, to be completed by what is read of them; and booths, in the same order of time.
-        self._pending = deque[tuple[int, Passage | BoothChange, str]]()
+        self._pending = deque[tuple[int, Passage | BoothChange, _Place | None]]()
         self._same_ns = 0
         self._same: list[Sighting] = []  # sightings of that very time
-        self._from = {p: [seg for pair, seg in self._segments.items() if pair[0] == p] for p in points}
-        self._to = {
-            p: [(seg, self._delays.of[pair]) for pair, seg in self._segments.items() if pair[1] == p] for p in points
+        self._places = {
+            (lane.id, point): _Place(
+                PointOfLane(self.counters, f"{lane.id}/{point}"),
+                lane,
+                [segment for pair, segment in self._segments.items() if pair[0] == point],
+                [(segment, self._delays.of[pair]) for pair, segment in self._segments.items() if pair[1] == point],
+                point == self.from_point,
+            )
+            for lane in self._lanes.values()
+            for point in points
         }
 
     def _make_segments(self) -> dict[Pair, Segment]:
@@ -128,12 +144,12 @@ class CrossingWaits:
 
     def feed(self, sighting: Sighting) -> None:
         """Take a sighting, in any order that is right but for a few seconds. Bad ones are counted, never raised."""
-        if sighting.lane not in self._lanes:
-            self.counters["unknown_lane"] += 1
-            return
         kind = type(sighting)
-        if sighting.point not in self._from and kind is not BoothChange:
-            self.counters["unknown_point"] += 1
+        if (sighting.lane, sighting.point) not in self._places and kind is not BoothChange:
+            self.counters["unknown_point" if sighting.lane in self._lanes else "unknown_lane"] += 1
+            return
+        if kind is BoothChange and sighting.lane not in self._lanes:
+            self.counters["unknown_lane"] += 1
             return
         if (kind is TagSighting or kind is PlateSighting) and not sighting.id.strip():  # type: ignore[union-attr]
             self.counters["empty_identity"] += 1
@@ -210,26 +226,26 @@ class CrossingWaits:
             return
         else:
             self._same.append(sighting)
-        lane = self._lanes[sighting.lane]
-        if isinstance(sighting, BoothChange):
-            self._pending.append((time_ns, sighting, ""))
+        if type(sighting) is BoothChange:
+            pending.append((time_ns, sighting, None))
             return
-        passage, new = self._at[(sighting.lane, sighting.point)].take(sighting)
+        place = self._places[(sighting.lane, sighting.point)]
+        passage, new = place.vehicles.take(sighting)  # type: ignore[arg-type]
         if passage is None:
             return
-        is_loop = isinstance(sighting, LoopCount)
-        for segment in self._from[sighting.point]:
-            if new:
+        is_loop = type(sighting) is LoopCount
+        if new:
+            for segment in place.begins:
                 segment.enter(passage)
-            elif not is_loop:
+            if place.ends:
+                pending.append((passage.time_ns, passage, place))
+            if place.first:
+                self._entered(place.lane, passage)
+        elif not is_loop:
+            for segment in place.begins:
                 segment.mark(passage)
-        if new and self._to[sighting.point]:
-            self._pending.append((passage.time_ns, passage, sighting.point))
-        if sighting.point == self.from_point:
-            if new:
-                self._entered(lane, passage)
-            if is_loop:
-                lane.loops_upstream.append(True)
+        if is_loop and place.first:
+            place.lane.loops_upstream.append(True)
 
     def _entered(self, lane: LaneState, passage: Passage) -> None:
         lane.entered(passage.time_ns)
@@ -259,20 +275,20 @@ class CrossingWaits:
 
     def _settle(self, time_ns: int) -> None:
         while self._pending and self._pending[0][0] <= time_ns - TOGETHER_NS:
-            _, passage, point = self._pending.popleft()
-            if isinstance(passage, BoothChange):
+            _, passage, place = self._pending.popleft()
+            if place is None or isinstance(passage, BoothChange):
+                assert isinstance(passage, BoothChange)
                 lane = self._lanes[passage.lane]
                 lane.change_booth(passage)
                 self._rows[lane.id] = self._reporter.rows_of(lane)
                 self._open_booths(lane)
                 continue
-            for segment, delay in self._to[point]:
+            for segment, delay in place.ends:
                 match = segment.depart(passage)
                 if segment is self._main:
-                    lane = self._lanes[match.lane]
-                    if lane.arrived(match):
-                        self._open_booths(lane)
-                    self._trials.arrived(lane, match)
+                    if place.lane.arrived(match):
+                        self._open_booths(place.lane)
+                    self._trials.arrived(place.lane, match)
                 if match.wait_s is not None and match.sure and not match.detour:
                     delay.add(match.time_ns, match.wait_s)
 

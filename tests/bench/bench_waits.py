@@ -6,7 +6,10 @@ python -m tests.bench.bench_waits
 from __future__ import annotations
 
 import random
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,8 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from edge import core
-from edge.messages import encode
-from edge.waiting.file import run_file
 from edge.waiting.sightings import line_of
 from edge.waiting.waits import CrossingWaits
 from tests.waits.score import config_of
@@ -50,17 +51,29 @@ def busy_day(directory: Path) -> tuple[Path, int, Scenario]:
     return path, len(lines), scenario
 
 
+def config_file(directory: Path, scenario: Scenario) -> Path:
+    """The configuration of `config_of` as a file."""
+    text = '[site]\ncountry = "CA"\nport = "0453"\n[[point]]\nname = "approach"\n[[point]]\nname = "booth"\n'
+    for lane in scenario.lanes:
+        text += (
+            f'[[lane]]\nid = "{lane.id}"\ntraffic = "commercial"\nprogram = "{lane.program}"\nbooths = {lane.booths}\n'
+        )
+    path = directory / "crossing.toml"
+    path.write_text(text)
+    return path
+
+
 def main() -> None:
     print(f"plate comparisons: {comparisons_per_s() / 1e6:.1f} M/s")
     with tempfile.TemporaryDirectory() as name:
         path, number, scenario = busy_day(Path(name))
-        config = config_of(scenario)
-        began = time.perf_counter()
-        size = sum(len(encode(wait)) + 1 for wait in run_file(config, path, complain=lambda _: None))
-        took = time.perf_counter() - began
-        print(f"a day of {number} sightings: {took:.2f} s, {number / took:.0f} sightings/s, {size} bytes of waits")
+        command = [sys.executable, "-m", "edge", "wait", "--config", str(config_file(Path(name), scenario)), str(path)]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        size = len(subprocess.run(command, check=True, capture_output=True).stdout)
+        took = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+        print(f"borderflow wait, a day of {number} sightings: {took:.2f} s of one core, {size} bytes of waits")
         lines = sightings(simulate(scenario), Readers(tag_rate=0.6, plate_rate=0.85))[:_DAY]
-    crossing = CrossingWaits(config)
+    crossing = CrossingWaits(config_of(scenario))
     feeds: list[float] = []
     closes: list[float] = []
     for line in lines:
