@@ -19,6 +19,9 @@ from edge.waiting.sightings import BoothChange
 
 RATE_WINDOW_S = 900.0
 _RATE_WINDOW_NS = 900 * 1_000_000_000
+CYCLE_S: dict[str, float] = {"commercial": 60.0, "passenger": 45.0, "bus": 120.0}
+"""From one service to the next at one booth, as long as nothing was seen."""
+_IDLE_CYCLES, _IDLE_N, _IDLE_OF = 2.0, 2, 10
 _VEHICLE_M: dict[str, float] = {"commercial": 22.0, "passenger": 7.5, "bus": 16.0}
 
 
@@ -47,16 +50,20 @@ class LaneState:
         self._typical: tuple[int, float] | None = None  # time and wait of the last sure vehicle in order
         self._arrival_rate = 0.0  # weight of recent arrivals, at `_arrival_ns`
         self._arrival_ns = 0
+        self._began_ns = 0  # the first arrival
         self._entries_since_departure = 0
         self._departures_since_entry = 0
         self._departed_since_close = 0
-        self._through = False  # somebody was seen at both points: those who stood there before have gone
+        self._through = False  # those who stood between the points at the start have gone
+        self._idle: deque[bool] = deque(maxlen=_IDLE_OF)
         self._strangers = 0  # departures since the last entry of vehicles that were not seen upstream
 
     # ---- in ------------------------------------------------------------------------------------------------------
 
     def entered(self, time_ns: int) -> None:
         """A vehicle passed the first point."""
+        if not self._arrival_ns:
+            self._began_ns = time_ns
         self._arrival_rate = self.rate_at(time_ns) + 1.0
         self._arrival_ns = max(time_ns, self._arrival_ns)
         self._entries_since_departure += 1
@@ -67,13 +74,13 @@ class LaneState:
     def arrived(self, match: Match) -> bool:
         """A vehicle came to the booth; True where that shows that the lane is open, whatever was said."""
         self._wait(match)
+        self._through = self._through or self._shows_all(match)
         self.departures.append(match.time_ns)
         if self.departed_ns is None or match.time_ns > self.departed_ns:
             self.departed_ns = match.time_ns
         self._entries_since_departure = 0
         self._departures_since_entry += 1
         self._strangers += match.upstream is None and not match.phantom
-        self._through = self._through or match.upstream is not None
         if match.readable:
             if len(self.identified) == self.identified.maxlen:
                 self.matched_n -= self.identified[0]
@@ -88,6 +95,22 @@ class LaneState:
                 self._counters["booth_contradiction"] += 1
                 return True
         return False
+
+    def _shows_all(self, match: Match) -> bool:
+        """Whether all between the points are known: this one is by its identity, or the booth has waited for vehicles.
+
+        Without identities that takes two pauses of several booth cycles, for one may be a long inspection; or one
+        before the first vehicle of all.
+        """
+        if match.upstream is None or not match.sure:
+            self._idle.append(False)
+            return False
+        last_ns = self.departed_ns
+        pause_ns = _IDLE_CYCLES * CYCLE_S[self.traffic] / max(1.0, self.open) * 1e9
+        since_ns = self._began_ns if last_ns is None else last_ns
+        idle = not match.busy and match.time_ns - since_ns > pause_ns
+        self._idle.append(idle)
+        return match.by_identity or sum(self._idle) >= _IDLE_N or (idle and last_ns is None)
 
     def _wait(self, match: Match) -> None:
         if match.phantom:

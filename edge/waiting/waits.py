@@ -20,7 +20,7 @@ from edge.core import PlateErrors
 from edge.messages import Wait
 from edge.waiting.bottleneck import Delay, Delays, Pair
 from edge.waiting.intervals import Reporter
-from edge.waiting.lane import LaneState
+from edge.waiting.lane import CYCLE_S, LaneState
 from edge.waiting.passages import TOGETHER_NS, Passage, PointOfLane
 from edge.waiting.plate_formats import table
 from edge.waiting.segment import Segment
@@ -29,7 +29,6 @@ from edge.waiting.timeline import REORDER_NS, Timeline
 from edge.waiting.trials import Trials
 
 _NS = 1_000_000_000
-_CYCLE_S: dict[str, float] = {"commercial": 60.0, "passenger": 45.0, "bus": 120.0}
 _RUN_EVERY_NS = 2_000_000_000
 _FILL_NS = 48 * 3600 * _NS
 
@@ -117,7 +116,7 @@ class CrossingWaits:
         pairs = list(itertools.pairwise(self._points))
         if self.from_point != self.to_point and (self.from_point, self.to_point) not in pairs:
             pairs.insert(0, (self.from_point, self.to_point))
-        lanes, cycle_s = list(self._lanes), _CYCLE_S[self._config.lane[0].traffic]
+        lanes, cycle_s = list(self._lanes), CYCLE_S[self._config.lane[0].traffic]
         readers = {point.name: point.plates for point in self._config.point}
         return {
             pair: Segment(

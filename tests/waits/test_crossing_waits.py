@@ -18,6 +18,8 @@ from edge.waiting.passages import TOGETHER_NS
 from edge.waiting.sightings import BoothChange, LoopCount, PlateSighting, Sighting, TagSighting, line_of
 from edge.waiting.timeline import LIVE_REORDER_NS
 from edge.waiting.waits import CrossingWaits
+from tests.waits.score import config_of
+from tests.waits.traffic import START_NS, Readers, Scenario, World, sightings, simulate
 
 S = 1_000_000_000
 T0 = 1_780_000_000 * S // (3600 * S) * (3600 * S)
@@ -119,8 +121,8 @@ def test_no_bound_is_told_of_a_wait_that_is_not_known() -> None:
 def test_unknown_is_null_and_never_zero() -> None:
     only_tags_downstream = [s for s in TRAFFIC if s.point == "booth"]
     only_upstream = [s for s in TRAFFIC if s.point == "approach"]
-    for sightings in (only_tags_downstream, only_upstream, TRAFFIC[:3]):
-        for wait in _waits(sightings)[0]:
+    for lines in (only_tags_downstream, only_upstream, TRAFFIC[:3]):
+        for wait in _waits(lines)[0]:
             assert wait.expected_s is None
             assert wait.low_s is None
             assert wait.method is None
@@ -336,3 +338,34 @@ def test_any_sightings_give_messages_and_no_error(sightings: list[Sighting]) -> 
         assert len(crossing.take()) < 60_000
     for wait in crossing.finish():
         assert wait.expected_s != 0.0
+
+
+def _from_the_middle(readers: Readers) -> tuple[World, float, list[Wait]]:
+    """A daemon that starts in the peak, while a queue stands between the points."""
+    world = simulate(Scenario(seed=4, hours=12.0, dwell=0.0, change=0.0))
+    begun_s = 9.0 * 3600
+    crossing = CrossingWaits(config_of(world.scenario))
+    waits: list[Wait] = []
+    for sighting in sightings(world, readers):
+        if sighting.time_ns > START_NS + begun_s * S:
+            crossing.feed(sighting)
+            waits += crossing.take()
+    return world, begun_s, [wait for wait in waits if wait.lane == "C01"]
+
+
+def test_started_in_a_queue_it_says_nothing_until_it_knows() -> None:
+    world, begun_s, waits = _from_the_middle(Readers(tag_rate=0.6))
+    standing = [t for t in world.truth() if t.lane_to == 0 and t.t_from < begun_s < t.t_booth]
+    assert len(standing) > 10
+    through_ns = START_NS + max(t.t_booth for t in standing) * S
+    early = [wait for wait in waits if parse_utc(wait.time) < through_ns]
+    assert len(early) > 10
+    assert all(wait.expected_s is None and wait.queue_vehicles is None for wait in early[:-2])
+    later = [wait.expected_s for wait in waits if through_ns + 600 * S < parse_utc(wait.time) < through_ns + 1800 * S]
+    assert all(expected_s is not None and expected_s > 300.0 for expected_s in later)
+
+
+def test_started_in_a_queue_without_identities_it_waits_for_an_idle_booth() -> None:
+    _, _, waits = _from_the_middle(Readers())
+    assert all(wait.expected_s is None for wait in waits[:20])
+    assert any(wait.expected_s is not None for wait in waits)
