@@ -20,7 +20,7 @@ from edge.exit_codes import EXIT_DATA
 from edge.messages import Wait, parse_utc
 from edge.reports import cbp as export_cbp
 from edge.reports import cbsa as export_cbsa
-from edge.reports.feeds import Board
+from edge.reports.feeds import Board, towards
 
 _MOST_LINE = 1 << 20
 _BORDERS: dict[str, export_cbp.Border] = {"canadian": "Canadian Border", "mexican": "Mexican Border"}
@@ -61,6 +61,14 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.format == "cbp":
             border = _BORDERS[args.border] if args.border else None
+            for board in boards:
+                into_us = towards("US", board.config)
+                if all(lane.direction != into_us for lane in board.config.lane):
+                    name = board.config.site.name or board.config.site.port
+                    print(
+                        f"borderflow export: {name}: no lane leads into the US, of which this feed tells",
+                        file=sys.stderr,
+                    )
             text = export_cbp.feed(boards, now_ns, border)
         else:
             text = export_cbsa.feed(boards, now_ns)

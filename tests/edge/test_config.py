@@ -78,6 +78,26 @@ def test_a_good_configuration_is_taken(tmp_path: Path) -> None:
         (('country = "CA"', 'country = "Canada"'), "site.country", "CA, US or MX"),
         (('name = "booth"', 'name = "approach"'), "point[approach]", "two of this name"),
         (("[site]", "[wait]\ninterval_s = 7\n[site]"), "wait.interval_s", "60 or 300"),
+        (
+            ('name = "booth"', 'name = "booth"\nplates.error = 0.9'),
+            "point[booth].plates.error",
+            "share of characters misread",
+        ),
+        (
+            ('name = "booth"', 'name = "booth"\nplates.confusion = { 8 = { B = 0.7, 3 = 0.4 } }'),
+            "point[booth].plates.confusion.8",
+            "more than 1",
+        ),
+        (
+            ('name = "booth"', 'name = "booth"\nplates.confusion = { 88 = { B = 0.7 } }'),
+            "point[booth].plates.confusion",
+            "A-Z and 0-9",
+        ),
+        (
+            ('name = "booth"', 'name = "booth"\nplates.confusion = { B = { B = 0.7 } }'),
+            "point[booth].plates.confusion.B",
+            "mistaken for",
+        ),
         (("[site]", "this is no TOML [site]"), "", "not valid TOML"),
     ],
 )
