@@ -233,7 +233,7 @@ void lane_learn(lane_ways *lane, const lane_ways *seen)
 
 void blend(const series *path, int count, const transfer *moves, const lane_ways *before, double speed_mps, blended *out)
 {
-    static const double NEGLIGIBLE = 12.0; /* of log evidence */
+    static const double NEGLIGIBLE = 12.0, UNHEARD_OF = -20.0; /* of log evidence */
     columns c[BLEND_MAX_PATHS];
     estimate e[BLEND_MAX_PATHS];
     sums s;
@@ -248,6 +248,7 @@ void blend(const series *path, int count, const transfer *moves, const lane_ways
                 const double b2 = BOUNCE[ib] * BOUNCE[ib], h2 = HOP[ih] * HOP[ih], w2 = WHITE[iw] * WHITE[iw];
                 double a[UNKNOWNS][UNKNOWNS] = {{0}}, b[UNKNOWNS] = {0};
                 double evidence = prior(BOUNCE[ib], HOP[ih], WHITE[iw], speed_mps, before);
+                if (evidence < UNHEARD_OF) continue;
                 for (int i = 0; i < count; ++i) evidence += reduce(&c[i], unknowns, b2, h2, w2, a, b, &e[i]);
                 for (int u = 0; u < unknowns; ++u) a[u][u] += 1.0 / (u == 0 ? before->share_var : spread * spread);
                 evidence -= 0.5 * factor(a, unknowns);

@@ -5,7 +5,7 @@
 
 static const double LEAST_RATE_HZ = 2000.0; /* slower, and a front is not told from a wheel's */
 static const double WHEEL_S = 0.004;        /* what is reached for so long is a wheel */
-static const double TAIL_S = 0.010;
+static const double TAILS_S[] = {0.010, 0.006, 0.004}; /* the next wheel may come while it fades */
 static const double CLEAR = 12.0;           /* deviations of the noise */
 static const double FRONT = 0.7;            /* of the wheel's height, within two samples */
 
@@ -39,17 +39,28 @@ static bool single(const stretch *p, int from, int to)
 int spikes_take_out(trace *t, double rate_hz, double base, double noise)
 {
     stretch *p = t->points;
-    const int tail = (int)(TAIL_S * rate_hz);
+    const int longest = (int)(TAILS_S[0] * rate_hz);
     int found = 0;
-    double height = -1.0;
+    double height = -1.0, top = 0.0, steepest = 0.0;
     if (rate_hz < LEAST_RATE_HZ) return 0;
-    for (int i = 3; i + tail + 3 < t->count; ++i) {
+    for (int i = 1; i + 1 < t->count; ++i) {
+        const double z = (double)p[i].value - base, front = fabs((double)p[i + 1].value - (double)p[i - 1].value);
+        if (z > top) top = z;
+        if (front > steepest) steepest = front;
+    }
+    if (steepest < 0.2 * FRONT * top || steepest < CLEAR * noise) return 0; /* the usual case */
+    for (int i = 3; i + longest + 3 < t->count; ++i) {
         const double front = (double)p[i + 1].value - (double)p[i - 1].value;
         if (fabs(front) < CLEAR * noise) continue;
         if (height < 0.0) height = reached(t, base, WHEEL_S * rate_hz);
-        if (fabs(front) < FRONT * height || !single(p, i - 3, i + tail + 3)) continue;
-        const double before = mean3(p, i - 3), after = mean3(p, i + tail);
-        if (fabs(after - before) > 0.4 * fabs(front)) continue; /* it stays: a cable, or a saturated wheel */
+        if (fabs(front) < FRONT * height || !single(p, i - 3, i + longest + 3)) continue;
+        const double before = mean3(p, i - 3);
+        int tail = 0;
+        for (int k = 0; k < 3 && tail == 0; ++k) {
+            const int after = (int)(TAILS_S[k] * rate_hz);
+            if (fabs(mean3(p, i + after) - before) < 0.4 * fabs(front)) tail = after;
+        }
+        if (tail == 0) continue; /* it stays: a cable, or a saturated wheel */
         int end = i + 2;
         while (end < i + tail && fabs((double)p[end].value - before) > 3.0 * noise) ++end;
         const double last = mean3(p, end);
