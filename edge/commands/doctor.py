@@ -25,7 +25,6 @@ from edge import config as cfg
 from edge.clock import clock_state
 from edge.config_file import load
 from edge.daemon import source_name
-from edge.delivery.credentials import credential_file
 from edge.delivery.identity import IdentityError, Pseudonyms
 from edge.delivery.mqtt import Endpoint, LinkError, MqttLink
 
@@ -131,21 +130,8 @@ def _identity(config: cfg.Config) -> list[tuple[str, Result, str]]:
 
 async def _broker(config: cfg.Config, what: str, broker: cfg.Collector | cfg.SiteExchange) -> tuple[str, Result, str]:
     """Connects once under a name of its own, so that a running daemon is not thrown off."""
-
-    def handed(file: str | None) -> str | None:
-        return None if file is None else str(credential_file(file))
-
     try:
-        endpoint = Endpoint.of(
-            broker.url,
-            f"{source_name(config)}-{what.replace(' ', '-')}-doctor",
-            protocol=broker.protocol,
-            ca_file=handed(broker.ca_file),
-            cert_file=handed(broker.cert_file),
-            key_file=handed(broker.key_file),
-            username=broker.username,
-            password_file=handed(broker.password_file),
-        )
+        endpoint = Endpoint.configured(broker, f"{source_name(config)}-{what.replace(' ', '-')}-doctor")
         link = MqttLink(
             endpoint,
             will=None,

@@ -41,8 +41,8 @@ REPLAY_REQUESTS_MAX = 256
 REPLAY_PAYLOAD_MAX = 1024
 SETTLED_S = 2.0  # a connection that held so long ends the alarms
 SHORT_LIVES = 4  # connections that end before STABLE_S without a reason, until it is taken for a double
-CAREFUL_FIRST = 32  # messages that go one by one after two such connections: some servers close after a refusal, and
-# what they said is lost if more is under way
+CAREFUL_FROM = 1  # ... until messages go one by one: some servers close after a refusal, and what they said is lost
+CAREFUL_FIRST = 32  # if more is under way; so many do
 STABLE_S = 60.0  # a connection that held so long makes the next wait short again
 WAIT_FIRST_S, WAIT_EARLY_S, WAIT_MOST_S = 1.0, 5.0, 60.0
 LONG_WAIT_S: dict[Trouble, float] = {"duplicate": 300.0, "refused": 60.0, "certificate": 30.0, "configuration": 30.0}
@@ -147,6 +147,8 @@ class Publisher:
         self._connected_at = 0.0  # monotonic; 0: not in this attempt
         self._short_lives = 0  # connections in a row that ended soon and without a reason
         self._refused_here = False  # the server refused a message in this connection
+        self._alone: Entry | None = None  # the only message under way when the last connection ended
+        self._suspect = ""  # its topic, in the connection before
         self._trusted = 0  # acknowledgements in this connection
         self._stop = asyncio.Event()
         self._go_on = asyncio.Event()  # ends the wait between two attempts
@@ -240,6 +242,7 @@ class Publisher:
             if self._pump_timer is not None:
                 self._pump_timer.cancel()
                 self._pump_timer = None
+            self._alone = next(iter(self._in_flight.values())) if len(self._in_flight) == 1 else None
             self._in_flight.clear()
             await asyncio.shield(link.close(speak_will=not (clean and self._offline_told)))
             await self._flush()
@@ -259,7 +262,7 @@ class Publisher:
         self._set_state("connected", f"connected to {self._collector.url}")
 
     async def _make_birth(self) -> Entry | None:
-        if "status" not in self._collector.share:
+        if "status" not in self._collector.share or "status" in self._parked:
             return None
         (birth,) = await asyncio.to_thread(self._journal.append, [self._status(True)])
         return birth
@@ -299,13 +302,20 @@ class Publisher:
             log.warning("collector %s: %s", self.name, error)
 
     def _judged(self, error: LinkError) -> LinkError:
-        """A server that closes good connections soon, again and again, without saying why: most likely somebody else
-        connects with our name (3.1.1 and some servers do not say so)."""
+        """A server that closes good connections soon, again and again, without saying why (3.1.1 and some servers do
+        not): where it does so at the same topic each time, that is refused; else most likely somebody else connects
+        with our name."""
         was_connected, self._connected_at = self._connected_at, 0.0
         if error.trouble != "lost" or not was_connected or self._refused_here:
-            self._short_lives = 0
+            self._short_lives, self._suspect = 0, ""
             return error
         self._short_lives += 1
+        alone = self._alone if self._short_lives > CAREFUL_FROM else None
+        if alone is not None and alone.topic == self._suspect:
+            self._short_lives, self._suspect = 0, ""
+            self._park(alone, "collector_refused", "it closes the connection each time", "rights")
+            return error
+        self._suspect = alone.topic if alone is not None else ""
         if self._short_lives < SHORT_LIVES:
             return error
         self._short_lives = 0
@@ -360,7 +370,7 @@ class Publisher:
 
     def _fill_window(self, link: Link) -> None:
         window = link.window
-        if self._short_lives > 1 and self._trusted < CAREFUL_FIRST:
+        if self._short_lives > CAREFUL_FROM and self._trusted < CAREFUL_FIRST:
             window = 1
         room = window - len(self._in_flight)
         if room <= 0:
@@ -438,11 +448,15 @@ class Publisher:
         """The server did not take it: its kind waits and is tried again; the others go on."""
         self.counts.refused += 1
         self._refused_here = True
+        alarm = {0x87: "collector_refused", 0x97: "collector_quota"}.get(code, "collector_refuses_message")
+        self._park(entry, alarm, f"{reason} (0x{code:02X})", "rights and quotas")
+
+    def _park(self, entry: Entry, alarm: str, reason: str, what: str) -> None:
         self._raise(
-            {0x87: "collector_refused", 0x97: "collector_quota"}.get(code, "collector_refuses_message"),
+            alarm,
             "critical",
-            f"{self._collector.url} refuses {entry.topic}: {reason} (0x{code:02X}); "
-            f"{entry.kind} messages wait in the journal; have the rights and quotas of this computer mended there",
+            f"{self._collector.url} refuses {entry.topic}: {reason}; {entry.kind} messages wait in the journal; "
+            f"have the {what} of this computer mended there",
         )
         self._parked[entry.kind] = self._loop.time() + PARK_S
         self._journal.rewind(self.name, entry.kind)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from certificates import Authority
 from mosquitto import free_port
-from paho.mqtt.client import Client, MQTTMessage, MQTTv311
-from paho.mqtt.enums import CallbackAPIVersion
-from samples import ROOT, SOURCE, mixed, status
+from national import National, until
+from samples import SOURCE, mixed, status
 
 from edge.config import Collector
 from edge.delivery.journal import Journal
@@ -141,30 +139,9 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             made.kill(node)
 
 
-def subscriber(port: int, got: list[MQTTMessage], files: tuple[str, str, str]) -> Client:
-    client = Client(CallbackAPIVersion.VERSION2, client_id="national", protocol=MQTTv311, clean_session=False)
-    client.on_message = lambda c, u, message: got.append(message)
-    client.on_connect = lambda c, *rest: c.subscribe("borderflow/#", 1)
-    client.reconnect_delay_set(1, 1)
-    client.tls_set(*files)
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-    return client
-
-
-async def until(condition: Callable[[], bool], timeout_s: float) -> bool:
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        if condition():
-            return True
-        await asyncio.sleep(0.05)
-    return condition()
-
-
 async def test_a_node_is_killed_under_load(cluster: Cluster, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.db", 100_000_000, time.time_ns)
-    got: list[MQTTMessage] = []
-    national = subscriber(cluster.mqtt_ports[2], got, cluster.files("national-collector"))
+    national = National(cluster.mqtt_ports[2], cluster.files("national-collector"))
     async with Balancer(cluster.mqtt_ports) as balancer:
         ca_file, cert_file, key_file = cluster.files(SOURCE)
         collector = Collector(
@@ -184,25 +161,9 @@ async def test_a_node_is_killed_under_load(cluster: Cluster, tmp_path: Path) -> 
                 await asyncio.sleep(0.5)
             assert await until(lambda: publisher.backlog().messages == 0, 60), publisher.text
             assert publisher.counts.connections >= 2
-            await until(lambda: set(made) <= {message.payload for message in list(got)}, 15)
-            missing = set(made) - {message.payload for message in list(got)}
-            for body in missing:  # acknowledged by the cluster, not delivered by it: asked for again
-                lost = json.loads(body)
-                topic = f"{ROOT}/{lost['lane']}/{lost['schema'].split('/')[1]}"
-                request = {"topic": topic, "epoch": lost["epoch"], "from_seq": lost["seq"], "to_seq": lost["seq"]}
-                national.publish(f"{ROOT}/_/replay", json.dumps(request).encode(), 1)
-            assert await until(lambda: set(made) <= {message.payload for message in list(got)}, 30), (
-                len(missing),
-                publisher.counts,
-            )
+            await national.get_all(made)
         finally:
             await publisher.stop()
             await task
-    seqs: dict[str, set[int]] = {}
-    for message in list(got):
-        seqs.setdefault(message.topic, set()).add(json.loads(message.payload)["seq"])
-    for topic, numbers in seqs.items():
-        numbers.discard(0)
-        assert numbers == set(range(1, max(numbers) + 1)), topic
-    national.loop_stop()
+    national.close()
     journal.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from certificates import Authority
 from mosquitto import MOSQUITTO, Mosquitto
+from tls_broker import tls_mosquitto
 
 from edge.delivery.journal import Journal
 from edge.messages import KINDS
@@ -41,17 +42,7 @@ def tls_broker(tmp_path: Path, authority: Authority) -> Iterator[Mosquitto]:
     """Mutual TLS; the common name of the client is its user name, and it may publish on its own branch only."""
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed")
-    server = authority.issue("broker")
-    acl = tmp_path / "acl"
-    acl.write_text(
-        "user collector\ntopic read borderflow/#\ntopic write borderflow/v1/+/+/+/_/replay\n"
-        "pattern write borderflow/v1/+/+/%u/#\npattern read borderflow/v1/+/+/%u/_/replay\n"
-    )
-    made = Mosquitto(
-        tmp_path,
-        f"cafile {authority.ca_file}\ncertfile {server.cert_file}\nkeyfile {server.key_file}\n"
-        f"require_certificate true\nuse_identity_as_username true\nacl_file {acl}",
-    )
+    made = tls_mosquitto(tmp_path, authority)
     made.start()
     yield made
     made.kill()

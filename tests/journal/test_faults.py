@@ -234,6 +234,24 @@ async def test_connections_that_end_soon_for_no_reason_look_like_a_double(journa
         assert broker.attempts == 4
 
 
+@PROTOCOLS
+@pytest.mark.parametrize("kind", ["sighting", "status"])
+async def test_a_right_that_is_refused_by_closing_is_not_taken_for_a_double(
+    journal: Journal, kind: str, protocol: int
+) -> None:
+    """RabbitMQ with 3.1.1 does so: the kind waits, the others go on, and the alarm names the topic."""
+    fault = Fault(close_at=f"/{kind}")
+    async with (
+        FaultBroker(*[fault] * 8, Fault()) as broker,
+        publishing(journal, broker, protocol=protocol) as running,
+    ):
+        made = journal.append(mixed(40))
+        assert await until(lambda: f"/{kind}: it closes the connection" in running.text_of("collector_refused"))
+        assert running.text_of("duplicate_identity") == ""
+        assert await until(lambda: {entry.body for entry in made} <= arrived(broker))
+        assert await until(lambda: running.publisher.backlog().messages == 0)  # once its time is over
+
+
 async def test_a_slow_collector_slows_nobody(journal: Journal) -> None:
     slow = Fault(puback_delay_s=0.2)
     async with (

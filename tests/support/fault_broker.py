@@ -24,6 +24,7 @@ class Fault:
     puback_delay_s: float = 0.0
     shuffle: int = 1  # acknowledgements are kept back and sent in disorder, so many at a time
     close_after: int | None = None  # publishes, then the socket closes
+    close_at: str | None = None  # a publish whose topic ends so is not taken: the socket closes without a word
     close_inside: bool = False  # ... in the middle of a PUBACK
     disconnect: int | None = None  # ... with this reason code before (MQTT 5)
     noise_after: int | None = None  # publishes, then random bytes are sent
@@ -157,7 +158,7 @@ class FaultBroker:
         connection.unacknowledged += 1
         connection.most_unacknowledged = max(connection.most_unacknowledged, connection.unacknowledged)
         code = fault.puback(len(connection.publishes), topic)
-        if code is None:
+        if code is None or (fault.close_at is not None and topic.endswith(fault.close_at)):
             return
         answer = mid if code == 0 or connection.protocol == 4 else mid + bytes((code,))
         held.append(b"\x40" + _length(len(answer)) + answer)
@@ -170,6 +171,8 @@ class FaultBroker:
             held.clear()
 
     async def _go_on(self, fault: Fault, connection: Connection, writer: asyncio.StreamWriter) -> bool:
+        if fault.close_at is not None and connection.publishes[-1].topic.endswith(fault.close_at):
+            return False
         count = len(connection.publishes)
         if fault.deaf_after is not None and count >= fault.deaf_after:
             await asyncio.sleep(3600)
