@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -122,6 +123,9 @@ def test_a_noisy_crossing_leaves_no_identity_behind(tmp_path: Path) -> None:
                 120,
             )
             time.sleep(10)
+            assert daemon.process is not None
+            limits = Path(f"/proc/{daemon.process.pid}/limits").read_text()
+            assert re.search(r"^Max core file size +0 ", limits, re.M)
             daemon.kill()  # so that the write-ahead log stays as it is
             left = files_below(mine, carried)
             recorded = subprocess.run(
