@@ -82,7 +82,7 @@ lock: $(RELEASE)/.done
 	    -o requirements.lock pyproject.toml
 
 sbom: $(RELEASE)/.done
-	$(RELEASE)/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible \
+	PYTHONWARNINGS=ignore $(RELEASE)/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible \
 	    -o build/borderflow.cdx.json requirements.lock
 	@echo build/borderflow.cdx.json
 
