@@ -4,9 +4,9 @@ In: the configuration of the readers; out: `edge.core.PlateTable`. Where the for
 there is a misread 0. 9 stands for a digit, A for a letter; blanks and dashes are left out. Called by
 `edge.waiting.waits`.
 
-Sources, read in November 2026: Wikipedia, "Canadian licence plate designs and serial formats" and "United States
-license plate designs and serial formats" (current and older series of passenger and truck plates); Mexico:
-NOM-001-SCT-2 (Diario Oficial, 24 June 2016). Forms of several states are listed once. A plate that has none of these
+Recalled, and compared in part with Wikipedia, "Canadian licence plate designs and serial formats" and "United States
+license plate designs and serial formats"; Mexico after NOM-001-SCT-2 (Diario Oficial, 24 June 2016), its federal forms
+uncertain. Forms of several states are listed once. A plate that has none of these
 forms (one in ten is thought to) is compared as well, only that a letter and a digit may then stand anywhere.
 """
 
