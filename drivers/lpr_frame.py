@@ -29,7 +29,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -157,7 +157,9 @@ def _stamp_ns(text: str) -> int | None:
     if len(digits) != _STAMP_DIGITS:
         return None
     try:
-        time = datetime.strptime(digits + "+0000", "%Y%m%d%H%M%S%z")
+        year, *rest = int(digits[:4]), *(int(digits[at : at + 2]) for at in range(4, _STAMP_DIGITS, 2))
+        month, day, hour, minute, second = rest
+        time = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None
     return round(time.timestamp()) * 1_000_000_000

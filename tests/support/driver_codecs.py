@@ -30,11 +30,13 @@ from drivers.transcore_encompass import TransCoreCodec, TransCoreOptions, crc
 
 @dataclass(frozen=True)
 class Subject:
-    """`frames(n)` gives n good frames one after another; `resyncs` where the codec finds back by itself."""
+    """`frames(n)` gives n good frames one after another; `resyncs` where the codec finds back by itself; `whole` where
+    it takes one frame at a time."""
 
     make: Callable[[], Any]
     frames: Callable[[int], list[bytes]]
     resyncs: bool = True
+    whole: bool = False
 
 
 def _t7(count: int) -> list[bytes]:
@@ -147,8 +149,8 @@ SUBJECTS = {
         lambda count: [bytes.fromhex("0001 0000 0007 01 04 04 0000474A")] * count,
         resyncs=False,
     ),
-    "chrony": Subject(_Chrony, lambda count: [_TRACKING] * count, resyncs=False),
-    "hikvision_isapi event": Subject(_Camera, lambda count: [_EVENT] * count),
+    "chrony": Subject(_Chrony, lambda count: [_TRACKING] * count, resyncs=False, whole=True),
+    "hikvision_isapi event": Subject(_Camera, lambda count: [_EVENT] * count, whole=True),
     "labjack_t7": Subject(
         lambda: labjack_t7.StreamCodec("d", labjack_t7.ScanList(("AIN0", "AIN1", "AIN2", "AIN3")), 128), _t7
     ),
