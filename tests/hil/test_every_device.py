@@ -129,13 +129,13 @@ def test_every_device_gives_its_events_and_a_pulled_adapter_comes_back(tmp_path:
         wait_for("all devices", lambda: states() == dict.fromkeys(names, "online"), 60)
         wait_for("the clock's alarm", lambda: alarm("clock_unsynchronised", "clock", "begin"), 10)
         chronyc.follow(True)
-        simulator.tell(fault="no_fix", device="gps", for_s=6.0)
         for fault, device, _ in SELF_REPORTED:
             simulator.tell(fault=fault, device=device, for_s=6.0)
         for _, device, code in SELF_REPORTED:
             wait_for(f"{code} of {device}", lambda c=code, d=device: of("alarm", code=c, device=d), 15)
         for _, device, code in SELF_REPORTED:
             wait_for(f"end of {code} of {device}", lambda c=code, d=device: alarm(c, d, "end"), 20)
+        simulator.tell(fault="no_fix", device="gps", for_s=6.0)
         simulator.tell(fault="unplugged", device="enod", for_s=4.0)
         simulator.tell(fault="unplugged", device="ecp", for_s=4.0)
         for device in ("enod", "ecp"):
