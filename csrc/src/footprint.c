@@ -115,6 +115,24 @@ static void find_plateau(footprint *f, const stretch *p, const double *edges, in
     f->plateau_n = n;
 }
 
+/* Time over which the peak is averaged: an eighth of that above half of it. A wheel that stood or crept beside the peak
+ * spent long at a lower level: its quicker flank then tells how long it takes over a strip while it moves. */
+static double peak_window(const stretch *p, const double *edges, int count, int top_at, double top, double high, bool plate)
+{
+    static const double USUAL = 8.0, OF_FLANK = 0.4;
+    if (plate) return high / 8.0;
+    double quick = HUGE_VAL;
+    for (int way = -1; way <= 1; way += 2) {
+        int a = way < 0 ? 0 : count - 1, upper; /* from outside inwards */
+        while (a != top_at && (double)p[a].value < 0.8 * top) a -= way;
+        upper = a;
+        while (a > 0 && a < count - 1 && (double)p[a].value > 0.2 * top) a += way;
+        const double took = fabs(0.5 * (edges[upper] + edges[upper + 1]) - 0.5 * (edges[a] + edges[a + 1]));
+        if (took < quick) quick = took;
+    }
+    return high > USUAL * quick && quick >= 1.0 ? OF_FLANK * quick : high / 8.0;
+}
+
 bool footprint_measure(footprint *f, const trace *t, double base_at0, double base0, double base_at1, double base1,
                        double noise, double threshold, bool plate, bool flanks_only)
 {
@@ -149,8 +167,7 @@ bool footprint_measure(footprint *f, const trace *t, double base_at0, double bas
     int left = top_at, right = top_at;
     while (left > 0 && (double)p[left - 1].value > 0.5 * top) --left;
     while (right < count - 1 && (double)p[right + 1].value > 0.5 * top) ++right;
-    double high = edges[right + 1] - edges[left];
-    const double window = high / 8.0;
+    const double window = peak_window(p, edges, count, top_at, top, edges[right + 1] - edges[left], plate);
     double best = 0.0, sum = 0.0;
     int head = 0;
     for (int i = 0; i < count; ++i) {

@@ -61,6 +61,17 @@ double pass_speed(const bf_wim *w, const axle_seen *a, int line)
     return dt > 0.0 ? (w->lines[k].x - w->lines[i].x) / dt : 1.0;
 }
 
+/* Length of an axle's tyre prints, metres, from the greatest load on a strip: they grow with the load. */
+static double usual_print(double peak_kg, double width)
+{
+    double kg = peak_kg, print = 0.0;
+    for (int i = 0; i < 4; ++i) {
+        print = 0.12 + 1.6e-5 * (kg < 9000.0 ? kg : 9000.0);
+        kg = peak_kg * print / width / 1.15;
+    }
+    return print;
+}
+
 double rough_load(const bf_wim *w, const axle_seen *a)
 {
     double v[BF_MAX_LINES], peak_kg = 0.0, width = 1.0;
@@ -94,12 +105,8 @@ double rough_load(const bf_wim *w, const axle_seen *a)
         }
         v[k] = kg;
     }
-    /* By the peak, with a tyre print that grows with the load: rough, but the speed does not go into it. */
-    double by_peak = peak_kg;
-    for (int i = 0; i < 4 && width < 0.2; ++i) {
-        const double print = 0.12 + 1.6e-5 * (by_peak < 9000.0 ? by_peak : 9000.0);
-        by_peak = peak_kg * print / width / 1.15;
-    }
+    /* By the peak: rough, but the speed does not go into it. */
+    const double by_peak = width < 0.2 ? peak_kg * usual_print(peak_kg, width) / width / 1.15 : peak_kg;
     if (n == 0) return by_peak;
     const double kg = v[(n - 1) / 2];
     return kg > 0.55 * by_peak && kg < 1.7 * by_peak ? kg : by_peak;
@@ -134,12 +141,33 @@ static bool backward(const pass *p, const footprint *f)
 
 enum { SETS = 3 * LEVELS }; /* of one wheel: rising and falling flanks at strips, and edges of plates */
 
-static void add_rest(const bf_wim *w, const footprint *f, double t0, rest *rests, int *rest_count)
+static void add_rest(const bf_wim *w, const footprint *f, double t0, hints *h)
 {
-    if (!stood(w, f) || *rest_count == MOTION_MAX_RESTS) return;
-    rests[*rest_count].from = f->still_from / w->rate - t0;
-    rests[*rest_count].to = f->still_to / w->rate - t0;
-    (*rest_count)++;
+    if (!stood(w, f) || h->rest_count == MOTION_MAX_RESTS) return;
+    h->rests[h->rest_count].from = f->still_from / w->rate - t0;
+    h->rests[h->rest_count].to = f->still_to / w->rate - t0;
+    h->rest_count++;
+}
+
+static void add_passage(const bf_wim *w, const axle_seen *a, const footprint *f, double t0, hints *h)
+{
+    static const double LEVEL = 0.9, SPREAD = 0.3; /* of the print: its length where it was measured, and how sure */
+    static const double TYRE_M = 0.35, TYRE_SPREAD_M = 0.15; /* across, which strips at an angle see too */
+    if (h->passage_count == MOTION_MAX_PASSAGES) return;
+    passage *p = &h->passages[h->passage_count++];
+    double most = 0.0;
+    int lines = 0;
+    for (int j = 0; j < w->line_count; ++j) {
+        if (!(a->seen & (1u << j))) continue;
+        if (a->at[j].peak_n > most) most = a->at[j].peak_n;
+        ++lines;
+    }
+    const double print = usual_print(most / GRAVITY, w->sensors[f->sensor].s.width_m);
+    const double slope = fabs(w->sensors[f->sensor].slope), own = SPREAD * print, across = TYRE_SPREAD_M * slope;
+    p->from = f->rise[1] / w->rate - t0;
+    p->to = f->fall[1] / w->rate - t0;
+    p->way = LEVEL * print + TYRE_M * slope;
+    p->sigma = sqrt((own * own + across * across) * lines); /* one print, however often it is seen */
 }
 
 /* Both edges of a plate are places that the same part of a footprint passes: when a share q of it has come over the
@@ -182,11 +210,11 @@ static double usual_slope(const bf_wim *w)
 }
 
 /* `aside`: metres that the left and the right wheels run right of the usual, null where that is not known yet. */
-static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, const double *aside, rest *rests, int *rest_count)
+static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, const double *aside, hints *h)
 {
     const double usual = w->slopes_differ ? usual_slope(w) : 0.0;
     int n = 0;
-    *rest_count = 0;
+    h->rest_count = h->passage_count = 0;
     for (int k = 0; k < count; ++k)
         for (int s = 0; s < SIDES; ++s)
             for (int q = 0; q < SETS; ++q) {
@@ -202,7 +230,7 @@ static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, const
                         if (plate) {
                             add_edges(w, &axles[k], j, f, q - 2 * LEVELS, set_id, t0, &w->crossings[n]);
                             n += 2;
-                            if (q == 2 * LEVELS) add_rest(w, f, t0, rests, rest_count);
+                            if (q == 2 * LEVELS) add_rest(w, f, t0, h);
                             continue;
                         }
                         /* Rolling back it leaves over the edge by which it came. */
@@ -218,7 +246,8 @@ static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, const
                         const double across = o->slope * (aside ? ASIDE_LEFT_M : ASIDE_M);
                         o->sigma = sqrt(PLACE_SIGMA * PLACE_SIGMA + across * across + (blur < 0.1 ? blur * blur : 0.01));
                         o->set = set_id;
-                        if (q == 0) add_rest(w, f, t0, rests, rest_count);
+                        if (q == 0) add_rest(w, f, t0, h);
+                        if (q == 0 && !axles[k].rolled_back) add_passage(w, &axles[k], f, t0, h);
                     }
                 }
                 if (n - begin == 1) n = begin; /* alone it says nothing */
@@ -239,12 +268,11 @@ double joint_misfit(bf_wim *w, const axle_seen *pair)
             if (k == 1 && pair[k].at[j].mid < last) ++within;
         }
     if (within == 0) return -1.0;
-    rest rests[MOTION_MAX_RESTS] = {{0.0, 0.0}};
-    int rest_count;
+    hints h;
     const double t0 = from / w->rate;
     w->motion.reverses = false;
-    const int n = gather(w, pair, 2, t0, NULL, rests, &rest_count);
-    if (!motion_fit(&w->motion, w->crossings, n, rests, rest_count, -0.02, (to - from) / w->rate + 0.02)) return -1.0;
+    const int n = gather(w, pair, 2, t0, NULL, &h);
+    if (!motion_fit(&w->motion, w->crossings, n, &h, -0.02, (to - from) / w->rate + 0.02)) return -1.0;
     double sum = 0.0;
     for (int i = 0; i < n; ++i) { /* in metres of a crossing that is known well */
         const double r = w->crossings[i].residual * PLACE_SIGMA / w->crossings[i].sigma;
@@ -378,8 +406,7 @@ static int dual_tyres(const extents *e)
 
 void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
 {
-    rest rests[MOTION_MAX_RESTS] = {{0.0, 0.0}};
-    int rest_count;
+    hints h;
     double from = HUGE_VAL, to = -HUGE_VAL;
     for (int k = 0; k < count; ++k)
         for (int j = 0; j < w->line_count; ++j) {
@@ -392,20 +419,20 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     m->reverses = false;
     for (int k = 0; k < count; ++k) m->reverses = m->reverses || axles[k].rolled_back;
     m->sparse = w->line_count == 1;
-    int crossings = gather(w, axles, count, t0, NULL, rests, &rest_count);
-    bool fitted = motion_fit(m, w->crossings, crossings, rests, rest_count, -0.02, (to - from) / w->rate + 0.02);
+    int crossings = gather(w, axles, count, t0, NULL, &h);
+    bool fitted = motion_fit(m, w->crossings, crossings, &h, -0.02, (to - from) / w->rate + 0.02);
     double aside[SIDES] = {0.0, 0.0, 0.0};
     for (int round = 0; round < 2 && fitted && w->slopes_differ; ++round) {
         find_aside(w->crossings, crossings, aside);
-        crossings = gather(w, axles, count, t0, aside, rests, &rest_count);
-        fitted = motion_fit(m, w->crossings, crossings, rests, rest_count, -0.02, (to - from) / w->rate + 0.02);
+        crossings = gather(w, axles, count, t0, aside, &h);
+        fitted = motion_fit(m, w->crossings, crossings, &h, -0.02, (to - from) / w->rate + 0.02);
     }
 
     w->motion_t0 = t0;
     w->motion_fitted = fitted;
     unsigned flags = 0;
     bool uneven = false;
-    if (rest_count) flags |= BF_STOPPED_ON_SENSOR;
+    if (h.rest_count) flags |= BF_STOPPED_ON_SENSOR;
     if (m->reverses) flags |= BF_REVERSED;
     out->axle_count = count;
     for (int k = 0; k < count; ++k) memset(out->axles[k].sensor_kg, 0, sizeof out->axles[k].sensor_kg);
@@ -501,7 +528,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
         flags |= BF_PARTIAL;
     }
 #ifdef BF_DEBUG
-    fprintf(stderr, "vehicle %d axles coeffs %d scale %.2f jerk %g rests %d crossings %d\n", count, m->coeffs, m->scale, m->jerk, rest_count, crossings);
+    fprintf(stderr, "vehicle %d axles coeffs %d scale %.2f jerk %g rests %d crossings %d\n", count, m->coeffs, m->scale, m->jerk, h.rest_count, crossings);
     for (int k = 0; k < count; ++k)
         for (int j = 0; j < w->line_count; ++j)
             for (int i = 0; (axles[k].seen >> j & 1) && i < axles[k].at[j].count; ++i) {
@@ -512,6 +539,13 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                         motion_speed(m, f->rise[1] / w->rate - t0), motion_speed(m, f->fall[1] / w->rate - t0), f->peak, (f->still_to - f->still_from) / w->rate,
                         loads[k][j][w->sensors[f->sensor].side].load_kg, sqrt(loads[k][j][w->sensors[f->sensor].side].variance), worst);
             }
+#endif
+#ifdef BF_DEBUG
+    for (int i = 0; i < h.rest_count; ++i) {
+        double way[MOTION_MAX_COEFFS] = {0};
+        motion_add_step(m, h.rests[i].from - 0.4, 0.5 * (h.rests[i].from + h.rests[i].to), 1.0, way);
+        fprintf(stderr, "  rest %.2f..%.2f at %.4f first axle's centre sd %.4f place0 %.4f\n", h.rests[i].from + t0, h.rests[i].to + t0, motion_place(m, 0.5 * (h.rests[i].from + h.rests[i].to)) - place[0], motion_sigma(m, way), place[0]);
+    }
 #endif
     line_sigmas sigmas;
     flags |= lines_weigh(w, axles, count, loads, place, fabs(out->speed_mps), &sigmas, out);

@@ -183,10 +183,10 @@ static void assemble(equations *e, motion *m, const crossing_at *o, int count)
         for (int k = i; k < j; ++k) {
             const double w = o[k].weight;
             total += w;
-            place += w * o[k].place;
+            place += w * o[k].aim;
             for (int b = 0; b < 4; ++b) mean[o[k].interval + b] += w * o[k].basis[b];
             add4(e->data, n, o[k].interval, o[k].basis, w);
-            for (int b = 0; b < 4; ++b) e->right[o[k].interval + b] += w * o[k].basis[b] * o[k].place;
+            for (int b = 0; b < 4; ++b) e->right[o[k].interval + b] += w * o[k].basis[b] * o[k].aim;
         }
         if (total > 0.0) {
             for (int r = lo; r < hi; ++r) {
@@ -216,6 +216,42 @@ static void add_row(equations *e, const motion *m, double t, bool speed, double 
     for (int b = 0; b < 4; ++b) e->right[at + b] += weight * value * row[b];
 }
 
+/* Adds that the place moves on by `way` from one time to the other. */
+static void add_step(equations *e, motion *m, double from, double to, double way, double sigma)
+{
+    const int n = m->coeffs, at[2] = {interval_of(m, from), interval_of(m, to)};
+    const double w = 1.0 / (sigma * sigma);
+    double row[2][4];
+    for (int q = 0; q < 2; ++q) basis_at(m, at[q], q ? to : from, row[q]);
+    for (int b = 0; b < 4; ++b) row[0][b] = -row[0][b];
+    for (int q = 0; q < 2; ++q) {
+        add4(e->data, n, at[q], row[q], w);
+        for (int b = 0; b < 4; ++b) e->right[at[q] + b] += w * way * row[q][b];
+    }
+    for (int b = 0; b < 4; ++b)
+        for (int c = 0; c < 4; ++c) {
+            const int r = at[1] + b, s = at[0] + c;
+            const double v = w * row[1][b] * row[0][c];
+            e->data[r > s ? r * n + s : s * n + r] += r == s ? 2.0 * v : v;
+        }
+    for (int r = at[0]; r < at[1] + 4; ++r)
+        if (at[0] < m->first[r]) m->first[r] = at[0];
+}
+
+static void add_hints(equations *e, motion *m, const hints *h)
+{
+    static const double ROLLS_S = 0.6, STILL_MPS = 0.01, STILL_M = 0.003;
+    for (int i = 0; i < h->rest_count; ++i) {
+        /* A flat-topped pulse stays level while the wheel still brakes or already pulls away. */
+        const double span = h->rests[i].to - h->rests[i].from, edge = ROLLS_S < 0.35 * span ? ROLLS_S : 0.35 * span;
+        const double from = h->rests[i].from + edge, to = h->rests[i].to - edge;
+        for (int q = 0; q <= 4; ++q) add_row(e, m, from + 0.25 * q * (to - from), true, 0.0, 1.0 / (STILL_MPS * STILL_MPS));
+        if (!m->reverses) add_step(e, m, from, to, 0.0, STILL_M);
+    }
+    for (int i = 0; i < h->passage_count; ++i)
+        add_step(e, m, h->passages[i].from, h->passages[i].to, h->passages[i].way, h->passages[i].sigma);
+}
+
 static void jerk_penalty(equations *e, const motion *m)
 {
     const int n = m->coeffs;
@@ -225,6 +261,22 @@ static void jerk_penalty(equations *e, const motion *m)
         basis_powers(m, i, p);
         for (int j = 0; j < 4; ++j) row[j] = 6.0 * p[j][3];
         add4(e->penalty, n, i, row, m->knots[i + 4] - m->knots[i + 3]);
+    }
+}
+
+/* Nobody brakes or pulls for long in a queue: together with the jerk's this makes the acceleration a process that forgets. */
+static void acceleration_penalty(equations *e, const motion *m)
+{
+    static const double FORGETS_S = 1.5;
+    const double at[2] = {0.5 - 0.5 / sqrt(3.0), 0.5 + 0.5 / sqrt(3.0)}; /* exact for a square of a line */
+    for (int i = 0; i < m->intervals; ++i) {
+        double p[4][4], row[4];
+        const double span = m->knots[i + 4] - m->knots[i + 3];
+        basis_powers(m, i, p);
+        for (int q = 0; q < 2; ++q) {
+            for (int j = 0; j < 4; ++j) row[j] = (2.0 * p[j][2] + 6.0 * p[j][3] * at[q] * span) / FORGETS_S;
+            add4(e->penalty, m->coeffs, i, row, 0.5 * span);
+        }
     }
 }
 
@@ -248,7 +300,7 @@ static double residuals(const motion *m, crossing_at *o, int count)
         double total = 0.0, mean = 0.0;
         int j = i;
         for (; j < count && o[j].set == o[i].set; ++j) {
-            double x = -o[j].place;
+            double x = -o[j].aim;
             for (int b = 0; b < 4; ++b) x += o[j].basis[b] * m->c[o[j].interval + b];
             o[j].residual = x;
             total += o[j].weight;
@@ -303,14 +355,6 @@ static double median_abs(const crossing_at *o, int count)
     return 1.0;
 }
 
-static void add_rests(equations *e, const motion *m, const rest *rests, int rest_count)
-{
-    for (int i = 0; i < rest_count; ++i) {
-        const double span = rests[i].to - rests[i].from;
-        for (int q = 0; q <= 4; ++q) add_row(e, m, rests[i].from + span * (0.05 + 0.225 * q), true, 0.0, 1.0 / (0.01 * 0.01));
-    }
-}
-
 /* Whether the vehicle slowed or stopped so much that a calm stretch must not vouch for its whole motion. */
 static bool changes_speed(motion *m, int rest_count)
 {
@@ -325,14 +369,33 @@ static bool changes_speed(motion *m, int rest_count)
     return lowest < 0.5 * highest && lowest < 2.0;
 }
 
-bool motion_fit(motion *m, crossing_at *o, int count, const rest *rests, int rest_count, double from, double to)
+/* A crossing errs in time, not in place: measured in metres, every error would be smaller if the wheels had passed more
+ * slowly, and the fit would find them slow. So the residual that is made small is the one in time, times the speed of
+ * the last round: to first order the motion at the time when it passed, against a place as far off. */
+static void aim_at_times(const motion *m, crossing_at *o, int count)
+{
+    static const double MOST_S = 0.02, LEAST_MPS = 0.05;
+    for (int i = 0; i < count; ++i) {
+        const double v = motion_speed(m, o[i].t), r = o[i].residual;
+        double late = v > LEAST_MPS ? r / v : 0.0;
+        if (fabs(late) > MOST_S) late = late > 0.0 ? MOST_S : -MOST_S;
+        o[i].interval = interval_of(m, o[i].t - late);
+        basis_at(m, o[i].interval, o[i].t - late, o[i].basis);
+        o[i].aim = o[i].place - late * v;
+    }
+}
+
+bool motion_fit(motion *m, crossing_at *o, int count, const hints *h, double from, double to)
 {
     equations e;
+    const rest *rests = h->rests;
+    const int rest_count = h->rest_count;
     if (count < 2) return false;
     place_knots(m, o, count, rests, rest_count, from, to);
     for (int i = 0; i < count; ++i) {
         o[i].interval = interval_of(m, o[i].t);
         basis_at(m, o[i].interval, o[i].t, o[i].basis);
+        o[i].aim = o[i].place;
         o[i].weight = 1.0 / (o[i].sigma * o[i].sigma);
     }
     jerk_penalty(&e, m);
@@ -341,7 +404,7 @@ bool motion_fit(motion *m, crossing_at *o, int count, const rest *rests, int res
     bool ok;
     for (int round = 0; round < ROBUST_ROUNDS; ++round) {
         assemble(&e, m, o, count);
-        add_rests(&e, m, rests, rest_count);
+        add_hints(&e, m, h);
         solve_for(m, &e, density, &ok);
         if (!ok) return false;
         residuals(m, o, count);
@@ -351,11 +414,15 @@ bool motion_fit(motion *m, crossing_at *o, int count, const rest *rests, int res
             const double s = scale * o[i].sigma, r = fabs(o[i].residual);
             o[i].weight = (r > 2.0 * s ? 2.0 * s / r : 1.0) / (s * s);
         }
+        to_powers(m);
+        aim_at_times(m, o, count);
     }
     assemble(&e, m, o, count);
-    add_rests(&e, m, rests, rest_count);
+    add_hints(&e, m, h);
     double best = HUGE_VAL;
-    const int choices = changes_speed(m, rest_count) ? 2 : (int)(sizeof densities / sizeof *densities);
+    const bool changes = changes_speed(m, rest_count);
+    const int choices = changes ? 2 : (int)(sizeof densities / sizeof *densities);
+    if (changes) acceleration_penalty(&e, m);
     for (int i = m->sparse && rest_count == 0 ? 3 : 0; i < (m->sparse && rest_count == 0 ? 6 : choices); ++i) {
         const double cost = solve_for(m, &e, densities[i], &ok);
         if (ok && cost < best) {

@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-enum { MOTION_MAX_COEFFS = 160, MOTION_MAX_CROSSINGS = 3072, MOTION_MAX_RESTS = 64 };
+enum { MOTION_MAX_COEFFS = 160, MOTION_MAX_CROSSINGS = 3072, MOTION_MAX_RESTS = 64, MOTION_MAX_PASSAGES = 384 };
 
 typedef struct {
     double t;     /* seconds */
@@ -20,13 +20,21 @@ typedef struct {
     double residual;
     double slope; /* metres further along for a metre to the right, against the usual strip of the array */
     int set;
-    int interval;    /* filled by the fit */
+    int interval;    /* filled by the fit: of the time at which the motion passes, with the basis there */
     double basis[4];
+    double aim; /* the place with which the motion at that time is compared */
 } crossing_at;
 
 typedef struct {
     double from, to; /* seconds between which the vehicle stood */
 } rest;
+
+/* Roughly known: a tyre's print passes while the place moves on by `way`. Without it a vehicle that stops again and
+ * again may be thought to pass every strip at a standstill, where no flank is in the wrong place. */
+typedef struct {
+    double from, to;   /* seconds */
+    double way, sigma; /* metres */
+} passage;
 
 typedef struct {
     int coeffs, intervals;
@@ -43,7 +51,13 @@ typedef struct {
 
 /* Crossings must be sorted by set. `extra_from` .. `extra_to` is the span in which the motion will be asked for.
  * Returns false when they cannot tell a motion. */
-bool motion_fit(motion *m, crossing_at *o, int count, const rest *rests, int rest_count, double from, double to);
+typedef struct {
+    rest rests[MOTION_MAX_RESTS];
+    passage passages[MOTION_MAX_PASSAGES];
+    int rest_count, passage_count;
+} hints;
+
+bool motion_fit(motion *m, crossing_at *o, int count, const hints *h, double from, double to);
 
 double motion_place(const motion *m, double t);
 double motion_speed(const motion *m, double t);
