@@ -72,14 +72,14 @@ def stopping(
         for _ in range(rng.integers(1, 3)):
             axle, line = rng.integers(len(v.positions_m)), rng.integers(len(places))
             stops.append(float(v.positions_m[axle] + places[line] + rng.uniform(-0.12, 0.12)))
-        v.x = _with_stops(wim.sample_rate_hz, x0, x1, rng, stops, stop_s)
+        v.x = with_stops(wim.sample_rate_hz, x0, x1, rng, stops, stop_s)
         v.start = int(at * wim.sample_rate_hz)
         at += len(v.x) / wim.sample_rate_hz + rng.uniform(1.0, 3.0)
         vehicles.append(v)
     return vehicles, int((at + 1) * wim.sample_rate_hz)
 
 
-def _with_stops(
+def with_stops(
     rate: float, x0: float, x1: float, rng: np.random.Generator, stops: list[float], stop_s: tuple[float, float]
 ) -> Array:
     """Drive from stop to stop with raised-cosine accelerations, standing in between."""
@@ -287,12 +287,12 @@ def rolling_back(rng: np.random.Generator, wim: config.Wim, count: int) -> tuple
         x0, x1 = -v.front_m - 4.0, last + v.length_m + 4.0
         stop = float(rng.uniform(0.0, v.positions_m[-1] + last))
         way = rng.uniform(0.1, 0.7)
-        a = _with_stops(rate, x0, stop + 30, rng, [stop], (1, 3))
+        a = with_stops(rate, x0, stop + 30, rng, [stop], (1, 3))
         a = a[: int(np.searchsorted(a, stop + 1e-6, side="right"))]
         t = np.linspace(0, np.pi, int(rng.uniform(1.5, 3.0) * rate))
         back = stop - way * 0.5 * (1 - np.cos(t))
         stand = np.full(int(rng.uniform(0.5, 4) * rate), stop - way)
-        on = _with_stops(rate, stop - way - 20, x1, rng, [stop - way], (0.01, 0.02))
+        on = with_stops(rate, stop - way - 20, x1, rng, [stop - way], (0.01, 0.02))
         on = on[int(np.searchsorted(on, stop - way, side="left")) :]
         v.x = np.concatenate([a, back, stand, on])
         v.start = int(at * rate)

@@ -168,7 +168,7 @@ def test_a_wheel_that_stands_for_minutes_does_not_lift_the_baseline() -> None:
     v = world.make_vehicle(rng, "truck2")
     lines = sorted({s.x_m for s in wim.sensor if s.type == "strip"})
     stop = float(lines[1])  # the steering axle stands on the second line
-    v.x = regimes._with_stops(5000.0, -5.0, lines[-1] + v.length_m + 4, rng, [stop], (240, 240))
+    v.x = regimes.with_stops(5000.0, -5.0, lines[-1] + v.length_m + 4, rng, [stop], (240, 240))
     v.start = 5000
     scene = Scene(wim, [v], v.start + len(v.x) + 5000, drift=0.5)
     result = regimes.Result("stand")

@@ -56,6 +56,7 @@ class Vehicle:
     contact_m: Array
     exponent: float
     lean: float
+    right_exponent: float | None = None  # of the tyres on the right, where their pressure has another shape
     x: Array = field(default_factory=lambda: np.zeros(0))  # place of the first axle at each scan from `start`
     start: int = 0
 
@@ -140,7 +141,7 @@ class Scene:
             skew = rng.normal(0, self.skew_m)
             moved_kg = self._moved_kg(v)
             for k, kg in enumerate(v.loads_kg):
-                profile = Profile(v.contact_m[k], v.exponent, v.lean)
+                profiles = [Profile(v.contact_m[k], p, v.lean) for p in (v.exponent, v.right_exponent or v.exponent)]
                 xk = v.x - v.positions_m[k]
                 for s in sensors:
                     if s.type == "loop":
@@ -163,7 +164,13 @@ class Scene:
                         + self.hop * scale * np.sqrt(2) * np.sin(2 * np.pi * f2 * ts + phase2[k])
                     )
                     borne = kg * dyn + moved_kg[k, i0:i1]
-                    force = borne * G * share * profile.over(off[i0:i1], s.width_m) * gains[round(s.x_m, 3)]
+                    force = (
+                        borne
+                        * G
+                        * share
+                        * profiles[halves and not left].over(off[i0:i1], s.width_m)
+                        * gains[round(s.x_m, 3)]
+                    )
                     out[v.start + i0 : v.start + i1, s.channel] += force / s.gain_n
                     if self.bow_wave:
                         foot = 0.5 * (v.contact_m[k] + s.width_m)
