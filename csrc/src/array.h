@@ -16,7 +16,8 @@ enum {
     TRAIN = 96,         /* axles that belong to no vehicle yet */
     LOOP_MARKS = 64,
     RING = 64,          /* finished vehicles not yet taken */
-    RECENT = 24         /* passes that left as parts of axles, remembered */
+    RECENT = 24,        /* passes that left as parts of axles, remembered */
+    MISS_RUN = 4        /* axles in a row that a line missed before it counts as dead */
 };
 
 typedef enum { SIDE_LEFT = 0, SIDE_RIGHT = 1, SIDE_FULL = 2, SIDES = 3 } side;
@@ -54,6 +55,12 @@ typedef struct {
     bool came_back; /* its axle came over the line again, which was taken out */
 } pass;
 
+/* An axle at one end of the array: place, time and speed of its first or last crossing of an edge. */
+typedef struct {
+    double x, t, v, a; /* metres, seconds, m/s, m/s2 */
+    bool stood;        /* on the line there */
+} run;
+
 typedef struct {
     unsigned seen; /* bit for each line */
     pass at[BF_MAX_LINES];
@@ -61,6 +68,7 @@ typedef struct {
     double kg; /* roughly, from the speeds between the lines */
     double misfit_m; /* of one motion for it and the axle before it; negative where they were never over the array
                       * together */
+    run entry, exit;
     bool lost_before; /* the stream had a gap before it */
     bool timed_out;
     bool rolled_back; /* with passes backwards among its own */
@@ -125,8 +133,10 @@ struct bf_wim {
     recent_pass recent[RECENT];
     int recent_count;
 
-    axle_seen train[TRAIN];
+    axle_seen train[TRAIN + 1]; /* the last is room for one that may follow */
     int train_count;
+    bool close_behind; /* the first of the train, to the vehicle that left before it */
+    double stop_share; /* of the vehicles, that stood while they were over the array */
     int64_t gap_at; /* scan of the last gap in the stream */
     bool broken;    /* a gap is cutting off what is over the array */
 
@@ -144,18 +154,16 @@ struct bf_wim {
     axle_seen scratch2[PENDING + BF_MAX_LINES * 4];
 };
 
-/* train.c */
+/* train.c: takes a footprint; turns those that are there into axles. True where the train is full before all are in it. */
 void train_footprint(struct bf_wim *w, const footprint *f);
-void train_update(struct bf_wim *w, bool at_end);
-void release_axle(struct bf_wim *w, const axle_seen *a);
+bool train_update(struct bf_wim *w, bool at_end);
 
 /* reverse.c: takes out the passes of axles that rolled back and came again. True while that may be going on. `finished`
  * are the passes of each line that are complete. */
 bool reverse_filter(struct bf_wim *w, int *finished);
 void reverse_note(struct bf_wim *w, const pass *p, int line);
 
-/* cut.c */
-void loop_sample_frame(struct bf_wim *w, loop_state *l, int64_t frame);
+/* cut.c: takes vehicles off the front of the train. */
 void cut_update(struct bf_wim *w, bool at_end);
 
 /* load.c: which wheel it was: a strip across the whole lane at an angle sees the two of an axle one after the other. */
@@ -164,10 +172,11 @@ side print_side(const struct bf_wim *w, const pass *p, int index);
 /* load.c: the length of the vehicle that was weighed last, whose presence over a loop is `p`. */
 double length_by_loop(const struct bf_wim *w, const bf_sensor *loop, const presence *p);
 
-/* load.c: weighs the axles as one vehicle; the rough speed of an axle near a line, and its rough load. */
+/* load.c: weighs the axles as one vehicle; the rough speed of an axle near a line, and its rough load, where it is `reach_m`
+ * on a strip. */
 void weigh(struct bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out);
 double pass_speed(const struct bf_wim *w, const axle_seen *a, int line);
-double rough_load(const struct bf_wim *w, const axle_seen *a);
+double rough_load(const struct bf_wim *w, const axle_seen *a, double reach_m);
 /* Residual, metres, of one motion for two neighbouring axles; negative where it cannot tell. */
 double joint_misfit(struct bf_wim *w, const axle_seen *pair);
 

@@ -61,20 +61,9 @@ double pass_speed(const bf_wim *w, const axle_seen *a, int line)
     return dt > 0.0 ? (w->lines[k].x - w->lines[i].x) / dt : 1.0;
 }
 
-/* Length of an axle's tyre prints, metres, from the greatest load on a strip: they grow with the load. */
-static double usual_print(double peak_kg, double width)
+double rough_load(const bf_wim *w, const axle_seen *a, double reach_m)
 {
-    double kg = peak_kg, print = 0.0;
-    for (int i = 0; i < 4; ++i) {
-        print = 0.12 + 1.6e-5 * (kg < 9000.0 ? kg : 9000.0);
-        kg = peak_kg * print / width / 1.15;
-    }
-    return print;
-}
-
-double rough_load(const bf_wim *w, const axle_seen *a)
-{
-    double v[BF_MAX_LINES], peak_kg = 0.0, width = 1.0;
+    double v[BF_MAX_LINES], peak_kg = 0.0;
     int n = 0;
     for (int j = 0; j < w->line_count; ++j)
         if ((a->seen & (1u << j)) && w->lines[j].plate) {
@@ -84,20 +73,14 @@ double rough_load(const bf_wim *w, const axle_seen *a)
     if (n > 0) return peak_kg / n;
     for (int j = 0; j < w->line_count; ++j) {
         if (!(a->seen & (1u << j))) continue;
-        double kg = 0.0, from_peak = 0.0;
-        bool steady = true;
+        /* The mean force while it was on the strip, whatever the speed. */
+        double kg = 0.0;
         for (int i = 0; i < a->at[j].count; ++i) {
             const footprint *f = &w->prints[a->at[j].prints[i]];
             const sensor_info *s = &w->sensors[f->sensor];
-            const double speed = pass_speed(w, a, j), way = speed * (f->fall[1] - f->rise[1]) / w->rate;
-            kg += f->area / w->rate * speed * s->newton / s->s.width_m / GRAVITY;
-            width = s->s.width_m;
-            from_peak += f->peak * s->newton / GRAVITY;
-            /* A tyre's print is that long; else it did not pass at that speed. */
-            if (way < 0.08 || way > 0.35 + s->s.width_m) steady = false;
+            const double on = f->fall[1] - f->rise[1];
+            if (on > 0.0) kg += f->area / on * reach_m * s->newton / s->s.width_m / GRAVITY;
         }
-        if (from_peak > peak_kg) peak_kg = from_peak;
-        if (!steady) continue;
         int k = n++;
         while (k > 0 && v[k - 1] > kg) {
             v[k] = v[k - 1];
@@ -105,11 +88,7 @@ double rough_load(const bf_wim *w, const axle_seen *a)
         }
         v[k] = kg;
     }
-    /* By the peak: rough, but the speed does not go into it. */
-    const double by_peak = width < 0.2 ? peak_kg * usual_print(peak_kg, width) / width / 1.15 : peak_kg;
-    if (n == 0) return by_peak;
-    const double kg = v[(n - 1) / 2];
-    return kg > 0.55 * by_peak && kg < 1.7 * by_peak ? kg : by_peak;
+    return n > 0 ? v[(n - 1) / 2] : 0.0;
 }
 
 side print_side(const bf_wim *w, const pass *p, int index)

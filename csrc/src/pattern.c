@@ -51,7 +51,7 @@ static const configuration KNOWN[] = {
     {"1121", 0.3, {{3.1, 7.0}, {3.5, 9.0}, {2.3, 9.0}}},
     {"1122", 0.2, {{3.1, 7.0}, {3.5, 9.0}, {3.3, 9.0}}},
     {"1211", 4.0, {{3.1, 6.6}, {3.5, 7.0}, {3.6, 8.0}}},
-    {"1211", 5.0, {{3.1, 7.0}, {7.0, 13.0}, {2.3, 3.4}}},
+    {"1211", 5.0, {{3.1, 6.6}, {7.0, 13.0}, {2.4, 3.3}}},
     {"1212", 0.6, {{3.1, 7.0}, {3.5, 7.0}, {3.5, 9.0}}},
     {"1212", 0.4, {{3.1, 7.0}, {6.0, 12.5}, {2.3, 3.4}}},
     {"1213", 0.3, {{3.1, 7.0}, {5.0, 12.5}, {2.3, 3.4}}},
@@ -64,7 +64,7 @@ static const configuration KNOWN[] = {
     {"1333", 0.2, {{3.1, 6.6}, {3.0, 9.0}, {4.0, 12.0}}},
     {"1335", 0.2, {{3.1, 6.6}, {3.0, 9.0}, {4.0, 12.0}}},
     {"11111", 1.5, {{3.1, 6.6}, {5.0, 8.0}, {2.3, 4.0}, {5.0, 8.0}}},
-    {"12111", 0.8, {{3.1, 7.0}, {5.0, 8.0}, {2.3, 4.0}, {5.0, 8.0}}},
+    {"12111", 0.8, {{3.1, 6.2}, {5.0, 8.0}, {2.3, 4.0}, {5.0, 8.0}}},
     {"12112", 0.3, {{3.1, 7.0}, {4.0, 9.0}, {2.3, 5.0}, {4.0, 9.0}}},
     {"12122", 0.2, {{3.1, 7.0}, {4.0, 9.0}, {2.3, 5.0}, {4.0, 9.0}}},
     {"12211", 0.2, {{3.1, 7.0}, {4.0, 9.0}, {2.3, 5.0}, {4.0, 9.0}}},
@@ -81,35 +81,6 @@ double longest_spacing(const axle_seen *axles, int count)
     for (int i = 0; i < count; ++i)
         if (axles[i].kg > most) most = axles[i].kg;
     return most > LIGHT_KG ? 13.5 : 6.5;
-}
-
-double spacing_cost(const spacing *s, double from, double to)
-{
-    static const double UNEVEN = 3.0;
-    if (s->doubt > 0.0) {
-        const spacing even = {s->lo, s->hi, s->lo, 0.0};
-        const spacing uneven = {s->lo - s->doubt, s->hi + s->doubt, s->least, 0.0};
-        const double a = spacing_cost(&even, from, to), b = UNEVEN + spacing_cost(&uneven, from, to);
-        return a < b ? a : b;
-    }
-    const double middle = 0.5 * (s->lo + s->hi), half = 0.5 * (s->hi - s->lo);
-    const double sure = half < 0.3 ? half : 0.3; /* the rest of the range is a spread, not a tolerance */
-    double off = 0.0, stop = 0.0;
-    if (middle + sure < from) {
-        off = from - middle - sure;
-    } else if (middle - sure > to) {
-        off = middle - sure - to;
-        if (s->least < s->lo && off > 0.6) { /* it may have stood in between */
-            const double with_stop = s->least > to ? s->least - to : 0.0;
-            if (with_stop < off) {
-                off = with_stop;
-                stop = 3.0;
-            }
-        }
-    }
-    off /= half > 0.7 ? 0.5 * half : 0.35;
-    off *= 0.5 * off;
-    return stop + (off < 12.0 ? off : 12.0);
 }
 
 /* Two axles of one vehicle have one motion; where both were over the array at a time it can be seen whether they do. */
@@ -136,6 +107,15 @@ static double light_cost(const axle_seen *a, const spacing *s, int i, int j, dou
     return cost + (n > 5 ? 6.0 * (n - 5) : 0.0);
 }
 
+/* Axles of lorries and their trailers seldom weigh less than an empty trailer's: a car does. */
+static double lightness(double kg, double heaviest)
+{
+    const double usual = 0.35 * heaviest < 2500.0 ? 0.35 * heaviest : 2500.0;
+    if (kg >= usual) return 0.0;
+    const double r = log(usual / kg) / 0.35, cost = 0.5 * r * r;
+    return cost < 4.0 ? cost : 4.0;
+}
+
 /* Whether the groups, of which the last may still grow where `open`, can be those of the configuration. */
 static bool fits(const configuration *c, const char *groups, int count, bool open)
 {
@@ -160,8 +140,7 @@ double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j, bool ope
     const spacing *link[GROUPS_MOST];
     int count = 1, loose = 0;
     for (int k = i + 1; k <= j; ++k) {
-        const double light = a[k].kg < 0.3 * heaviest && a[k].kg < 1500.0 ? 2.5 : 0.0;
-        cost += light;
+        cost += lightness(a[k].kg, heaviest);
         if (0.5 * (s[k].lo + s[k].hi) < GROUP_M && groups[count - 1] < '9') {
             groups[count - 1]++;
             cost += k == i + 1 ? spacing_cost(&s[k], 1.5, GROUP_M) : spacing_cost(&s[k], 0.7, GROUP_M);
@@ -180,7 +159,7 @@ double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j, bool ope
         double off = 0.0;
         for (int g = 1; g < count; ++g) {
             const double from = KNOWN[c].link[g - 1][0], to = KNOWN[c].link[g - 1][1];
-            off += spacing_cost(link[g], from, to) + log(to - from);
+            off += link_cost(link[g], from, to);
         }
         likelihood += 0.01 * KNOWN[c].share * exp(-off);
     }

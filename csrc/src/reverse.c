@@ -4,7 +4,7 @@
  * A vehicle is rigid: rolling back, its axles cross the lines again in the reverse order in which they came, and going
  * on in the same order as at first. Over all lines together the passes read ... x y | y x | x y ..., with the same loads.
  * The first passes stay; the vehicle is as far after the last as after them. */
-#include "array.h"
+#include "prints.h"
 
 #include <math.h>
 #include <string.h>
@@ -149,7 +149,7 @@ static void take_out(bf_wim *w, const event *list, int from, int count, int *fin
     /* From the last to the first, so that the places of the others stay. */
     for (int i = from + count - 1; i >= from; --i) {
         const int j = list[i].line, k = list[i].index;
-        for (int p = 0; p < w->pending[j][k].count; ++p) w->free_prints[w->free_count++] = w->pending[j][k].prints[p];
+        release_pass(w, &w->pending[j][k]);
         memmove(&w->pending[j][k], &w->pending[j][k + 1], sizeof(pass) * (size_t)(w->pending_count[j] - k - 1));
         w->pending_count[j]--;
         finished[j]--;

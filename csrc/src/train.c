@@ -3,27 +3,14 @@
  * All lines see the same axles in the same order, whatever vehicles they belong to. A line may miss one or see
  * something that is none; so each line's sequence is aligned with the axles known from the lines before it, at the
  * lowest cost (dynamic programming). An axle leaves here when it has passed the last line. */
-#include "array.h"
+#include "prints.h"
+#include "spacing.h"
 
 #include <math.h>
 #include <string.h>
 #ifdef BF_DEBUG
 #include <stdio.h>
 #endif
-
-enum { MISS_RUN = 4 };
-
-void release_axle(bf_wim *w, const axle_seen *a)
-{
-    for (int j = 0; j < w->line_count; ++j)
-        if (a->seen & (1u << j))
-            for (int i = 0; i < a->at[j].count; ++i) w->free_prints[w->free_count++] = a->at[j].prints[i];
-}
-
-static void release_pass(bf_wim *w, const pass *p)
-{
-    for (int i = 0; i < p->count; ++i) w->free_prints[w->free_count++] = p->prints[i];
-}
 
 static void drop_pending(bf_wim *w, int line, int index)
 {
@@ -514,13 +501,13 @@ static bool doubtful(bf_wim *w, const axle_seen *axles, int i, int last_line)
     return misfit > ONE_MOTION_M && ((double)w->now - axles[i].at[last_line].end) / w->rate < 60.0;
 }
 
-void train_update(bf_wim *w, bool at_end)
+bool train_update(bf_wim *w, bool at_end)
 {
     bool any = false;
     for (int j = 0; j < w->line_count; ++j) any = any || w->pending_count[j] > 0;
-    if (!any) return;
+    if (!any) return false;
     const bool tick = ((w->now / w->frame_scans) & 7) == 0 && !wheel_on(w);
-    if (!w->pending_changed && !at_end && !tick) return;
+    if (!w->pending_changed && !at_end && !tick) return false;
     w->pending_changed = false;
 
     if (tick) drop_weak(w);
@@ -559,8 +546,13 @@ void train_update(bf_wim *w, bool at_end)
         timed_out = true;
     }
     double stale_before[BF_MAX_LINES] = {0};
+    bool full = false;
     for (int i = 0; i < commit; ++i) {
         axle_seen *a = &axles[i];
+        if (w->train_count == TRAIN) {
+            w->pending_changed = full = true;
+            break;
+        }
         for (int j = 0; j < w->line_count; ++j)
             if (a->seen & (1u << j)) {
                 reverse_note(w, &a->at[j], j);
@@ -585,16 +577,15 @@ void train_update(bf_wim *w, bool at_end)
         fprintf(stderr, "commit axle seen %x peak %.0f now %.2f timed_out %d\n", a->seen, a->peak_n, (double)w->now / w->rate, timed_out);
 #endif
         a->timed_out = timed_out;
-        a->kg = rough_load(w, a);
+        find_runs(w, a);
         a->lost_before = false;
         for (int j = 0; j < w->line_count; ++j)
             if ((a->seen & (1u << j)) && w->gap_at >= 0 && a->at[j].begin - (double)w->gap_at < 3.0 * w->rate)
                 a->lost_before = true;
-        if (w->train_count == TRAIN) cut_update(w, true);
         w->train[w->train_count++] = *a;
         axle_seen *last = &w->train[w->train_count - 1];
         last->misfit_m = w->train_count > 1 ? joint_misfit(w, last - 1) : -1.0;
-        cut_update(w, false);
     }
     for (int j = 0; j < w->line_count; ++j) drop_stale(w, j, stale_before[j]);
+    return full;
 }

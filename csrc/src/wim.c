@@ -1,6 +1,6 @@
 /* The weighing core's surface: takes blocks of samples, cuts them into frames, and runs the parts in their order.
  * channel.c -> train.c -> cut.c -> load.c -> the ring of finished vehicles. See array.h. */
-#include "array.h"
+#include "loops.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -164,6 +164,7 @@ bf_status bf_wim_create(const bf_wim_options *options, const bf_sensor *sensors,
     for (int i = 0; i < PRINTS; ++i) w->free_prints[i] = i;
     w->free_count = PRINTS;
     w->gap_at = -1;
+    w->stop_share = 0.3;
     w->ways = lane_unknown();
     const size_t frame_samples = (size_t)w->frame_scans * (size_t)w->channel_count;
     w->past.channels = w->channel_count;
@@ -228,6 +229,13 @@ static void take_footprint(void *context, const footprint *f)
     train_footprint(context, f);
 }
 
+/* Passes to axles, axles to vehicles. */
+static void to_vehicles(bf_wim *w, bool at_end)
+{
+    while (train_update(w, at_end)) cut_update(w, true);
+    if (w->train_count > 0 && (at_end || (w->done & 3) == 0)) cut_update(w, at_end);
+}
+
 /* Looks at frame number `frame`, of which the successor is in the history (or which is the last). */
 static void run_frame(bf_wim *w, int64_t frame)
 {
@@ -244,8 +252,7 @@ static void run_frame(bf_wim *w, int64_t frame)
     for (int i = 0; i < w->loop_count; ++i) loop_sample_frame(w, &w->loops[i], frame);
     w->done = frame + 1;
     w->now = w->done * w->frame_scans;
-    train_update(w, false);
-    if (w->train_count > 0 && (frame & 1) == 0) cut_update(w, false);
+    to_vehicles(w, false);
 }
 
 static void add_frame(bf_wim *w, const int16_t *samples)
@@ -290,8 +297,7 @@ static void flush(bf_wim *w)
     if (w->past.frames > w->done) run_frame(w, w->done);
     for (int i = 0; i < w->sensor_count; ++i)
         if (w->sensors[i].line >= 0) channel_close(&w->channels[i], &w->past, take_footprint, w);
-    train_update(w, true);
-    cut_update(w, true);
+    to_vehicles(w, true);
     for (int i = 0; i < w->loop_count; ++i) {
         loop_state *l = &w->loops[i];
         if (l->present && l->count > 0) l->marks[l->count - 1].off = (double)w->now;

@@ -1,0 +1,132 @@
+/* Loops: stretches of presence, from the samples; and which of them an axle was in. For cut.c. */
+#include "loops.h"
+
+#include <math.h>
+#include <string.h>
+
+static void mark_on(loop_state *l, double at, bool split)
+{
+    if (l->count == LOOP_MARKS) {
+        memmove(l->marks, l->marks + 1, sizeof(presence) * (LOOP_MARKS - 1));
+        l->count--;
+    }
+    l->marks[l->count].on = at;
+    l->marks[l->count].off = HUGE_VAL;
+    l->marks[l->count].split = split;
+    l->marks[l->count].shared = false;
+    l->marks[l->count].covered = 0.0;
+    l->count++;
+}
+
+void loop_sample_frame(bf_wim *w, loop_state *l, int64_t frame)
+{
+    const int n = w->frame_scans;
+    const int64_t settle = (int64_t)(0.015 * w->rate);
+    double sum = 0.0;
+    for (int i = 0; i < n; ++i) {
+        const int64_t at = frame * n + i;
+        const double v = history_sample(&w->past, at, l->channel);
+        sum += v;
+        const bool want = l->present ? v > l->lower : v > l->level;
+        if (want == l->present) {
+            l->pending = false;
+            continue;
+        }
+        if (!l->pending) {
+            l->pending = true;
+            l->change_at = at;
+        }
+        if (at - l->change_at >= settle) {
+            l->pending = false;
+            l->present = want;
+            if (want) {
+                mark_on(l, (double)l->change_at, false);
+                l->top = l->valley = v;
+                l->falling = false;
+            } else if (l->count > 0) {
+                l->marks[l->count - 1].off = (double)l->change_at;
+                if (l->varies && l->top > l->level && l->level > 0.0) l->marks[l->count - 1].covered = l->level / l->top;
+            }
+        }
+    }
+    if (!l->present || l->count == 0) return;
+    /* Dips of the amplitude: a gap between two vehicles that is shorter than the loop. */
+    const double mean = sum / n, height = l->top - l->level;
+    if (mean > l->top) l->top = mean;
+    if (mean > l->level + 0.3 * height && mean < l->level + 0.7 * height) l->between++;
+    else if (mean >= l->level + 0.9 * height) l->full++;
+    l->varies = l->between > 10 && l->between * 2000 > l->full;
+    if (!l->falling) {
+        if (mean < l->top - 0.25 * height && height > 0.0) {
+            l->falling = true;
+            l->valley = mean;
+            l->valley_at = frame * n + n / 2;
+        }
+    } else if (mean < l->valley) {
+        l->valley = mean;
+        l->valley_at = frame * n + n / 2;
+    } else if (mean > l->valley + 0.25 * height) {
+        l->marks[l->count - 1].off = (double)l->valley_at;
+        l->marks[l->count - 1].shared = true;
+        mark_on(l, (double)l->valley_at, true);
+        l->top = mean;
+        l->falling = false;
+    }
+}
+
+/* When an axle was over the place x: linear between lines, extrapolated beyond. Scans. */
+static double time_at(const bf_wim *w, const axle_seen *a, double x)
+{
+    int before = -1, after = -1, first = -1, last = -1;
+    for (int j = 0; j < w->line_count; ++j) {
+        if (!(a->seen & (1u << j))) continue;
+        if (first < 0) first = j;
+        last = j;
+        if (w->lines[j].x <= x) before = j;
+        else if (after < 0) after = j;
+    }
+    int i = before, k = after;
+    if (i < 0) {
+        i = first;
+        k = first;
+        for (int j = first + 1; j <= last; ++j)
+            if (a->seen & (1u << j)) {
+                k = j;
+                break;
+            }
+    } else if (k < 0) {
+        k = last;
+        i = last;
+        for (int j = last - 1; j >= first; --j)
+            if (a->seen & (1u << j)) {
+                i = j;
+                break;
+            }
+    }
+    if (i == k) return a->at[i].mid;
+    const double f = (x - w->lines[i].x) / (w->lines[k].x - w->lines[i].x);
+    return a->at[i].mid + f * (a->at[k].mid - a->at[i].mid);
+}
+
+/* Index of the presence in which an axle was over the loop, or -1. */
+int presence_of(const bf_wim *w, const loop_state *l, const axle_seen *a)
+{
+    const double t = time_at(w, a, w->sensors[l->sensor].s.x_m);
+    int best = -1;
+    double least = HUGE_VAL;
+    for (int i = 0; i < l->count; ++i) {
+        const presence *p = &l->marks[i];
+        const double off = t < p->on ? p->on - t : (t > p->off ? t - p->off : 0.0);
+        if (off < least) {
+            least = off;
+            best = i;
+        }
+    }
+    const double v = a->exit.v;
+    return least / w->rate * (v > 0.2 ? v : 0.2) < 1.0 ? best : -1;
+}
+
+const loop_state *main_loop(const bf_wim *w)
+{
+    return w->options.use_loop && !w->ignore_loops && w->loop_count > 0 ? &w->loops[0] : NULL;
+}

@@ -1,0 +1,328 @@
+/* Distances between neighbouring axles. See spacing.h. */
+#include "spacing.h"
+
+#include <math.h>
+
+/* Half of the usual change of speed in a queue, m/s2; and how fast a driver changes it, m/s3. */
+static const double QUEUE_MPS2 = 0.6, JERK_MPS3 = 1.0;
+/* How hard a vehicle brakes to a stop and starts from it: usual, and what is tried. */
+static const double BRAKING_MPS2[BRAKINGS] = {0.4, 0.6, 0.8, 1.05, 1.4, 1.9, 2.6};
+static const double USUAL_BRAKING = 0.6, BRAKING_SPREAD = 0.45;
+/* Moves in a queue are 5 to 25 m long: one that stops does it once in so many metres, seldom twice in fewer. */
+static const double MOVE_M = 10.0, NEXT_STOP_M = 5.0, NEXT_STOP = 1.5;
+/* Durations of stops: median and spread of the logarithm. */
+static const double STOP_S = 15.0, STOP_SPREAD = 1.1;
+
+/* A wheel's centre at a place: strips and plates are crossed from one edge to the other. */
+typedef struct {
+    double x, t; /* metres, seconds */
+} node;
+
+/* How far an axle goes while it is on a strip, at the second level of its flanks: by the speeds from line to line, which
+ * under an even change of speed are the means of those at the lines. */
+static double reach_of(const bf_wim *w, const axle_seen *a, const double *on)
+{
+    static const double UNEVEN = 4.0;
+    double sorted[BF_MAX_LINES], weakest = 0.0;
+    int before = -1, n = 0;
+    for (int j = 0; j < w->line_count; ++j) {
+        if (!(a->seen >> j & 1u)) continue;
+        const int i = before;
+        before = j;
+        if (i < 0 || !(a->at[j].mid > a->at[i].mid) || !(on[i] > 0.0) || !(on[j] > 0.0)) continue;
+        const double v = (w->lines[j].x - w->lines[i].x) / (a->at[j].mid - a->at[i].mid) * w->rate;
+        const double least = on[i] < on[j] ? on[i] : on[j], most = on[i] < on[j] ? on[j] : on[i];
+        if (v * least > weakest) weakest = v * least;
+        if (most > UNEVEN * least) continue; /* it stood at one of them */
+        const double r = v * 2.0 / (1.0 / on[i] + 1.0 / on[j]);
+        int k = n++;
+        while (k > 0 && sorted[k - 1] > r) {
+            sorted[k] = sorted[k - 1];
+            --k;
+        }
+        sorted[k] = r;
+    }
+    const double reach = n > 0 ? sorted[n / 2] : weakest;
+    const double least = w->lines[0].width + 0.05;
+    return reach < least ? least : (reach > 0.45 ? 0.45 : reach);
+}
+
+/* Speed and acceleration at nodes[0] from it and those that follow it in time order `sign` away from it, by least squares. */
+static void fit_run(const node *nodes, int count, run *r)
+{
+    static const double SPAN_S = 2.5, LEAST_A_S = 0.25;
+    double s[5] = {0}, y[3] = {0};
+    int n = 0;
+    for (int i = 0; i < count && (i < 3 || fabs(nodes[i].t - nodes[0].t) < SPAN_S); ++i, ++n) {
+        const double t = nodes[i].t - nodes[0].t, x = nodes[i].x - nodes[0].x;
+        double p = 1.0;
+        for (int k = 0; k < 5; ++k, p *= t) {
+            s[k] += p;
+            if (k < 3) y[k] += p * x;
+        }
+    }
+    r->a = 0.0;
+    if (n >= 3 && fabs(nodes[n - 1].t - nodes[0].t) > LEAST_A_S) {
+        const double det = s[0] * (s[2] * s[4] - s[3] * s[3]) - s[1] * (s[1] * s[4] - s[3] * s[2]) + s[2] * (s[1] * s[3] - s[2] * s[2]);
+        if (det > 0.0) {
+            const double b = s[0] * (y[1] * s[4] - s[3] * y[2]) - y[0] * (s[1] * s[4] - s[3] * s[2]) + s[2] * (s[1] * y[2] - y[1] * s[2]);
+            const double c = s[0] * (s[2] * y[2] - y[1] * s[3]) - s[1] * (s[1] * y[2] - y[1] * s[2]) + y[0] * (s[1] * s[3] - s[2] * s[2]);
+            r->v = b / det;
+            r->a = 2.0 * c / det;
+            if (r->a > 1.5) r->a = 1.5;
+            if (r->a < -2.5) r->a = -2.5;
+            return;
+        }
+    }
+    const double d = s[0] * s[2] - s[1] * s[1];
+    if (n >= 2 && d > 0.0) r->v = (s[0] * y[1] - s[1] * y[0]) / d;
+}
+
+void find_runs(const bf_wim *w, axle_seen *a)
+{
+    double on[BF_MAX_LINES] = {0};
+    double rise[BF_MAX_LINES] = {0}, fall[BF_MAX_LINES] = {0};
+    for (int j = 0; j < w->line_count; ++j) {
+        if (!(a->seen >> j & 1u)) continue;
+        const pass *p = &a->at[j];
+        for (int i = 0; i < p->count; ++i) {
+            const footprint *f = &w->prints[p->prints[i]];
+            const int level = w->lines[j].plate ? LEVELS / 2 : 1;
+            rise[j] += f->rise[level] / w->rate / p->count;
+            fall[j] += f->fall[level] / w->rate / p->count;
+        }
+        on[j] = fall[j] - rise[j];
+        if (p->back_to > p->back_from) on[j] = 1e3; /* it turned there */
+    }
+    const double reach = reach_of(w, a, on);
+    a->kg = rough_load(w, a, reach);
+    for (int end = 0; end < 2; ++end) {
+        node nodes[2 * BF_MAX_LINES];
+        int n = 0, edge = -1;
+        run *r = end ? &a->exit : &a->entry;
+        for (int q = 0; q < w->line_count; ++q) {
+            const int j = end ? w->line_count - 1 - q : q;
+            if (!(a->seen >> j & 1u)) continue;
+            const double half = 0.5 * (w->lines[j].plate ? w->lines[j].width : reach);
+            if (edge < 0) edge = j;
+            const node first = {w->lines[j].x - half, rise[j]}, last = {w->lines[j].x + half, fall[j]};
+            const bool stood = on[j] > 2.0 * half / 0.2; /* slower than 0.2 m/s in the mean */
+            nodes[n++] = end ? last : first;
+            if (stood) break;
+            nodes[n++] = end ? first : last;
+        }
+        r->x = nodes[0].x;
+        r->t = nodes[0].t;
+        r->stood = n == 1;
+        r->v = pass_speed(w, a, edge);
+        r->a = 0.0;
+        if (r->stood) {
+            /* From rest to the strip's edge, or from there to rest, at a usual acceleration. */
+            r->v = sqrt(QUEUE_MPS2 * reach);
+            r->a = end ? QUEUE_MPS2 : -QUEUE_MPS2;
+        } else {
+            fit_run(nodes, n, r);
+        }
+        if (!(r->v > 0.1)) r->v = 0.1;
+    }
+}
+
+/* Way and time to a stop from speed v and acceleration a, braking at b. */
+static void stop_from(double v, double a, double b, double *way, double *time)
+{
+    if (a <= -b) {
+        *time = v / -a;
+        *way = 0.5 * v * *time;
+        return;
+    }
+    double t = (a + b) / JERK_MPS3;
+    const double left = v + a * t - 0.5 * JERK_MPS3 * t * t;
+    if (left <= 0.0) t = (a + sqrt(a * a + 2.0 * JERK_MPS3 * v)) / JERK_MPS3;
+    *way = v * t + 0.5 * a * t * t - JERK_MPS3 * t * t * t / 6.0;
+    *time = t;
+    if (left > 0.0) {
+        *way += 0.5 * left * left / b;
+        *time += left / b;
+    }
+}
+
+/* Ways of stops between an axle's leaving and the next one's coming, or, where that has not come, until now. */
+static void find_stops(const bf_wim *w, const run *from, const run *to, double dt, spacing *s)
+{
+    for (int i = 0; i < BRAKINGS; ++i) {
+        double way, time, way2 = 0.0, time2 = 0.0;
+        stop_from(from->v, from->a, BRAKING_MPS2[i], &way, &time);
+        if (to) stop_from(to->v, -to->a, BRAKING_MPS2[i], &way2, &time2); /* the same with time running back */
+        s->stop_m[i] = time + time2 < 1.1 * dt + 0.2 ? way + way2 : HUGE_VAL;
+    }
+    s->stop_cost = -log(w->stop_share);
+    s->unseen = true;
+    s->stopped_by = from->stood || (to && to->stood);
+    s->between_stops = from->stood && to && to->stood;
+}
+
+static spacing seen_spacing(double least, double most, double slack)
+{
+    spacing s = {0};
+    s.lo = least - 0.1 - slack;
+    s.hi = most + 0.1 + slack;
+    return s;
+}
+
+spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *b)
+{
+    double least = HUGE_VAL, most = -HUGE_VAL, slack = 0.0;
+    int n = 0;
+    for (int swap = 0; swap < 2; ++swap) {
+        /* Where was the one when the other was at a line? */
+        const axle_seen *p = swap ? b : a, *q = swap ? a : b;
+        for (int j = 0; j < w->line_count; ++j) {
+            if (!(q->seen & (1u << j))) continue;
+            const double t = q->at[j].mid;
+            int i = -1;
+            for (int k = 0; k < w->line_count; ++k)
+                if ((p->seen & (1u << k)) && p->at[k].mid <= t) i = k;
+            if (i < 0) continue;
+            int k = i + 1;
+            while (k < w->line_count && !(p->seen & (1u << k))) ++k;
+            if (k >= w->line_count) continue;
+            const double dt = (p->at[k].mid - p->at[i].mid) / w->rate;
+            const double f = (t - p->at[i].mid) / (p->at[k].mid - p->at[i].mid);
+            double d = w->lines[i].x + f * (w->lines[k].x - w->lines[i].x) - w->lines[j].x;
+            if (swap) d = -d;
+            const double bend = f * (1.0 - f) * dt * dt * 0.6; /* half of 1.2 m/s2 */
+            if (bend > slack) slack = bend;
+            if (d < least) least = d;
+            if (d > most) most = d;
+            ++n;
+        }
+    }
+    if (n > 0) return seen_spacing(least, most, n == 1 ? slack : 0.0);
+    spacing s = {0};
+    const run *from = &a->exit, *to = &b->entry;
+    const double dt = to->t - from->t, after = dt > 0.0 ? dt : 0.0;
+    s.base = from->x - to->x;
+    /* Even motion in between, bent as the accelerations at its ends say; they do not last. */
+    const double fade = 1.0 / (1.0 + after * after / 9.0);
+    double way = 0.5 * (from->v + to->v) * dt + (from->a - to->a) / 12.0 * dt * dt * fade;
+    if (way < 0.0 && dt > 0.0) way = 0.0;
+    /* From rest, or to rest, at a usual acceleration, and steady else; it may have been in less of a hurry. */
+    double hurry = 0.0;
+    if (from->stood != to->stood) {
+        const double v = from->stood ? to->v : from->v;
+        const double quick = v * dt - 0.5 * v * v / QUEUE_MPS2;
+        if (quick > way) hurry = 0.5 * (quick - way);
+        way += hurry;
+    }
+    const double plain = 0.25 * after * sqrt(after), bent = 0.026 * after * after * sqrt(after), most_off = 0.2 * way + 0.2 * after;
+    double sd = plain < bent ? plain : bent;
+    if (w->lines[0].plate || from->stood || to->stood) sd = plain;
+    if (sd > most_off) sd = most_off;
+    if (hurry > 0.0) sd = 0.6 * hurry;
+    sd += 0.05 + 0.02 * way + (from->stood || to->stood ? 0.05 * after : 0.0);
+    s.lo = s.base + way - 2.0 * sd;
+    s.hi = s.base + way + 2.0 * sd;
+    find_stops(w, from, to, dt, &s);
+    if (!from->stood && !to->stood && !w->lines[0].plate) {
+        /* One vehicle has one speed: shortly after the one end it is what the other end says. */
+        const double off = to->v - from->v - 0.5 * (from->a + to->a) * dt;
+        const double sd_v = 0.05 + 0.03 * (from->v + to->v) + 0.4 * fabs(dt);
+        const double cost = 0.5 * off * off / (sd_v * sd_v);
+        s.uneven = cost < 8.0 ? cost : 8.0;
+    }
+    if (w->lines[0].plate) {
+        /* Plates give the speed at both ends and nothing between. Mostly it changed evenly. */
+        const double even = 0.3 + 0.006 * dt * dt + 0.02 * way;
+        if (even < 2.0 * sd) {
+            s.doubt = 2.0 * sd - even;
+            s.lo += s.doubt;
+            s.hi -= s.doubt;
+        }
+    }
+    return s;
+}
+
+spacing spacing_ahead(const bf_wim *w, const axle_seen *a)
+{
+    spacing s = {0};
+    const run *from = &a->exit;
+    const double dt = (double)w->now / w->rate - from->t, after = dt > 0.0 ? dt : 0.0;
+    int first = 0;
+    while (first < w->line_count - 1 && w->lines[first].missed_run >= MISS_RUN) ++first;
+    s.base = from->x - w->lines[first].x + 0.3;
+    /* It may have slowed down, and gone on so; one that was starting goes faster. */
+    const double gone = after < 2.0 ? after : 2.0;
+    const double v = from->v + from->a * gone;
+    s.lo = s.base + 0.5 * (v > 0.1 ? v : 0.1) * after;
+    s.hi = HUGE_VAL;
+    find_stops(w, from, NULL, after, &s);
+    const double z = log((after + 0.1) / STOP_S) / STOP_SPREAD, longer = 0.5 * erfc(z * 0.70710678118654752);
+    s.stop_cost -= log(longer > 1e-9 ? longer : 1e-9);
+    return s;
+}
+
+/* What it costs that a stop was in between and the spacing is at most `to`. */
+static double stop_cost_of(const spacing *s, double to)
+{
+    const double way = to - s->base;
+    if (!s->unseen || !(way > 0.05)) return HUGE_VAL;
+    int i = 0;
+    while (i < BRAKINGS && !(s->stop_m[i] <= way)) ++i;
+    if (i == BRAKINGS) return HUGE_VAL;
+    double b = BRAKING_MPS2[i];
+    if (i > 0 && s->stop_m[i - 1] < HUGE_VAL)
+        b += (BRAKING_MPS2[i - 1] - b) * (way - s->stop_m[i]) / (s->stop_m[i - 1] - s->stop_m[i]);
+    const double r = b > USUAL_BRAKING ? log(b / USUAL_BRAKING) / BRAKING_SPREAD : 0.0;
+    const double share = way < MOVE_M ? way / MOVE_M : 1.0;
+    const double again = s->stopped_by && way < NEXT_STOP_M ? NEXT_STOP : 0.0;
+    return s->stop_cost + again + 0.5 * r * r - log(share);
+}
+
+/* What it costs that it lies outside from .. to, without a stop in between. */
+static double off_cost(const spacing *s, double from, double to)
+{
+    double lowest = s->lo, highest = s->hi, scale = 0.35;
+    if (s->hi < HUGE_VAL) {
+        const double middle = 0.5 * (s->lo + s->hi), half = 0.5 * (s->hi - s->lo);
+        const double sure = half < 0.2 ? half : 0.2; /* the rest of the range is a spread, not a tolerance */
+        lowest = middle - sure;
+        highest = middle + sure;
+        scale = half > 0.3 ? 0.5 * half : 0.15;
+    }
+    double off = 0.0;
+    if (highest < from) off = from - highest;
+    else if (lowest > to) off = lowest - to;
+    off /= scale;
+    const double cost = 0.5 * off * off + s->uneven + (s->between_stops && to - s->base < NEXT_STOP_M ? NEXT_STOP : 0.0);
+    return cost < 12.0 ? cost : 12.0;
+}
+
+/* The cheaper of a motion without and with a stop, with what the width of the range adds to either. */
+static double cost_of(const spacing *s, double from, double to, double width, double stop_width)
+{
+    static const double UNEVEN = 3.0;
+    double cost = off_cost(s, from, to) + width;
+    if (s->doubt > 0.0) {
+        spacing uneven = *s;
+        uneven.lo -= s->doubt;
+        uneven.hi += s->doubt;
+        const double c = off_cost(&uneven, from, to) + UNEVEN + width;
+        if (c < cost) cost = c;
+    }
+    if (s->unseen && (s->hi < HUGE_VAL ? 0.5 * (s->lo + s->hi) : s->lo) > to) {
+        const double stop = stop_cost_of(s, to) + stop_width;
+        if (stop < cost) cost = stop;
+    }
+    return cost;
+}
+
+double spacing_cost(const spacing *s, double from, double to)
+{
+    return cost_of(s, from, to, 0.0, 1.5);
+}
+
+double link_cost(const spacing *s, double from, double to)
+{
+    /* Where it stood the time is what is known, and is spread as durations of stops are. */
+    return s->hi < HUGE_VAL ? cost_of(s, from, to, log(to - from), log(20.0)) : cost_of(s, from, to, 0.0, 0.0);
+}
