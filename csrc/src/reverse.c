@@ -8,6 +8,9 @@
 
 #include <math.h>
 #include <string.h>
+#ifdef BF_DEBUG
+#include <stdio.h>
+#endif
 
 enum { EVENTS = RECENT + 8 * 24, DEEPEST = 6 };
 
@@ -164,6 +167,20 @@ static void mark(bf_wim *w, const event *e)
         if ((w->train[i].seen >> e->line & 1u) && w->train[i].at[e->line].mid >= e->mid) w->train[i].came_back = true;
 }
 
+/* Whether what was seen from some turn at or before `until` on, up to now, can be a roll-back that is not over. */
+static bool not_over(const bf_wim *w, const event *list, int n, int until)
+{
+    for (int turn = until; turn > 0 && turn >= n - 2 * DEEPEST; --turn) {
+        if (list[turn].index < 0) break;
+        for (int deep = DEEPEST; deep >= 0; --deep)
+            for (int how = 0; how < 4; ++how) {
+                bool over = false;
+                if (reads_back(w, list, n, turn, deep, how & 1, how & 2, &over) == n - turn && !over) return true;
+            }
+    }
+    return false;
+}
+
 bool reverse_filter(bf_wim *w, int *finished)
 {
     event list[EVENTS];
@@ -175,6 +192,12 @@ bool reverse_filter(bf_wim *w, int *finished)
                 bool over = false;
                 const int length = reads_back(w, list, n, turn, deep, how & 1, how & 2, &over);
                 if (length == 0 || !over) continue;
+                if (turn + length == n && not_over(w, list, n, turn - 1)) return true; /* a longer one may explain more */
+#ifdef BF_DEBUG
+                fprintf(stderr, "back now %.2f turn %.2f deep %d how %d length %d:", (double)w->now / w->rate, list[turn].mid / w->rate, deep, how, length);
+                for (int i = 0; i < n; ++i) fprintf(stderr, " %s%d@%.2f(%.0f)", list[i].index < 0 ? "-" : "", list[i].line, list[i].mid / w->rate, list[i].side_n[0]);
+                fprintf(stderr, "\n");
+#endif
                 const bool edge = (how & 1) && list[turn - 1].index >= 0 &&
                                   !same_axle(&list[turn - 1], &list[turn + length - 1], SAME_LOAD, false, false);
                 mark(w, &list[edge ? turn + length - 1 : turn - 1]);
@@ -192,13 +215,5 @@ bool reverse_filter(bf_wim *w, int *finished)
             }
     }
     /* One that is not over yet: what comes next will tell. */
-    for (int turn = n - 1; turn > 0 && turn >= n - 2 * DEEPEST; --turn) {
-        if (list[turn].index < 0) break;
-        for (int deep = DEEPEST; deep >= 0; --deep)
-            for (int how = 0; how < 4; ++how) {
-                bool over = false;
-                if (reads_back(w, list, n, turn, deep, how & 1, how & 2, &over) == n - turn && !over) return true;
-            }
-    }
-    return false;
+    return not_over(w, list, n, n - 1);
 }

@@ -489,6 +489,20 @@ static bool on_plate(const bf_wim *w, const axle_seen *a)
     return false;
 }
 
+/* Whether what the line saw of axle `a` weighs like the axle before it, and less like `a` itself elsewhere. */
+static bool likes_better(const axle_seen *a, const axle_seen *before, int line)
+{
+    static const double CLEAR = 0.01;
+    if (!(before->seen >> line & 1u)) return false;
+    double own = 0.0, other = 0.0;
+    for (int s = 0; s < SIDES; ++s)
+        if (a->side_n[s] > 0.0 && a->at[line].side_n[s] > 0.0 && before->at[line].side_n[s] > 0.0) {
+            own += fabs(log(a->at[line].side_n[s] / a->side_n[s]));
+            other += fabs(log(a->at[line].side_n[s] / before->at[line].side_n[s]));
+        }
+    return own > other + CLEAR;
+}
+
 /* Whether the last line may have seen this axle rolling back, not coming: it has not the motion of the one before. */
 static bool doubtful(bf_wim *w, const axle_seen *axles, int i, int last_line)
 {
@@ -497,8 +511,52 @@ static bool doubtful(bf_wim *w, const axle_seen *axles, int i, int last_line)
     const axle_seen *before = i > 0 ? &axles[i - 1] : (w->train_count > 0 ? &w->train[w->train_count - 1] : NULL);
     if (!before) return false;
     const axle_seen pair[2] = {*before, axles[i]};
+    if (likes_better(&axles[i], before, last_line)) return true;
     const double misfit = joint_misfit(w, pair);
     return misfit > ONE_MOTION_M && ((double)w->now - axles[i].at[last_line].end) / w->rate < 60.0;
+}
+
+/* Place of an axle at a time between two of its crossings; before and after them NaN. */
+static double place_at(const bf_wim *w, const axle_seen *a, double t)
+{
+    int before = -1;
+    for (int j = 0; j < w->line_count; ++j) {
+        if (!(a->seen >> j & 1u)) continue;
+        if (before >= 0 && t >= a->at[before].mid && t <= a->at[j].mid)
+            return w->lines[before].x + (w->lines[j].x - w->lines[before].x) * (t - a->at[before].mid) / (a->at[j].mid - a->at[before].mid);
+        before = j;
+    }
+    return (double)NAN;
+}
+
+/* An axle that came onto the array while the one before it was over it has the same way to go: when that one has gone
+ * further than the distance between them, lines that it has not crossed are not going to see it. A wheel that turned on
+ * a line leaves such passes; they must not be taken for axles of the next vehicle. */
+static bool overdue(const bf_wim *w, const axle_seen *before, const axle_seen *a)
+{
+    static const double SLACK_M = 0.4;
+    int line = 0;
+    while (!(a->seen >> line & 1u)) ++line;
+    const double apart = place_at(w, before, a->at[line].mid) - w->lines[line].x;
+    if (!(apart > 0.0)) return false;
+    int due = 0, seen = 0;
+    for (int j = line + 1; j < w->line_count; ++j) {
+        if (w->lines[j].missed_run >= 2 || w->lines[j].x + apart + SLACK_M > before->exit.x) continue;
+        ++due;
+        if (a->seen >> j & 1u) ++seen;
+    }
+    return due > 0 && seen == 0;
+}
+
+/* Drops the passes of axles behind the last one that left where it shows that they are none. */
+static void drop_overdue(bf_wim *w, const axle_seen *last, const axle_seen *rest, int count)
+{
+    for (int i = 0; i < count && overdue(w, last, &rest[i]); ++i)
+        for (int j = 0; j < w->line_count; ++j)
+            if (rest[i].seen >> j & 1u) {
+                release_pass(w, &w->pending[j][0]);
+                drop_pending(w, j, 0);
+            }
 }
 
 bool train_update(bf_wim *w, bool at_end)
@@ -547,6 +605,7 @@ bool train_update(bf_wim *w, bool at_end)
     }
     double stale_before[BF_MAX_LINES] = {0};
     bool full = false;
+    int left = -1; /* the last that went into the train */
     for (int i = 0; i < commit; ++i) {
         axle_seen *a = &axles[i];
         if (w->train_count == TRAIN) {
@@ -584,8 +643,10 @@ bool train_update(bf_wim *w, bool at_end)
                 a->lost_before = true;
         w->train[w->train_count++] = *a;
         axle_seen *last = &w->train[w->train_count - 1];
+        left = i;
         last->misfit_m = w->train_count > 1 ? joint_misfit(w, last - 1) : -1.0;
     }
+    if (left == commit - 1 && left >= 0 && !full && !at_end) drop_overdue(w, &axles[left], &axles[commit], n - commit);
     for (int j = 0; j < w->line_count; ++j) drop_stale(w, j, stale_before[j]);
     return full;
 }
