@@ -160,7 +160,7 @@ bool train_update(struct bf_wim *w, bool at_end);
 
 /* reverse.c: takes out the passes of axles that rolled back and came again. True while that may be going on. `finished`
  * are the passes of each line that are complete. */
-bool reverse_filter(struct bf_wim *w, int *finished);
+bool reverse_filter(struct bf_wim *w, int *finished, bool at_end);
 void reverse_note(struct bf_wim *w, const pass *p, int line);
 
 /* cut.c: takes vehicles off the front of the train. */

@@ -1,9 +1,11 @@
 /* Roll-back: finds the passes of axles that went back over lines and came again, and takes them out of the row.
  * Called by train.c before it lays the lines over each other.
  *
- * A vehicle is rigid: rolling back, its axles cross the lines again in the reverse order in which they came, and going
- * on in the same order as at first. Over all lines together the passes read ... x y | y x | x y ..., with the same loads.
- * The first passes stay; the vehicle is as far after the last as after them. */
+ * A vehicle is rigid: each crossing of a line by an axle has its place on the vehicle's way. Going forward it meets new
+ * places; rolling back it meets the last ones again in reverse order; going on, it meets them once more. So the passes of
+ * all lines, in the order of time, are read as a walk over a stack of places: NEW pushes one, BACK goes down, AGAIN goes
+ * up, and a TOUCH is a wheel that turned on the strip. The cheapest reading by loads, speeds and turns is looked for with
+ * a beam search. First passes stay; the others are taken out. Where all passes as new ones read well nothing is done. */
 #include "prints.h"
 
 #include <math.h>
@@ -12,18 +14,29 @@
 #include <stdio.h>
 #endif
 
-enum { EVENTS = RECENT + 8 * 24, DEEPEST = 6 };
+enum { EVENTS = 96, BEAM = 24, READINGS = 8, ROOM = BEAM * READINGS, FIXED = 10 };
+typedef enum { NEW, BACK, AGAIN, TOUCH } reading;
 
-static const double SAME_LOAD = 0.2; /* of the logarithm: braking shifts load between the axles */
-static const double ALIKE = 0.1; /* where nothing but the order and the loads speaks for a roll-back */
-static const double EDGE = 1.6; /* a wheel that turns at the strip's edge leaves a fifth of its load there */
-static const double SLOW_ON_S = 0.07; /* on a strip: slower than 3 m/s, as all that rolls back */
+/* Costs. */
+static const double FRESH = 0.7, TURN = 2.0, TOUCHED = 1.0, NOT_DUE = 7.0, NOT_RIGID = 7.0, SWAPPED = 0.7;
+static const double SURE = 2.5;
+static const double LEAST_SPACING_M = 0.55;
 
 typedef struct {
     double mid, on_s;
     double side_n[SIDES];
     int line, index; /* of the pending pass, or -1: it left as part of an axle */
 } event;
+
+typedef struct {
+    double cost;
+    int depth, length;           /* places gone back; places on the stack */
+    bool back;                   /* the way it goes */
+    signed char stack[EVENTS];   /* events, by their places */
+    signed char label[EVENTS];
+    signed char crossed[BF_MAX_LINES]; /* new axles, of those that are pending */
+    int odd;                     /* labels other than NEW */
+} walk;
 
 static event event_of(const bf_wim *w, const pass *p, int line, int index)
 {
@@ -51,106 +64,267 @@ void reverse_note(bf_wim *w, const pass *p, int line)
     memcpy(r->side_n, e.side_n, sizeof r->side_n);
 }
 
-/* The passes of all lines in their order: the last that left, and those that wait. */
+static void insert(event *list, int *n, const event *e)
+{
+    int at = (*n)++;
+    while (at > 0 && list[at - 1].mid > e->mid) {
+        list[at] = list[at - 1];
+        --at;
+    }
+    list[at] = *e;
+}
+
+/* The passes of all lines in their order: the last that left, and those that wait. 0 where there are too many. */
 static int gather(const bf_wim *w, const int *finished, event *list)
 {
     int n = 0;
-    for (int i = 0; i < w->recent_count; ++i) {
+    for (int i = w->recent_count > FIXED ? w->recent_count - FIXED : 0; i < w->recent_count; ++i) {
         const recent_pass *r = &w->recent[i];
         event e = {r->mid, r->on_s, {0}, r->line, -1};
         memcpy(e.side_n, r->side_n, sizeof e.side_n);
-        int at = n++;
-        while (at > 0 && list[at - 1].mid > e.mid) {
-            list[at] = list[at - 1];
-            --at;
-        }
-        list[at] = e;
+        insert(list, &n, &e);
     }
     for (int j = 0; j < w->line_count; ++j)
-        for (int i = 0; i < finished[j] && n < EVENTS; ++i) {
+        for (int i = 0; i < finished[j]; ++i) {
+            if (n == EVENTS) return 0;
             const event e = event_of(w, &w->pending[j][i], j, i);
-            int at = n++;
-            while (at > 0 && list[at - 1].mid > e.mid) {
-                list[at] = list[at - 1];
-                --at;
-            }
-            list[at] = e;
+            insert(list, &n, &e);
         }
     return n;
 }
 
-/* Whether `again` can be the axle of `first` once more; one of them on the strip's edge only, where it `touches` or had
- * `touched`. */
-static bool same_axle(const event *first, const event *again, double tolerance, bool touches, bool touched)
+/* What it costs that two passes are of one axle. With `part` the second may have been on the strip in part. */
+static double load_cost(const event *a, const event *b, bool same_line, bool part)
 {
-    if (first->line != again->line || again->on_s < SLOW_ON_S) return false;
+    static const double MOST = 5.0, STOOD_S = 1.0; /* the peak of one that stood is what it stood with, beside the middle less */
+    const double on = a->on_s < b->on_s ? a->on_s : b->on_s, v = 0.25 / (on > 0.01 ? on : 0.01);
+    const double sd = (same_line ? 0.015 : 0.025) + 0.02 * v; /* the faster, the more it bounces */
+    double sum = 0.0;
+    int n = 0;
     for (int s = 0; s < SIDES; ++s) {
-        if ((first->side_n[s] > 0.0) != (again->side_n[s] > 0.0)) return false;
-        if (first->side_n[s] <= 0.0) continue;
-        const double ratio = log(again->side_n[s] / first->side_n[s]);
-        if ((ratio > tolerance && !touched) || (ratio < -tolerance && !touches) || fabs(ratio) > EDGE) return false;
+        if (a->side_n[s] <= 0.0 || b->side_n[s] <= 0.0) continue;
+        double r = log(b->side_n[s] / a->side_n[s]);
+        if (r < 0.0 ? part || b->on_s > STOOD_S : a->on_s > STOOD_S) r *= 0.1;
+        sum += 0.5 * r * r / (sd * sd);
+        ++n;
     }
-    return true;
+    if (n == 0) return 1.0;
+    sum /= n;
+    return sum < MOST ? sum : MOST;
 }
 
-/* Whether most lines before had seen no axle that this one had not, when the pass came: then it is no new axle. */
-static bool not_due(const bf_wim *w, const event *list, int which)
+/* Nothing rolls back, or starts again on the same few centimetres, fast. */
+static double pace_cost(const event *e, double usual)
 {
-    static const int LIKELY_DEAD = 2;
-    const int line = list[which].line;
-    int seen[BF_MAX_LINES] = {0};
-    int live = 0, due = 0;
-    for (int i = 0; i < which; ++i)
-        if (list[i].index >= 0) seen[list[i].line]++;
-    for (int j = 0; j < line; ++j) {
-        if (w->lines[j].missed_run >= LIKELY_DEAD) continue;
-        ++live;
-        if (seen[j] > seen[line]) ++due;
-    }
-    return live > 0 && 2 * due <= live;
+    const double v = 0.25 / (e->on_s > 0.01 ? e->on_s : 0.01);
+    if (v <= usual) return 0.0;
+    const double r = (v - usual) / 0.5;
+    return 0.5 * r * r;
 }
 
-/* How many of the last events from `turn` on read like a roll-back over the `deep` events before it: of all that it
- * takes if it is over. 0 where they do not. `turned` says that it turned on a strip (the event before `turn`), `touched`
- * that it went on again on a strip. */
-static int reads_back(const bf_wim *w, const event *list, int n, int turn, int deep, bool turned, bool touched,
-                      bool *over)
+/* Event of the `k`-th new axle on a line, or -1. */
+static int crossing_of(const walk *h, const event *list, int line, int k)
 {
-    const int last = turn - (turned ? 1 : 0), first = last - deep;
-    const int whole = 2 * deep + (turned ? 1 : 0) + (touched ? 1 : 0);
-    if (whole == 0) return 0;
-    if (first - (touched ? 1 : 0) < 0) return 0;
-    const int length = n - turn < whole ? n - turn : whole;
-    bool impossible = false, alike = deep > 1, lines = false;
-    for (int i = 0; i < length; ++i) {
-        int of;
-        bool touches = false, edge = false;
-        if (i < deep) {
-            of = last - 1 - i;
-        } else if (touched && i == deep) {
-            of = first - 1;
-            touches = true;
-        } else if (i - deep - (touched ? 1 : 0) < deep) {
-            of = first + i - deep - (touched ? 1 : 0);
-        } else {
-            of = turn - 1;
-            edge = true;
+    for (int i = 0; i < h->length; ++i) {
+        const event *e = &list[h->stack[i]];
+        if (e->index >= 0 && e->line == line && k-- == 0) return h->stack[i];
+    }
+    return -1;
+}
+
+static int line_before(const bf_wim *w, int line)
+{
+    int j = line - 1;
+    while (j >= 0 && w->lines[j].missed_run >= 2) --j;
+    return j;
+}
+
+/* The range of distances of axles k - 1 and k that the order of their crossings leaves, empty where they are not rigid. */
+static void distance_left(const bf_wim *w, const walk *h, const event *list, int k, double *lo, double *hi)
+{
+    *lo = LEAST_SPACING_M;
+    *hi = HUGE_VAL;
+    for (int i = 0; i < w->line_count; ++i) {
+        const int b = crossing_of(h, list, i, k);
+        if (b < 0) continue;
+        for (int j = i + 1; j < w->line_count; ++j) {
+            const int a = crossing_of(h, list, j, k - 1);
+            const double d = w->lines[j].x - w->lines[i].x;
+            if (a < 0) continue;
+            /* Both on their lines at a time, perhaps standing: either may have come first. */
+            if (fabs(list[a].mid - list[b].mid) < 0.4 * w->rate * (list[a].on_s + list[b].on_s)) continue;
+            if (list[b].mid < list[a].mid && d < *hi) *hi = d;
+            if (list[b].mid > list[a].mid && d > *lo) *lo = d;
         }
-        const event *e = &list[turn + i];
-        if (e->index < 0 || !same_axle(&list[of], e, SAME_LOAD, touches, edge)) return 0;
-        alike = alike && same_axle(&list[of], e, ALIKE, touches, edge);
-        lines = lines || e->line != list[turn].line;
-        if (not_due(w, list, turn + i)) impossible = true;
     }
-    *over = length == whole;
-    if (*over && !impossible && !(alike && lines)) return 0;
-    return length;
 }
 
-static void take_out(bf_wim *w, const event *list, int from, int count, int *finished)
+/* Axles that should have crossed a line: the one before has gone on by more than their distance can be. */
+static double overdue_cost(const bf_wim *w, const walk *h, const event *list)
+{
+    static const double SLACK_M = 0.3;
+    double cost = 0.0;
+    int axles = 0;
+    for (int j = 0; j < w->line_count; ++j)
+        if (h->crossed[j] > axles) axles = h->crossed[j];
+    for (int k = 1; k < axles; ++k) {
+        double lo, hi;
+        distance_left(w, h, list, k, &lo, &hi);
+        if (lo > hi + 0.05) cost += NOT_RIGID;
+        if (!(hi < HUGE_VAL)) continue;
+        double gone = -HUGE_VAL;
+        for (int j = 0; j < w->line_count; ++j)
+            if (h->crossed[j] >= k) gone = w->lines[j].x;
+        for (int j = 0; j < w->line_count; ++j)
+            if (h->crossed[j] == k && w->lines[j].missed_run < 2 && w->lines[j].x + hi + SLACK_M < gone) {
+                cost += NOT_DUE;
+                break;
+            }
+    }
+    return cost;
+}
+
+static void add(walk *next, int *count, const walk *h, int at, reading how, double cost)
+{
+    walk *to;
+    if (*count >= ROOM) return;
+    to = &next[(*count)++];
+    *to = *h;
+    to->label[at] = (signed char)how;
+    to->cost += cost;
+    if (how != NEW) to->odd++;
+}
+
+/* All readings of event `at` after the walk `h`. */
+static void read_on(const bf_wim *w, const event *list, int at, const walk *h, walk *next, int *count)
+{
+    const event *e = &list[at];
+    const int top = h->length - 1 - h->depth; /* the last place that it is beyond */
+    if (e->index < 0) {
+        /* It left as a new one. */
+        add(next, count, h, at, NEW, 0.0);
+        walk *n = &next[*count - 1];
+        n->stack[n->length++] = (signed char)at;
+        return;
+    }
+    if (h->depth == 0) {
+        const int before = line_before(w, e->line), k = h->crossed[e->line];
+        double cost = FRESH;
+        if (before >= 0) {
+            const int first = crossing_of(h, list, before, k);
+            cost = first < 0 ? NOT_DUE : load_cost(&list[first], e, false, false);
+        }
+        const double turn = h->back ? 0.25 * TURN : 0.0;
+        int i = *count;
+        add(next, count, h, at, NEW, cost + turn);
+        if (*count > i) {
+            walk *n = &next[i];
+            n->stack[n->length++] = (signed char)at;
+            n->crossed[e->line]++;
+            n->back = false;
+            if (k > 0) {
+                double lo, hi;
+                distance_left(w, n, list, k, &lo, &hi);
+                if (lo > hi + 0.05) n->cost += NOT_RIGID;
+            }
+        }
+        /* It came onto the strip only to roll back. */
+        i = *count;
+        double touch = TOUCHED + TURN + pace_cost(e, 0.6);
+        if (before >= 0) {
+            const int first = crossing_of(h, list, before, k);
+            touch += first < 0 ? NOT_DUE : load_cost(&list[first], e, false, true);
+        }
+        if (!h->back) add(next, count, h, at, TOUCH, touch);
+        if (*count > i) next[i].back = true;
+    }
+    /* Down the stack; two places that were met nearly at a time may be met in either order. */
+    for (int swap = 0; swap < 2 && top - swap >= 0; ++swap) {
+        const event *p = &list[h->stack[top - swap]];
+        if (p->line != e->line) continue;
+        double cost = load_cost(p, e, true, false) + pace_cost(e, 0.8) + (h->back ? 0.0 : TURN);
+        if (swap) cost += SWAPPED + 4.0 * fabs(p->mid - list[h->stack[top]].mid) / w->rate / (p->on_s + 0.05);
+        int i = *count;
+        add(next, count, h, at, BACK, cost);
+        if (*count > i) {
+            walk *n = &next[i];
+            if (swap) {
+                n->stack[top - 1] = h->stack[top];
+                n->stack[top] = h->stack[top - 1];
+            }
+            n->depth++;
+            n->back = true;
+        }
+        /* Rolling back it turned on that strip. */
+        if (swap || !h->back) continue;
+        i = *count;
+        add(next, count, h, at, TOUCH, TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + 0.25 * TURN);
+        if (*count > i) next[i].back = false;
+    }
+    for (int swap = 0; swap < 2 && h->depth - swap > 0; ++swap) {
+        const event *p = &list[h->stack[top + 1 + swap]];
+        if (p->line != e->line) continue;
+        double cost = load_cost(p, e, true, false) + pace_cost(e, 1.6) + (h->back ? 0.25 * TURN : 0.0);
+        if (swap) cost += SWAPPED + 4.0 * fabs(p->mid - list[h->stack[top + 1]].mid) / w->rate / (p->on_s + 0.05);
+        int i = *count;
+        add(next, count, h, at, AGAIN, cost);
+        if (*count > i) {
+            walk *n = &next[i];
+            if (swap) {
+                n->stack[top + 2] = h->stack[top + 1];
+                n->stack[top + 1] = h->stack[top + 2];
+            }
+            n->depth--;
+            n->back = false;
+        }
+        if (swap || h->back) continue;
+        i = *count;
+        add(next, count, h, at, TOUCH, TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + TURN);
+        if (*count > i) next[i].back = true;
+    }
+}
+
+static void keep_best(walk *next, int *count)
+{
+    for (int i = 0; i < *count && i < BEAM; ++i) {
+        int best = i;
+        for (int k = i + 1; k < *count; ++k)
+            if (next[k].cost < next[best].cost) best = k;
+        if (best != i) {
+            const walk t = next[i];
+            next[i] = next[best];
+            next[best] = t;
+        }
+    }
+    if (*count > BEAM) *count = BEAM;
+}
+
+/* Whether all passes read well as new ones; their cost. */
+static double plain_cost(const bf_wim *w, const event *list, int n)
+{
+    walk h;
+    memset(&h, 0, sizeof h);
+    for (int at = 0; at < n; ++at) {
+        walk next[READINGS];
+        int count = 0;
+        const event *e = &list[at];
+        if (e->index < 0) {
+            h.stack[h.length++] = (signed char)at;
+            continue;
+        }
+        h.depth = 0;
+        h.back = false;
+        read_on(w, list, at, &h, next, &count);
+        h = next[0]; /* the new one comes first */
+    }
+    return h.cost + overdue_cost(w, &h, list);
+}
+
+static void take_out(bf_wim *w, const event *list, int n, const walk *h, int *finished)
 {
     /* From the last to the first, so that the places of the others stay. */
-    for (int i = from + count - 1; i >= from; --i) {
+    for (int i = n - 1; i >= 0; --i) {
+        if (list[i].index < 0 || h->label[i] == NEW) continue;
         const int j = list[i].line, k = list[i].index;
         release_pass(w, &w->pending[j][k]);
         memmove(&w->pending[j][k], &w->pending[j][k + 1], sizeof(pass) * (size_t)(w->pending_count[j] - k - 1));
@@ -159,7 +333,7 @@ static void take_out(bf_wim *w, const event *list, int from, int count, int *fin
     }
 }
 
-/* The axle that turned: it is in the train, or its pass waits. */
+/* The axle that came again: it is in the train, or its pass waits. */
 static void mark(bf_wim *w, const event *e)
 {
     if (e->index >= 0) w->pending[e->line][e->index].came_back = true;
@@ -167,53 +341,57 @@ static void mark(bf_wim *w, const event *e)
         if ((w->train[i].seen >> e->line & 1u) && w->train[i].at[e->line].mid >= e->mid) w->train[i].came_back = true;
 }
 
-/* Whether what was seen from some turn at or before `until` on, up to now, can be a roll-back that is not over. */
-static bool not_over(const bf_wim *w, const event *list, int n, int until)
-{
-    for (int turn = until; turn > 0 && turn >= n - 2 * DEEPEST; --turn) {
-        if (list[turn].index < 0) break;
-        for (int deep = DEEPEST; deep >= 0; --deep)
-            for (int how = 0; how < 4; ++how) {
-                bool over = false;
-                if (reads_back(w, list, n, turn, deep, how & 1, how & 2, &over) == n - turn && !over) return true;
-            }
-    }
-    return false;
-}
-
-bool reverse_filter(bf_wim *w, int *finished)
+bool reverse_filter(bf_wim *w, int *finished, bool at_end)
 {
     event list[EVENTS];
-    int n = gather(w, finished, list);
-    for (int turn = 1; turn < n; ++turn) {
-        if (list[turn].index < 0 || list[turn].on_s < SLOW_ON_S) continue;
-        for (int deep = DEEPEST; deep >= 0; --deep)
-            for (int how = 0; how < 4; ++how) {
-                bool over = false;
-                const int length = reads_back(w, list, n, turn, deep, how & 1, how & 2, &over);
-                if (length == 0 || !over) continue;
-                if (turn + length == n && not_over(w, list, n, turn - 1)) return true; /* a longer one may explain more */
-#ifdef BF_DEBUG
-                fprintf(stderr, "back now %.2f turn %.2f deep %d how %d length %d:", (double)w->now / w->rate, list[turn].mid / w->rate, deep, how, length);
-                for (int i = 0; i < n; ++i) fprintf(stderr, " %s%d@%.2f(%.0f)", list[i].index < 0 ? "-" : "", list[i].line, list[i].mid / w->rate, list[i].side_n[0]);
-                fprintf(stderr, "\n");
-#endif
-                const bool edge = (how & 1) && list[turn - 1].index >= 0 &&
-                                  !same_axle(&list[turn - 1], &list[turn + length - 1], SAME_LOAD, false, false);
-                mark(w, &list[edge ? turn + length - 1 : turn - 1]);
-                if (edge) {
-                    /* It turned at the strip's edge; the whole pass is the last. */
-                    take_out(w, list, turn, length - 1, finished);
-                    take_out(w, list, turn - 1, 1, finished);
-                } else {
-                    take_out(w, list, turn, length, finished);
-                }
-                n = gather(w, finished, list);
-                deep = -1;
-                turn = 0;
-                break;
-            }
+    const int n = gather(w, finished, list);
+    int waiting = 0;
+    for (int i = 0; i < n; ++i) waiting += list[i].index >= 0;
+    bool slow = false;
+    for (int i = 0; i < n; ++i) slow = slow || (list[i].index >= 0 && pace_cost(&list[i], 0.8) < 3.0);
+    if (waiting == 0 || !slow) return false;
+    const double plain = plain_cost(w, list, n);
+    walk rooms[2][ROOM], *beam = rooms[0], *next = rooms[1];
+    int count = 1;
+    memset(&beam[0], 0, sizeof beam[0]);
+    for (int at = 0; at < n; ++at) {
+        int more = 0;
+        for (int i = 0; i < count; ++i) read_on(w, list, at, &beam[i], next, &more);
+        keep_best(next, &more);
+        walk *t = beam;
+        beam = next;
+        next = t;
+        count = more;
     }
-    /* One that is not over yet: what comes next will tell. */
-    return not_over(w, list, n, n - 1);
+    int best = -1, other = -1;
+    for (int i = 0; i < count; ++i) {
+        beam[i].cost += overdue_cost(w, &beam[i], list);
+        if (best < 0 || beam[i].cost < beam[best].cost) best = i;
+    }
+    if (best < 0) return false;
+    for (int i = 0; i < count; ++i)
+        if (i != best && memcmp(beam[i].label, beam[best].label, (size_t)n) != 0 && (other < 0 || beam[i].cost < beam[other].cost))
+            other = i;
+    const walk *h = &beam[best];
+    if (h->odd == 0) {
+        /* As new ones, unless something else may still turn out to read better. */
+        return other >= 0 && beam[other].odd > 0 && beam[other].cost < h->cost + SURE && (beam[other].depth > 0 || beam[other].back);
+    }
+    if (!at_end && (h->depth > 0 || h->back || plain < h->cost + SURE)) return true;
+    for (int i = 0; i < n; ++i) {
+        if (h->label[i] == NEW) continue;
+        int of = -1; /* the pass that stays of it */
+        for (int k = 0; k < n; ++k)
+            if (h->label[k] == NEW && list[k].line == list[i].line && load_cost(&list[k], &list[i], true, true) < 2.0 &&
+                (of < 0 || fabs(list[k].mid - list[i].mid) < fabs(list[of].mid - list[i].mid)))
+                of = k;
+        if (of >= 0) mark(w, &list[of]);
+    }
+#ifdef BF_DEBUG
+    fprintf(stderr, "reversed now %.2f plain %.1f cost %.1f other %.1f:", (double)w->now / w->rate, plain, h->cost, other >= 0 ? beam[other].cost : -1.0);
+    for (int i = 0; i < n; ++i) fprintf(stderr, " %s%d%c@%.2f(%.0f %.2f)", list[i].index < 0 ? "-" : "", list[i].line, "NBAT"[(int)h->label[i]], list[i].mid / w->rate, list[i].side_n[0], list[i].on_s);
+    fprintf(stderr, "\n");
+#endif
+    take_out(w, list, n, h, finished);
+    return false;
 }

@@ -221,44 +221,6 @@ static double last_time(const axle_seen *a, int line)
     return t;
 }
 
-/* Whether two passes over one line can be of one axle that rolled back: its wheels weigh the same. */
-static bool alike(const pass *a, const pass *b)
-{
-    for (int s = 0; s < SIDES; ++s) {
-        if ((a->side_n[s] > 0.0) != (b->side_n[s] > 0.0)) return false;
-        if (a->side_n[s] > 0.0 && fabs(log(a->side_n[s] / b->side_n[s])) > 0.04) return false;
-    }
-    return a->count + b->count <= PASS_PRINTS;
-}
-
-/* Forward, back and forward again, as one pass: its time is that of the last. */
-static pass joined(const pass *p, const pass *q, const pass *r)
-{
-    pass all = *r;
-    all.count = 0;
-    const pass *parts[3] = {p, q, r};
-    for (int k = 0; k < 3; ++k)
-        for (int i = 0; i < parts[k]->count && all.count < PASS_PRINTS; ++i) all.prints[all.count++] = parts[k]->prints[i];
-    all.begin = p->begin;
-    all.back_from = q->begin;
-    all.back_to = q->end;
-    return all;
-}
-
-/* Axles a - 3 .. a - 1 as one that rolled back over the only line that saw them. */
-static int rolled_line(const axle_seen *axles, int a)
-{
-    const unsigned seen = axles[a - 1].seen;
-    if (seen == 0 || (seen & (seen - 1)) != 0 || axles[a - 2].seen != seen || axles[a - 3].seen != seen) return -1;
-    int line = 0;
-    while (!(seen >> line & 1)) ++line;
-    const pass *p = &axles[a - 3].at[line], *q = &axles[a - 2].at[line], *r = &axles[a - 1].at[line];
-    return alike(p, q) && alike(q, r) && p->count + q->count + r->count <= PASS_PRINTS && p->back_from >= p->back_to &&
-                   q->back_from >= q->back_to && r->back_from >= r->back_to
-               ? line
-               : -1;
-}
-
 enum { MOST = PENDING + BF_MAX_LINES * 4 };
 
 static int support(unsigned seen)
@@ -279,7 +241,7 @@ static double miss_cost(const axle_seen *a, int line)
 /* Lays the `np` passes of `line` over the axles; returns the new number of axles. */
 static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
 {
-    static const double FRESH = 5.0, ROLL = 5.0;
+    static const double FRESH = 5.0;
     double cost[MOST + 1][PENDING + 1];
     unsigned char from[MOST + 1][PENDING + 1];
     const pass *p = w->pending[line];
@@ -312,22 +274,6 @@ static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
                     how = 3;
                 }
             }
-            if (a > 0 && k > 2 && alike(&p[k - 3], &p[k - 2]) && alike(&p[k - 2], &p[k - 1]) &&
-                p[k - 3].count + p[k - 2].count + p[k - 1].count <= PASS_PRINTS) {
-                /* Three passes of one axle: it rolled back. */
-                const double c = cost[a - 1][k - 3] + ROLL + match_cost(w, &axles[a - 1], &p[k - 3], line);
-                if (c < best) {
-                    best = c;
-                    how = 4;
-                }
-            }
-            if (a > 2 && k > 0 && rolled_line(axles, a) >= 0) {
-                const double c = cost[a - 3][k - 1] + ROLL + match_cost(w, &axles[a - 1], &p[k - 1], line);
-                if (c < best) {
-                    best = c;
-                    how = 5;
-                }
-            }
             cost[a][k] = best;
             from[a][k] = how;
         }
@@ -342,8 +288,8 @@ static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
         const unsigned char how = from[a][k];
         if (how == 0 || out >= MOST + PENDING) break;
         path[out++] = how;
-        if (how != 2) a -= how == 5 ? 3 : 1;
-        if (how != 1) k -= how == 4 ? 3 : 1;
+        if (how != 2) --a;
+        if (how != 1) --k;
     }
     if (out > MOST) return na;
     axle_seen *to = w->scratch2;
@@ -352,24 +298,10 @@ static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
         if (path[i] == 2) {
             memset(&to[n], 0, sizeof to[n]);
             to[n].peak_n = p[ik].peak_n;
-        } else if (path[i] == 5) {
-            const int back = rolled_line(axles, ia + 3);
-            to[n] = axles[ia + 2];
-            to[n].at[back] = joined(&axles[ia].at[back], &axles[ia + 1].at[back], &axles[ia + 2].at[back]);
-            to[n].rolled_back = true;
-            ia += 3;
         } else {
             to[n] = axles[ia++];
         }
-#ifdef BF_DEBUG
-        if (path[i] >= 4) fprintf(stderr, "roll %d line %d na %d np %d ia %d ik %d now %.2f\n", path[i], line, na, np, ia, ik, (double)w->now / w->rate);
-#endif
-        if (path[i] == 4) {
-            to[n].seen |= 1u << line;
-            to[n].at[line] = joined(&p[ik], &p[ik + 1], &p[ik + 2]);
-            to[n].rolled_back = true;
-            ik += 3;
-        } else if (path[i] != 1) {
+        if (path[i] != 1) {
             to[n].seen |= 1u << line;
             to[n].at[line] = p[ik++];
             if (p[ik - 1].peak_n > to[n].peak_n) to[n].peak_n = p[ik - 1].peak_n;
@@ -549,11 +481,11 @@ static bool overdue(const bf_wim *w, const axle_seen *before, const axle_seen *a
 }
 
 /* Drops the passes of axles behind the last one that left where it shows that they are none. */
-static void drop_overdue(bf_wim *w, const axle_seen *last, const axle_seen *rest, int count)
+static void drop_overdue(bf_wim *w, const axle_seen *last, const axle_seen *behind, int count)
 {
-    for (int i = 0; i < count && overdue(w, last, &rest[i]); ++i)
+    for (int i = 0; i < count && overdue(w, last, &behind[i]); ++i)
         for (int j = 0; j < w->line_count; ++j)
-            if (rest[i].seen >> j & 1u) {
+            if (behind[i].seen >> j & 1u) {
                 release_pass(w, &w->pending[j][0]);
                 drop_pending(w, j, 0);
             }
@@ -575,7 +507,7 @@ bool train_update(bf_wim *w, bool at_end)
         finished[j] = at_end ? w->pending_count[j] : finished_passes(w, j);
         if (finished[j] < w->pending_count[j]) w->pending_changed = true;
     }
-    const bool reversing = reverse_filter(w, finished) && !at_end;
+    const bool reversing = reverse_filter(w, finished, at_end) && !at_end;
     for (int j = 0; j < w->line_count; ++j) {
         const int np = finished[j];
         if (n == 0) {
@@ -616,10 +548,11 @@ bool train_update(bf_wim *w, bool at_end)
             if (a->seen & (1u << j)) {
                 reverse_note(w, &a->at[j], j);
                 a->came_back = a->came_back || a->at[j].came_back;
+                a->rolled_back = a->rolled_back || a->at[j].back_to > a->at[j].back_from;
             }
         for (int j = 0; j < w->line_count; ++j)
             if (a->seen & (1u << j))
-                for (int r = a->at[j].back_to > a->at[j].back_from ? 3 : 1; r > 0; --r) drop_pending(w, j, 0);
+                drop_pending(w, j, 0);
         const int lines = support(a->seen);
         if (lines < 2 && w->line_count > 1 && !on_plate(w, a)) {
             release_axle(w, a);
