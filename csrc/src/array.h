@@ -132,6 +132,9 @@ struct bf_wim {
     double last_event;
     recent_pass recent[RECENT];
     int recent_count;
+    int reverse_waiting; /* what reverse.c looked at last, and found */
+    double reverse_sum;
+    bool reversing;
 
     axle_seen train[TRAIN + 1]; /* the last is room for one that may follow */
     int train_count;

@@ -14,11 +14,11 @@
 #include <stdio.h>
 #endif
 
-enum { EVENTS = 96, BEAM = 24, READINGS = 8, ROOM = BEAM * READINGS, FIXED = 10 };
+enum { EVENTS = 64, AXLES = 12, BEAM = 24, READINGS = 10, ROOM = BEAM * READINGS, FIXED = 10 };
 typedef enum { NEW, BACK, AGAIN, TOUCH } reading;
 
 /* Costs. */
-static const double FRESH = 0.7, TURN = 2.0, TOUCHED = 1.0, NOT_DUE = 7.0, NOT_RIGID = 7.0, SWAPPED = 0.7;
+static const double FRESH = 0.7, TURN = 2.0, TOUCHED = 0.5, NOT_DUE = 7.0, NOT_RIGID = 7.0, SWAPPED = 0.7;
 static const double SURE = 2.5;
 static const double LEAST_SPACING_M = 0.55;
 
@@ -35,6 +35,7 @@ typedef struct {
     signed char stack[EVENTS];   /* events, by their places */
     signed char label[EVENTS];
     signed char crossed[BF_MAX_LINES]; /* new axles, of those that are pending */
+    signed char first[BF_MAX_LINES][AXLES]; /* their events */
     int odd;                     /* labels other than NEW */
 } walk;
 
@@ -98,7 +99,7 @@ static double load_cost(const event *a, const event *b, bool same_line, bool par
 {
     static const double MOST = 5.0, STOOD_S = 1.0; /* the peak of one that stood is what it stood with, beside the middle less */
     const double on = a->on_s < b->on_s ? a->on_s : b->on_s, v = 0.25 / (on > 0.01 ? on : 0.01);
-    const double sd = (same_line ? 0.015 : 0.025) + 0.02 * v; /* the faster, the more it bounces */
+    const double sd = same_line ? 0.01 + 0.015 * v : 0.025 + 0.02 * v; /* the faster, the more it bounces */
     double sum = 0.0;
     int n = 0;
     for (int s = 0; s < SIDES; ++s) {
@@ -123,13 +124,9 @@ static double pace_cost(const event *e, double usual)
 }
 
 /* Event of the `k`-th new axle on a line, or -1. */
-static int crossing_of(const walk *h, const event *list, int line, int k)
+static int crossing_of(const walk *h, int line, int k)
 {
-    for (int i = 0; i < h->length; ++i) {
-        const event *e = &list[h->stack[i]];
-        if (e->index >= 0 && e->line == line && k-- == 0) return h->stack[i];
-    }
-    return -1;
+    return k < h->crossed[line] ? h->first[line][k] : -1;
 }
 
 static int line_before(const bf_wim *w, int line)
@@ -145,10 +142,10 @@ static void distance_left(const bf_wim *w, const walk *h, const event *list, int
     *lo = LEAST_SPACING_M;
     *hi = HUGE_VAL;
     for (int i = 0; i < w->line_count; ++i) {
-        const int b = crossing_of(h, list, i, k);
+        const int b = crossing_of(h, i, k);
         if (b < 0) continue;
         for (int j = i + 1; j < w->line_count; ++j) {
-            const int a = crossing_of(h, list, j, k - 1);
+            const int a = crossing_of(h, j, k - 1);
             const double d = w->lines[j].x - w->lines[i].x;
             if (a < 0) continue;
             /* Both on their lines at a time, perhaps standing: either may have come first. */
@@ -211,7 +208,7 @@ static void read_on(const bf_wim *w, const event *list, int at, const walk *h, w
         const int before = line_before(w, e->line), k = h->crossed[e->line];
         double cost = FRESH;
         if (before >= 0) {
-            const int first = crossing_of(h, list, before, k);
+            const int first = crossing_of(h, before, k);
             cost = first < 0 ? NOT_DUE : load_cost(&list[first], e, false, false);
         }
         const double turn = h->back ? 0.25 * TURN : 0.0;
@@ -220,7 +217,7 @@ static void read_on(const bf_wim *w, const event *list, int at, const walk *h, w
         if (*count > i) {
             walk *n = &next[i];
             n->stack[n->length++] = (signed char)at;
-            n->crossed[e->line]++;
+            n->first[e->line][n->crossed[e->line]++] = (signed char)at;
             n->back = false;
             if (k > 0) {
                 double lo, hi;
@@ -232,7 +229,7 @@ static void read_on(const bf_wim *w, const event *list, int at, const walk *h, w
         i = *count;
         double touch = TOUCHED + TURN + pace_cost(e, 0.6);
         if (before >= 0) {
-            const int first = crossing_of(h, list, before, k);
+            const int first = crossing_of(h, before, k);
             touch += first < 0 ? NOT_DUE : load_cost(&list[first], e, false, true);
         }
         if (!h->back) add(next, count, h, at, TOUCH, touch);
@@ -256,15 +253,22 @@ static void read_on(const bf_wim *w, const event *list, int at, const walk *h, w
             n->back = true;
         }
         /* Rolling back it turned on that strip. */
-        if (swap || !h->back) continue;
+        if (swap) continue;
         i = *count;
-        add(next, count, h, at, TOUCH, TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + 0.25 * TURN);
+        add(next, count, h, at, TOUCH,
+            TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + (h->back ? 0.0 : TURN) + 0.25 * TURN);
         if (*count > i) next[i].back = false;
+    }
+    /* While it turned on one strip, other wheels were on the edges of theirs. */
+    for (int deeper = 1; deeper < 3 && top - deeper >= 0 && at > 0 && h->label[at - 1] == TOUCH; ++deeper) {
+        const event *p = &list[h->stack[top - deeper]];
+        if (p->line != e->line || fabs(e->mid - list[at - 1].mid) > list[at - 1].on_s * w->rate) continue;
+        add(next, count, h, at, TOUCH, TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6));
     }
     for (int swap = 0; swap < 2 && h->depth - swap > 0; ++swap) {
         const event *p = &list[h->stack[top + 1 + swap]];
         if (p->line != e->line) continue;
-        double cost = load_cost(p, e, true, false) + pace_cost(e, 1.6) + (h->back ? 0.25 * TURN : 0.0);
+        double cost = load_cost(p, e, true, false) + pace_cost(e, 1.2) + (h->back ? 0.25 * TURN : 0.0);
         if (swap) cost += SWAPPED + 4.0 * fabs(p->mid - list[h->stack[top + 1]].mid) / w->rate / (p->on_s + 0.05);
         int i = *count;
         add(next, count, h, at, AGAIN, cost);
@@ -341,15 +345,12 @@ static void mark(bf_wim *w, const event *e)
         if ((w->train[i].seen >> e->line & 1u) && w->train[i].at[e->line].mid >= e->mid) w->train[i].came_back = true;
 }
 
-bool reverse_filter(bf_wim *w, int *finished, bool at_end)
+/* Finds the best reading of the passes; takes out what is no first pass. True where it is not clear yet. */
+static bool read_events(bf_wim *w, const event *list, int n, int *finished, bool at_end)
 {
-    event list[EVENTS];
-    const int n = gather(w, finished, list);
-    int waiting = 0;
-    for (int i = 0; i < n; ++i) waiting += list[i].index >= 0;
     bool slow = false;
     for (int i = 0; i < n; ++i) slow = slow || (list[i].index >= 0 && pace_cost(&list[i], 0.8) < 3.0);
-    if (waiting == 0 || !slow) return false;
+    if (!slow) return false;
     const double plain = plain_cost(w, list, n);
     walk rooms[2][ROOM], *beam = rooms[0], *next = rooms[1];
     int count = 1;
@@ -394,4 +395,23 @@ bool reverse_filter(bf_wim *w, int *finished, bool at_end)
 #endif
     take_out(w, list, n, h, finished);
     return false;
+}
+
+bool reverse_filter(bf_wim *w, int *finished, bool at_end)
+{
+    event list[EVENTS];
+    for (int j = 0; j < w->line_count; ++j)
+        if (finished[j] > AXLES) return false;
+    const int n = gather(w, finished, list);
+    int waiting = 0;
+    double sum = at_end ? 1.0 : 0.0;
+    for (int i = 0; i < n; ++i) {
+        waiting += list[i].index >= 0;
+        sum += list[i].mid * (list[i].index + 2);
+    }
+    if (waiting == w->reverse_waiting && sum == w->reverse_sum) return w->reversing; /* as last time */
+    w->reverse_waiting = waiting;
+    w->reverse_sum = sum;
+    w->reversing = read_events(w, list, n, finished, at_end);
+    return w->reversing;
 }
