@@ -31,7 +31,7 @@ FLAGS: Final[dict[Flag, str]] = {
     "saturated": "a sensor was at the end of its range",
     "sensor_fault": "a channel was out of order; it was weighed with the others",
     "speed_change": "it braked or accelerated much over the array",
-    "tailgating": "another vehicle was over the array together with it",
+    "tailgating": "it followed the vehicle before it within about a metre or a second, or the loop stayed busy",
     "cut_uncertain": "where it begins or ends could not be told for sure from its neighbours",
 }
 

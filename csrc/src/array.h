@@ -138,7 +138,7 @@ struct bf_wim {
 
     axle_seen train[TRAIN + 1]; /* the last is room for one that may follow */
     int train_count;
-    bool close_behind; /* the first of the train, to the vehicle that left before it */
+    axle_seen left; /* the last axle of the vehicle that left last; its footprints are gone */
     double stop_share; /* of the vehicles, that stood while they were over the array */
     int64_t gap_at; /* scan of the last gap in the stream */
     bool broken;    /* a gap is cutting off what is over the array */

@@ -174,20 +174,21 @@ static bool axles_in_gap(const bf_wim *w, double speed_mps)
     return (begin - (double)w->gap_at) / w->rate * fabs(speed_mps) < LONGEST_M;
 }
 
-/* Whether the axle behind the first `count` follows so closely that its vehicle is one of those that drive or stand at
- * the bumper of the one before: within one presence over the loop, nearer than bumpers with a metre between them, or
+/* Whether the first axle of the train follows the last one that left so closely that its vehicle is one of those that
+ * drive or stand at the bumper of the one before: within one presence over the loop, nearer than bumpers with a metre between them, or
  * within a second. */
-static bool close_behind(const bf_wim *w, int count)
+static bool close_behind(const bf_wim *w)
 {
-    static const double NEAR_M = 3.8, BRIEF_S = 1.0, DRIVING_MPS = 4.0;
-    const axle_seen *a = &w->train[count - 1], *b = &w->train[count];
+    static const double NEAR_M = 4.2, BRIEF_S = 1.0, DRIVING_MPS = 4.0;
+    const axle_seen *a = &w->left, *b = &w->train[0];
+    if (a->seen == 0 || b->lost_before) return false;
     const loop_state *l = main_loop(w);
     if (l) {
         const int pa = presence_of(w, l, a), pb = presence_of(w, l, b);
         if (pa >= 0 && (pa == pb || (l->marks[pa].shared && pb == pa + 1))) return true;
     }
     const spacing s = spacing_of(w, a, b);
-    return (!s.unseen && 0.5 * (s.lo + s.hi) < NEAR_M) || (b->entry.v > DRIVING_MPS && b->entry.t - a->entry.t < BRIEF_S);
+    return (s.hi - s.lo < 2.0 && 0.5 * (s.lo + s.hi) < NEAR_M) || (b->entry.v > DRIVING_MPS && b->entry.t - a->entry.t < BRIEF_S);
 }
 
 /* Learns how often vehicles stand while they are over the array. */
@@ -233,8 +234,8 @@ static void emit(bf_wim *w, int count, uint32_t flags)
         memset(v, 0, sizeof *v);
         weigh(w, w->train, count, v);
     }
-    v->flags |= flags | (w->close_behind ? BF_TAILGATING : 0u);
-    w->close_behind = count < w->train_count && close_behind(w, count);
+    v->flags |= flags | (close_behind(w) ? BF_TAILGATING : 0u);
+    w->left = w->train[count - 1];
     note_stop(w, count);
     for (int i = 0; i < count; ++i)
         if (w->train[i].came_back) v->flags |= BF_REVERSED;
