@@ -61,6 +61,17 @@ double pass_speed(const bf_wim *w, const axle_seen *a, int line)
     return dt > 0.0 ? (w->lines[k].x - w->lines[i].x) / dt : 1.0;
 }
 
+/* Length of an axle's tyre prints, metres, from the greatest load on a strip: they grow with the load. */
+static double usual_print(double peak_kg, double width)
+{
+    double kg = peak_kg, print = 0.0;
+    for (int i = 0; i < 4; ++i) {
+        print = 0.12 + 1.6e-5 * (kg < 9000.0 ? kg : 9000.0);
+        kg = peak_kg * print / width / 1.15;
+    }
+    return print;
+}
+
 double rough_load(const bf_wim *w, const axle_seen *a, double reach_m)
 {
     double v[BF_MAX_LINES], peak_kg = 0.0;
