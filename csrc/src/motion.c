@@ -421,7 +421,8 @@ bool motion_fit(motion *m, crossing_at *o, int count, const hints *h, double fro
     add_hints(&e, m, h);
     double best = HUGE_VAL;
     const bool changes = changes_speed(m, rest_count);
-    const int choices = changes ? 2 : (int)(sizeof densities / sizeof *densities);
+    /* Of stops only those on a strip are seen: where there is one, even a calm crawl between is no rule for the rest. */
+    const int choices = changes ? (rest_count > 0 ? 2 : 3) : (int)(sizeof densities / sizeof *densities);
     if (changes) acceleration_penalty(&e, m);
     for (int i = m->sparse && rest_count == 0 ? 3 : 0; i < (m->sparse && rest_count == 0 ? 6 : choices); ++i) {
         const double cost = solve_for(m, &e, densities[i], &ok);
