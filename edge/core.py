@@ -307,6 +307,8 @@ PLATE_ROW: int = lib.BF_PLATE_ROW
 AXLE_FEATURES: int = lib.BF_AXLE_FEATURES
 AXLE_MOST: int = lib.BF_AXLE_MOST
 TAG, PLATE, AXLES = 1, 2, 4  # what was read of a passage, as a bit mask
+DEAD_SHIFT = 3  # and, by so many bits higher, whose reader was dead
+MASKS = 64
 
 
 Row = npt.NDArray[np.uint8]
@@ -484,7 +486,7 @@ class QueueFilter:
         self._pos = ffi.new("int64_t *")
         self._departure = ffi.new("bf_departure *")
         self._forecast = ffi.new("bf_forecast *")
-        self._mask_llr = ffi.new("double[8]")
+        self._mask_llr = ffi.new("double[]", MASKS)
 
     def enter(self, time_ns: int) -> int:
         """A vehicle passed the upstream point; returns its number."""
@@ -492,12 +494,19 @@ class QueueFilter:
         return int(self._pos[0])
 
     def mark(self, pos: int, read: int, *, gone: bool = False) -> None:
-        """`read` (TAG | PLATE | AXLES) was read of that passage; `gone`: it will not depart here any more."""
+        """`read` (TAG | PLATE | AXLES) was read of that passage; `gone`: it will not depart here any more.
+
+        A bit of these that is higher by DEAD_SHIFT says that the reader was dead.
+        """
         _check(lib.bf_queue_mark(self._handle, pos, read, gone), "queue")
 
     def booths(self, number: float) -> None:
         """That many booths are open; 0 while the lane is closed."""
         _check(lib.bf_queue_booths(self._handle, number), "queue")
+
+    def counts(self, upstream: float, downstream: float) -> None:
+        """Shares of the vehicles that are seen from now on, 0 < share <= 1: below 1 while a counter is dead."""
+        _check(lib.bf_queue_counts(self._handle, upstream, downstream), "queue")
 
     def depart(
         self,
@@ -508,7 +517,7 @@ class QueueFilter:
         elsewhere: float,
     ) -> Departure:
         """A vehicle arrived downstream, with what its identities say about the passages `pos`."""
-        self._mask_llr[0:8] = mask_llr
+        self._mask_llr[0:MASKS] = mask_llr
         status = lib.bf_queue_depart(
             self._handle,
             time_ns,

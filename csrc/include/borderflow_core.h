@@ -219,11 +219,15 @@ void bf_queue_free(bf_queue *queue);
 
 /* A vehicle passed the upstream point. `pos` is its number from now on. */
 bf_status bf_queue_enter(bf_queue *queue, int64_t t_ns, int64_t *pos);
-/* What was read of it upstream: 1 tag, 2 plate, 4 axles; `gone`: it will not depart here any more. */
+/* What was read of it upstream: 1 tag, 2 plate, 4 axles; 8, 16, 32: the reader of these was dead; `gone`: it will not
+ * depart here any more. */
 bf_status bf_queue_mark(bf_queue *queue, int64_t pos, int32_t mask, int32_t gone);
 /* Number of open booths, 0 while the lane is closed. */
 bf_status bf_queue_booths(bf_queue *queue, double booths);
-/* A vehicle arrived downstream. `llr[i]` is what identities say about the passage `pos[i]`; `mask_llr[m]` (8 of them) what
+/* Shares of the vehicles that are seen upstream and downstream from now on, above 0: 1 while the counters there work, else
+ * those whose identity is read. */
+bf_status bf_queue_counts(bf_queue *queue, double upstream, double downstream);
+/* A vehicle arrived downstream. `llr[i]` is what identities say about the passage `pos[i]`; `mask_llr[m]` (64 of them) what
  * they say about every other passage of which m was read; `elsewhere`: sum of likelihood ratios times priors of
  * passages that are not in this list. */
 bf_status bf_queue_depart(bf_queue *queue, int64_t t_ns, const int64_t *pos, const float *llr, int32_t n,

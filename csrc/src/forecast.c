@@ -13,6 +13,7 @@
 #define FEW_GAPS 64    /* below that the learned density helps */
 #define PRIOR_GAPS 2   /* and weighs as much as so many cycles */
 #define MAX_SAMPLES 1024
+#define MAX_HIDDEN 50 /* unseen vehicles between two that were seen */
 
 static const double PACE_DRIFT = 0.005;   /* variance of ln of the pace over the time of a wait: officers change */
 
@@ -30,6 +31,11 @@ static uint64_t draw(uint64_t *state)
     x ^= x >> 27;
     *state = x;
     return x * 0x2545F4914F6CDD1DULL;
+}
+
+static double uniform(uint64_t *state)
+{
+    return (double)(draw(state) >> 11) * 0x1p-53;
 }
 
 /* Quantile of the standard normal distribution to three digits. */
@@ -94,7 +100,7 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_bo
             }
         } else {
             if (!q->gone[i]) {
-                count += 1.0;
+                count += 1.0 / (1.0 - q->hidden[i]);
             }
             if (cs > 0.0 && w > 0.0) {
                 double ff = 0.0, cf = 0.0;
@@ -180,6 +186,10 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_bo
                 ready[b] = ready[b] < t ? t : ready[b];
             }
             int turns = !first && ((bits >> 32) & 0xFFFF) < extra_at ? 2 : 1; /* one that is not in the list */
+            double hidden = k < end ? q->hidden[queue_slot(q, k)] : 1.0 - q->seen_up;
+            for (int more = 0; hidden > 0.0 && more < MAX_HIDDEN && uniform(&seed) < hidden; more++) {
+                turns++;
+            }
             for (; turns > 0; turns--) {
                 int b = 0;
                 for (int other = 1; other < booths; other++) {

@@ -21,7 +21,8 @@
 #include <string.h>
 
 #define MAX_CAPACITY 65536
-#define MASKS 8       /* tag, plate, axles: which of them were read upstream */
+#define MASKS 64      /* tag, plate, axles: which of them were read upstream, and whose reader was dead */
+#define READ 7        /* the bits of what was read */
 #define MAX_STRONG 16 /* candidates that may overtake, come late or move the head back */
 
 static const double HORIZON_S = 1e9;      /* times further than this from the origin are refused */
@@ -32,6 +33,7 @@ static const double OVERTAKE = 0.01;
 static const double LATE = 0.005;
 static const double CHAOS = 0.02;         /* a departure that no booth cycle explains */
 static const double CHAOS_SPAN_S = 600.0;
+static const double UNLISTED_MOST = 0.15; /* share of the vehicles that a counter that works misses */
 static const double TWICE_SPAN_S = 5.0;
 static const double BRIEF_S = 3.0;
 static const double WEIGHT_FLOOR = 1e-10;
@@ -43,7 +45,7 @@ static double clamp(double x, double low, double high)
 
 double queue_skip(const bf_queue *q, int64_t i)
 {
-    return q->brief[i] && q->skip_brief > q->skip && q->mask[i] == 0 ? q->skip_brief : q->skip;
+    return q->brief[i] && q->skip_brief > q->skip && (q->mask[i] & READ) == 0 ? q->skip_brief : q->skip;
 }
 
 bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow_sd_ln, double cycle_s)
@@ -67,7 +69,8 @@ bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow
     q->fresh = calloc(n, sizeof *q->fresh);
     q->share = calloc(n, sizeof *q->share);
     q->density = calloc(n, sizeof *q->density);
-    if (!q->entered || !q->mask || !q->gone || !q->brief || !q->w || !q->fresh || !q->share || !q->density) {
+    q->hidden = calloc(n, sizeof *q->hidden);
+    if (!q->entered || !q->mask || !q->gone || !q->brief || !q->w || !q->fresh || !q->share || !q->density || !q->hidden) {
         bf_queue_free(q);
         return NULL;
     }
@@ -82,6 +85,8 @@ bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow
     q->extra = 0.025;
     q->phantom = 0.01;
     q->booths = 1.0;
+    q->seen_up = 1.0;
+    q->seen_down = 1.0;
     return q;
 }
 
@@ -98,6 +103,7 @@ void bf_queue_free(bf_queue *q)
     free(q->fresh);
     free(q->share);
     free(q->density);
+    free(q->hidden);
     free(q);
 }
 
@@ -133,6 +139,7 @@ bf_status bf_queue_enter(bf_queue *q, int64_t t_ns, int64_t *pos)
     q->entered[i] = t;
     q->mask[i] = 0;
     q->gone[i] = 0;
+    q->hidden[i] = 1.0 - q->seen_up;
     q->brief[i] = q->next > q->first && fabs(t - q->entered[queue_slot(q, q->next - 1)]) < BRIEF_S;
     *pos = q->next++;
     q->w[queue_slot(q, q->next)] = 0.0;
@@ -166,6 +173,30 @@ bf_status bf_queue_booths(bf_queue *q, double booths)
         q->reopened = 1;
     }
     q->booths = booths;
+    return BF_OK;
+}
+
+bf_status bf_queue_counts(bf_queue *q, double upstream, double downstream)
+{
+    if (q == NULL || !(upstream > 0.0 && upstream <= 1.0) || !(downstream > 0.0 && downstream <= 1.0)) {
+        return BF_ERR_ARGUMENT;
+    }
+    q->seen_up = upstream;
+    q->counted = 1;
+    if (downstream != q->seen_down) {
+        if (q->seen_down == 1.0) {
+            q->skip_all = q->skip;
+        }
+        /* From one departure that is seen to the next it takes so many cycles. */
+        double longer = q->seen_down / downstream;
+        q->cycle.mean_ln += log(longer);
+        for (int i = 0; i < QUEUE_GAPS; i++) {
+            q->gaps[i] *= longer;
+        }
+        q->run = 0;
+        q->seen_down = downstream;
+        q->skip = 1.0 - downstream * (1.0 - q->skip_all);
+    }
     return BF_OK;
 }
 
@@ -268,7 +299,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
             continue;
         }
         double skip = queue_skip(q, i);
-        double prior = reach * (1.0 - skip) + before * JUMP / JUMP_SPAN;
+        double prior = (reach * (1.0 - skip) + before * JUMP / JUMP_SPAN) * (1.0 - q->hidden[i]);
         reach *= skip;
         double travel = t - q->entered[i], ff = 0.0, cf = 0.0;
         queue_free_at(q, travel, &ff, &cf);
@@ -300,7 +331,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     double away = LATE * elsewhere * late_time;
     double stay = unlisted + phantom + away;
     /* Strong candidates may also overtake, come late, or say that the head is too far ahead. */
-    double extra_total = 0.0, best_extra = 0.0, late_total = 0.0;
+    double hidden_total = 0.0, extra_total = 0.0, best_extra = 0.0, late_total = 0.0;
     int64_t best_extra_pos = -1;
     int64_t lowest = q->lo;
     double stay_ahead[MAX_STRONG] = {0.0}, stay_behind[MAX_STRONG] = {0.0};
@@ -345,13 +376,17 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         }
     }
     for (int64_t h = q->lo; h <= q->next; h++) {
-        double here = stay;
+        /* Before the next one listed come some that nobody saw upstream, while the counter there is dead. */
+        double hidden = h < q->next ? q->hidden[queue_slot(q, h)] : 1.0 - q->seen_up;
+        double here = stay + (hidden > 0.0 ? hidden * late_time : 0.0);
+        hidden_total += q->w[queue_slot(q, h)] * (here - stay);
         for (int c = 0; c < strongest; c++) {
             here += h < list[c].pos ? stay_ahead[c] : (h > list[c].pos ? stay_behind[c] : 0.0);
         }
         q->fresh[queue_slot(q, h)] += q->w[queue_slot(q, h)] * here;
     }
-    double total = listed + stay + extra_total;
+    unlisted += hidden_total;
+    double total = listed + stay + hidden_total + extra_total;
     if (!(total > 0.0) || !isfinite(total)) {
         total = 1e-300;
     }
@@ -415,7 +450,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         duration_learn(&q->free_flow, out->wait_s, 0.3);
     }
     const double rate = q->departures < 80 ? 1.0 / (double)(20 + q->departures) : 0.01;
-    if (q->departures > 3) {
+    if (q->departures > 3 && q->seen_up == 1.0 && q->seen_down == 1.0) {
         q->unlisted += rate * (unlisted / total - q->unlisted);
         q->extra += rate * ((unlisted + away + late_total) / total - q->extra);
         q->phantom += rate * (p_phantom - q->phantom);
@@ -430,15 +465,18 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
             q->skip += rate * (skipped / (1.0 + fabs(skipped)) - q->skip);
         }
         q->skip = clamp(q->skip, 0.004, 0.8);
-        q->unlisted = clamp(q->unlisted, 0.004, 0.9);
-        q->extra = clamp(q->extra, 0.004, 0.9);
+        /* Where a counter sees all of them few are unseen, whatever the rest says: what is not read of a vehicle must not
+         * make it a stranger, and by that the next one too. */
+        double most = q->counted ? UNLISTED_MOST : 0.9;
+        q->unlisted = clamp(q->unlisted, 0.004, most);
+        q->extra = clamp(q->extra, 0.004, most);
         q->phantom = clamp(q->phantom, 0.003, 0.1);
     }
     if (out->pos >= 0 && out->p > 0.8 && out->in_order) {
         int64_t k = q->head > q->first ? q->head : q->first;
         for (; k <= out->pos; k++) {
             int64_t i = queue_slot(q, k);
-            if (q->brief[i] && q->mask[i] == 0 && (k == out->pos || !q->gone[i])) {
+            if (q->brief[i] && (q->mask[i] & READ) == 0 && (k == out->pos || !q->gone[i])) {
                 q->brief_n = q->brief_n < 60.0 ? q->brief_n + 1.0 : 60.0;
                 q->skip_brief += ((k < out->pos ? 1.0 : 0.0) - q->skip_brief) / q->brief_n;
             }

@@ -17,6 +17,7 @@ struct bf_queue {
     double *entered;        /* by pos & (capacity - 1), seconds from the origin */
     uint8_t *mask, *gone, *brief;
     double *w, *fresh, *share, *density;
+    double *hidden;         /* chance that one comes before it that nobody saw upstream */
     int64_t origin_ns;
     int has_origin, has_last, reopened;
     double t_last, t_newest;
@@ -32,6 +33,9 @@ struct bf_queue {
     double skip_brief, brief_n;     /* the same as skip for a passage close behind another: perhaps a double count */
     int64_t head;                   /* most probable head after the last departure */
     double booths;
+    double seen_up, seen_down;      /* share of the vehicles that are seen at all: below 1 while a counter is dead */
+    int counted;                    /* a counter upstream was seen to work */
+    double skip_all;                /* `skip` while the counter downstream works */
     int64_t departures;
 };
 

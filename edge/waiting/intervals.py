@@ -36,6 +36,7 @@ class _Moment:
     outlooks: dict[str, Outlook]
     full: set[str]  # lanes whose queue reaches beyond the first point
     bottleneck: Bottleneck | None
+    main: Segment | None
 
 
 class Reporter:
@@ -78,7 +79,7 @@ class Reporter:
                 outlooks[lane.id] = Outlook(forecast.waits_s, weight, forecast.queue_n, _summary(forecast), more_s)
                 if lane.overflows(forecast, self._length_m):
                     full.add(lane.id)
-        moment = _Moment(end_ns, utc_text(end_ns), began_ns, outlooks, full, bottleneck)
+        moment = _Moment(end_ns, utc_text(end_ns), began_ns, outlooks, full, bottleneck, main)
         groups: dict[tuple[Traffic, Program], list[LaneState]] = {}
         for lane in self._lanes:
             groups.setdefault((lane.traffic, lane.program), []).append(lane)
@@ -107,7 +108,8 @@ class Reporter:
             more_s = with_one_more(outlooks)
             more_s = expected_s if more_s is None else round(min(expected_s, more_s), 1)
             queue_n = round(sum(outlook.queue_n for outlook in outlooks), 1)
-            method = _method(known, moment.end_ns)
+            assert moment.main is not None
+            method = _method(known, moment.main, moment.end_ns)
         readable = sum(len(lane.identified) for lane in lanes)
         reference_s = self._baseline.get(series.program) if series.program is not None else None
         change = None
@@ -194,10 +196,12 @@ def _throughput_per_h(lanes: list[LaneState], moment: _Moment) -> float | None:
     return round(sum(len(lane.departures) for lane in lanes) * 3600.0 / observed_s, 1)
 
 
-def _method(lanes: list[LaneState], end_ns: int) -> Method:
-    if not any(lane.last_identity_ns > end_ns - _METHOD_WINDOW_NS for lane in lanes):
+def _method(lanes: list[LaneState], main: Segment, end_ns: int) -> Method:
+    """What the forecast stands on now: a reader or a loop that has died is not among it."""
+    matched = [lane.last_identity_ns > end_ns - _METHOD_WINDOW_NS and main.identifies(lane.id) for lane in lanes]
+    if not any(matched):
         return "counted"
-    return "fused" if any(any(lane.loops_upstream) for lane in lanes) else "matched"
+    return "fused" if any(main.counts(lane.id) for lane in lanes) else "matched"
 
 
 def _booths_open(lanes: list[LaneState]) -> int | None:

@@ -43,7 +43,6 @@ class LaneState:
         self.last_identity_ns = -(1 << 62)
         self.identified = deque[bool](maxlen=100)
         self.matched_n = 0  # of these
-        self.loops_upstream = deque[bool](maxlen=50)
         self._counters = counters
         self._booths = lane.booths
         self._named: dict[str, bool] = {}
@@ -69,7 +68,6 @@ class LaneState:
         self._entries_since_departure += 1
         self._departures_since_entry = 0
         self._strangers = 0
-        self.loops_upstream.append(False)
 
     def arrived(self, match: Match) -> bool:
         """A vehicle came to the booth; True where that shows that the lane is open, whatever was said."""

@@ -8,8 +8,9 @@ Memory is bounded: `CAPACITY` passages a lane, `POOL` readings in all.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +19,16 @@ from msgspec import Struct
 
 from edge import core
 from edge.exchange.tokens import TokenIndex
-from edge.waiting.passages import Passage
+from edge.waiting.alive import Alive
+from edge.waiting.passages import TOGETHER_NS, Passage
 from edge.waiting.readings import AxleModel, ReadModel
 
 CAPACITY = 1024
 POOL = 4096
 _OLDEST_NS = 6 * 3600 * 1_000_000_000  # a vehicle that has not come after so long does not come
 _SURE = 0.9
+_KINDS = (core.TAG, core.PLATE, core.AXLES)
+_RECENT = 64  # passages of a lane of which it may turn out that their reader was dead already
 _MOST_PLATES = 4  # of one vehicle: tractor and trailer, front and rear
 _TAG_LLR = 14.0
 _STRONG_LLR = 3.0  # identity evidence above this makes a match one by identity
@@ -58,6 +62,43 @@ class _Entry:
     number: int  # of the lane
     slots: list[int]
     plates_n: int = 0  # plates of the passage that are in the pool
+    dead: int = 0  # bits of what no reader looked for: it was dead
+
+    @property
+    def state(self) -> int:
+        return self.passage.mask | self.dead << core.DEAD_SHIFT
+
+
+class _End:
+    """What one lane has at one point: which of its readers work, and whether its loop does."""
+
+    def __init__(self) -> None:
+        self.readers = (Alive(), Alive(), Alive())
+        self.loop = Alive()
+        self.read_share = 0.0  # of the vehicles that the loop counts, those of which an identity is read
+        self.recent: deque[_Entry] = deque(maxlen=_RECENT)  # upstream, as far as they are complete
+        self.fresh: deque[_Entry] = deque()  # upstream, not complete yet
+        self._n = 0.0
+
+    def dead(self) -> int:
+        """Bits of the readers that do not work."""
+        return sum(bit for bit, reader in zip(_KINDS, self.readers, strict=True) if not reader.works)
+
+    def note(self, passage: Passage) -> tuple[list[tuple[int, int]], bool]:
+        """A complete passage. Readers found dead by it, as (bit, passages missed), and whether the loop has changed."""
+        died = []
+        for bit, reader in zip(_KINDS, self.readers, strict=True):
+            if reader.note(bool(passage.mask & bit)) and not reader.works:
+                died.append((bit, reader.misses))
+        if passage.looped:
+            self._n = min(200.0, self._n + 1.0)
+            self.read_share += ((1.0 if passage.mask else 0.0) - self.read_share) / self._n
+        return died, self.loop.note(passage.looped)
+
+    @property
+    def seen(self) -> float:
+        """Share of the vehicles that make a passage here."""
+        return 1.0 if self.loop.works or self._n == 0.0 else min(0.98, max(0.02, self.read_share))
 
 
 class _Pool:
@@ -138,17 +179,50 @@ class Segment:
         self._models = (ReadModel(-6.0), ReadModel(-5.0), ReadModel(-6.0))  # tags, plates, axles
         self._by_mask: dict[int, list[float]] = {}
         self._axles = AxleModel()
+        self._up = [_End() for _ in lanes]
+        self._down = [_End() for _ in lanes]
+
+    def counts(self, lane: str) -> bool:
+        """Whether the loop of the lane at the point upstream works."""
+        return self._up[self._number[lane]].loop.works
+
+    def identifies(self, lane: str) -> bool:
+        """Whether one kind of identity is read upstream, in any lane, and at this lane downstream."""
+        here = ~self._down[self._number[lane]].dead() & 7
+        return any(here & ~up.dead() for up in self._up)
 
     def enter(self, passage: Passage) -> None:
         """A vehicle passed the upstream point; what is read of it may still follow by `mark`."""
         number = self._number[passage.lane]
         pos = self.queues[passage.lane].enter(passage.time_ns)
-        entry = _Entry(passage, pos, passage.lane, number, [])
+        end = self._up[number]
+        entry = _Entry(passage, pos, passage.lane, number, [], dead=end.dead())
+        while end.fresh and end.fresh[0].passage.time_ns < passage.time_ns - TOGETHER_NS:
+            self._complete(end, end.fresh.popleft())
+        end.fresh.append(entry)
         self._entries[id(passage)] = entry
         self._by_pos[(number, pos)] = entry
         self._expire(passage.time_ns)
         if passage.mask:
             self.mark(passage)
+        if entry.dead:
+            self.queues[passage.lane].mark(pos, entry.dead << core.DEAD_SHIFT)
+
+    def _complete(self, end: _End, entry: _Entry) -> None:
+        """Nothing more will be read of that passage upstream."""
+        end.recent.append(entry)
+        died, changed = end.note(entry.passage)
+        for bit, misses in died:
+            for earlier in [*itertools.islice(reversed(end.recent), misses), *end.fresh]:
+                if not earlier.dead & bit:
+                    earlier.dead |= bit
+                    self.queues[earlier.lane].mark(earlier.pos, bit << core.DEAD_SHIFT)
+        if changed:
+            self._count(entry.number)
+
+    def _count(self, number: int) -> None:
+        lane = next(lane for lane, at in self._number.items() if at == number)
+        self.queues[lane].counts(self._up[number].seen, self._down[number].seen)
 
     def mark(self, passage: Passage) -> None:
         """More was read of a passage that has entered."""
@@ -184,7 +258,10 @@ class Segment:
     def depart(self, passage: Passage) -> Match:
         """A vehicle arrived downstream: find it upstream."""
         lane = self._number[passage.lane]
-        mask_llr = self._mask_llr(passage.mask)
+        end = self._down[lane]
+        if end.note(passage)[1]:
+            self._count(lane)
+        mask_llr = self._mask_llr(passage.mask | end.dead() << core.DEAD_SHIFT)
         here, away = self._evidence(passage, lane, mask_llr)
         pos, llr = _NO_POS, _NO_LLR
         if here:
@@ -229,7 +306,7 @@ class Segment:
         self, passage: Passage, lane: int, found: core.Departure, here: dict[int, float], mask_llr: list[float]
     ) -> Match:
         entry = self._by_pos.get((lane, found.pos))
-        base = mask_llr[entry.passage.mask] if entry else 0.0
+        base = mask_llr[entry.state] if entry else 0.0
         by_identity = found.pos in here and here[found.pos] - max(base, 0.0) > _STRONG_LLR
         detour = by_identity and not found.in_order and found.wait_s > 1.5 * found.mean_s + 300.0
         known = found.p > 0.5 or found.sd_s < max(90.0, 0.15 * found.mean_s)
@@ -237,7 +314,7 @@ class Segment:
         wait_s = found.wait_s if found.p > 0.5 or by_identity else found.mean_s
         if entry is not None:
             if found.p > _SURE and found.in_order:
-                self._learn(entry.passage, passage)
+                self._learn(entry, passage)
             if found.p > _SURE:
                 self._forget(entry)
         return Match(
@@ -282,10 +359,11 @@ class Segment:
             return out
         down = [bool(downstream & bit) for bit in (core.TAG, core.PLATE, core.AXLES)]
         out = []
-        for upstream in range(8):
+        for upstream in range(core.MASKS):
             total = 0.0
-            for i, model in enumerate(self._models):
-                total += model.evidence(bool(upstream >> i & 1), down[i])
+            for bit, model in zip(_KINDS, self._models, strict=True):
+                if _known(upstream, bit) and _known(downstream, bit):
+                    total += model.evidence(bool(upstream & bit), bool(downstream & bit))
             out.append(total)
         self._by_mask[downstream] = out
         return out
@@ -333,17 +411,18 @@ class Segment:
         away: list[tuple[_Entry, float]] = []
         for key, gain in gains.items():
             entry = entries[key]
-            value = mask_llr[entry.passage.mask] + gain
+            value = mask_llr[entry.state] + gain
             if entry.number == lane:
                 here[entry.pos] = value
             else:
                 away.append((entry, value))
         return here, away
 
-    def _learn(self, up: Passage, down: Passage) -> None:
+    def _learn(self, entry: _Entry, down: Passage) -> None:
+        up, dead = entry.passage, entry.dead | self._down[self._number[down.lane]].dead()
         before = [model.version for model in self._models]
-        for model, bit in zip(self._models, (core.TAG, core.PLATE, core.AXLES), strict=True):
-            if (up.mask | down.mask) & bit or model is self._models[0]:
+        for model, bit in zip(self._models, _KINDS, strict=True):
+            if ((up.mask | down.mask) & bit or model is self._models[0]) and not dead & bit & ~(up.mask & down.mask):
                 model.learn(bool(up.mask & bit), bool(down.mask & bit))
         if before != [model.version for model in self._models]:
             self._by_mask.clear()
@@ -373,3 +452,8 @@ class Segment:
             if len(self._entries) <= most and now_ns - entry.passage.time_ns < _OLDEST_NS:
                 break
             self._forget(entry)
+
+
+def _known(state: int, bit: int) -> bool:
+    """Whether it was read, or a reader that works did not read it."""
+    return bool(state & bit) or not state & bit << core.DEAD_SHIFT

@@ -243,8 +243,6 @@ class CrossingWaits:
         elif not is_loop:
             for segment in place.begins:
                 segment.mark(passage)
-        if is_loop and place.first:
-            place.lane.loops_upstream.append(True)
 
     def _entered(self, lane: LaneState, passage: Passage) -> None:
         lane.entered(passage.time_ns)

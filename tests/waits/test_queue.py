@@ -14,7 +14,7 @@ from edge import core
 S = 1_000_000_000
 T0 = 1_780_000_000 * S
 NONE = (np.zeros(0, np.int64), np.zeros(0, np.float32))
-FLAT = [0.0] * 8
+FLAT = [0.0] * core.MASKS
 
 
 def _filter() -> core.QueueFilter:
