@@ -71,12 +71,16 @@ class Reporter:
                 continue
             queue = main.queues[lane.id]
             forecast = queue.predict(end_ns, _SAMPLES)
+            if lane.unseen(forecast):
+                main.empty(lane.id)
             if lane.trusts(forecast, end_ns):
                 more_s = None
                 if forecast.queue_n > 0.5:
                     more_s = queue.predict(end_ns, _WHAT_IF_SAMPLES, more_booths=1).waits_s
                 weight = max(0.05, lane.rate_at(end_ns))
-                outlooks[lane.id] = Outlook(forecast.waits_s, weight, forecast.queue_n, _summary(forecast), more_s)
+                outlooks[lane.id] = Outlook(
+                    forecast.waits_s, weight, forecast.queue_n, _summary(forecast, lane.missing_n(end_ns)), more_s
+                )
                 if lane.overflows(forecast, self._length_m):
                     full.add(lane.id)
         moment = _Moment(end_ns, utc_text(end_ns), began_ns, outlooks, full, bottleneck, main)
@@ -163,9 +167,11 @@ class Reporter:
         return None if theirs_s is None or ours_s is None else round(theirs_s - ours_s, 1)
 
 
-def _summary(forecast: Forecast) -> Interval:
+def _summary(forecast: Forecast, missing_n: float) -> Interval:
+    """Perhaps as many as `missing_n` more have joined than were seen."""
     cycles_n = (forecast.p50_s - forecast.free_flow_s) / forecast.cycle_s
-    return Interval(forecast.p10_s, forecast.p50_s, forecast.p90_s, forecast.cycle_s, cycles_n)
+    more_s = missing_n * forecast.cycle_s
+    return Interval(forecast.p10_s, forecast.p50_s + 0.5 * more_s, forecast.p90_s + more_s, forecast.cycle_s, cycles_n)
 
 
 def _waits(lanes: list[LaneState]) -> list[float]:

@@ -22,6 +22,8 @@ _RATE_WINDOW_NS = 900 * 1_000_000_000
 CYCLE_S: dict[str, float] = {"commercial": 60.0, "passenger": 45.0, "bus": 120.0}
 """From one service to the next at one booth, as long as nothing was seen."""
 _IDLE_CYCLES, _IDLE_N, _IDLE_OF = 2.0, 2, 10
+_MISCOUNT, _STRANGERS = 1.1, 6  # more vehicles than this share and this number come out of no queue
+_NO_WONDER = 4.0  # expected arrivals of which none came
 _VEHICLE_M: dict[str, float] = {"commercial": 22.0, "passenger": 7.5, "bus": 16.0}
 
 
@@ -55,7 +57,7 @@ class LaneState:
         self._departed_since_close = 0
         self._through = False  # those who stood between the points at the start have gone
         self._idle: deque[bool] = deque(maxlen=_IDLE_OF)
-        self._strangers = 0  # departures since the last entry of vehicles that were not seen upstream
+        self._inside_n: float | None = None  # the most that were inside when the last one entered
 
     # ---- in ------------------------------------------------------------------------------------------------------
 
@@ -67,7 +69,7 @@ class LaneState:
         self._arrival_ns = max(time_ns, self._arrival_ns)
         self._entries_since_departure += 1
         self._departures_since_entry = 0
-        self._strangers = 0
+        self._inside_n = None
 
     def arrived(self, match: Match) -> bool:
         """A vehicle came to the booth; True where that shows that the lane is open, whatever was said."""
@@ -78,7 +80,6 @@ class LaneState:
             self.departed_ns = match.time_ns
         self._entries_since_departure = 0
         self._departures_since_entry += 1
-        self._strangers += match.upstream is None and not match.phantom
         if match.readable:
             if len(self.identified) == self.identified.maxlen:
                 self.matched_n -= self.identified[0]
@@ -166,11 +167,37 @@ class LaneState:
             return False
         if forecast.learned_cycles == 0 and forecast.queue_n > 1.0 and forecast.departures < 10:
             return False  # nobody knows yet how fast they are served
-        if forecast.unlisted > 0.7 or (self._strangers > 8 and forecast.queue_n < 1.0):
+        if forecast.unlisted > 0.7:
             return False  # vehicles arrive that never passed the first point: it is dead
         silent_s = (end_ns - (self.departed_ns or end_ns)) * 1e-9
         dead = self._entries_since_departure > 10 and silent_s > 12.0 * forecast.cycle_s + forecast.free_flow_s
         return not dead
+
+    def unseen(self, forecast: Forecast) -> bool:
+        """Whether it has become plain since the last call that more have come out than can have been inside.
+
+        Then the first point is dead, and all that was seen there before have gone.
+        """
+        if self._inside_n is None:
+            self._inside_n = self._departures_since_entry + forecast.queue_n + 3.0 * forecast.queue_sd_n
+        if self._departures_since_entry <= self._inside_n * _MISCOUNT + _STRANGERS:
+            return False
+        self.lost()
+        return True
+
+    def lost(self) -> None:
+        """Nobody knows any more who is between the points."""
+        self._inside_n = math.inf
+        self._through = False
+        self._idle.clear()
+
+    def missing_n(self, end_ns: int) -> float:
+        """How many would have come since the last one, had they gone on as before; 0 where that is no wonder.
+
+        While vehicles still come out, either nobody follows them or nobody sees who does.
+        """
+        missing_n = self._arrival_rate * max(0, end_ns - self._arrival_ns) / _RATE_WINDOW_NS
+        return missing_n if missing_n > _NO_WONDER and self._departures_since_entry >= 3 else 0.0
 
     def overflows(self, forecast: Forecast, length_m: float | None) -> bool:
         """Whether the queue reaches beyond the first point: the place between the points is full."""

@@ -28,6 +28,7 @@ POOL = 4096
 _OLDEST_NS = 6 * 3600 * 1_000_000_000  # a vehicle that has not come after so long does not come
 _SURE = 0.9
 _KINDS = (core.TAG, core.PLATE, core.AXLES)
+_AFTER_A_GAP = 0.05  # before the first that is seen again come any number, twenty in the mean
 _RECENT = 64  # passages of a lane of which it may turn out that their reader was dead already
 _MOST_PLATES = 4  # of one vehicle: tractor and trailer, front and rear
 _TAG_LLR = 14.0
@@ -78,6 +79,7 @@ class _End:
         self.read_share = 0.0  # of the vehicles that the loop counts, those of which an identity is read
         self.recent: deque[_Entry] = deque(maxlen=_RECENT)  # upstream, as far as they are complete
         self.fresh: deque[_Entry] = deque()  # upstream, not complete yet
+        self.gap = False  # nothing was seen here while vehicles came: so it is not known who is before the next one
         self._n = 0.0
 
     def dead(self) -> int:
@@ -191,6 +193,15 @@ class Segment:
         here = ~self._down[self._number[lane]].dead() & 7
         return any(here & ~up.dead() for up in self._up)
 
+    def empty(self, lane: str) -> None:
+        """All that were seen in the lane upstream have gone, and nobody knows how many came after them unseen."""
+        number = self._number[lane]
+        for entry in [entry for entry in self._entries.values() if entry.number == number]:
+            self.queues[lane].mark(entry.pos, 0, gone=True)
+            self._forget(entry)
+        self.queues[lane].counts(_AFTER_A_GAP, self._down[number].seen)
+        self._up[number].gap = True
+
     def enter(self, passage: Passage) -> None:
         """A vehicle passed the upstream point; what is read of it may still follow by `mark`."""
         number = self._number[passage.lane]
@@ -200,6 +211,9 @@ class Segment:
         while end.fresh and end.fresh[0].passage.time_ns < passage.time_ns - TOGETHER_NS:
             self._complete(end, end.fresh.popleft())
         end.fresh.append(entry)
+        if end.gap:
+            end.gap = False
+            self._count(number)
         self._entries[id(passage)] = entry
         self._by_pos[(number, pos)] = entry
         self._expire(passage.time_ns)
@@ -357,7 +371,6 @@ class Segment:
         out = self._by_mask.get(downstream)
         if out is not None:
             return out
-        down = [bool(downstream & bit) for bit in (core.TAG, core.PLATE, core.AXLES)]
         out = []
         for upstream in range(core.MASKS):
             total = 0.0

@@ -1,13 +1,16 @@
 """Puts sightings into the order of time, and keeps lines from a wrong clock out.
 
 Sightings come in roughly in order; they go out in order, a little behind the newest time known. A time far ahead
-of the others is held back until others agree with it: one bad clock must not end the day. Called by
-`edge.waiting.waits`.
+of the others is held back until several devices agree with it and none goes on at the old time: one bad clock must not
+end the day. Where several devices go on at an earlier time, the clock was set back, or what they agreed on before was
+wrong: `back` then holds these sightings, and everything begins anew. With a clock of its own (`clock`) the timeline
+needs none of this. Called by `edge.waiting.waits`.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import Counter
 
 from edge.waiting.sightings import Sighting
@@ -15,7 +18,11 @@ from edge.waiting.sightings import Sighting
 REORDER_NS = 10_000_000_000  # of files that were put together from several sources
 LIVE_REORDER_NS = 2_000_000_000  # of this computer's own devices; what comes later is still used, as far as it can be
 _AHEAD_NS = 900_000_000_000  # further ahead than this needs others that agree
-_AGREE = 3
+_AGREE = 3  # different sightings of two devices or more
+_AGREE_ALONE, _ALONE_NS = 10, 60_000_000_000  # of one device, where there is only one: so many, over so long
+_BACK = 6  # different sightings of two devices or more that go on at an earlier time
+_BACK_NS = 3 * 3600 * 1_000_000_000  # a clock is set back by no more than this; older records are just late
+_HELD_MOST = 1024
 _LATE_NS = 900_000_000_000  # what comes later than this cannot be used any more
 _CLOCK_NS = 60_000_000_000  # a sighting may be this much ahead of the clock
 _BOUND = 1 << 16
@@ -29,6 +36,9 @@ class Timeline:
         self.reorder_ns = reorder_ns
         self._heap: list[tuple[int, int, Sighting]] = []
         self._held: list[Sighting] = []
+        self._behind: list[Sighting] = []  # too late, with nothing newer between them
+        self._before_leap_ns: int | None = None
+        self.back: list[Sighting] = []
         self._number = 0
         self.newest_ns: int | None = None
         self._done_ns = -(1 << 62)
@@ -84,7 +94,11 @@ class Timeline:
         time_ns = sighting.time_ns
         if self.newest_ns is not None and time_ns < self.newest_ns - _LATE_NS:
             self._counters["too_late"] += 1
+            if self._clock_ns is None:
+                self._look_back(sighting)
             return
+        if self._behind:
+            self._behind = []
         if time_ns < self._done_ns:
             self._counters["late"] += 1
         self._number += 1  # equal times go out as they came
@@ -92,19 +106,44 @@ class Timeline:
         if self.newest_ns is None or time_ns > self.newest_ns:
             self.newest_ns = time_ns
 
-    def _hold(self, sighting: Sighting) -> None:
-        self._held.append(sighting)
-        if len(self._held) < _AGREE:
+    def resume(self, sightings: list[Sighting]) -> None:
+        """Go on with these, which agree."""
+        for item in sorted(sightings, key=lambda sighting: sighting.time_ns):
+            self._accept(item)
+
+    def _look_back(self, sighting: Sighting) -> None:
+        assert self.newest_ns is not None
+        time_ns, leap_ns = sighting.time_ns, self._before_leap_ns
+        near_leap = leap_ns is not None and abs(time_ns - leap_ns) < 4 * _AHEAD_NS
+        if not near_leap and time_ns < self.newest_ns - _BACK_NS:
             return
+        behind = self._behind
+        behind.append(sighting)
+        if len(behind) > _HELD_MOST:
+            del behind[0]
+        forwards = sum(b.time_ns >= a.time_ns for a, b in itertools.pairwise(behind))
+        if forwards >= 0.7 * (len(behind) - 1) and _agree(behind, _BACK):
+            self._behind = []
+            self._counters["too_late"] -= len(behind)
+            self.back = behind
+
+    def _hold(self, sighting: Sighting) -> None:
+        if sighting in self._held:
+            self._counters["duplicate"] += 1
+            return
+        self._held.append(sighting)
+        if len(self._held) > _HELD_MOST:
+            del self._held[0]
+            self._counters["future"] += 1
         held = sorted(self._held, key=lambda item: item.time_ns)
-        self._held = []
         first_ns = held[0].time_ns
-        self._accept(held[0])
-        for item in held[1:]:
-            if item.time_ns > first_ns + 4 * _AHEAD_NS:
-                self._held.append(item)
-            else:
-                self._accept(item)
+        near = [item for item in held if item.time_ns <= first_ns + 4 * _AHEAD_NS]
+        if not _agree(near, _AGREE):
+            return
+        self._before_leap_ns = self.newest_ns
+        self._held = held[len(near) :]
+        for item in near:
+            self._accept(item)
 
     def _settle_held(self, time_ns: int) -> None:
         """A line near the others has come: what is held was from the future, unless it is near by now."""
@@ -122,3 +161,13 @@ class Timeline:
             else:
                 self._counters["future"] += 1
         self._held = []
+
+
+def _agree(sightings: list[Sighting], number: int) -> bool:
+    """Whether different devices say so; one alone must say so for a while."""
+    if len(sightings) < number:
+        return False
+    if len({(type(item), item.lane, item.point) for item in sightings}) > 1:
+        return True
+    times = [item.time_ns for item in sightings]
+    return len(times) >= number + _AGREE_ALONE - _AGREE and max(times) - min(times) >= _ALONE_NS

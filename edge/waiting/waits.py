@@ -30,6 +30,9 @@ from edge.waiting.trials import Trials
 
 _NS = 1_000_000_000
 _RUN_EVERY_NS = 2_000_000_000
+_NEVER_NS = -(1 << 62)
+_GAP_NS = 900 * _NS  # without a sighting at any point
+_STRAYS = 3.0  # vehicles that may be left in the count of an empty road
 _FILL_NS = 48 * 3600 * _NS
 
 
@@ -69,7 +72,7 @@ class CrossingWaits:
         self._timeline = Timeline(self.counters, self._reorder_ns)
         self._next_ns: int | None = None  # end of the current interval
         self._began_ns = 0  # the first sighting of all
-        self._last_ns = 0
+        self._last_ns = _NEVER_NS
         self._run_ns = -(1 << 63)  # nothing is worth a look before the newest sighting comes to this
         self._begin()
 
@@ -158,6 +161,9 @@ class CrossingWaits:
             return
         timeline = self._timeline
         timeline.put(sighting)
+        if timeline.back:
+            self._go_back()
+            timeline = self._timeline
         if timeline.newest_ns is not None and timeline.newest_ns >= self._run_ns:
             self._run()
 
@@ -179,6 +185,10 @@ class CrossingWaits:
 
     def finish(self) -> list[Wait]:
         """Nothing more will come: everything that is held goes through, and the last interval is closed."""
+        self._drain()
+        return self.take()
+
+    def _drain(self) -> None:
         for sighting in self._timeline.due(everything=True):
             self._process(sighting)
         if self._next_ns is not None:
@@ -186,7 +196,15 @@ class CrossingWaits:
             while self._next_ns <= end_ns:
                 self._settle(self._next_ns + TOGETHER_NS)
                 self._close(self._next_ns)
-        return self.take()
+
+    def _go_back(self) -> None:
+        """The clock of the sightings was set back, or had been wrong: they go on at an earlier time."""
+        again = self._timeline.back
+        self._timeline.back = []
+        self._drain()
+        self.restart()
+        self.counters["clock_set_back"] += 1
+        self._timeline.resume(again)
 
     def stats(self) -> dict[str, int]:
         """Counters of bad and unusual input since the start, by a short word."""
@@ -216,6 +234,8 @@ class CrossingWaits:
         if time_ns >= self._next_ns + TOGETHER_NS or (pending and pending[0][0] <= time_ns - TOGETHER_NS):  # type: ignore[operator]
             self._tick(time_ns)
         if time_ns > self._last_ns:
+            if time_ns > self._last_ns + _GAP_NS and self._last_ns != _NEVER_NS:
+                self._after_gap()
             self._last_ns = time_ns
         if time_ns != self._same_ns:
             self._same_ns = time_ns
@@ -243,6 +263,15 @@ class CrossingWaits:
         elif not is_loop:
             for segment in place.begins:
                 segment.mark(passage)
+
+    def _after_gap(self) -> None:
+        """Nobody looked for a while, or the clock was put on: who was in a queue then is not known now."""
+        for lane in self._lanes.values():
+            for segment in self._segments.values():
+                if segment.queues[lane.id].predict(self._last_ns, 16).queue_n > _STRAYS:
+                    segment.empty(lane.id)
+                    if segment is self._main:
+                        lane.lost()
 
     def _entered(self, lane: LaneState, passage: Passage) -> None:
         lane.entered(passage.time_ns)
