@@ -464,6 +464,7 @@ class Forecast(Struct, frozen=True, gc=False):
     queue_n: float
     queue_sd_n: float
     free_flow_s: float
+    free_flow_low_s: float
     cycle_s: float
     cycle_sd_s: float
     skip: float
@@ -543,6 +544,7 @@ class QueueFilter:
         _check(status, "queue")
         f = self._forecast
         return Forecast(
-            waits, f.p10_s, f.p50_s, f.p90_s, f.queue_n, f.queue_sd_n, f.free_flow_s, f.cycle_s, f.cycle_sd_s,
-            f.skip, f.unlisted, f.phantom, f.free_flow_n, f.entries_since, f.departures, f.learned_cycles,
+            waits, f.p10_s, f.p50_s, f.p90_s, f.queue_n, f.queue_sd_n, f.free_flow_s, f.free_flow_low_s,
+            f.cycle_s, f.cycle_sd_s, f.skip, f.unlisted, f.phantom, f.free_flow_n,
+            f.entries_since, f.departures, f.learned_cycles,
         )  # fmt: skip

@@ -203,6 +203,7 @@ typedef struct {
     double p10_s, p50_s, p90_s;  /* of the wait of a vehicle that enters now */
     double queue_n, queue_sd_n;  /* vehicles between the points */
     double free_flow_s;          /* median travel time without a queue */
+    double free_flow_low_s;      /* one of ten is faster */
     double cycle_s, cycle_sd_s;  /* from one departure to the next while there is a queue */
     double skip;                 /* share of passages upstream that never depart here */
     double unlisted, phantom;    /* share of departures not seen upstream; counted twice */

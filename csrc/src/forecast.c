@@ -123,6 +123,7 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_bo
     double var = square / total - mean * mean;
     out->queue_sd_n = var > 0.0 ? sqrt(var) : 0.0;
     out->free_flow_s = exp(q->free_flow.mean_ln);
+    out->free_flow_low_s = exp(q->free_flow.mean_ln - 1.2816 * duration_sd(&q->free_flow));
     out->cycle_s = exp(q->cycle.mean_ln + 0.5 * q->cycle.var_ln) / ((double)booths * speed);
     out->cycle_sd_s = out->cycle_s * sqrt(exp(q->cycle.var_ln) - 1.0);
     out->skip = q->skip;

@@ -324,8 +324,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     }
 
     /* No listed passage: unseen upstream (takes a booth cycle), counted twice downstream (takes no time), elsewhere. */
-    /* One that comes to a free booth may do so at any moment. */
-    double late_time = fs + chaos + cs / CHAOS_SPAN_S;
+    double late_time = fs + chaos;
     double unlisted = q->unlisted * late_time;
     /* A second count of one vehicle comes within seconds, as a rule. */
     double phantom = q->phantom * (gap < 0.0 ? 1.0 : 0.3 / CHAOS_SPAN_S + (gap < TWICE_SPAN_S ? 0.7 / TWICE_SPAN_S : 0.0));

@@ -29,6 +29,7 @@ class Interval(Struct, frozen=True, gc=False):
     high_s: float
     cycle_s: float
     cycles_n: float
+    least_s: float = 0.0  # nobody travels faster on a free road
 
 
 class Honesty:
@@ -45,7 +46,7 @@ class Honesty:
         grain_s = _GRAIN[regime] * raw.cycle_s
         low = max(0.0, raw.median_s - raw.low_s) + grain_s
         high = max(0.0, raw.high_s - raw.median_s) + grain_s
-        return max(0.0, raw.median_s - low * self._low[regime]), raw.median_s + high * self._high[regime]
+        return max(raw.least_s, raw.median_s - low * self._low[regime]), raw.median_s + high * self._high[regime]
 
     def observe(self, tests: Sequence[tuple[Interval, Sequence[float]]]) -> None:
         """For the moments of which these were forecast the wait has turned out to be one of the numbers beside them."""

@@ -170,8 +170,9 @@ class Reporter:
 def _summary(forecast: Forecast, missing_n: float) -> Interval:
     """Perhaps as many as `missing_n` more have joined than were seen."""
     cycles_n = (forecast.p50_s - forecast.free_flow_s) / forecast.cycle_s
-    more_s = missing_n * forecast.cycle_s
-    return Interval(forecast.p10_s, forecast.p50_s + 0.5 * more_s, forecast.p90_s + more_s, forecast.cycle_s, cycles_n)
+    high_s = forecast.p90_s + missing_n * forecast.cycle_s
+    least_s = min(forecast.free_flow_low_s, forecast.p50_s)
+    return Interval(forecast.p10_s, forecast.p50_s, high_s, forecast.cycle_s, cycles_n, least_s)
 
 
 def _waits(lanes: list[LaneState]) -> list[float]:

@@ -73,8 +73,9 @@ class LaneState:
 
     def arrived(self, match: Match) -> bool:
         """A vehicle came to the booth; True where that shows that the lane is open, whatever was said."""
-        self._wait(match)
         self._through = self._through or self._shows_all(match)
+        if self._through or match.by_identity:
+            self._wait(match)  # else it may be one of those who stood there unseen
         self.departures.append(match.time_ns)
         if self.departed_ns is None or match.time_ns > self.departed_ns:
             self.departed_ns = match.time_ns

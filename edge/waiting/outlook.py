@@ -34,7 +34,8 @@ def together(outlooks: list[Outlook]) -> Interval:
     weight = sum(o.weight for o in outlooks)
     cycle_s = sum(o.weight * o.raw.cycle_s for o in outlooks) / weight
     cycles_n = sum(o.weight * o.raw.cycles_n for o in outlooks) / weight
-    return Interval(low, median, high, cycle_s, cycles_n)
+    least_s = min(median, min(o.raw.least_s for o in outlooks))
+    return Interval(low, median, high, cycle_s, cycles_n, least_s)
 
 
 def with_one_more(outlooks: list[Outlook]) -> float | None:

@@ -190,3 +190,27 @@ def test_wrong_arguments_are_refused(wrong: dict[str, float]) -> None:
     arguments = {"capacity": 64, "free_flow_s": 60.0, "free_flow_sd_ln": 0.9, "cycle_s": 60.0} | wrong
     with pytest.raises(core.CoreError):
         core.QueueFilter(**arguments)
+
+
+def test_vehicles_that_a_dead_counter_misses_are_expected_in_the_queue() -> None:
+    """Of ten vehicles four are seen: ten in the list are twenty-five."""
+    queue = _filter()
+    _, t = _saturated(queue, random.Random(9))
+    before = queue.predict(T0 + round(t * S))
+    queue.counts(0.4, 1.0)
+    for i in range(10):
+        queue.enter(T0 + round((t + i) * S))
+    after = queue.predict(T0 + round((t + 10) * S))
+    assert after.queue_n - before.queue_n == pytest.approx(25, rel=0.2)
+    assert after.p50_s - before.p50_s == pytest.approx(25 * 60.0, rel=0.3)
+    with pytest.raises(core.CoreError):
+        queue.counts(0.0, 1.0)
+
+
+def test_a_free_road_has_its_fastest_tenth() -> None:
+    queue = _filter()
+    for i in range(30):
+        queue.enter(T0 + i * 400 * S)
+        _depart(queue, i * 400.0 + 75.0)
+    forecast = queue.predict(T0 + 13_000 * S)
+    assert forecast.free_flow_s * 0.8 < forecast.free_flow_low_s < forecast.free_flow_s
