@@ -51,6 +51,7 @@ typedef struct {
     int prints[PASS_PRINTS];
     double begin, end, mid; /* scans */
     double peak_n, side_n[SIDES];
+    unsigned saturated; /* bit for each side: side_n is less than it was */
     double back_from, back_to; /* between them it rolled back over the line; equal where it did not */
     bool came_back; /* its axle came over the line again, which was taken out */
 } pass;
@@ -153,6 +154,7 @@ struct bf_wim {
     double motion_t0; /* seconds at which its time is 0 */
     bool motion_fitted;
     crossing_at crossings[MOTION_MAX_CROSSINGS];
+    trace beside; /* beside.c */
     axle_seen scratch[PENDING + BF_MAX_LINES * 4];
     axle_seen scratch2[PENDING + BF_MAX_LINES * 4];
 };

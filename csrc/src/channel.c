@@ -13,7 +13,7 @@ enum { START_FRAMES = 8, LEAST_START_FRAMES = 3 };
 static const double RANGES[] = {2.85, 3.53, 4.14, 4.7, 5.25, 5.77, 6.26, 6.73, 7.2, 7.6};
 
 /* So many equal samples in a row do not happen by chance on a channel whose noise spans that many counts. */
-enum { FLAT_SAMPLES = 16, FLAT_NOISE = 6 };
+enum { FLAT_SAMPLES = 16, FLAT_NOISE = 6, FLAT_AGAIN = 2 };
 
 /* Pulses the wrong way round, and axles that this sensor alone missed meanwhile, before it is taken for reversed. */
 enum { REVERSED_PULSES = 3 };
@@ -62,7 +62,7 @@ void channel_restart(channel *c, int64_t scan)
     c->above = 0;
     c->last_end = scan;
     c->lobes.waiting = false;
-    c->lobe_until = (double)scan;
+    c->lobe_until = c->tail_until = (double)scan;
     for (int i = 0; i < MEAN_RING; ++i) c->means[i].idle = false;
 }
 
@@ -116,6 +116,11 @@ static double clean_sample(channel *c, const history *h, int64_t at, bool count)
         return m;
     }
     return s;
+}
+
+double channel_recent(channel *c, const history *h, int64_t scan)
+{
+    return clean_sample(c, h, scan, false);
 }
 
 static void begin_wheel(channel *c, const history *h, int64_t at)
@@ -278,10 +283,25 @@ static void beyond_lobes(channel *c, footprint *f, double foot0, double foot1, d
     c->lobe_until = until;
 }
 
-/* So soon after a wheel, something far weaker is what the baseline made of the wheel's tail. */
-static bool is_tail(const channel *c, double peak, double begin)
+/* So soon after a wheel, something far weaker may be what the baseline made of the wheel's tail. */
+static bool is_faint(const channel *c, double peak, double begin)
 {
     return peak < 0.03 * c->last_peak && begin - (double)c->last_peak_at < 30.0 * c->rate_hz;
+}
+
+/* The tail begins with the wheel, within reach of the road's bow wave, or it is as slow as the sensor's droop. What comes
+ * later, and comes and goes, is a light wheel. */
+static bool is_tail(const channel *c, const footprint *f)
+{
+    if (!is_faint(c, f->peak, f->begin)) return false;
+    return f->rise[0] < c->tail_until || c->levelled || (f->fall[1] - f->rise[1]) * c->tau_k > 0.2;
+}
+
+/* Until when the last wheel's tail may begin. */
+static double tail_end(const footprint *f)
+{
+    const double span = f->fall[1] - f->rise[1], pulse = 5.0 * (f->fall[0] - f->fall[LEVELS - 1]);
+    return f->fall[0] + LOBE_FAR0 * (pulse < span ? pulse : span);
 }
 
 /* Where a wheel certainly was not: before and after its flanks. */
@@ -375,6 +395,15 @@ static bool give_steps(channel *c, const footprint *all, const double base[2], c
     return true;
 }
 
+/* Something short that swings through the baseline: a spike that rings. A wheel's force stays on one side of it, and fills
+ * nine tenths of the box between its flanks, or more. */
+static bool rings(const footprint *f, double rate_hz)
+{
+    static const double SHORT_S = 0.006, FULL = 0.65;
+    const double width = f->fall[1] - f->rise[1];
+    return width < SHORT_S * rate_hz && f->area < FULL * f->peak * width - 2.0 * f->noise * sqrt(width > 1.0 ? width : 1.0);
+}
+
 static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context, bool cut_short)
 {
     footprint f;
@@ -413,6 +442,7 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
     f.cut_short = cut_short;
     /* A wheel is at least a few centimetres of rubber: nothing passes in less than two milliseconds. */
     if (good && f.fall[1] - f.rise[1] < 0.0015 * c->rate_hz) good = false;
+    if (good && !c->plate && rings(&f, c->rate_hz)) good = false;
     c->last_end = at + 1 - c->quiet;
     if (c->quiet > c->confirm) {
         c->base = base1;
@@ -421,8 +451,9 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
     c->slope = 0.0;
     c->phase = CH_IDLE;
     c->above = 0;
-    if (good && is_tail(c, f.peak, f.begin)) good = false;
+    if (good && is_tail(c, &f)) good = false;
     if (good) {
+        c->tail_until = tail_end(&f);
         c->saturated_share += 0.25 * ((f.saturated ? 1.0 : 0.0) - c->saturated_share);
         c->negative_run = 0;
         c->last_peak = f.peak;
@@ -431,6 +462,19 @@ static void end_wheel(channel *c, int64_t at, footprint_sink sink, void *context
         c->flat_frames = 0;
         if (!c->plate || f.cut_short || !give_steps(c, &f, feet_base, feet_at, noise, threshold, sink, context)) sink(context, &f);
     }
+}
+
+/* Flat where noise should be: an amplifier that ends before the converter does. Once it is known where, a few samples are
+ * enough. */
+static bool is_flat(channel *c, int raw, double z)
+{
+    if (c->equal_run >= FLAT_SAMPLES && c->range >= FLAT_NOISE && z > 0.5 * c->top) {
+        c->ceiling = raw;
+        c->has_ceiling = true;
+        return true;
+    }
+    if (c->has_ceiling && raw > c->ceiling + 1) c->has_ceiling = false;
+    return c->has_ceiling && raw >= c->ceiling && c->equal_run >= FLAT_AGAIN;
 }
 
 /* A level that was reached within a millisecond or two and is held: the baseline jumped, because a cable came off or
@@ -500,8 +544,8 @@ static void wheel_sample(channel *c, int64_t at, double y, footprint_sink sink, 
     }
     /* Something small that does not move for long after the wheel has gone is baseline, not a wheel. Before and behind a
      * wheel on a plate the road's bow wave is in the baseline, and a second wheel may come within it. */
-    const bool tail = is_tail(c, c->top, (double)c->began);
-    const double long_s = tail || (c->plate && z < 0.04 * c->top) ? 2.0 : 20.0;
+    const bool tail = is_faint(c, c->top, (double)c->began);
+    const double long_s = (tail && (double)c->began < c->tail_until + 0.1 * c->rate_hz) || (c->plate && z < 0.04 * c->top) ? 2.0 : 20.0;
     if (fabs(z - c->level_value) > 0.5 * threshold) {
         c->level_value = z;
         c->level_since = at;
@@ -509,7 +553,9 @@ static void wheel_sample(channel *c, int64_t at, double y, footprint_sink sink, 
         c->quiet = at - c->level_since;
         c->quiet_sum = y * (double)c->quiet;
         c->last_low_start = c->level_since;
+        c->levelled = true;
         end_wheel(c, at, sink, context, false);
+        c->levelled = false;
     }
 }
 
@@ -523,6 +569,7 @@ static void negative_over(channel *c, int64_t at)
     if (c->negative_run < 1000) c->negative_run++;
     if (c->negative_run < REVERSED_PULSES || c->missed_run < REVERSED_PULSES) return;
     c->sign = -c->sign;
+    c->has_ceiling = false;
     lobes_init(&c->lobes);
     c->base = -c->base;
     c->slope = -c->slope;
@@ -631,8 +678,7 @@ void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, 
             /* At the rail, or flat where noise should be: an amplifier that ends before the converter does. */
             c->equal_run = raw == c->last_raw ? c->equal_run + 1 : 0;
             c->last_raw = raw;
-            if (at_rail(raw) || (c->equal_run >= FLAT_SAMPLES && c->range >= FLAT_NOISE && z > 0.5 * c->top))
-                c->saturated = true;
+            if (at_rail(raw) || is_flat(c, raw, z)) c->saturated = true;
             if (baseline_jumped(c, at, x, z)) continue;
             wheel_sample(c, at, y, sink, context, h);
         } else if (z > threshold) {

@@ -57,7 +57,8 @@ typedef struct {
     double jump_value;
     double depth;          /* of the present excursion below the baseline, which began with frame negative_since */
     int64_t negative_since;
-    bool saturated;
+    bool saturated, has_ceiling;
+    int ceiling; /* raw, the way round of a wheel: where the amplifier ended last */
     int last_raw, equal_run; /* samples in a row that are equal to the last one */
     int rail_frames;         /* frames in a row at an end of the range */
     double saturated_share;  /* of the last few footprints */
@@ -69,6 +70,8 @@ typedef struct {
     frame_mean means[MEAN_RING];
     lobes lobes;
     hum behind; /* the last wheel */
+    double tail_until; /* until this scan something faint may be the last wheel's tail */
+    bool levelled;     /* what ends now has not come down, it only stays where it is */
     double lobe_until; /* until this scan a dip may be the last wheel's */
     trace t;
 } channel;
@@ -85,6 +88,9 @@ void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, 
 /* The stream ends or has a gap: closes what is open. */
 void channel_close(channel *c, const history *h, footprint_sink sink, void *context);
 void channel_restart(channel *c, int64_t scan);
+
+/* A raw sample of the last frames, without spikes. */
+double channel_recent(channel *c, const history *h, int64_t scan);
 
 double channel_threshold(const channel *c);
 double channel_noise(const channel *c); /* standard deviation of one sample, counts */

@@ -44,6 +44,7 @@ typedef struct {
     double lobe;             /* depth of the bow wave's dip before and behind it, as shares of the peak, summed */
     double plateau;          /* counts, of a plate: mean while it carries the whole wheel; 0 where that cannot be told */
     double plateau_n;        /* scans that it is the mean of */
+    float beside, beside_sigma; /* what the other half bore meanwhile, as a share of `area`; sigma 0: not known */
     bool saturated, cut_short;
     double still_from, still_to; /* scans between which the wheel stood on the sensor; equal when it did not */
     int count;

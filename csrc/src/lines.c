@@ -13,6 +13,13 @@ static const double BOUNCE_DOUBT = 1.5;
 static const double STUCK = 0.5, STUCK_MOST = 0.012, STUCK_ALONE = 0.3;
 static const double CANCELS = 0.4; /* what is left of it in the gross weight */
 static const double CALIBRATION = 0.0007;
+/* Both sides of a vehicle bear about the same: cargo and the fall of the road shift a few per cent. More than that, over
+ * all axles, and the wheels of one side run beside the strips or half on them. A wheel of less may be a motorcycle's, which
+ * has no other side. */
+static const double LEANS = 0.08, AXLE_LEANS = 0.22, ONE_TRACK_KG = 350.0;
+/* Of the difference of the sides, for sides that do differ. */
+static const double LOST = 1.25;
+static const double SATURATED_VAR = 0.25; /* a load that was cut off */
 /* A half-axle's load with the other half from the usual share. */
 static const double HALF = 0.02;
 
@@ -39,7 +46,7 @@ static double left_share(const bf_wim *w, side_load loads[BF_MAX_LINES][SIDES])
     double left = 0.0, both = 0.0;
     for (int j = 0; j < w->line_count; ++j) {
         const double l = loads[j][SIDE_LEFT].load_kg, r = loads[j][SIDE_RIGHT].load_kg;
-        if (l > 0.0 && r > 0.0) {
+        if (l > 0.0 && r > 0.0 && !loads[j][SIDE_LEFT].saturated && !loads[j][SIDE_RIGHT].saturated) {
             left += l;
             both += l + r;
         }
@@ -57,7 +64,17 @@ static bool make_series(const bf_wim *w, const axle_seen *a, side_load loads[BF_
         const side_load *l = &loads[j][SIDE_LEFT], *r = &loads[j][SIDE_RIGHT], *f = &loads[j][SIDE_FULL];
         double kg = 0.0, variance = 0.0;
         series *to = &path[0];
-        if (f->load_kg > 0.0) {
+        /* What one half tells of both: not much where it is the lesser one by far. */
+        const bool left_whole = l->load_kg > 0.0 && !(l->saturated && r->load_kg > 0.0);
+        const double part = left_whole ? share : 1.0 - share;
+        const bool known = share >= 0.0 && part > 0.05;
+        bool cut_off = l->saturated || r->saturated || f->saturated;
+        if (known && l->load_kg > 0.0 && r->load_kg > 0.0 && l->saturated != r->saturated) {
+            /* The other half is whole. */
+            kg = (l->saturated ? r->load_kg : l->load_kg) / part;
+            variance = (l->saturated ? r->variance : l->variance) + HALF * HALF;
+            cut_off = false;
+        } else if (f->load_kg > 0.0) {
             kg = f->load_kg;
             variance = f->variance;
         } else if (l->load_kg > 0.0 && r->load_kg > 0.0) {
@@ -68,16 +85,16 @@ static bool make_series(const bf_wim *w, const axle_seen *a, side_load loads[BF_
         } else if (l->load_kg > 0.0 || r->load_kg > 0.0) {
             kg = l->load_kg + r->load_kg;
             variance = l->load_kg > 0.0 ? l->variance : r->variance;
-            if (share > 0.05 && share < 0.95) {
-                kg /= l->load_kg > 0.0 ? share : 1.0 - share;
+            if (known) {
+                kg /= part;
                 variance += HALF * HALF;
-                if (w->lines[j].count > 1) lacks_half = true;
+                if (w->lines[j].count > 1 && kg > ONE_TRACK_KG) lacks_half = true;
             } else if (r->load_kg > 0.0) {
                 to = &path[1];
             }
         }
         if (!(kg > 0.0)) continue;
-        if (l->saturated || r->saturated || f->saturated) variance += 0.25;
+        if (cut_off) variance += SATURATED_VAR;
         to->kg[to->n] = kg;
         to->variance[to->n] = variance;
         to->t[to->n] = a->at[j].mid / w->rate;
@@ -132,6 +149,19 @@ static void watch_halves(bf_wim *w, side_load loads[BF_MAX_AXLES][BF_MAX_LINES][
     }
 }
 
+/* How far from the middle the sides of the vehicle share its weight, over all axles whose sides are known. */
+static double leaning(const double *share, const double *kg, int count)
+{
+    double left = 0.0, sum = 0.0, heaviest = 0.0;
+    for (int k = 0; k < count; ++k) {
+        if (kg[k] > heaviest) heaviest = kg[k];
+        if (share[k] < 0.0) continue;
+        left += share[k] * kg[k];
+        sum += kg[k];
+    }
+    return sum > 0.0 && heaviest > ONE_TRACK_KG ? left / sum - 0.5 : 0.0;
+}
+
 /* Whether a line is off on every axle, and by more than the road does: a vehicle that bounces makes every line disagree,
  * and to believe the nearest ones then would only pick a phase. A gain that is wrong is so for vehicle after vehicle. */
 static bool doubt_line(bf_wim *w, const axle_seen *axles, int count, series path[BF_MAX_AXLES][2])
@@ -147,7 +177,7 @@ static bool doubt_line(bf_wim *w, const axle_seen *axles, int count, series path
             int i = 0;
             for (int q = 0; q < j; ++q)
                 if (axles[k].seen & (1u << q)) ++i;
-            index[k] = (axles[k].seen & (1u << j)) && i < s->n ? i : -1;
+            index[k] = (axles[k].seen & (1u << j)) && i < s->n && s->variance[i] < SATURATED_VAR ? i : -1;
             if (index[k] >= 0 && s->n >= 3) each[n++] = s->kg[i] / median_of(s->kg, s->n) - 1.0;
         }
         if (n < 2) continue;
@@ -208,7 +238,8 @@ uint32_t lines_weigh(bf_wim *w, const axle_seen *axles, int count, side_load loa
 
     double stuck = STUCK * b.scatter;
     if (stuck > STUCK_MOST) stuck = STUCK_MOST;
-    double sum = 0.0, sum2 = 0.0, held = 0.0;
+    double sum = 0.0, sum2 = 0.0, held = 0.0, aside = 0.0;
+    const bool leans = fabs(leaning(share, roughly, count)) > LEANS;
     sigmas->moved_kg = 0.0;
     for (int k = 0, at = 0; k < count; ++k) {
         bf_axle *axle = &out->axles[k];
@@ -234,21 +265,23 @@ uint32_t lines_weigh(bf_wim *w, const axle_seen *axles, int count, side_load loa
             axle->left_kg = part[0];
             axle->right_kg = part[1];
         }
-        double own = bounce + CALIBRATION * CALIBRATION * kg * kg;
+        const double own = bounce + CALIBRATION * CALIBRATION * kg * kg;
         const bool one_side = share[k] < 0.0 && !(part[0] > 0.0 && part[1] > 0.0) && table_halves;
-        if ((one_side && kg > 350.0) || (share[k] >= 0.0 && fabs(share[k] - 0.5) > 0.22)) {
-            /* A wheel ran beside its half, or on its edge. */
+        double lost = 0.0;
+        if (kg > ONE_TRACK_KG && (one_side || (share[k] >= 0.0 && (leans || fabs(share[k] - 0.5) > AXLE_LEANS)))) {
+            /* A wheel ran beside its half, or on its edge: as much is lost as the sides differ by, at two sigmas. */
             flags |= BF_OFF_LANE;
-            own += 0.04 * kg * kg;
+            lost = (one_side ? 0.5 : LOST * fabs(share[k] - 0.5)) * kg;
         }
-        sigmas->own[k] = own;
+        sigmas->own[k] = own + lost * lost;
+        aside += lost;
         sigmas->moved[k] = moved + hangs * hangs;
         sigmas->moved_kg += sqrt(moved);
         held += CANCELS * hangs * hangs;
         sum += sqrt(own);
         sum2 += own;
     }
-    sigmas->gross = sum2 + b.together * (sum * sum - sum2) + b.moved_sum_var + held;
+    sigmas->gross = sum2 + b.together * (sum * sum - sum2) + b.moved_sum_var + held + aside * aside;
     for (int j = 0; j < w->line_count; ++j) lacks_half = lacks_half || w->lines[j].swapped;
     if (lacks_half) flags |= BF_SENSOR_FAULT;
     watch_halves(w, loads, count);

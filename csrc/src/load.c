@@ -2,6 +2,7 @@
  *
  * load of a wheel at a line = integral of F dx / width, with dx from the fitted motion (see contract of recordings);
  * lines are combined by their variances; their spread, pooled over the vehicle, gives the sigma. */
+#include "beside.h"
 #include "lines.h"
 
 #include <math.h>
@@ -199,6 +200,9 @@ static double usual_slope(const bf_wim *w)
     return best;
 }
 
+/* Levels of a peak that was cut off are not those of the other lines. */
+static const double CUT_OFF_M = 0.03;
+
 /* `aside`: metres that the left and the right wheels run right of the usual, null where that is not known yet. */
 static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, const double *aside, hints *h)
 {
@@ -234,7 +238,8 @@ static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, const
                         o->place = print_place(w, &w->sensors[f->sensor], (side)s, aside);
                         o->slope = w->slopes_differ ? w->sensors[f->sensor].slope - usual : 0.0;
                         const double across = o->slope * (aside ? ASIDE_LEFT_M : ASIDE_M);
-                        o->sigma = sqrt(PLACE_SIGMA * PLACE_SIGMA + across * across + (blur < 0.1 ? blur * blur : 0.01));
+                        const double cut_off = f->saturated ? CUT_OFF_M * CUT_OFF_M : 0.0;
+                        o->sigma = sqrt(PLACE_SIGMA * PLACE_SIGMA + across * across + (blur < 0.1 ? blur * blur : 0.01) + cut_off);
                         o->set = set_id;
                         if (q == 0) add_rest(w, f, t0, h);
                         if (q == 0 && !axles[k].rolled_back) add_passage(w, &axles[k], f, t0, h);
@@ -486,6 +491,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                     place_weight += weight;
                 }
             }
+        beside_fill(w, &axles[k], loads[k], &out->axles[k]);
         int prints = 0;
         for (int j = 0; j < w->line_count; ++j)
             if (axles[k].seen & (1u << j)) prints += axles[k].at[j].count;

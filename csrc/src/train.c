@@ -3,6 +3,7 @@
  * All lines see the same axles in the same order, whatever vehicles they belong to. A line may miss one or see
  * something that is none; so each line's sequence is aligned with the axles known from the lines before it, at the
  * lowest cost (dynamic programming). An axle leaves here when it has passed the last line. */
+#include "beside.h"
 #include "prints.h"
 #include "spacing.h"
 
@@ -57,6 +58,7 @@ void train_footprint(bf_wim *w, const footprint *f)
     }
     const int slot = w->free_prints[--w->free_count];
     w->prints[slot] = *f;
+    beside_measure(w, &w->prints[slot]);
     w->pending_changed = true;
     if (f->end > w->last_event) w->last_event = f->end;
     const double newton = f->peak * s->newton;
@@ -100,6 +102,7 @@ void train_footprint(bf_wim *w, const footprint *f)
         p->prints[p->count++] = slot;
         p->peak_n += newton;
         p->side_n[s->side] += alike_n;
+        if (f->saturated) p->saturated |= 1u << s->side;
         if (f->begin < p->begin) p->begin = f->begin;
         if (f->end > p->end) p->end = f->end;
         double sum = 0.0;
@@ -120,6 +123,7 @@ void train_footprint(bf_wim *w, const footprint *f)
     fresh.mid = print_mid(f);
     fresh.peak_n = newton;
     fresh.side_n[s->side] = alike_n;
+    if (f->saturated) fresh.saturated = 1u << s->side;
     int at = *count;
     while (at > 0 && list[at - 1].mid > fresh.mid) {
         list[at] = list[at - 1];
@@ -190,6 +194,13 @@ static double way_cost(const bf_wim *w, const axle_seen *a, int from, const pass
     return cost < 12.0 ? cost : 12.0;
 }
 
+/* What is known of an axle's sides from the lines before, with one more. */
+static void note_sides(axle_seen *a, const pass *p)
+{
+    for (int s = 0; s < SIDES; ++s)
+        if (a->side_n[s] <= 0.0 && !(p->saturated >> s & 1u)) a->side_n[s] = p->side_n[s];
+}
+
 static double match_cost(const bf_wim *w, const axle_seen *a, const pass *p, int line)
 {
     int before = -1;
@@ -202,7 +213,7 @@ static double match_cost(const bf_wim *w, const axle_seen *a, const pass *p, int
     double cost = 0.0;
     int common = 0;
     for (int s = 0; s < SIDES; ++s)
-        if (p->side_n[s] > 0.0 && a->side_n[s] > 0.0) {
+        if (p->side_n[s] > 0.0 && a->side_n[s] > 0.0 && !(p->saturated >> s & 1u)) {
             const double ratio = log(p->side_n[s] / a->side_n[s]), r = ratio / 0.25;
             if (fabs(ratio) > 1.4) return HUGE_VAL; /* four times heavier: another thing */
             cost += 0.5 * r * r;
@@ -305,8 +316,7 @@ static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
             to[n].seen |= 1u << line;
             to[n].at[line] = p[ik++];
             if (p[ik - 1].peak_n > to[n].peak_n) to[n].peak_n = p[ik - 1].peak_n;
-            for (int s = 0; s < SIDES; ++s)
-                if (to[n].side_n[s] <= 0.0) to[n].side_n[s] = p[ik - 1].side_n[s];
+            note_sides(&to[n], &p[ik - 1]);
         }
         ++n;
     }
@@ -516,7 +526,7 @@ bool train_update(bf_wim *w, bool at_end)
                 axles[n].seen = 1u << j;
                 axles[n].at[j] = w->pending[j][k];
                 axles[n].peak_n = w->pending[j][k].peak_n;
-                memcpy(axles[n].side_n, w->pending[j][k].side_n, sizeof axles[n].side_n);
+                note_sides(&axles[n], &w->pending[j][k]);
                 ++n;
             }
         } else {
