@@ -505,6 +505,10 @@ class QueueFilter:
         """That many booths are open; 0 while the lane is closed."""
         _check(lib.bf_queue_booths(self._handle, number), "queue")
 
+    def program(self, number: int) -> None:
+        """The booths serve another program from now on; 0 <= number < 8."""
+        _check(lib.bf_queue_program(self._handle, number), "queue")
+
     def counts(self, upstream: float, downstream: float) -> None:
         """Shares of the vehicles that are seen from now on, 0 < share <= 1: below 1 while a counter is dead."""
         _check(lib.bf_queue_counts(self._handle, upstream, downstream), "queue")

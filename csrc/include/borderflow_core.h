@@ -225,6 +225,9 @@ bf_status bf_queue_enter(bf_queue *queue, int64_t t_ns, int64_t *pos);
 bf_status bf_queue_mark(bf_queue *queue, int64_t pos, int32_t mask, int32_t gone);
 /* Number of open booths, 0 while the lane is closed. */
 bf_status bf_queue_booths(bf_queue *queue, double booths);
+/* The booths serve another program from now on, a number from 0 to 7: its pace is what was learned when they served it
+ * before, or not known well. */
+bf_status bf_queue_program(bf_queue *queue, int32_t program);
 /* Shares of the vehicles that are seen upstream and downstream from now on, above 0: 1 while the counters there work, else
  * those whose identity is read. */
 bf_status bf_queue_counts(bf_queue *queue, double upstream, double downstream);

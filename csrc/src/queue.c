@@ -34,6 +34,8 @@ static const double LATE = 0.005;
 static const double CHAOS = 0.02;         /* a departure that no booth cycle explains */
 static const double CHAOS_SPAN_S = 600.0;
 static const double UNLISTED_MOST = 0.15; /* share of the vehicles that a counter that works misses */
+static const double OTHER_PACE = 0.35;    /* deviation of ln of the pace from one program to another */
+static const double OTHER_N = 3.0;        /* cycles that what was known before weighs, after a change of program */
 static const double TWICE_SPAN_S = 5.0;
 static const double BRIEF_S = 3.0;
 static const double WEIGHT_FLOOR = 1e-10;
@@ -173,6 +175,27 @@ bf_status bf_queue_booths(bf_queue *q, double booths)
         q->reopened = 1;
     }
     q->booths = booths;
+    return BF_OK;
+}
+
+bf_status bf_queue_program(bf_queue *q, int32_t program)
+{
+    if (q == NULL || program < 0 || program >= QUEUE_PROGRAMS) {
+        return BF_ERR_ARGUMENT;
+    }
+    if (program == q->program) {
+        return BF_OK;
+    }
+    q->paces[q->program] = q->cycle;
+    q->program = program;
+    if (q->paces[program].n > 0.0) {
+        q->cycle = q->paces[program];
+    } else {
+        q->cycle.var_ln += OTHER_PACE * OTHER_PACE;
+    }
+    q->cycle.n = q->cycle.n < OTHER_N ? q->cycle.n : OTHER_N;
+    q->n_gaps = 0;
+    q->run = 0;
     return BF_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "duration.h"
 
 #define QUEUE_GAPS 512       /* booth cycles kept for sampling */
+#define QUEUE_PROGRAMS 8
 #define QUEUE_MAX_BOOTHS 16  /* booths of one lane that are told apart; more count as so many fast ones */
 
 struct bf_queue {
@@ -26,6 +27,8 @@ struct bf_queue {
     int64_t run;               /* departures in a row that left a busy booth */
     double entries_since;       /* entries since the last departure, to tell a dead downstream counter */
     duration free_flow, cycle;
+    duration paces[QUEUE_PROGRAMS]; /* the cycle when this program was served last; n is 0: never */
+    int32_t program;
     double gaps[QUEUE_GAPS];
     int64_t n_gaps;
     double skip, unlisted, phantom; /* probabilities for each departure */

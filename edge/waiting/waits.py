@@ -14,10 +14,11 @@ from __future__ import annotations
 import itertools
 from collections import Counter, deque
 from dataclasses import dataclass
+from typing import get_args
 
 from edge import config as cfg
 from edge.core import PlateErrors
-from edge.messages import Wait
+from edge.messages import Program, Wait
 from edge.waiting.bottleneck import Delay, Delays, Pair
 from edge.waiting.intervals import Reporter
 from edge.waiting.lane import CYCLE_S, LaneState
@@ -30,6 +31,7 @@ from edge.waiting.trials import Trials
 
 _NS = 1_000_000_000
 _RUN_EVERY_NS = 2_000_000_000
+_PROGRAMS: tuple[Program, ...] = get_args(Program)
 _NEVER_NS = -(1 << 62)
 _GAP_NS = 900 * _NS  # without a sighting at any point
 _STRAYS = 3.0  # vehicles that may be left in the count of an empty road
@@ -141,6 +143,7 @@ class CrossingWaits:
         for (_, to_point), segment in self._segments.items():
             if to_point == self.to_point:
                 segment.queues[lane.id].booths(lane.open)
+                segment.queues[lane.id].program(_PROGRAMS.index(lane.program))
 
     # ---- in --------------------------------------------------------------------------------------------------
 

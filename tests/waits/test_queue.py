@@ -214,3 +214,21 @@ def test_a_free_road_has_its_fastest_tenth() -> None:
         _depart(queue, i * 400.0 + 75.0)
     forecast = queue.predict(T0 + 13_000 * S)
     assert forecast.free_flow_s * 0.8 < forecast.free_flow_low_s < forecast.free_flow_s
+
+
+def test_another_program_has_another_pace_and_the_first_one_is_not_forgotten() -> None:
+    queue = _filter()
+    inside, t = _saturated(queue, random.Random(10), 90)
+    before = queue.predict(T0 + round(t * S))
+    queue.program(1)
+    for _ in range(6):
+        _depart(queue, t)
+        t += 36.0
+    after = queue.predict(T0 + round(t * S))
+    assert after.queue_n > 5
+    assert after.cycle_s < 50.0  # with what was known before it would still be 57
+    assert len(inside) > 5
+    queue.program(0)
+    assert queue.predict(T0 + round(t * S)).cycle_s == pytest.approx(before.cycle_s, rel=0.05)
+    with pytest.raises(core.CoreError):
+        queue.program(8)
