@@ -28,6 +28,8 @@ static double boundary_cost(const axle_seen *a, const spacing *s, int k)
 
 typedef enum { TOGETHER, OPEN, APART } tie;
 
+static const double QUEUE_GAP_M = 1.6, SHORT_LOOP = 6.0; /* cost for a metre that the loop is shorter than a gap */
+
 /* What the loop and gaps in the stream say about axles k - 1 and k, before geometry is asked. */
 static tie tie_of(const bf_wim *w, int k, double *cost)
 {
@@ -39,7 +41,9 @@ static tie tie_of(const bf_wim *w, int k, double *cost)
         const int pa = presence_of(w, l, a), pb = presence_of(w, l, b);
         if (pa >= 0 && pb >= 0) {
             if (pa != pb) return APART;
-            *cost = l->varies ? 9.0 : 5.0; /* a loop whose amplitude varies would have shown the gap */
+            /* A loop whose amplitude varies would have shown the gap, and so would one shorter than gaps of a queue. */
+            const double width = w->sensors[l->sensor].s.width_m;
+            *cost = l->varies ? 9.0 : 5.0 + SHORT_LOOP * (width < QUEUE_GAP_M ? QUEUE_GAP_M - width : 0.0);
         }
     }
     return OPEN;
@@ -147,7 +151,8 @@ static int within_reach(const bf_wim *w, const bf_vehicle *v)
     for (int i = 1; i < v->axle_count; ++i) {
         if (v->axles[i].position_m - v->axles[i - 1].position_m <= longest) continue;
         const spacing s = spacing_of(w, &w->train[i - 1], &w->train[i]);
-        if (spacing_cost(&s, 0.0, longest) > 6.0) return i;
+        double more; /* one presence on the loop speaks for one vehicle */
+        if (tie_of(w, i, &more) == APART || spacing_cost(&s, 0.0, longest) > 6.0 + more) return i;
     }
     return v->axle_count;
 }

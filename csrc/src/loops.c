@@ -74,44 +74,30 @@ void loop_sample_frame(bf_wim *w, loop_state *l, int64_t frame)
     }
 }
 
-/* When an axle was over the place x: linear between lines, extrapolated beyond. Scans. */
-static double time_at(const bf_wim *w, const axle_seen *a, double x)
+/* When an axle was over the loop: its time at a line there, else by its speed at the nearer end of the array, else between
+ * the lines on both sides. Not by the mean speed between lines, where it may have stood. Scans. */
+static double time_over(const bf_wim *w, const axle_seen *a, const bf_sensor *loop)
 {
-    int before = -1, after = -1, first = -1, last = -1;
+    const double x = loop->x_m;
+    int over = -1, before = -1, after = -1;
     for (int j = 0; j < w->line_count; ++j) {
         if (!(a->seen & (1u << j))) continue;
-        if (first < 0) first = j;
-        last = j;
+        const double off = fabs(w->lines[j].x - x);
+        if (off <= 0.5 * loop->width_m && (over < 0 || off < fabs(w->lines[over].x - x))) over = j;
         if (w->lines[j].x <= x) before = j;
         else if (after < 0) after = j;
     }
-    int i = before, k = after;
-    if (i < 0) {
-        i = first;
-        k = first;
-        for (int j = first + 1; j <= last; ++j)
-            if (a->seen & (1u << j)) {
-                k = j;
-                break;
-            }
-    } else if (k < 0) {
-        k = last;
-        i = last;
-        for (int j = last - 1; j >= first; --j)
-            if (a->seen & (1u << j)) {
-                i = j;
-                break;
-            }
-    }
-    if (i == k) return a->at[i].mid;
-    const double f = (x - w->lines[i].x) / (w->lines[k].x - w->lines[i].x);
-    return a->at[i].mid + f * (a->at[k].mid - a->at[i].mid);
+    if (over >= 0) return a->at[over].mid;
+    if (before < 0) return (a->entry.t - (a->entry.x - x) / a->entry.v) * w->rate;
+    if (after < 0) return (a->exit.t + (x - a->exit.x) / a->exit.v) * w->rate;
+    const double f = (x - w->lines[before].x) / (w->lines[after].x - w->lines[before].x);
+    return a->at[before].mid + f * (a->at[after].mid - a->at[before].mid);
 }
 
 /* Index of the presence in which an axle was over the loop, or -1. */
 int presence_of(const bf_wim *w, const loop_state *l, const axle_seen *a)
 {
-    const double t = time_at(w, a, w->sensors[l->sensor].s.x_m);
+    const double t = time_over(w, a, &w->sensors[l->sensor].s);
     int best = -1;
     double least = HUGE_VAL;
     for (int i = 0; i < l->count; ++i) {
