@@ -43,3 +43,22 @@ def test_only_close_followers_are_flagged_as_such() -> None:
     assert len(found) == 5
     assert "tailgating" not in found[0].flags
     assert any("tailgating" in v.flags for v in found)
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_a_stop_between_lines_does_not_move_an_axle_to_another_presence(seed: int) -> None:
+    """The loop lies ahead of the first line, and a vehicle stands with a wheel behind it, close to the one ahead."""
+    rng = np.random.default_rng(seed)
+    wim = world.array(rng, 4, loop=(-0.2, 0.7), mode="loop")
+    rate, last = wim.sample_rate_hz, max(sensor.x_m for sensor in wim.sensor)
+    vehicles, start = [], round(rate)
+    for kind in ("car", "3s2", "truck2", "3s2"):
+        vehicle = world.make_vehicle(rng, kind)
+        rear_at = vehicle.positions_m[-1] + vehicle.rear_m
+        vehicle.x = regimes.with_stops(rate, -vehicle.front_m - 1.0, last + rear_at + 1.0, rng, [0.5], (8.0, 12.0))
+        vehicle.start = start
+        start += int(np.argmax(vehicle.x > rear_at + 0.2)) + round(0.2 * rate)  # the next one follows at once
+        vehicles.append(vehicle)
+    end = max(vehicle.start + len(vehicle.x) for vehicle in vehicles)
+    found = regimes.measure(Scene(wim, vehicles, round(end + rate), seed=seed, loop="presence"))
+    assert [len(v.axles) for v in found] == [len(v.loads_kg) for v in vehicles]
