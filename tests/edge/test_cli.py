@@ -58,6 +58,9 @@ def test_a_command_that_is_interrupted_says_that_it_did_not_finish(tmp_path: Pat
         [sys.executable, "-m", "edge", "export", "--config", str(config), "--format", "cbp", str(fifo)],
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # a job in the background ignores it
     )
     time.sleep(2)
     process.send_signal(signal.SIGINT)
