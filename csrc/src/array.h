@@ -52,7 +52,6 @@ typedef struct {
     double begin, end, mid; /* scans */
     double peak_n, side_n[SIDES];
     unsigned saturated; /* bit for each side: side_n is less than it was */
-    double back_from, back_to; /* between them it rolled back over the line; equal where it did not */
     bool came_back; /* its axle came over the line again, which was taken out */
 } pass;
 
@@ -72,7 +71,6 @@ typedef struct {
     run entry, exit;
     bool lost_before; /* the stream had a gap before it */
     bool timed_out;
-    bool rolled_back; /* with passes backwards among its own */
     bool came_back;
 } axle_seen;
 

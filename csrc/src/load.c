@@ -125,11 +125,6 @@ static double print_place(const bf_wim *w, const sensor_info *s, side of, const 
 /* How far across the lane wheels are from the usual; what is left of it once strips at an angle have told. */
 static const double ASIDE_M = 0.3, ASIDE_LEFT_M = 0.02;
 
-static bool backward(const pass *p, const footprint *f)
-{
-    return p->back_to > p->back_from && f->centre > p->back_from && f->centre < p->back_to;
-}
-
 enum { SETS = 3 * LEVELS }; /* of one wheel: rising and falling flanks at strips, and edges of plates */
 
 static void add_rest(const bf_wim *w, const footprint *f, double t0, hints *h)
@@ -166,12 +161,11 @@ static void add_passage(const bf_wim *w, const axle_seen *a, const footprint *f,
 static void add_edges(const bf_wim *w, const axle_seen *a, int line, const footprint *f, int level, int set_id, double t0,
                       crossing_at o[2])
 {
-    const bool back = backward(&a->at[line], f);
     const int other = LEVELS - 1 - level;
     const sensor_info *s = &w->sensors[f->sensor];
-    const double rise = back ? f->rise[other] : f->rise[level], fall = back ? f->fall[level] : f->fall[other];
-    const double noise[2] = {back ? f->rise_noise[other] : f->rise_noise[level], back ? f->fall_noise[level] : f->fall_noise[other]};
-    const double half = back ? -0.5 * s->s.width_m : 0.5 * s->s.width_m, v = pass_speed(w, a, line);
+    const double rise = f->rise[level], fall = f->fall[other];
+    const double noise[2] = {f->rise_noise[level], f->fall_noise[other]};
+    const double half = 0.5 * s->s.width_m, v = pass_speed(w, a, line);
     for (int i = 0; i < 2; ++i) {
         /* At the rates of weight transmitters a flank is a few samples: a crossing is known to a part of one. */
         const double blur = (noise[i] + 0.1) / w->rate * v;
@@ -228,7 +222,7 @@ static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, const
                             continue;
                         }
                         /* Rolling back it leaves over the edge by which it came. */
-                        const bool front = (q < LEVELS) != backward(&axles[k].at[j], f);
+                        const bool front = q < LEVELS;
                         const int level = q < LEVELS ? q : q - LEVELS;
                         const double at = front ? f->rise[level] : f->fall[level];
                         const double noise = front ? f->rise_noise[level] : f->fall_noise[level];
@@ -242,7 +236,7 @@ static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, const
                         o->sigma = sqrt(PLACE_SIGMA * PLACE_SIGMA + across * across + (blur < 0.1 ? blur * blur : 0.01) + cut_off);
                         o->set = set_id;
                         if (q == 0) add_rest(w, f, t0, h);
-                        if (q == 0 && !axles[k].rolled_back) add_passage(w, &axles[k], f, t0, h);
+                        if (q == 0) add_passage(w, &axles[k], f, t0, h);
                     }
                 }
                 if (n - begin == 1) n = begin; /* alone it says nothing */
@@ -265,7 +259,6 @@ double joint_misfit(bf_wim *w, const axle_seen *pair)
     if (within == 0) return -1.0;
     hints h;
     const double t0 = from / w->rate;
-    w->motion.reverses = false;
     const int n = gather(w, pair, 2, t0, NULL, &h);
     if (!motion_fit(&w->motion, w->crossings, n, &h, -0.02, (to - from) / w->rate + 0.02)) return -1.0;
     double sum = 0.0;
@@ -411,8 +404,6 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
         }
     const double t0 = from / w->rate;
     motion *m = &w->motion;
-    m->reverses = false;
-    for (int k = 0; k < count; ++k) m->reverses = m->reverses || axles[k].rolled_back;
     m->sparse = w->line_count == 1;
     int crossings = gather(w, axles, count, t0, NULL, &h);
     bool fitted = motion_fit(m, w->crossings, crossings, &h, -0.02, (to - from) / w->rate + 0.02);
@@ -428,7 +419,6 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     unsigned flags = 0;
     bool uneven = false;
     if (h.rest_count) flags |= BF_STOPPED_ON_SENSOR;
-    if (m->reverses) flags |= BF_REVERSED;
     out->axle_count = count;
     for (int k = 0; k < count; ++k) memset(out->axles[k].sensor_kg, 0, sizeof out->axles[k].sensor_kg);
     for (int i = 0; i < w->sensor_count; ++i)
@@ -472,14 +462,11 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
                     }
                     if (fabs(step) < 0.02) step = 0.02;
                     side_load *l = &loads[k][j][s];
-                    const bool again = axles[k].at[j].back_to > axles[k].at[j].back_from;
-                    if (again && step < 0.0) step = -step;
-                    /* Passes over and over again are averaged. */
-                    double kg = fabs(integral) / info->s.width_m / GRAVITY / (again ? 3.0 : 1.0);
+                    double kg = fabs(integral) / info->s.width_m / GRAVITY;
                     const double whole = motion_place(m, f->end / w->rate - t0) - motion_place(m, f->begin / w->rate - t0);
                     const double noise = f->base_noise * (whole > 0.0 ? whole : step) / (f->peak * step);
                     double var = (step_sigma / step) * (step_sigma / step) + noise * noise;
-                    if (f->plateau > 0.0) kg = with_plateau(f, info->newton / (again ? 3.0 : 1.0), kg, &var, &by_way);
+                    if (f->plateau > 0.0) kg = with_plateau(f, info->newton, kg, &var, &by_way);
                     if (fitted && fabs(step) > 0.02) motion_add_step(m, ta, tb, by_way / step, common[k]);
                     l->load_kg += kg;
                     out->axles[k].sensor_kg[f->sensor] += (float)kg;

@@ -246,7 +246,7 @@ static void add_hints(equations *e, motion *m, const hints *h)
         const double span = h->rests[i].to - h->rests[i].from, edge = ROLLS_S < 0.35 * span ? ROLLS_S : 0.35 * span;
         const double from = h->rests[i].from + edge, to = h->rests[i].to - edge;
         for (int q = 0; q <= 4; ++q) add_row(e, m, from + 0.25 * q * (to - from), true, 0.0, 1.0 / (STILL_MPS * STILL_MPS));
-        if (!m->reverses) add_step(e, m, from, to, 0.0, STILL_M);
+        add_step(e, m, from, to, 0.0, STILL_M);
     }
     for (int i = 0; i < h->passage_count; ++i)
         add_step(e, m, h->passages[i].from, h->passages[i].to, h->passages[i].way, h->passages[i].sigma);
@@ -434,23 +434,21 @@ bool motion_fit(motion *m, crossing_at *o, int count, const hints *h, double fro
     solve_for(m, &e, density, &ok);
     if (!ok) return false;
     to_powers(m);
-    if (!m->reverses) {
-        /* Vehicles do not drift backwards while they stand. */
-        for (int round = 0; round < SIGN_ROUNDS; ++round) {
-            bool again = false;
-            for (int i = 0; i < m->intervals; ++i)
-                for (int q = 0; q < 3; ++q) {
-                    const double t = m->knots[i + 3] + (m->knots[i + 4] - m->knots[i + 3]) * q / 3.0;
-                    if (motion_speed(m, t) < -0.01) {
-                        add_row(&e, m, t, true, 0.0, 1.0 / (0.02 * 0.02));
-                        again = true;
-                    }
+    /* Vehicles do not drift backwards while they stand. */
+    for (int round = 0; round < SIGN_ROUNDS; ++round) {
+        bool again = false;
+        for (int i = 0; i < m->intervals; ++i)
+            for (int q = 0; q < 3; ++q) {
+                const double t = m->knots[i + 3] + (m->knots[i + 4] - m->knots[i + 3]) * q / 3.0;
+                if (motion_speed(m, t) < -0.01) {
+                    add_row(&e, m, t, true, 0.0, 1.0 / (0.02 * 0.02));
+                    again = true;
                 }
-            if (!again) break;
-            solve_for(m, &e, density, &ok);
-            if (!ok) return false;
-            to_powers(m);
-        }
+            }
+        if (!again) break;
+        solve_for(m, &e, density, &ok);
+        if (!ok) return false;
+        to_powers(m);
     }
     residuals(m, o, count);
     m->scale = scale;

@@ -45,7 +45,6 @@ typedef struct {
     int first[MOTION_MAX_COEFFS]; /* column of the first entry of each row of it */
     double scale;      /* residuals as a multiple of their sigmas */
     double jerk;       /* chosen density of the jerk */
-    bool reverses;     /* speeds below zero are allowed */
     bool sparse;       /* seen at one place only: smooth in between, whatever crossings allow */
 } motion;
 

@@ -92,7 +92,6 @@ void find_runs(const bf_wim *w, axle_seen *a)
             fall[j] += f->fall[level] / w->rate / p->count;
         }
         on[j] = fall[j] - rise[j];
-        if (p->back_to > p->back_from) on[j] = 1e3; /* it turned there */
     }
     const double reach = reach_of(w, a, on);
     a->kg = rough_load(w, a, reach);

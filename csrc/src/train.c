@@ -558,7 +558,6 @@ bool train_update(bf_wim *w, bool at_end)
             if (a->seen & (1u << j)) {
                 reverse_note(w, &a->at[j], j);
                 a->came_back = a->came_back || a->at[j].came_back;
-                a->rolled_back = a->rolled_back || a->at[j].back_to > a->at[j].back_from;
             }
         for (int j = 0; j < w->line_count; ++j)
             if (a->seen & (1u << j))
