@@ -70,21 +70,26 @@ class _Entry:
         return self.passage.mask | self.dead << core.DEAD_SHIFT
 
 
+def _case(state: int, bit: int) -> int:
+    """0: it was read, 1: a reader that works did not read it, 2: no reader looked."""
+    return 0 if state & bit else 2 if state & bit << core.DEAD_SHIFT else 1
+
+
+_CASES = [(_case(state, _KINDS[0]), _case(state, _KINDS[1]), _case(state, _KINDS[2])) for state in range(core.MASKS)]
+
+
 class _End:
     """What one lane has at one point: which of its readers work, and whether its loop does."""
 
     def __init__(self) -> None:
         self.readers = (Alive(), Alive(), Alive())
         self.loop = Alive()
+        self.dead = sum(_KINDS)  # bits of the readers that do not work, as far as is known
         self.read_share = 0.0  # of the vehicles that the loop counts, those of which an identity is read
         self.recent: deque[_Entry] = deque(maxlen=_RECENT)  # upstream, as far as they are complete
         self.fresh: deque[_Entry] = deque()  # upstream, not complete yet
         self.gap = False  # nothing was seen here while vehicles came: so it is not known who is before the next one
         self._n = 0.0
-
-    def dead(self) -> int:
-        """Bits of the readers that do not work."""
-        return sum(bit for bit, reader in zip(_KINDS, self.readers, strict=True) if not reader.works)
 
     def note(self, passage: Passage) -> tuple[list[tuple[int, int]], bool]:
         """A complete passage. Readers found dead by it, as (bit, passages missed), and whether the loop has changed."""
@@ -92,6 +97,7 @@ class _End:
         for bit, reader in zip(_KINDS, self.readers, strict=True):
             if reader.note(bool(passage.mask & bit)) and not reader.works:
                 died.append((bit, reader.misses))
+        self.dead = sum(bit for bit, reader in zip(_KINDS, self.readers, strict=True) if not reader.works)
         if passage.looped:
             self._n = min(200.0, self._n + 1.0)
             self.read_share += ((1.0 if passage.mask else 0.0) - self.read_share) / self._n
@@ -190,8 +196,8 @@ class Segment:
 
     def identifies(self, lane: str) -> bool:
         """Whether one kind of identity is read upstream, in any lane, and at this lane downstream."""
-        here = ~self._down[self._number[lane]].dead() & 7
-        return any(here & ~up.dead() for up in self._up)
+        here = ~self._down[self._number[lane]].dead & 7
+        return any(here & ~up.dead for up in self._up)
 
     def empty(self, lane: str) -> None:
         """All that were seen in the lane upstream have gone, and nobody knows how many came after them unseen."""
@@ -207,7 +213,7 @@ class Segment:
         number = self._number[passage.lane]
         pos = self.queues[passage.lane].enter(passage.time_ns)
         end = self._up[number]
-        entry = _Entry(passage, pos, passage.lane, number, [], dead=end.dead())
+        entry = _Entry(passage, pos, passage.lane, number, [], dead=end.dead)
         while end.fresh and end.fresh[0].passage.time_ns < passage.time_ns - TOGETHER_NS:
             self._complete(end, end.fresh.popleft())
         end.fresh.append(entry)
@@ -275,7 +281,7 @@ class Segment:
         end = self._down[lane]
         if end.note(passage)[1]:
             self._count(lane)
-        mask_llr = self._mask_llr(passage.mask | end.dead() << core.DEAD_SHIFT)
+        mask_llr = self._mask_llr(passage.mask | end.dead << core.DEAD_SHIFT)
         here, away = self._evidence(passage, lane, mask_llr)
         pos, llr = _NO_POS, _NO_LLR
         if here:
@@ -371,13 +377,13 @@ class Segment:
         out = self._by_mask.get(downstream)
         if out is not None:
             return out
-        out = []
-        for upstream in range(core.MASKS):
-            total = 0.0
-            for bit, model in zip(_KINDS, self._models, strict=True):
-                if _known(upstream, bit) and _known(downstream, bit):
-                    total += model.evidence(bool(upstream & bit), bool(downstream & bit))
-            out.append(total)
+        told = []  # by kind: what it says where upstream it was read, was not, or was not looked for
+        for bit, model in zip(_KINDS, self._models, strict=True):
+            read = bool(downstream & bit)
+            unknown = not read and downstream & bit << core.DEAD_SHIFT
+            told.append((0.0, 0.0, 0.0) if unknown else (model.evidence(True, read), model.evidence(False, read), 0.0))
+        one, two, three = told
+        out = [one[i] + two[j] + three[k] for i, j, k in _CASES]
         self._by_mask[downstream] = out
         return out
 
@@ -432,7 +438,7 @@ class Segment:
         return here, away
 
     def _learn(self, entry: _Entry, down: Passage) -> None:
-        up, dead = entry.passage, entry.dead | self._down[self._number[down.lane]].dead()
+        up, dead = entry.passage, entry.dead | self._down[self._number[down.lane]].dead
         before = [model.version for model in self._models]
         for model, bit in zip(self._models, _KINDS, strict=True):
             if ((up.mask | down.mask) & bit or model is self._models[0]) and not dead & bit & ~(up.mask & down.mask):
@@ -465,8 +471,3 @@ class Segment:
             if len(self._entries) <= most and now_ns - entry.passage.time_ns < _OLDEST_NS:
                 break
             self._forget(entry)
-
-
-def _known(state: int, bit: int) -> bool:
-    """Whether it was read, or a reader that works did not read it."""
-    return bool(state & bit) or not state & bit << core.DEAD_SHIFT
