@@ -150,6 +150,7 @@ class Publisher:
         self._alone: Entry | None = None  # the only message under way when the last connection ended
         self._suspect = ""  # its topic, in the connection before
         self._trusted = 0  # acknowledgements in this connection
+        self._taken: set[str] = set()  # topics of them
         self._stop = asyncio.Event()
         self._go_on = asyncio.Event()  # ends the wait between two attempts
         self._ended = asyncio.Event()
@@ -242,7 +243,9 @@ class Publisher:
             if self._pump_timer is not None:
                 self._pump_timer.cancel()
                 self._pump_timer = None
-            self._alone = next(iter(self._in_flight.values())) if len(self._in_flight) == 1 else None
+            last = next(iter(self._in_flight.values())) if len(self._in_flight) == 1 else None
+            # A topic of which it took a message in this connection is not what it closed for.
+            self._alone = last if last is not None and last.topic not in self._taken else None
             self._in_flight.clear()
             await asyncio.shield(link.close(speak_will=not (clean and self._offline_told)))
             await self._flush()
@@ -256,6 +259,7 @@ class Publisher:
         self._offline_told = False
         self._refused_here = False
         self._trusted = 0
+        self._taken.clear()
         self.counts.connections += 1
         self._connected_at = self._loop.time()
         self._down_since = None
@@ -438,6 +442,7 @@ class Publisher:
             return
         self.counts.delivered += 1
         self._trusted += 1
+        self._taken.add(entry.topic)
         if code == 0x10:
             self.counts.unheard += 1
         if entry.kind == "status":
