@@ -27,7 +27,7 @@ from msgspec import Meta
 from drivers.base import DeviceError, Driver, Emit, Options
 from drivers.events import Measurement
 from drivers.inputs import InputWatch
-from drivers.modbus import ModbusPort, NoReply, open_port, u32
+from drivers.modbus import ModbusPort, insist, open_port, u32
 from drivers.weighstream import PollStream
 
 _FIRST, _COUNT = 6, 8
@@ -106,16 +106,9 @@ class LaumasTlb(Driver):
             try:
                 stream.begin(self.clock())
                 next_s = loop.time()
-                shown_ns = unanswered = 0
+                shown_ns = 0
                 while True:
-                    try:
-                        registers = await port.read_holding(_FIRST, _COUNT)
-                    except NoReply:
-                        unanswered += 1
-                        if unanswered == _MOST_UNANSWERED:
-                            raise
-                        continue
-                    unanswered = 0
+                    registers = await insist(lambda: port.read_holding(_FIRST, _COUNT), _MOST_UNANSWERED)
                     time_ns = self.clock()
                     weight = decode(registers, options)
                     alive()

@@ -20,8 +20,9 @@ import logging
 import struct
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from pymodbus.exceptions import ModbusException
 from pymodbus.framer import FramerRTU, FramerSocket
@@ -69,8 +70,19 @@ class ModbusRefused(DeviceError):
         self.code = code
 
 
+T = TypeVar("T")
+
+
 class NoReply(DeviceError):
     """The unit did not answer in time."""
+
+
+async def insist(ask: Callable[[], Awaitable[T]], times: int) -> T:
+    """Ask a unit again where no reply came, `times` in all; raises the last NoReply."""
+    for _ in range(times - 1):
+        with contextlib.suppress(NoReply):
+            return await ask()
+    return await ask()
 
 
 class ModbusPort:

@@ -37,7 +37,7 @@ from drivers.events import Rejected
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.inputs import InputWatch
 from drivers.links import Link, connect
-from drivers.modbus import NoReply, i32, open_port
+from drivers.modbus import i32, insist, open_port
 from drivers.weighstream import PollStream, PushStream
 
 _STX, _ETX, _DLE, _CR, _ANY_CRC = 0x02, 0x03, 0x10, 0x0D, 0xFF
@@ -226,16 +226,8 @@ class ScaimeEnod4(Driver):
         async with open_port(self, options.unit_id) as port:
             stream.begin(self.clock())
             next_s = loop.time()
-            unanswered = 0
             while True:
-                try:
-                    registers = await port.read_holding(_STATUS, count)
-                except NoReply:
-                    unanswered += 1
-                    if unanswered == _MOST_UNANSWERED:
-                        raise
-                    continue
-                unanswered = 0
+                registers = await insist(lambda: port.read_holding(_STATUS, count), _MOST_UNANSWERED)
                 time_ns = self.clock()
                 alive()
                 weight = self._weight(registers, time_ns)
