@@ -25,3 +25,15 @@ def broker(tmp_path: Path, authority: Authority) -> Iterator[Mosquitto]:
     made.start()
     yield made
     made.kill()
+
+
+@pytest.fixture
+def plain_broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """Beside the other one: without certificates."""
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed")
+    (tmp_path / "plain").mkdir()
+    made = Mosquitto(tmp_path / "plain")
+    made.start()
+    yield made
+    made.kill()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench import Daemon, Simulator, wait_for
-from mosquitto import MOSQUITTO, Mosquitto
+from mosquitto import Mosquitto
 
 from edge.delivery.mqtt import subscribe
 
@@ -26,17 +25,6 @@ FAULTS: list[tuple[str, str, dict[str, Any], str]] = [
     ("unplugged", "tag-c02-approach", {}, "device_down"),
     ("silent", "tag-c02-booth", {}, "device_silent"),
 ]
-
-
-@pytest.fixture
-def plain_broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    if MOSQUITTO is None:
-        pytest.skip("mosquitto is not installed")
-    (tmp_path / "plain").mkdir()
-    made = Mosquitto(tmp_path / "plain")
-    made.start()
-    yield made
-    made.kill()
 
 
 @pytest.mark.hil

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench import Daemon, Simulator, wait_for
 from certificates import Authority
-from mosquitto import MOSQUITTO, Mosquitto
+from mosquitto import Mosquitto
 
 from edge.delivery.mqtt import subscribe
 from edge.messages import parse_utc
 
 TOLD_WITHIN_S = 5.0
-
-
-@pytest.fixture
-def plain_broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    if MOSQUITTO is None:
-        pytest.skip("mosquitto is not installed")
-    (tmp_path / "plain").mkdir()
-    made = Mosquitto(tmp_path / "plain")
-    made.start()
-    yield made
-    made.kill()
 
 
 @pytest.mark.hil
