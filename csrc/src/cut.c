@@ -26,7 +26,7 @@ static double boundary_cost(const axle_seen *a, const spacing *s, int k)
     return cost;
 }
 
-typedef enum { TOGETHER, OPEN, APART } tie;
+typedef enum { OPEN, APART } tie;
 
 static const double QUEUE_GAP_M = 1.6, SHORT_LOOP = 6.0; /* cost for a metre that the loop is shorter than a gap */
 
