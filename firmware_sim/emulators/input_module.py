@@ -24,7 +24,6 @@ class InputModule(Emulator, Unit):
         self._place = {name: place for place, name in enumerate(inputs)}
         self._level = [False] * count
         self._counter = [0] * count
-        self._exception: int | None = None
         self._swapped = False
         self._peers: dict[int, MbapStream] = {}
         self._now_s = 0.0
@@ -61,11 +60,6 @@ class InputModule(Emulator, Unit):
             output.append(Hangup(MAIN, peer))
         return output
 
-    def answer(self, pdu: bytes) -> bytes:
-        if self._exception is not None:
-            return bytes([pdu[0] | 0x80, self._exception])
-        return super().answer(pdu)
-
     def happened(self, event: WorldEvent, now_s: float) -> Output:
         if isinstance(event, InputChanged) and event.input in self._place:
             place = self._place[event.input]
@@ -76,7 +70,7 @@ class InputModule(Emulator, Unit):
 
     def fault(self, kind: str, active: bool, options: Mapping[str, Any], now_s: float) -> Output:
         if kind == "exception":
-            self._exception = int(options.get("code", DEVICE_FAILURE)) if active else None
+            self.exception = int(options.get("code", DEVICE_FAILURE)) if active else None
         elif kind == "wrong_word_order":
             self._swapped = active
         return []

@@ -116,7 +116,6 @@ class LabJackT7(Emulator, Unit):
         self._clock = samples.rate_hz / samples.nominal_hz  # of the device, against true time
         self._serial = serial
         self._drift = 1.0  # on top of it, by a fault
-        self._exception: int | None = None
         self._low_first = False
         self._stalled = False
         self._peers: dict[int, MbapStream] = {}
@@ -214,11 +213,6 @@ class LabJackT7(Emulator, Unit):
         if stream.broken:
             output.append(Hangup(MAIN, peer))
         return output
-
-    def answer(self, pdu: bytes) -> bytes:
-        if self._exception is not None:
-            return bytes([pdu[0] | 0x80, self._exception])
-        return super().answer(pdu)
 
     def _answer(self, function: int, body: bytes) -> bytes:
         try:
@@ -433,5 +427,5 @@ class LabJackT7(Emulator, Unit):
             case "wrong_word_order":
                 self._low_first = active
             case "exception":
-                self._exception = int(options.get("code", DEVICE_FAILURE)) if active else None
+                self.exception = int(options.get("code", DEVICE_FAILURE)) if active else None
         return []

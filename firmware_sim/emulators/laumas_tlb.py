@@ -39,7 +39,6 @@ class LaumasTlb(Emulator, Unit):
         self._division_kg = division_kg
         self._max_kg = max_kg
         self._cell_error = False
-        self._exception: int | None = None
         self._now_s = self._heard_s = 0.0
         self._power_up()
 
@@ -75,11 +74,6 @@ class LaumasTlb(Emulator, Unit):
         for pdu in self._line.feed(data):
             output.append(Send(self._line.frame(self.answer(pdu))))
         return output
-
-    def answer(self, pdu: bytes) -> bytes:
-        if self._exception is not None:
-            return bytes([pdu[0] | 0x80, self._exception])
-        return super().answer(pdu)
 
     # --- the map
 
@@ -141,5 +135,5 @@ class LaumasTlb(Emulator, Unit):
             case "load_cell_error":
                 self._cell_error = active
             case "exception":
-                self._exception = int(options.get("code", DEVICE_FAILURE)) if active else None
+                self.exception = int(options.get("code", DEVICE_FAILURE)) if active else None
         return []

@@ -30,6 +30,7 @@ class Unit:
 
     functions: frozenset[int] = frozenset({1, 2, 3, 4, 5, 6, 15, 16})
     max_registers = 125
+    exception: int | None = None  # a fault: the code that every request is answered with
 
     def read_coils(self, address: int, count: int) -> list[bool]:
         raise ModbusError(ILLEGAL_ADDRESS)
@@ -55,6 +56,8 @@ class Unit:
 
     def answer(self, pdu: bytes) -> bytes:
         """The reply PDU for a request PDU of at least one byte."""
+        if self.exception is not None:
+            return bytes([pdu[0] | 0x80, self.exception])
         function = pdu[0]
         try:
             if function not in self.functions:
