@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CORE := $(wildcard csrc/src/*.c csrc/src/*.h csrc/include/*.h)
+CORE := $(wildcard csrc/src/*.c csrc/src/*/*.c csrc/src/*/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
 .PHONY: help setup system run test test-long test-brokers check bench accuracy waits-accuracy soak-kill lock sbom audit fuzz hostile clean
@@ -50,7 +50,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	for file in csrc/src/*.c; do gcc $(STRICT) -Icsrc/include -fsyntax-only $$file || exit 1; done
+	for file in csrc/src/*.c csrc/src/*/*.c; do gcc $(STRICT) -Icsrc/include -fsyntax-only $$file || exit 1; done
 
 bench: setup
 	$(BIN)/python -m tests.bench.bench_core
@@ -92,8 +92,8 @@ audit: $(RELEASE)/.done
 fuzz: FUZZ_SECONDS ?= 3600
 fuzz:
 	mkdir -p build/fuzz/corpus
-	clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Icsrc/include -Icsrc/src \
-	    csrc/fuzz/fuzz_wim.c csrc/src/*.c -lm -o build/fuzz/fuzz_wim
+	clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Icsrc/include \
+	    csrc/fuzz/fuzz_wim.c csrc/src/*.c csrc/src/*/*.c -lm -o build/fuzz/fuzz_wim
 	cd build/fuzz && ./fuzz_wim -max_len=4096 -max_total_time=$(FUZZ_SECONDS) corpus
 
 hostile: HOSTILE_BYTES ?= 10000000

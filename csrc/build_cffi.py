@@ -24,8 +24,8 @@ ffibuilder.cdef(match.group(1))
 ffibuilder.set_source(
     "edge._core",
     '#include "borderflow_core.h"',
-    sources=sorted(str(path) for path in (ROOT / "src").glob("*.c")),
-    include_dirs=[str(ROOT / "include"), str(ROOT / "src")],
+    sources=sorted(str(path) for path in (ROOT / "src").rglob("*.c")),
+    include_dirs=[str(ROOT / "include")],
     extra_compile_args=cflags,
     extra_link_args=ldflags,
     libraries=["m"],

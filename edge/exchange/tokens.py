@@ -1,9 +1,9 @@
 """Tokens of plates and tags, by which the computers of one crossing match vehicles without telling each other a plate.
 
 In: what a reader read, with its time; out: keyed hashes for the site's broker, and how well two sets of them agree, on
-the scale of the clear comparison without formats (ln of a likelihood ratio, csrc/src/plates.c). Pure: no clock, no
-network. Called by
-`edge.exchange.codec` (both computers) and, through `TokenIndex`, by `edge.waiting.segment` (the computer that matches).
+the scale of the clear comparison without formats (ln of a likelihood ratio, csrc/src/match/plates.c). Pure: no clock,
+no network. Called by `edge.exchange.codec` (both computers) and, through `TokenIndex`, by `edge.waiting.segment` (the
+computer that matches).
 
 A hash of a plate says nothing about a plate that differs in one character, and readers misread one in twelve. So each
 plate gives several tokens, HMAC-SHA-256 under the site's key of the period, cut to 64 bits:
