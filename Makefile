@@ -35,9 +35,11 @@ system:
 run: setup
 	$(BIN)/borderflow demo
 
-# Tests run real brokers and devices in real time: what a busy machine upset gets one more try, and the summary says so.
+# Tests run real brokers and devices in real time: most of a run is waiting, so more workers than cores; and what a busy
+# machine upset gets one more try, and the summary says so.
+WORKERS ?= 5
 test: setup system
-	$(BIN)/python -m pytest --reruns 1
+	$(BIN)/python -m pytest --reruns 1 -n $(WORKERS) --dist worksteal
 
 test-brokers: setup
 	@sh tests/system_packages.sh rabbitmq-server nats-server
