@@ -108,6 +108,7 @@ class Vehicle(Message, frozen=True, kw_only=True):
     """A vehicle has left the WIM array; `time` is when its first axle's centre crossed x = 0."""
 
     schema: Literal["borderflow/vehicle/1"] = "borderflow/vehicle/1"
+    direction: str | None = None
     speed_mps: float | None
     length_m: float | None
     wheelbase_m: float
@@ -151,9 +152,13 @@ class Bottleneck(Struct, frozen=True, kw_only=True):
 
 
 class Wait(Message, frozen=True, kw_only=True):
-    """What vehicles waited and what the next one is going to wait; `time` is the end of the interval."""
+    """What vehicles waited and what the next one is going to wait; `time` is the end of the interval.
+
+    Of one direction and one kind of traffic, also for a program or the crossing (lane `_`).
+    """
 
     schema: Literal["borderflow/wait/1"] = "borderflow/wait/1"
+    direction: str | None = None
     traffic: Traffic | None
     program: Program | None
     from_point: str
@@ -191,6 +196,8 @@ class Flow(Message, frozen=True, kw_only=True):
     """Traffic over one interval that ended at `time`, on an exact clock boundary."""
 
     schema: Literal["borderflow/flow/1"] = "borderflow/flow/1"
+    direction: str | None = None
+    traffic: Traffic | None = None
     interval_s: int
     point: str
     count: int

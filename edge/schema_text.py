@@ -65,6 +65,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "probability": "probability that the true value is above the limit, given the sigma of the measurement",
     },
     "Vehicle": {
+        "direction": "direction of the lane, as the configuration names it: `inbound` or `outbound`",
         "speed_mps": "mean speed over the array; null where not known",
         "length_m": "length of the vehicle; null without a loop that measures it",
         "wheelbase_m": "distance from the first to the last axle",
@@ -97,8 +98,9 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "share": "its share of the whole delay, 0 to 1",
     },
     "Wait": {
-        "traffic": "kind of traffic; null for all together",
-        "program": "program of the lanes; null for all together",
+        "direction": "direction of the lanes: a wait is about one direction and one kind of traffic",
+        "traffic": "kind of traffic of the lanes",
+        "program": "program of the lanes; null for all of that direction and traffic together",
         "from_point": "where the wait begins",
         "to_point": "where the wait ends",
         "interval_s": "length of the interval that ends at `time`",
@@ -138,6 +140,8 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "p85": "85th percentile",
     },
     "Flow": {
+        "direction": "direction of the lane",
+        "traffic": "kind of traffic of the lane",
         "interval_s": "length of the interval that ends at `time`",
         "point": "point of the lane where the vehicles were counted",
         "count": "vehicles in the interval",

@@ -26,7 +26,7 @@ class CrossingView:
 
     vehicles: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_ROWS))
     truths: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))
-    waits: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    waits: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
     statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
     alarms: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -38,7 +38,8 @@ class CrossingView:
         if kind == "vehicle":
             self.vehicles.append(message)
         elif kind == "wait":
-            self.waits[(topic, message.get("program") or "")] = message
+            direction, traffic, program = (message.get(key) or "" for key in ("direction", "traffic", "program"))
+            self.waits[(topic, direction, traffic, program)] = message
         elif kind == "status":
             self.statuses[topic] = message
         elif kind == "alarm":
@@ -66,13 +67,15 @@ class CrossingView:
                 text += f", true {true_gross} t ({error})"
             text += f"  axles {axles} {flags}"
         elif kind == "wait":
-            lane, program, experienced, expected, interval, waiting, _, method = wait_cells(message)
-            text = f"{lane:>4} {program:<8} experienced {experienced}, expected {expected} ({interval}), "
+            lane, direction, traffic, program, experienced, expected, interval, waiting, _, method = wait_cells(message)
+            text = f"{lane:>4} {direction} {traffic} {program:<8} experienced {experienced}, expected {expected} "
+            text += f"({interval}), "
             text += f"queue {waiting}, {method}"
         elif kind == "alarm":
             text = f"{message['state']} {message['code']} {message.get('device') or ''}: {message['text']}"
         elif kind == "flow":
-            text = f"{message['lane']:>4} {message['interval_s']} s: {message['count']} vehicles"
+            of = " ".join(message[key] for key in ("direction", "traffic") if message.get(key))
+            text = f"{message['lane']:>4} {of} {message['interval_s']} s: {message['count']} vehicles"
         elif kind == "status":
             devices = ", ".join(f"{name} {device['state']}" for name, device in message.get("devices", {}).items())
             text = f"{message['source']} {'online' if message['online'] else 'offline'}: {devices}"
@@ -101,9 +104,10 @@ class CrossingView:
 
     def _waits_table(self) -> Table:
         table = Table(title="Waits", title_justify="left", expand=True)
-        for name in ("lane", "program", "experienced", "expected", "80 %", "queue", "per hour", "method"):
-            table.add_column(name, justify="left" if name in ("lane", "program", "method") else "right")
-        for wait in sorted(self.waits.values(), key=lambda wait: (wait["lane"] == "_", wait["lane"])):
+        words = ("lane", "direction", "traffic", "program", "method")
+        for name in (*words[:4], "experienced", "expected", "80 %", "queue", "per hour", "method"):
+            table.add_column(name, justify="left" if name in words else "right")
+        for wait in sorted(self.waits.values(), key=_wait_order):
             table.add_row(*wait_cells(wait))
         return table
 
@@ -176,13 +180,23 @@ def truth_cells(vehicle: dict[str, Any], truth: dict[str, Any] | None) -> tuple[
     return _tonnes(gross), f"{100 * (vehicle['gross_kg'] / gross - 1):+.1f} %"
 
 
+def _wait_order(wait: dict[str, Any]) -> tuple[str, str, str, bool, str, str]:
+    """One direction and kind of traffic after another: its lanes, its programs, all of it."""
+    site, lane = wait["site"], wait["lane"]
+    words = [wait.get(key) or "" for key in ("direction", "traffic", "program")]
+    crossing = f"{site['country']} {site['port']} {wait['source']}"
+    return crossing, words[0], words[1], lane == "_", lane, words[2] or "~"
+
+
 def wait_cells(wait: dict[str, Any]) -> tuple[str, ...]:
-    """Cells of a wait: lane, program, experienced, expected, interval, queue, throughput, method."""
+    """Cells of a wait: lane, direction, traffic, program, experienced, expected, interval, queue, per hour, method."""
     experienced = wait["experienced"]
     queue, per_hour = wait.get("queue_vehicles"), wait.get("throughput_per_h")
     bound = "≥ " if wait.get("lower_bound") else ""
     return (
         "all" if wait["lane"] == "_" else wait["lane"],
+        wait.get("direction") or "",
+        wait.get("traffic") or "",
         wait.get("program") or "",
         f"{_minutes(experienced['median_s'])} ({experienced['count']})",
         bound + _minutes(wait.get("expected_s")),

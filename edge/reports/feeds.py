@@ -1,6 +1,7 @@
 """What a public feed says of a crossing: `wait` messages in, one figure or one word for a group of lanes out.
 
-Shared by `edge.reports.cbp` and `edge.reports.cbsa`. Of each row (lane, traffic, program) the latest message counts. A
+Shared by `edge.reports.cbp` and `edge.reports.cbsa`. Of each row the latest message counts: that of the
+program in one direction, or, where there is none, those of its lanes. A
 message older than `STALE_S` is no news, one older than `EXPIRE_S` might as well not exist, and neither is a figure: not
 known is never 0.
 """
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from edge.config import Config, Lane
+from edge.config import Config
 from edge.messages import Program, Traffic, Wait, parse_utc
 
 STALE_S = 15 * 60.0
@@ -41,6 +42,7 @@ class Group:
 
 
 NO_LANES = Group("none")
+_Row = tuple[str, str | None, Traffic | None, Program | None]  # lane, direction
 
 
 class Board:
@@ -48,7 +50,11 @@ class Board:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._latest: dict[tuple[str, Traffic | None, Program | None], tuple[int, Wait]] = {}
+        # Of messages of earlier versions, which do not say theirs.
+        self._directions = {lane.id: lane.direction for lane in config.lane}
+        if len(directions := set(self._directions.values())) == 1:
+            self._directions["_"] = directions.pop()
+        self._latest: dict[_Row, tuple[int, Wait]] = {}
         x_m = {point.name: point.x_m for point in config.point}
         self._x_m = {name: x for name, x in x_m.items() if x is not None}
 
@@ -57,8 +63,9 @@ class Board:
         site = self.config.site
         if (wait.site.country, wait.site.port) != (site.country, site.port):
             return False
-        key = (wait.lane, wait.traffic, wait.program)
         time_ns = parse_utc(wait.time)
+        direction = wait.direction or self._directions.get(wait.lane)
+        key = (wait.lane, direction, wait.traffic, wait.program)
         if key not in self._latest or self._latest[key][0] <= time_ns:
             self._latest[key] = (time_ns, wait)
         return True
@@ -66,14 +73,14 @@ class Board:
     def group(self, traffic: Traffic, programs: tuple[Program, ...], direction: str, now_ns: int) -> Group:
         """What is known of these lanes; `programs` in the order of preference: the first that has lanes counts."""
         for program in programs:
-            lanes = [lane for lane in self.config.lane if (lane.traffic, lane.program) == (traffic, program)]
-            mine = [lane for lane in lanes if lane.direction == direction]
-            if mine:
-                return self._of(mine, program, whole=len(mine) == len(lanes), now_ns=now_ns)
+            of = (direction, traffic, program)
+            lanes = [lane.id for lane in self.config.lane if (lane.direction, lane.traffic, lane.program) == of]
+            if lanes:
+                whole = ("_", *of) in self._latest
+                return self._of([(lane, *of) for lane in (["_"] if whole else lanes)], now_ns)
         return NO_LANES
 
-    def _of(self, lanes: list[Lane], program: Program, *, whole: bool, now_ns: int) -> Group:
-        rows = [("_", lanes[0].traffic, program)] if whole else [(lane.id, lane.traffic, program) for lane in lanes]
+    def _of(self, rows: list[_Row], now_ns: int) -> Group:
         messages = [self._latest[row] for row in rows if row in self._latest]
         messages = [(t, wait) for t, wait in messages if -_AHEAD_S <= (now_ns - t) * 1e-9 <= EXPIRE_S]
         if not messages:
@@ -83,10 +90,8 @@ class Board:
         fresh = [wait for t, wait in messages if (now_ns - t) * 1e-9 <= STALE_S]
         if not fresh:
             return Group("stale", None, None, newest_ns, *points)
-        booths = [wait.booths_open for wait in fresh]
-        booths_open = (
-            sum(n for n in booths if n is not None) if None not in booths and len(fresh) == len(rows) else None
-        )
+        booths = [n for wait in fresh if (n := wait.booths_open) is not None]
+        booths_open = sum(booths) if len(booths) == len(rows) else None
         if booths_open == 0:
             return Group("closed", None, 0, newest_ns, *points)
         waits_s = [wait_s for wait in fresh if (wait_s := self._wait_s(wait)) is not None]

@@ -17,7 +17,7 @@ from edge.config import Config
 from edge.messages import Wait, parse_utc
 from edge.reports.plots import Band, Curve, html_page, over_time
 
-_Row = tuple[str, str, str]  # lane, traffic, program
+_Row = tuple[str, str, str, str]  # lane, direction, traffic, program
 
 _LEGEND = (
     '<p><span class="dot">● experienced</span> (median of those that arrived in the interval), '
@@ -35,7 +35,7 @@ class WaitReport:
         self._rows: dict[_Row, list[Wait]] = defaultdict(list)
 
     def take(self, wait: Wait) -> None:
-        self._rows[wait.lane, wait.traffic or "", wait.program or ""].append(wait)
+        self._rows[wait.lane, wait.direction or "", wait.traffic or "", wait.program or ""].append(wait)
 
     def page(self) -> str:
         """The page as HTML."""
@@ -109,15 +109,15 @@ class WaitReport:
 
 def _rank(row: _Row) -> int:
     """The crossing first, then programs, then lanes."""
-    lane, _, program = row
+    lane, _, _, program = row
     return 2 if lane != "_" else 1 if program else 0
 
 
 def _name(row: _Row) -> str:
-    lane, traffic, program = row
+    lane, *rest = row
+    words = " ".join(word for word in rest if word)
     if _rank(row) == 0:
-        return "The crossing"
-    words = " ".join(word for word in (traffic, program) if word)
+        return f"The crossing, {words}" if words else "The crossing"
     return f"Lane {lane} ({words})" if lane != "_" else f"Program {words}"
 
 
@@ -143,20 +143,20 @@ def _table(rows: Sequence[tuple[_Row, Sequence[Wait]]]) -> str:
 def _gains(rows: Sequence[tuple[_Row, Sequence[Wait]]]) -> list[str]:
     """What each program saves against the standard one, by the medians of the whole time."""
     medians = {}
-    for (lane, traffic, program), waits in rows:
+    for (lane, direction, traffic, program), waits in rows:
         if lane == "_" and program:
             seen = [(w.experienced.median_s, w.experienced.count) for w in waits if w.experienced.median_s is not None]
-            medians[traffic, program] = _quantile(seen, 0.5)
+            medians[direction, traffic, program] = _quantile(seen, 0.5)
     out = []
-    for (traffic, program), median_s in medians.items():
-        standard_s = medians.get((traffic, "standard"))
+    for (direction, traffic, program), median_s in medians.items():
+        standard_s = medians.get((direction, traffic, "standard"))
         if program != "standard" and median_s is not None and standard_s is not None:
             gain_s = standard_s - median_s
             word = "shorter" if gain_s >= 0.0 else "longer"
             share = f", {gain_s / standard_s:+.0%} saved" if standard_s else ""
             out.append(
-                f"<p>{escape(traffic)} {escape(program)}: the median wait is {abs(gain_s) / 60:.1f} min {word} than in "
-                f"the standard program{share}.</p>"
+                f"<p>{escape(f'{direction} {traffic} {program}'.strip())}: the median wait is "
+                f"{abs(gain_s) / 60:.1f} min {word} than in the standard program{share}.</p>"
             )
     return out
 

@@ -28,11 +28,11 @@ def run_file(
     yield from waits.finish()
     for what, number in waits.stats().items():
         complain(f"{path}: {what}: {number}")
-    errors = waits.plate_errors()
-    if errors is not None and errors.errors >= 1.0:
-        pairs = ", ".join(f"{pair[0]}/{pair[1]}" for pair, _ in errors.pairs)
-        share = errors.errors / errors.characters
-        complain(f"{path}: plates: {share:.1%} of the characters differ between the points, most often {pairs}")
+    for direction, errors in waits.plate_errors().items():
+        if errors.errors >= 1.0:
+            pairs = ", ".join(f"{pair[0]}/{pair[1]}" for pair, _ in errors.pairs)
+            share = f"{errors.errors / errors.characters:.1%} of the characters differ between the points"
+            complain(f"{path}: plates, {direction}: {share}, most often {pairs}")
 
 
 def _to_stderr(text: str) -> None:

@@ -71,6 +71,7 @@ class FlowCounter:
         for lane in config.lane:
             device = cfg.named(config.device, lane.wim.device) if lane.wim is not None and lane.wim.device else None
             self._point[lane.id] = (device.point if device is not None else None) or ("wim" if lane.wim else None)
+        self._lanes = {lane.id: lane for lane in config.lane}
         self._weighs = {lane.id: lane.wim is not None for lane in config.lane}
         self._series = [_Series(lane.id, minutes * 60 * _NS) for lane in config.lane for minutes in MINUTES]
         self._now_ns: int | None = None
@@ -173,6 +174,8 @@ class FlowCounter:
             lane=series.lane,
             source=self._source,
             config=self._digest,
+            direction=self._lanes[series.lane].direction,
+            traffic=self._lanes[series.lane].traffic,
             interval_s=round(length_s),
             point=point,
             count=bucket.count,

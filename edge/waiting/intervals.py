@@ -1,10 +1,13 @@
 """The messages of one interval: what the lanes know in, one `wait` for each lane, program and the crossing out.
 
+Programs and the crossing are told apart by direction and kind of traffic.
+
 Called by `edge.waiting.waits` at the end of every interval.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +27,8 @@ _METHOD_WINDOW_NS = 3600 * _NS
 _UNTRIED = 30  # forecasts that are kept until the next vehicle comes
 
 Method = Literal["matched", "counted", "fused"]
+Stream = tuple[str, Traffic]
+"""A direction and a kind of traffic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,8 @@ class _Moment:
     began_ns: int
     outlooks: dict[str, Outlook]
     full: set[str]  # lanes whose queue reaches beyond the first point
-    bottleneck: Bottleneck | None
-    main: Segment | None
+    bottlenecks: Mapping[Stream, Bottleneck | None]
+    mains: Mapping[str, Segment]
 
 
 class Reporter:
@@ -53,20 +58,29 @@ class Reporter:
         self._from, self._to = ends
         self._length_m = length_m
         self._lanes = lanes
-        kinds = {lane.traffic for lane in lanes}
-        self._crossing = Series("_", kinds.pop() if len(kinds) == 1 else None, None)
-        self._programs: dict[tuple[Traffic, Program], Series] = {}
+        self._crossings = {lane.stream: Series("_", *lane.stream, None) for lane in lanes}
+        self._programs: dict[tuple[Stream, Program], Series] = {}
 
     def rows_of(self, lane: LaneState) -> tuple[Series, Series, Series]:
         """The rows that a vehicle of this lane counts in."""
-        return lane.series, self._program(lane.traffic, lane.program), self._crossing
+        return lane.series, self._program(lane.stream, lane.program), self._crossings[lane.stream]
 
-    def close(self, end_ns: int, began_ns: int, main: Segment | None, bottleneck: Bottleneck | None) -> list[Wait]:
-        """The messages of the interval that ends at `end_ns`; the first sighting of all was at `began_ns`."""
+    def close(
+        self,
+        end_ns: int,
+        began_ns: int,
+        mains: Mapping[str, Segment],
+        bottlenecks: Mapping[Stream, Bottleneck | None],
+    ) -> list[Wait]:
+        """The messages of the interval that ends at `end_ns`; the first sighting of all was at `began_ns`.
+
+        `mains` are the ways from the first point to the booth, by direction.
+        """
         outlooks: dict[str, Outlook] = {}
         full: set[str] = set()
         for lane in self._lanes:
             lane.forget_departures(end_ns)
+            main = mains.get(lane.direction)
             if main is None:
                 continue
             queue = main.queues[lane.id]
@@ -83,13 +97,15 @@ class Reporter:
                 )
                 if lane.overflows(forecast, self._length_m):
                     full.add(lane.id)
-        moment = _Moment(end_ns, utc_text(end_ns), began_ns, outlooks, full, bottleneck, main)
-        groups: dict[tuple[Traffic, Program], list[LaneState]] = {}
+        moment = _Moment(end_ns, utc_text(end_ns), began_ns, outlooks, full, bottlenecks, mains)
+        programs: dict[tuple[Stream, Program], list[LaneState]] = {}
+        streams: dict[Stream, list[LaneState]] = {}
         for lane in self._lanes:
-            groups.setdefault((lane.traffic, lane.program), []).append(lane)
+            programs.setdefault((lane.stream, lane.program), []).append(lane)
+            streams.setdefault(lane.stream, []).append(lane)
         out = [self._message(lane.series, [lane], moment) for lane in self._lanes]
-        out += [self._message(self._program(*key), lanes, moment) for key, lanes in groups.items()]
-        out.append(self._message(self._crossing, self._lanes, moment))
+        out += [self._message(self._program(*key), lanes, moment) for key, lanes in programs.items()]
+        out += [self._message(self._crossings[stream], lanes, moment) for stream, lanes in streams.items()]
         for lane in self._lanes:
             lane.end_interval()
         return out
@@ -112,8 +128,7 @@ class Reporter:
             more_s = with_one_more(outlooks)
             more_s = expected_s if more_s is None else round(min(expected_s, more_s), 1)
             queue_n = round(sum(outlook.queue_n for outlook in outlooks), 1)
-            assert moment.main is not None
-            method = _method(known, moment.main, moment.end_ns)
+            method = _method(known, moment.mains[series.direction], moment.end_ns)
         readable = sum(len(lane.identified) for lane in lanes)
         reference_s = self._baseline.get(series.program) if series.program is not None else None
         change = None
@@ -126,6 +141,7 @@ class Reporter:
             lane=series.lane,
             source=self._source,
             config=self._digest,
+            direction=series.direction,
             traffic=series.traffic,
             program=series.program,
             from_point=self._from,
@@ -142,7 +158,7 @@ class Reporter:
             match_rate=round(sum(lane.matched_n for lane in lanes) / readable, 3) if readable else None,
             reference_s=reference_s,
             change=change,
-            bottleneck=moment.bottleneck,
+            bottleneck=moment.bottlenecks.get((series.direction, series.traffic)),
             booths_open=_booths_open(lanes),
             one_more_booth_s=more_s,
             planning_time_s=None if planning_s is None else round(planning_s, 1),
@@ -151,17 +167,17 @@ class Reporter:
             gain_s=self._gain_s(series),
         )
 
-    def _program(self, traffic: Traffic, program: Program) -> Series:
-        series = self._programs.get((traffic, program))
+    def _program(self, stream: Stream, program: Program) -> Series:
+        series = self._programs.get((stream, program))
         if series is None:
-            series = self._programs[(traffic, program)] = Series("_", traffic, program)
+            series = self._programs[(stream, program)] = Series("_", *stream, program)
         return series
 
     def _gain_s(self, series: Series) -> float | None:
-        """What a lane of a program, or the program, saves against the standard program of its traffic."""
-        if series.traffic is None or series.program in (None, "standard"):
+        """What a lane of a program, or the program, saves against the standard one of its direction and traffic."""
+        if series.program in (None, "standard"):
             return None
-        standard = self._programs.get((series.traffic, "standard"))
+        standard = self._programs.get(((series.direction, series.traffic), "standard"))
         theirs_s = standard.hour.quantile_s(0.5) if standard is not None else None
         ours_s = series.hour.quantile_s(0.5)
         return None if theirs_s is None or ours_s is None else round(theirs_s - ours_s, 1)

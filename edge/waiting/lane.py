@@ -32,9 +32,11 @@ class LaneState:
 
     def __init__(self, lane: cfg.Lane, counters: Counter[str]) -> None:
         self.id = lane.id
+        self.direction = lane.direction
         self.traffic: Traffic = lane.traffic
+        self.stream = (lane.direction, lane.traffic)
         self.program: Program = lane.program
-        self.series = Series(lane.id, lane.traffic, lane.program)
+        self.series = Series(lane.id, lane.direction, lane.traffic, lane.program)
         self.open = float(lane.booths)
         self.booths_told = False  # whether it was ever said that a booth opened or closed
         self.matches: list[Match] = []  # of this interval

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter, OrderedDict, deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -157,14 +158,13 @@ class _Pool:
 
 
 class Segment:
-    """All lanes between two points."""
+    """All lanes of one direction between two points; `lanes` with the booth cycle (s) thought before any was seen."""
 
     def __init__(
         self,
-        lanes: list[str],
+        lanes: Mapping[str, float],
         *,
         length_m: float | None,
-        cycle_s: float,
         counters: Counter[str],
         plates: core.PlateTable | None = None,
     ) -> None:
@@ -174,7 +174,7 @@ class Segment:
             free_flow_s, sd = 60.0, 0.9
         self.queues = {
             lane: core.QueueFilter(capacity=CAPACITY, free_flow_s=free_flow_s, free_flow_sd_ln=sd, cycle_s=cycle_s)
-            for lane in lanes
+            for lane, cycle_s in lanes.items()
         }
         self._number = {lane: i for i, lane in enumerate(lanes)}
         self._counters = counters

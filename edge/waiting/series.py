@@ -14,10 +14,14 @@ from edge.waiting.last_hour import Hour
 
 @dataclass(slots=True)
 class Series:
-    """`lane` is `_` for a program or the crossing; the crossing has no program."""
+    """`lane` is `_` for a program or the crossing; the crossing has no program.
+
+    A row is about one direction and one kind of traffic: lorries into a country and cars out of it share no wait.
+    """
 
     lane: str
-    traffic: Traffic | None
+    direction: str
+    traffic: Traffic
     program: Program | None
     honesty: Honesty = field(default_factory=Honesty)
     hour: Hour = field(default_factory=Hour)

@@ -85,12 +85,13 @@ class CrossingWaits:
         for lane in self._lanes.values():
             if lane.id in before:
                 lane.keep_booths(before[lane.id])
-        self._segments = self._make_segments()
         ends = (self.from_point, self.to_point)
-        self._main = self._segments.get(ends)
+        directions = dict.fromkeys(lane.direction for lane in config.lane)
+        self._ways = {direction: self._make_segments(direction) for direction in directions}
+        self._mains = {direction: way[ends] for direction, way in self._ways.items() if ends in way}
         for lane in self._lanes.values():
             self._open_booths(lane)
-        self._delays = Delays(self._segments, points, ends)
+        self._delays = {lane.stream: Delays(self._ways[lane.direction], points, ends) for lane in self._lanes.values()}
         self._reporter = Reporter(
             config,
             source=self._source,
@@ -108,26 +109,29 @@ class CrossingWaits:
             (lane.id, point): _Place(
                 PointOfLane(self.counters, f"{lane.id}/{point}"),
                 lane,
-                [segment for pair, segment in self._segments.items() if pair[0] == point],
-                [(segment, self._delays.of[pair]) for pair, segment in self._segments.items() if pair[1] == point],
+                [segment for pair, segment in self._ways[lane.direction].items() if pair[0] == point],
+                [
+                    (segment, self._delays[lane.stream].of[pair])
+                    for pair, segment in self._ways[lane.direction].items()
+                    if pair[1] == point
+                ],
                 point == self.from_point,
             )
             for lane in self._lanes.values()
             for point in points
         }
 
-    def _make_segments(self) -> dict[Pair, Segment]:
-        """Between each point and the next, and from the first to the booth."""
+    def _make_segments(self, direction: str) -> dict[Pair, Segment]:
+        """The way of one direction: between each point and the next, and from the first to the booth."""
         pairs = list(itertools.pairwise(self._points))
         if self.from_point != self.to_point and (self.from_point, self.to_point) not in pairs:
             pairs.insert(0, (self.from_point, self.to_point))
-        lanes, cycle_s = list(self._lanes), CYCLE_S[self._config.lane[0].traffic]
+        lanes = [lane for lane in self._lanes.values() if lane.direction == direction]
         readers = {point.name: point.plates for point in self._config.point}
         return {
             pair: Segment(
-                lanes,
+                {lane.id: CYCLE_S[lane.traffic] for lane in lanes},
                 length_m=self._length_m(pair),
-                cycle_s=cycle_s,
                 counters=self.counters,
                 plates=table(*(readers.get(point, cfg.PlateReader()) for point in pair)),
             )
@@ -140,7 +144,7 @@ class CrossingWaits:
         return b - a if a is not None and b is not None else None
 
     def _open_booths(self, lane: LaneState) -> None:
-        for (_, to_point), segment in self._segments.items():
+        for (_, to_point), segment in self._ways[lane.direction].items():
             if to_point == self.to_point:
                 segment.queues[lane.id].booths(lane.open)
                 segment.queues[lane.id].program(_PROGRAMS.index(lane.program))
@@ -213,9 +217,9 @@ class CrossingWaits:
         """Counters of bad and unusual input since the start, by a short word."""
         return dict(sorted(self.counters.items()))
 
-    def plate_errors(self) -> PlateErrors | None:
-        """What was learned of the plate readers at the first point and the booth."""
-        return self._main.plates.learned() if self._main is not None else None
+    def plate_errors(self) -> dict[str, PlateErrors]:
+        """By direction: what was learned of the plate readers at the first point and the booth."""
+        return {direction: main.plates.learned() for direction, main in self._mains.items()}
 
     # ---- the way of a sighting -----------------------------------------------------------------------------------
 
@@ -270,10 +274,10 @@ class CrossingWaits:
     def _after_gap(self) -> None:
         """Nobody looked for a while, or the clock was put on: who was in a queue then is not known now."""
         for lane in self._lanes.values():
-            for segment in self._segments.values():
+            for pair, segment in self._ways[lane.direction].items():
                 if segment.queues[lane.id].predict(self._last_ns, 16).queue_n > _STRAYS:
                     segment.empty(lane.id)
-                    if segment is self._main:
+                    if pair == (self.from_point, self.to_point):
                         lane.lost()
 
     def _entered(self, lane: LaneState, passage: Passage) -> None:
@@ -314,7 +318,7 @@ class CrossingWaits:
                 continue
             for segment, delay in place.ends:
                 match = segment.depart(passage)
-                if segment is self._main:
+                if segment is self._mains.get(place.lane.direction):
                     if place.lane.arrived(match):
                         self._open_booths(place.lane)
                     self._trials.arrived(place.lane, match)
@@ -323,7 +327,8 @@ class CrossingWaits:
 
     def _close(self, end_ns: int) -> None:
         """Make the messages of the interval that ends at `end_ns`."""
-        self._out += self._reporter.close(end_ns, self._began_ns, self._main, self._delays.worst(end_ns))
+        bottlenecks = {stream: delays.worst(end_ns) for stream, delays in self._delays.items()}
+        self._out += self._reporter.close(end_ns, self._began_ns, self._mains, bottlenecks)
         self._next_ns = end_ns + self._interval_ns
 
 

@@ -155,6 +155,7 @@ class LanePipeline:
             source=self._source,
             config=self._config_digest,
             calibration=self._calibration_digest,
+            direction=self.lane.direction,
             speed_mps=_rounded(found.speed_mps, 3),
             length_m=_rounded(found.length_m, 2),
             wheelbase_m=round(found.wheelbase_m, 3),

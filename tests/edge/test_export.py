@@ -55,12 +55,14 @@ def wait(
     booths_open: int | None = None,
     country: str = "US",
     port: str = "380001",
+    direction: str | None = None,
 ) -> Wait:
     return Wait(
         time=utc_text(NOW_NS - round(age_min * MINUTE_NS)),
         site=Site(country, port),
         lane=lane,
         source="edge-1",
+        direction=direction,
         traffic=traffic,
         program=program,
         from_point="approach",
@@ -209,6 +211,10 @@ def test_the_other_direction_does_not_count() -> None:
     out = msgspec.structs.replace(config.lane[1], direction="outbound")
     lanes = (config.lane[0], out, *config.lane[2:])
     config = msgspec.structs.replace(config, lane=lanes)
+    bound = (wait(direction="inbound", expected_s=660.0), wait(direction="outbound", expected_s=6660.0))
+    for each in (bound, bound[::-1]):
+        assert cbp(*each, config=config)["commercial_vehicle_lanes"]["standard_lanes"]["delay_minutes"] == "10"
+        assert export_cbsa.row(board_of(config, each), NOW_NS)[3:5] == ["110 minutes", "10 minutes"]
     both = (wait(expected_s=3660.0), wait("C1", expected_s=660.0), wait("C2", expected_s=6660.0))
     assert cbp(*both, config=config)["commercial_vehicle_lanes"]["standard_lanes"]["delay_minutes"] == "10"
     assert export_cbsa.row(board_of(config, both), NOW_NS)[3:5] == ["110 minutes", "10 minutes"]

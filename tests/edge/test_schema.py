@@ -71,6 +71,7 @@ EXAMPLES: list[Message] = [
     Sighting(**HEAD, point="approach", medium="plate", pseudonym="cd" * 16, confidence=0.93),
     Wait(
         **HEAD,
+        direction="inbound",
         traffic="commercial",
         program=None,
         from_point="approach",

@@ -123,7 +123,7 @@ def test_rows_come_crossing_first_with_their_figures() -> None:
         wait(1, bottleneck=Bottleneck(from_point="wim", to_point="booth", delay_s=900.0, share=0.75)),
     )
     assert list(re.findall("<h2>(.*?)</h2>", page)) == [
-        "The crossing",
+        "The crossing, commercial",
         "Program commercial FAST",
         "Lane C1 (commercial standard)",
     ]
@@ -202,6 +202,6 @@ def test_the_command_writes_the_page_beside_its_messages(
     assert borderflow(["wait", "--config", str(config), "--report", str(page), str(file)]) == 0
     assert capsysbinary.readouterr().out == alone
     text = page.read_text(encoding="utf-8")
-    assert "Lane C1 (commercial standard)" in text
+    assert "Lane C1 (inbound commercial standard)" in text
     assert "E28" not in text
     assert borderflow(["wait", "--config", str(config), "--report", str(tmp_path / "no" / "x.html"), str(file)]) == 73
