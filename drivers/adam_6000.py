@@ -50,7 +50,7 @@ class AdamOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Adam6000(Driver):
     Options: ClassVar[type[Options]] = AdamOptions
     summary = "Advantech ADAM-6050 / 6051 / 6060 inputs and outputs (Modbus TCP)"
-    schemes = ("tcp",)
+    schemes = ("tcp", "rtu+tcp")
     port = 502
     options: AdamOptions
 

@@ -88,7 +88,7 @@ def decimals_of(division_code: int) -> int:
 class LaumasTlb(Driver):
     Options: ClassVar[type[Options]] = LaumasOptions
     summary = "Laumas TLB / TLB4 / W100 weight transmitters: static and axle scales (Modbus RTU or TCP)"
-    schemes = ("serial", "tcp", "rfc2217")
+    schemes = ("serial", "tcp", "rtu+tcp", "rfc2217")
     reports = frozenset({"overload", "fault"})
     port = 502
     options: LaumasOptions

@@ -124,7 +124,7 @@ async def open_link(address: Address, *, clock: Clock = time.time_ns, tap: Tap |
     try:
         if address.scheme == "serial":
             return SerialLink(address, clock, tap)
-        if address.scheme == "tcp":
+        if address.scheme in ("tcp", "rtu+tcp"):
             return await TcpLink.open(address, clock, tap)
         if address.scheme == "rfc2217":
             return await Rfc2217Link.open(address, clock, tap)

@@ -10,6 +10,10 @@ TCP frame   TT TT 00 00 LL LL UU FF DD..      TT transaction, LL bytes from UU o
 A late RTU reply carries nothing that ties it to its request. After a time-out the unit is left alone for half a second
 (or twice the time-out), in which a late reply is thrown away and other units are served; its next answer counts only
 when no second one follows it.
+
+A serial server in raw mode (`rtu+tcp://`) passes RTU frames through. Who names it `tcp://` is served too: where
+nothing was ever heard of an address, a reading is asked once more in RTU over a new connection. Sources: users' reports
+of modpoll, pymodbus and modbus-proxy before servers of Waveshare, USR and Moxa NPort.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from pymodbus.exceptions import ModbusException
@@ -41,9 +46,10 @@ from pymodbus.pdu.register_message import (
 )
 
 from drivers.base import DeviceError, Driver, ProtocolError
-from drivers.links import Link, open_link
+from drivers.links import Link, LinkLost, open_link
 from drivers.urls import Address, parse_url
 
+log = logging.getLogger(__name__)
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it logs what we report ourselves
 
 _LATE_S = 0.5  # no unit in order answers later than this after its time-out
@@ -145,8 +151,7 @@ class ModbusPort:
 async def open_port(driver: Driver, unit: int, *, timeout_s: float = 0.5) -> AsyncIterator[ModbusPort]:
     """A port to one unit; the link behind it is shared by all that name the same URL, and closed with the last.
 
-    A serial URL means Modbus RTU (also through rfc2217), tcp Modbus TCP; `tcp` to a serial server that passes raw RTU
-    through is not spoken. Raises LinkLost.
+    A serial URL means Modbus RTU (also through rfc2217 and rtu+tcp), tcp Modbus TCP. Raises LinkLost.
     """
     bus = await _Bus.join(parse_url(driver.url, driver.schemes, driver.serial, driver.port), driver)
     try:
@@ -291,11 +296,14 @@ class _Bus:
 
     address: Address
     frames: _Frames
+    open: Callable[[], Awaitable[Link]]
     link: Link | None = None
     users: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     units: dict[int, _Unit] = field(default_factory=dict)
     buffer: bytearray = field(default_factory=bytearray)
+    heard: bool = False  # anything at all
+    guessed: bool = False  # that it may be a serial server
     monotonic: Callable[[], float] = time.monotonic
 
     @classmethod
@@ -304,12 +312,13 @@ class _Bus:
         key = (asyncio.get_running_loop(), address)
         bus = _buses.get(key)
         if bus is None:
-            bus = _buses[key] = cls(address, TcpFrames() if address.scheme == "tcp" else RtuFrames())
+            frames = TcpFrames() if address.scheme == "tcp" else RtuFrames()
+            bus = _buses[key] = cls(address, frames, partial(open_link, address, clock=driver.clock, tap=driver.tap))
         bus.users += 1
         try:
             async with bus.lock:
                 if bus.link is None:
-                    bus.link = await open_link(address, clock=driver.clock, tap=driver.tap)
+                    bus.link = await bus.open()
         except BaseException:
             await bus.leave()
             raise
@@ -336,7 +345,7 @@ class _Bus:
             await asyncio.sleep(wait_s)  # outside the lock: the others go on
         async with self.lock:
             try:
-                pdu = await self._exchange(request, timeout_s, doubtful=unit.doubtful)
+                pdu = await self._answer(request, timeout_s, doubtful=unit.doubtful)
             except (DeviceError, OSError, ProtocolError) as error:
                 if isinstance(error, NoReply):
                     self._shun(unit, timeout_s)
@@ -354,6 +363,36 @@ class _Bus:
             unit.doubtful = True
             unit.shun_until_s = self.monotonic() + max(_LATE_S, 2.0 * timeout_s)
 
+    async def _answer(self, request: ModbusPDU, timeout_s: float, *, doubtful: bool) -> bytes:
+        try:
+            return await self._exchange(request, timeout_s, doubtful=doubtful)
+        except NoReply:
+            reads = request.function_code <= 4 and 1 <= request.dev_id <= 247
+            if self.heard or self.guessed or self.address.scheme != "tcp" or not reads:
+                raise
+            self.guessed = True
+            if (pdu := await self._answer_in_rtu(request, timeout_s)) is None:
+                raise
+            return pdu
+
+    async def _answer_in_rtu(self, request: ModbusPDU, timeout_s: float) -> bytes | None:
+        """Nothing answers Modbus TCP here. Over a new connection: half a header may stand in the old one."""
+        silent, self.frames = self.frames, RtuFrames()
+        await self._reopen()
+        with contextlib.suppress(NoReply, LinkLost):
+            pdu = await self._exchange(request, timeout_s, doubtful=False)
+            log.warning("%s: answers in RTU frames, as serial servers do; write rtu+%s", self.address, self.address)
+            return pdu
+        self.frames = silent
+        await self._reopen()
+        return None
+
+    async def _reopen(self) -> None:
+        if self.link is not None:
+            await self.link.close()
+        self.buffer.clear()
+        self.link = await self.open()
+
     async def _exchange(self, request: ModbusPDU, timeout_s: float, *, doubtful: bool) -> bytes:
         assert self.link is not None
         if self.frames.late_replies_look_alike:
@@ -366,6 +405,7 @@ class _Bus:
                 while replies.pdu is None or doubtful:
                     data, _ = await self.link.read()
                     self.buffer += data
+                    self.heard = True
                     while (pdu := self.frames.take(self.buffer, request)) is not None:
                         replies.pdu = pdu
                         replies.count += 1

@@ -62,7 +62,7 @@ class MoxaOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
 class MoxaE1200(Driver):
     Options: ClassVar[type[Options]] = MoxaOptions
     summary = "Moxa ioLogik E1200 inputs and relays: loops, lamps, barrier, door, temperatures (Modbus TCP)"
-    schemes = ("tcp",)
+    schemes = ("tcp", "rtu+tcp")
     port = 502
     options: MoxaOptions
 

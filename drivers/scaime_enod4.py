@@ -144,7 +144,7 @@ class FastCodec(FrameCodec[Weight | Answer]):
 class ScaimeEnod4(Driver):
     Options: ClassVar[type[Options]] = ScaimeOptions
     summary = "SCAIME eNod4 weight transmitter: WIM plates and axle pads (fast SCMBus stream or Modbus RTU)"
-    schemes = ("serial", "rfc2217")
+    schemes = ("serial", "rtu+tcp", "rfc2217")
     reports = frozenset({"overload", "fault"})
     serial = Serial(baud=115200, stop=2)
     options: ScaimeOptions

@@ -1,6 +1,7 @@
 """Takes a device's URL apart, and says of a wrong one what is allowed. Drivers, links and the registry call it.
 
 tcp://192.0.2.10:502
+rtu+tcp://192.0.2.12:4001               Modbus RTU through a serial server in raw TCP mode
 serial:///dev/serial/by-id/usb-FTDI_...?baud=115200&parity=even&stop=1&bits=8&flow=none
 rfc2217://192.0.2.11:4001?baud=9600
 /dev/pts/3                              a bare path is a serial line
@@ -25,7 +26,7 @@ class UrlError(ValueError):
 class Address:
     """A parsed URL: `host` and `port` for all but serial, `path` for serial and http."""
 
-    scheme: Literal["serial", "tcp", "rfc2217", "http", "chrony"]
+    scheme: Literal["serial", "tcp", "rtu+tcp", "rfc2217", "http", "chrony"]
     host: str = ""
     port: int = 0
     path: str = ""
@@ -38,6 +39,7 @@ class Address:
 _EXAMPLES = {
     "serial": "serial:///dev/ttyS0?baud=9600",
     "tcp": "tcp://192.0.2.10:502",
+    "rtu+tcp": "rtu+tcp://192.0.2.12:4001",
     "rfc2217": "rfc2217://192.0.2.11:4001?baud=9600",
     "http": "http://0.0.0.0:8080/plates",  # where a driver listens for devices that push
     "chrony": "chrony://localhost",
@@ -59,7 +61,7 @@ def parse_url(
     if scheme not in schemes or scheme not in _EXAMPLES:
         raise UrlError(f"{url!r}: this device takes {allowed}")
     defaults = serial or Serial()
-    if scheme in ("tcp", "http", "chrony"):
+    if scheme in ("tcp", "rtu+tcp", "http", "chrony"):
         if parts.query:
             raise UrlError(f"{url!r}: a {scheme} URL takes nothing after '?'; write {allowed}")
     else:
@@ -70,12 +72,13 @@ def parse_url(
         return Address("serial", path=parts.path, serial=defaults)
     if scheme == "chrony":
         return Address("chrony", host=parts.hostname or "localhost")
-    given_port = given_port if given_port is not None else port
+    if given_port is None and scheme != "rtu+tcp":  # a serial server has the port that somebody gave it
+        given_port = port
     if not parts.hostname or not given_port or (scheme != "http" and parts.path not in ("", "/")):
         raise UrlError(f"{url!r}: a host and a port are needed and no path; write {_EXAMPLES[scheme]}")
     if scheme == "http":
         return Address("http", host=parts.hostname, port=given_port, path=parts.path or "/")
-    kind = cast(Literal["tcp", "rfc2217"], scheme)
+    kind = cast(Literal["tcp", "rtu+tcp", "rfc2217"], scheme)
     return Address(kind, host=parts.hostname, port=given_port, serial=defaults)
 
 

@@ -30,12 +30,12 @@ __all__ = [
 def endpoint_at(
     target: str, ports: tuple[str, ...], *, link: Path, baud: int, random: Random, pushes: bool = False
 ) -> Endpoint:
-    """The endpoint that a scenario or `--bind` names: `pty`, `tcp`, `tcp://HOST:PORT[?NAME_port=N]`, `/dev/...`,
-    `serial:///dev/...[?baud=N]`, or for a device that pushes `tcp` or `http://HOST:PORT/`. Raises EndpointError."""
+    """The endpoint that a scenario or `--bind` names: `pty`, `tcp`, `tcp://HOST:PORT[?NAME_port=N]`, both with
+    `rtu+tcp` (a serial line behind a serial server), `/dev/...`, `serial:///dev/...[?baud=N]`, or for a device that pushes `tcp` or `http://HOST:PORT/`. Raises EndpointError."""
     if pushes:
         return _push_endpoint(target)
-    if target == "tcp":
-        return TcpEndpoint(ports)
+    if target in ("tcp", "rtu+tcp"):
+        return TcpEndpoint(ports, scheme=target)
     if target == "pty":
         _one_port(target, ports)
         return PtyEndpoint(link, baud, random)
@@ -44,14 +44,14 @@ def endpoint_at(
     parts = urlsplit(target)
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     try:
-        if parts.scheme == "tcp" and parts.port is not None:
+        if parts.scheme in ("tcp", "rtu+tcp") and parts.port is not None:
             numbers = {ports[0]: parts.port}
             for port in ports[1:]:
                 if f"{port}_port" in query:
                     numbers[port] = int(query[f"{port}_port"])
                 elif parts.port == 502:
                     numbers[port] = 702
-            return TcpEndpoint(ports, parts.hostname or "127.0.0.1", numbers)
+            return TcpEndpoint(ports, parts.hostname or "127.0.0.1", numbers, parts.scheme)
         if parts.scheme == "serial" and parts.path.startswith("/"):
             _one_port(target, ports)
             return SerialEndpoint(parts.path, int(query.get("baud", baud)))

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from firmware_sim.catalogue import TYPES
 from firmware_sim.scenario import Fault, Lane, Scenario
 
+_ENDPOINTS = ("tcp://", "rtu+tcp://", "serial://", "http://")
+
 
 def problems(scenario: Scenario) -> list[str]:
     """What types alone cannot say; each line begins with the key."""
@@ -48,9 +50,10 @@ def problems(scenario: Scenario) -> list[str]:
             found.append(f"device[{i}].point: no point {device.point!r}; there are {', '.join(sorted(points))}")
         if device.is_reader and (device.lane is None or device.point is None):
             found.append(f"device[{i}]: a reader needs lane and point")
-        if device.endpoint not in ("pty", "tcp") and not device.endpoint.startswith(("tcp://", "serial://", "http://")):
+        if device.endpoint not in ("pty", "tcp", "rtu+tcp") and not device.endpoint.startswith(_ENDPOINTS):
             found.append(
-                f"device[{i}].endpoint: {device.endpoint!r}; allowed: pty, tcp, tcp://HOST:PORT, serial:///dev/..."
+                f"device[{i}].endpoint: {device.endpoint!r}; allowed: pty, tcp, rtu+tcp, tcp://HOST:PORT, "
+                "serial:///dev/..."
             )
         for k, line in enumerate(device.inputs):
             if line.lane not in lanes:

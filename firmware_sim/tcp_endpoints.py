@@ -46,7 +46,14 @@ class _Peer(asyncio.Protocol):
 class TcpEndpoint:
     """Listeners of one device: its first port gives the URL, the others become options `NAME_port`."""
 
-    def __init__(self, ports: tuple[str, ...], host: str = "127.0.0.1", numbers: dict[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        ports: tuple[str, ...],
+        host: str = "127.0.0.1",
+        numbers: dict[str, int] | None = None,
+        scheme: str = "tcp",
+    ) -> None:
+        self._scheme = scheme
         self._ports = ports
         self._host = host
         self._numbers = dict(numbers or {})
@@ -61,7 +68,7 @@ class TcpEndpoint:
         self.device = device
         await self.plug()
         shown = "127.0.0.1" if self._host in ("", "0.0.0.0") else self._host
-        self.url = f"tcp://{shown}:{self._numbers[self._ports[0]]}"
+        self.url = f"{self._scheme}://{shown}:{self._numbers[self._ports[0]]}"
         self.options = {f"{port}_port": self._numbers[port] for port in self._ports[1:]}
 
     async def plug(self) -> None:

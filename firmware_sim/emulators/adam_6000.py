@@ -28,11 +28,11 @@ MODELS = {"6050": Model(12, 6), "6051": Model(12, 2, output_coils=False), "6060"
 class Adam6000(InputModule):
     """The device core. `inputs` are the names of the wired inputs from DI0 on."""
 
-    def __init__(self, inputs: tuple[str, ...] = (), *, model: str = "6050") -> None:
+    def __init__(self, inputs: tuple[str, ...] = (), *, model: str = "6050", rtu_address: int | None = None) -> None:
         if model not in MODELS:
             raise ValueError(f"model {model!r}: give one of {', '.join(MODELS)}")
         self._model = MODELS[model]
-        super().__init__(inputs, self._model.inputs, model)
+        super().__init__(inputs, self._model.inputs, model, rtu_address)
         self.power_up()
 
     def power_up(self) -> None:

@@ -1,4 +1,4 @@
-"""What input modules on Modbus TCP have in common: connections, levels and counters of inputs, faults.
+"""What input modules on Modbus have in common: connections, levels and counters of inputs, faults.
 
 A module derives from `InputModule` and adds its address map; `moxa_e1200.py` and `adam_6000.py` do.
 """
@@ -9,16 +9,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from firmware_sim.emulators.base import MAIN, Emulator, Hangup, Output, Send
-from firmware_sim.emulators.modbus import DEVICE_FAILURE, MbapStream, Unit, mbap
+from firmware_sim.emulators.modbus import DEVICE_FAILURE, MbapStream, RtuLine, Unit, mbap
 from firmware_sim.events import InputChanged, WorldEvent
 
 
 class InputModule(Emulator, Unit):
-    """`inputs` are the names of the wired inputs from DI0 on; `swapped` exchanges the words of 32-bit values."""
+    """`inputs` are the names of the wired inputs from DI0 on; `swapped` exchanges the words of 32-bit values.
+
+    A module with `rtu_address` has a serial line of that address instead of Modbus TCP.
+    """
 
     faults = frozenset({"exception", "wrong_word_order"})
 
-    def __init__(self, inputs: tuple[str, ...], count: int, model: str) -> None:
+    def __init__(self, inputs: tuple[str, ...], count: int, model: str, rtu_address: int | None = None) -> None:
         if len(inputs) > count:
             raise ValueError(f"{model} has {count} inputs, {len(inputs)} are wired")
         self._place = {name: place for place, name in enumerate(inputs)}
@@ -26,6 +29,7 @@ class InputModule(Emulator, Unit):
         self._counter = [0] * count
         self._swapped = False
         self._peers: dict[int, MbapStream] = {}
+        self._line = RtuLine(rtu_address) if rtu_address is not None else None
         self._now_s = 0.0
 
     def power_up(self) -> None:
@@ -49,10 +53,12 @@ class InputModule(Emulator, Unit):
         self._peers.pop(peer, None)
 
     def received(self, port: str, peer: int, data: bytes, now_s: float) -> Output:
+        self._now_s = max(now_s, self._now_s)
+        if self._line is not None:
+            return [Send(self._line.frame(self.answer(pdu)), MAIN, peer) for pdu in self._line.feed(data)]
         stream = self._peers.get(peer)
         if stream is None:
             return []
-        self._now_s = max(now_s, self._now_s)
         output: Output = []
         for transaction, unit, pdu in stream.feed(data):
             output.append(Send(mbap(transaction, unit, self.answer(pdu)), MAIN, peer))

@@ -43,12 +43,13 @@ class MoxaE1200(InputModule):
         inputs: tuple[str, ...] = (),
         *,
         model: str = "E1214",
+        rtu_address: int | None = None,
         temperature_c: Callable[[float], float] = lambda now_s: 20.0,
     ) -> None:
         if model not in MODELS:
             raise ValueError(f"model {model!r}: give one of {', '.join(MODELS)}")
         self._model = MODELS[model]
-        super().__init__(inputs, self._model.inputs, model)
+        super().__init__(inputs, self._model.inputs, model, rtu_address)
         self._temperature_c = temperature_c
         self.power_up()
 

@@ -47,13 +47,15 @@ async def read_until(link: Link, count: int) -> bytes:
                 "serial", path="/dev/serial/by-id/usb-FTDI_A:B-if00", serial=Serial(115200, 7, "even", 2, "rtscts")
             ),
         ),
+        ("rtu+tcp://192.0.2.12:4001", Address("rtu+tcp", host="192.0.2.12", port=4001)),
         ("rfc2217://192.0.2.11:4001?baud=2400", Address("rfc2217", "192.0.2.11", 4001, serial=Serial(2400))),
     ],
 )
 def test_urls(url: str, expected: Address) -> None:
-    assert parse_url(url, serial=Serial(baud=19200), port=77) == expected or expected.scheme == "tcp"
-    if expected.scheme == "tcp":
-        got = parse_url(url, port=77)
+    schemes = ("serial", "tcp", "rtu+tcp", "rfc2217")
+    assert parse_url(url, schemes, serial=Serial(baud=19200), port=77) == expected or "tcp" in expected.scheme
+    if "tcp" in expected.scheme:
+        got = parse_url(url, schemes, port=77)
         assert (got.host, got.port) == (expected.host, expected.port)
 
 
@@ -82,6 +84,12 @@ def test_wrong_urls_say_what_is_allowed(url: str, text: str) -> None:
     with pytest.raises(UrlError) as error:
         parse_url(url)
     assert text in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["rtu+tcp://192.0.2.12", "rtu+tcp://192.0.2.12:4001?baud=9600"])
+def test_a_serial_server_has_no_usual_port_and_sets_its_line_itself(url: str) -> None:
+    with pytest.raises(UrlError, match=r"rtu\+tcp://192\.0\.2\.12:4001"):
+        parse_url(url, ("tcp", "rtu+tcp"), port=502)
 
 
 def test_a_scheme_that_the_device_does_not_take() -> None:

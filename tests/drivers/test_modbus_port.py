@@ -31,7 +31,7 @@ from drivers.modbus import ModbusPort, ModbusRefused, NoReply, RtuFrames, open_p
 
 
 class Probe(Driver):
-    schemes: ClassVar[tuple[str, ...]] = ("serial", "tcp")
+    schemes: ClassVar[tuple[str, ...]] = ("serial", "tcp", "rtu+tcp")
     port = 502
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
@@ -367,3 +367,57 @@ async def test_no_line() -> None:
         async with opened("/dev/does-not-exist", 1):
             pass
     assert not modbus._buses
+
+
+# RTU through a serial server
+
+
+async def raw_rtu(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Unit 1 behind a serial server in raw mode: what is no RTU request for it gets no answer."""
+    while data := await reader.read(256):
+        if data == rtu(1, bytes.fromhex("03 0006 0002")):
+            writer.write(reading(1, 0, 18250))
+
+
+async def test_rtu_over_tcp() -> None:
+    async with tcp_peer(raw_rtu) as number, opened(f"rtu+tcp://127.0.0.1:{number}", 1) as (port,):
+        assert await port.read_holding(6, 2) == [0, 18250]
+
+
+async def test_a_serial_server_that_was_named_tcp_is_found_out(caplog: pytest.LogCaptureFixture) -> None:
+    async with tcp_peer(raw_rtu) as number, opened(f"tcp://127.0.0.1:{number}", 1) as (port,):
+        assert await port.read_holding(6, 2) == [0, 18250]
+        assert await port.read_holding(6, 2) == [0, 18250]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"tcp://127.0.0.1:{number}: answers in RTU frames, as serial servers do; write rtu+tcp://127.0.0.1:{number}"
+    ]
+
+
+async def test_a_deaf_modbus_tcp_server_is_asked_in_rtu_once_and_then_as_before() -> None:
+    heard: list[bytes] = []
+
+    async def deaf_at_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(256):
+            heard.append(data)
+            if len(heard) > 4 and data[2:4] == b"\0\0":
+                writer.write(data[:4] + bytes((0, 5, 1, 3, 2)) + (7).to_bytes(2, "big"))
+
+    async with tcp_peer(deaf_at_first) as number, opened(f"tcp://127.0.0.1:{number}", 1) as (port,):
+        for _ in range(2):
+            with contextlib.suppress(NoReply):
+                await port.read_holding(6, 1)
+        assert await port.read_holding(6, 1) == [7]
+    assert sum(data[2:4] != b"\0\0" for data in heard) == 1
+
+
+async def test_no_write_is_repeated_in_another_frame() -> None:
+    heard: list[bytes] = []
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(256):
+            heard.append(data)
+
+    async with tcp_peer(deaf) as number, opened(f"tcp://127.0.0.1:{number}", 1) as (port,):
+        with pytest.raises(NoReply):
+            await port.write_register(5, 1)
+    assert len(heard) == 1

@@ -16,13 +16,17 @@ from random import Random
 import minimalmodbus
 import pytest
 import serial
+from pymodbus import FramerType
+from pymodbus.client import AsyncModbusTcpClient
 
+from firmware_sim.emulators.adam_6000 import Adam6000
 from firmware_sim.emulators.base import Emulator, Output, Send
 from firmware_sim.emulators.hbm_aed import HbmAed
 from firmware_sim.emulators.laumas_tlb import LaumasTlb
 from firmware_sim.emulators.scaime_enod4 import ScaimeEnod4
 from firmware_sim.emulators.transcore_encompass import TransCoreEncompass
 from firmware_sim.endpoints import EndpointError, PtyEndpoint, SerialEndpoint, endpoint_at
+from firmware_sim.events import InputChanged
 from firmware_sim.faults import Wire
 from firmware_sim.serve import Unit
 
@@ -176,3 +180,21 @@ def test_ports_that_cannot_be_are_named() -> None:
     assert isinstance(missing, SerialEndpoint)
     with pytest.raises(EndpointError, match="no-such-port"):
         asyncio.run(missing.open(Unit(Chatter(), missing, Wire(Random(1)), lambda: 0.0)))
+
+
+async def test_pymodbus_reads_the_laumas_and_an_input_module_through_a_serial_server() -> None:
+    scale = LaumasTlb(Plate(18250))
+    settle(scale, 2.0)
+    module = Adam6000(("loop",), rtu_address=7)
+    module.happened(InputChanged(0.0, "adam", "loop", True), 0.0)
+    for emulator, unit, read in ((scale, 1, "read_holding_registers"), (module, 7, "read_coils")):
+        endpoint = endpoint_at("rtu+tcp", ("main",), link=Path("unused"), baud=9600, random=Random(1))
+        await endpoint.open(Unit(emulator, endpoint, Wire(Random(1)), lambda: 2.0))
+        try:
+            assert endpoint.url.startswith("rtu+tcp://127.0.0.1:")
+            number = int(endpoint.url.rpartition(":")[2])
+            async with AsyncModbusTcpClient("127.0.0.1", port=number, framer=FramerType.RTU) as client:
+                reply = await getattr(client, read)(7 if emulator is scale else 0, count=2, device_id=unit)
+            assert reply.registers == [0, 18250] if emulator is scale else reply.bits[:2] == [True, False]
+        finally:
+            await endpoint.close()
