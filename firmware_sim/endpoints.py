@@ -30,8 +30,11 @@ __all__ = [
 def endpoint_at(
     target: str, ports: tuple[str, ...], *, link: Path, baud: int, random: Random, pushes: bool = False
 ) -> Endpoint:
-    """The endpoint that a scenario or `--bind` names: `pty`, `tcp`, `tcp://HOST:PORT[?NAME_port=N]`, both with
-    `rtu+tcp` (a serial line behind a serial server), `/dev/...`, `serial:///dev/...[?baud=N]`, or for a device that pushes `tcp` or `http://HOST:PORT/`. Raises EndpointError."""
+    """The endpoint that a scenario or `--bind` names. Raises EndpointError.
+
+    `pty`, `tcp`, `tcp://HOST:PORT[?NAME_port=N]`, both with `rtu+tcp` (a serial line behind a serial server),
+    `/dev/...`, `serial:///dev/...[?baud=N]`, or for a device that pushes `tcp` or `http://HOST:PORT/`.
+    """
     if pushes:
         return _push_endpoint(target)
     if target in ("tcp", "rtu+tcp"):
