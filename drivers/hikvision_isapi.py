@@ -27,7 +27,6 @@ waits for an answer (`answer_within_s`).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import re
 from collections import OrderedDict
@@ -39,21 +38,15 @@ from xml.etree import ElementTree
 
 from msgspec import Meta
 
-from drivers.base import DeviceError, Driver, Emit, Options, ProtocolError
+from drivers.base import Driver, Emit, Options, ProtocolError
 from drivers.events import PlateRead, Rejected
-from drivers.urls import parse_url
+from drivers.http_listener import listening
+from drivers.http_posts import Request
 
-_MOST_HEAD = 16_384
-_MOST_BODY = 8 << 20
 _MOST_XML = 65_536
-_MOST_CONNECTIONS = 16
-_PATIENCE_S = 30.0
 _BOUNDARY = re.compile(r'boundary="?([^";\s]{1,70})"?', re.IGNORECASE)
 _PLATE = re.compile(r"[^\W_][^\W_ .·-]*([ .·-][^\W_ .·-]+)*")
 _EVENTS_KEPT = 512  # UUIDs of the last ones
-_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-_NOT_TAKEN = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class HikvisionOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,55 +56,6 @@ class HikvisionOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
     answer_within_s: Annotated[
         float, Meta(gt=0, le=25, description="a plate that is not durable by then is answered 503 (unconfirmed)")
     ] = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A HTTP request: first line, headers with small names, body."""
-
-    line: str
-    headers: dict[str, str]
-    body: bytes
-
-
-class HttpCodec:
-    """Bytes of one connection to requests. Raises ProtocolError, after which the connection is of no more use."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._head: tuple[str, dict[str, str], int] | None = None
-        self.wants_continue = False
-
-    def feed(self, data: bytes) -> list[Request]:
-        """The requests that are complete with `data`."""
-        self._buffer += data
-        out: list[Request] = []
-        while True:
-            if self._head is None and not self._take_head():
-                return out
-            assert self._head is not None
-            line, headers, length = self._head
-            if len(self._buffer) < length:
-                return out
-            out.append(Request(line, headers, bytes(self._buffer[:length])))
-            del self._buffer[:length]
-            self._head = None
-
-    def _take_head(self) -> bool:
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0 or end > _MOST_HEAD:
-            if len(self._buffer) > _MOST_HEAD:
-                raise ProtocolError("http_head", "the head of a request has no end")
-            return False
-        first, *rest = self._buffer[:end].decode("latin-1").split("\r\n")
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
-        length = headers.get("content-length", "0")
-        if "transfer-encoding" in headers or not re.fullmatch(r"\d{1,9}", length) or int(length) > _MOST_BODY:
-            raise ProtocolError("http_length", "a request says no usable Content-Length")
-        del self._buffer[: end + 4]
-        self._head = (first, headers, int(length))
-        self.wants_continue = headers.get("expect", "").lower() == "100-continue"
-        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +84,7 @@ def read_known_event(
 
 def _xml(request: Request) -> bytes:
     """The part that is the XML."""
-    kind = request.headers.get("content-type", "")
+    kind = request.head.headers.get("content-type", "")
     if "xml" in kind:
         return request.body
     match = _BOUNDARY.search(kind)
@@ -247,72 +191,26 @@ class HikvisionIsapi(Driver):
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         options = self.options
         self.silent_after_s = options.silent_after_s or math.inf
-        address = parse_url(self.url, self.schemes)
-        connections: set[asyncio.Task[None]] = set()
         known = KnownEvents()
 
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            try:
-                host = writer.get_extra_info("peername")[0]
-                if options.cameras and host not in options.cameras:
-                    raise ProtocolError("foreign_host", "this host may not post")
-                if len(connections) >= _MOST_CONNECTIONS:
-                    raise ProtocolError("too_many_connections", "more connections than cameras make")
-                connections.add(task)
-                await self._talk(reader, writer, address.path, known, emit, alive)
-            except (OSError, TimeoutError, ProtocolError) as error:
-                emit(Rejected(self.name, self.clock(), getattr(error, "reason", "http_cut_short")))
-            finally:
-                connections.discard(task)
-                writer.close()
+        async def take(request: Request, time_ns: int) -> bool:
+            event, identity = read_known_event(request, self.name, time_ns, camera_time=options.camera_time)
+            if not isinstance(event, Rejected):
+                alive()
+            if not isinstance(event, Heartbeat) and known.is_new(identity):
+                emit(event)
+            if await self._durable(known, identity):
+                return True
+            rejected("not_stored_in_time")
+            return False
 
-        try:
-            server = await asyncio.start_server(serve, address.host, address.port)
-        except OSError as error:
-            raise DeviceError(f"{self.url}: cannot listen there: {error.strerror}; is the port taken?") from None
-        try:
+        def rejected(reason: str) -> None:
+            emit(Rejected(self.name, self.clock(), reason))
+
+        async with listening(self, options.cameras, take, rejected) as fault:
             if not options.silent_after_s:
                 alive()  # that it listens is all that can be known
-            await asyncio.Event().wait()
-        finally:
-            server.close()
-            for task in list(connections):
-                task.cancel()
-            await asyncio.gather(*connections, return_exceptions=True)
-
-    async def _talk(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        path: str,
-        known: KnownEvents,
-        emit: Emit,
-        alive: Callable[[], None],
-    ) -> None:
-        codec = HttpCodec()
-        while True:
-            async with asyncio.timeout(_PATIENCE_S):
-                data = await reader.read(65_536)
-            if not data:
-                return
-            if self.tap is not None:
-                self.tap("rx", data, self.clock())
-            for request in codec.feed(data):
-                identity = self._handle(request, path, known, emit, alive)
-                if await self._durable(known, identity):
-                    writer.write(_OK)
-                    continue
-                emit(Rejected(self.name, self.clock(), "not_stored_in_time"))
-                writer.write(_NOT_TAKEN)
-                await writer.drain()
-                return
-            if codec.wants_continue:
-                codec.wants_continue = False
-                writer.write(_CONTINUE)
-            with contextlib.suppress(ConnectionError):
-                await writer.drain()
+            await fault
 
     async def _durable(self, known: KnownEvents, identity: str) -> bool:
         try:
@@ -323,17 +221,3 @@ class HikvisionIsapi(Driver):
             return False  # but it waits for the disk: when it comes again it is known
         known.forget(identity)
         return False
-
-    def _handle(self, request: Request, path: str, known: KnownEvents, emit: Emit, alive: Callable[[], None]) -> str:
-        """Hand on what a request says; the UUID of its event, empty where it has none."""
-        method, _, rest = request.line.partition(" ")
-        asked = rest.split(" ")[0].split("?")[0]
-        if method != "POST" or (path not in ("", "/") and asked != path):
-            emit(Rejected(self.name, self.clock(), "foreign_request"))
-            return ""
-        event, identity = read_known_event(request, self.name, self.clock(), camera_time=self.options.camera_time)
-        if not isinstance(event, Rejected):
-            alive()
-        if not isinstance(event, Heartbeat) and known.is_new(identity):
-            emit(event)
-        return identity

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import http.client
 from typing import Any
 
@@ -13,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers import registry
-from drivers.base import ProtocolError
 from drivers.events import DeviceState, LinkState, PlateRead, Rejected
-from drivers.hikvision_isapi import Heartbeat, HttpCodec, KnownEvents, Request, read_event
+from drivers.hikvision_isapi import Heartbeat, KnownEvents, read_event
+from drivers.http_posts import Head, Request
 
 XML = """<?xml version="1.0" encoding="UTF-8"?>
 <EventNotificationAlert version="2.0" xmlns="http://www.isapi.org/ver20/XMLSchema">
@@ -31,14 +30,7 @@ def body(xml: str = XML) -> bytes:
 
 
 def request(data: bytes, kind: str = "multipart/form-data; boundary=B") -> Request:
-    return Request("POST /plates HTTP/1.1", {"content-type": kind}, data)
-
-
-def raw(data: bytes) -> bytes:
-    return (
-        b"POST /plates HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\n"
-        b"Content-Length: %d\r\n\r\n%s" % (len(data), data)
-    )
+    return Request(Head("POST", "/plates", {"content-type": kind}), data)
 
 
 def test_plate_of_a_multipart_post() -> None:
@@ -95,41 +87,6 @@ def test_hostile_bodies_are_rejected_or_harmless(data: bytes, kind: str) -> None
     for content in (data, body() + data, data + body()):
         for content_type in (kind, "multipart/form-data; boundary=B", "application/xml"):
             assert isinstance(read_event(request(content, content_type), "lpr", 0), PlateRead | Heartbeat | Rejected)
-
-
-@given(st.lists(st.integers(1, 200)), st.integers(1, 3))
-def test_cutting_does_not_matter(sizes: list[int], count: int) -> None:
-    data = raw(body()) * count
-    codec = HttpCodec()
-    out = []
-    start = 0
-    for size in [*sizes, len(data) + 1]:
-        out += codec.feed(data[start : start + size])
-        start += size
-    assert out == HttpCodec().feed(data)
-    assert [r.body for r in out] == [body()] * count
-
-
-@given(st.binary(max_size=3000))
-def test_hostile_requests_are_a_named_error(data: bytes) -> None:
-    codec = HttpCodec()
-    with contextlib.suppress(ProtocolError):
-        codec.feed(data)
-
-
-@pytest.mark.parametrize(
-    ("head", "reason"),
-    [
-        (b"POST / HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n", "http_length"),
-        (b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", "http_length"),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "http_length"),
-        (b"x" * 20_000, "http_head"),
-    ],
-)
-def test_unusable_requests(head: bytes, reason: str) -> None:
-    with pytest.raises(ProtocolError) as error:
-        HttpCodec().feed(head)
-    assert error.value.reason == reason
 
 
 def post(port: int, data: bytes, path: str = "/plates", method: str = "POST") -> int:

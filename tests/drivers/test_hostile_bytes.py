@@ -14,7 +14,7 @@ from drivers.base import ProtocolError
 
 _MOST_BUFFERED = 64 * 1024
 # Framed by length alone, or one answer: nonsense ends the session with ProtocolError.
-_NAMED = ("llrp", "hikvision_isapi", "modbus tcp", "chrony")
+_NAMED = ("llrp", "http posts", "modbus tcp", "chrony")
 
 
 @pytest.mark.parametrize("name", SUBJECTS)

@@ -20,9 +20,11 @@ from drivers import (
     thingmagic_mercury,
     toledo_continuous,
 )
+from drivers.base import ProtocolError
 from drivers.dataq_cdc import DataqOptions, ScanCodec
 from drivers.events import Rejected
 from drivers.gpsd import GpsdCodec
+from drivers.http_posts import Head, HttpPosts, Request
 from drivers.lpr_frame import LprOptions, ProtocolledCodec, TextCodec
 from drivers.modbus import RtuFrames, TcpFrames
 from drivers.transcore_encompass import TransCoreCodec, TransCoreOptions, crc
@@ -79,7 +81,11 @@ _REPORT = bytes.fromhex(
 )
 _TOLEDO = bytes.fromhex("022A30203031383235303030303030300D27")
 _TPV = b'{"class":"TPV","device":"/dev/ttyS0","mode":3,"time":"2026-11-24T05:22:17.000Z","lat":42.31}\r\n'
-_POST = b"POST /plates HTTP/1.1\r\nContent-Type: application/xml\r\nContent-Length: 5\r\n\r\n<a/>\n"
+_CHUNKED = (
+    b"POST /plates HTTP/1.1\r\nHost: h\r\nContent-Type: application/xml\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"4\r\n<a/>\r\n1\r\n\n\r\n0\r\n\r\n"
+)
+_POST = b"POST /plates HTTP/1.1\r\nHost: h\r\nContent-Type: application/xml\r\nContent-Length: 5\r\n\r\n<a/>\n"
 
 
 _EVENT = (
@@ -96,10 +102,17 @@ class _Http:
     """The request codec in the shape of the others."""
 
     def __init__(self) -> None:
-        self._codec = hikvision_isapi.HttpCodec()
+        self._codec = HttpPosts()
 
-    def feed(self, data: bytes, time_ns: int) -> list[hikvision_isapi.Request]:
-        return self._codec.feed(data)
+    def feed(self, data: bytes, time_ns: int) -> list[Request]:
+        if self._codec.closes:
+            raise ProtocolError("http_closed", "the device said that this was its last request")
+        self._codec.feed(data)
+        out = []
+        while not self._codec.closes and (request := self._codec.next()) is not None:
+            out.append(request)
+            self._codec.answer(200)
+        return out
 
 
 class _Scans:
@@ -114,7 +127,7 @@ class _Camera:
     """The bodies of a camera's posts."""
 
     def feed(self, data: bytes, time_ns: int) -> list[Any]:
-        request = hikvision_isapi.Request("POST / HTTP/1.1", {"content-type": "multipart/form-data; boundary=B"}, data)
+        request = Request(Head("POST", "/", {"content-type": "multipart/form-data; boundary=B"}), data)
         return [hikvision_isapi.read_event(request, "d", time_ns)]
 
 
@@ -180,7 +193,7 @@ SUBJECTS = {
     "thingmagic_mercury": Subject(lambda: thingmagic_mercury.MercuryCodec("d"), lambda count: [_TAG] * count),
     "llrp": Subject(llrp.MessageCodec, lambda count: [_REPORT] * count, resyncs=False),
     "gpsd": Subject(lambda: GpsdCodec("d"), lambda count: [_TPV] * count),
-    "hikvision_isapi": Subject(_Http, lambda count: [_POST] * count, resyncs=False),
+    "http posts": Subject(_Http, lambda count: [_POST, _CHUNKED] * (count // 2) + [_POST] * (count % 2), resyncs=False),
     "dataq_cdc": Subject(
         _Scans, lambda count: [struct.pack("<4h", i % 30000, -1, 0, 7) for i in range(count)], resyncs=False
     ),
