@@ -55,7 +55,7 @@ ALARM_CODES: Final[dict[str, Meaning]] = {
     "collector_configuration": Meaning("nothing is lost: the journal keeps it", "the collector's table and its files"),
     "collector_refused": Meaning("nothing is lost: the journal keeps it", "users and rights at the broker"),
     "collector_refuses_message": Meaning("that kind waits and is tried again; others go on", "rights of the topic"),
-    "collector_size": Meaning("the message is too large for that broker and is passed over", "the broker's limit"),
+    "collector_size": Meaning("that kind waits; it goes once a connection takes its size", "the broker's limit"),
     "collector_quota": Meaning("nothing is lost; sending is slowed", "the broker's quota"),
     "collector_protocol": Meaning("nothing is lost: the journal keeps it", "`protocol`, and what listens there"),
     "duplicate_identity": Meaning("sending waits, so that the two do not throw each other off", "the other computer"),

@@ -18,7 +18,7 @@ from edge.config import Collector, Config, Device, Faults, Input, Lane, Point, S
 from edge.delivery.credentials import credential_file
 from edge.messages import Program
 
-_TOPIC_LEVEL = re.compile(r"[^/+#\x00$\s][^/+#\x00\s]*")
+TOPIC_LEVEL = re.compile(r"[A-Za-z0-9_-]+")
 _ROTATION = re.compile(r"(\d+)([hd])")
 _PLATE_CHARACTERS = frozenset(string.ascii_uppercase + string.digits)
 _LEAST_STORE, _MOST_STORE = 10_000_000, 10**15
@@ -125,8 +125,12 @@ def _unique(names: Iterable[str], key: str, faults: Faults) -> None:
 
 
 def _topic_level(text: str, key: str, faults: Faults) -> None:
-    if not _TOPIC_LEVEL.fullmatch(text):
-        faults.add(key, f"{text!r} cannot stand in a topic; use letters, digits, - and _")
+    if not TOPIC_LEVEL.fullmatch(text):
+        faults.add(
+            key,
+            f"{text!r} cannot stand in a topic: some brokers make a new level of a dot (RabbitMQ) or end the "
+            "connection at a space (NATS); use the letters A to Z, digits, - and _",
+        )
 
 
 def _check_site(config: Config, faults: Faults) -> None:

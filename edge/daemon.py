@@ -31,7 +31,7 @@ from edge.clock_steps import ClockSteps
 from edge.core import CoreError
 from edge.crossing import Crossing
 from edge.delivery.evidence import Signer
-from edge.delivery.identity import IdentityError, Pseudonyms, certificate_common_name
+from edge.delivery.identity import IdentityError, Pseudonyms, computer_name
 from edge.delivery.journal import Journal, JournalError
 from edge.delivery.loss_alarm import loss_alarm
 from edge.delivery.outbox import Outbox
@@ -81,7 +81,7 @@ def source_name(config: cfg.Config) -> str:
         return config.site.source
     for collector in config.collector:
         if collector.cert_file is not None:
-            return certificate_common_name(Path(collector.cert_file))
+            return computer_name(collector.cert_file)
     return "lane"
 
 

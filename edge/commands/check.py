@@ -8,6 +8,8 @@ from pathlib import Path
 from edge.admission import Admission
 from edge.config import ConfigError, digest
 from edge.core import CoreError, Wim
+from edge.daemon import source_name
+from edge.delivery.identity import IdentityError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     admitted = Admission(args.config, args.trust)
     config = admitted.load()
+    try:
+        source_name(config)
+    except IdentityError as error:
+        raise ConfigError([f"{args.config}: {error}"]) from None
     for lane in config.lane:
         if lane.wim is not None:
             try:

@@ -25,7 +25,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from edge.config_rules import rotation_s
+from edge.config_rules import TOPIC_LEVEL, rotation_s
 from edge.delivery.credentials import credential_file
 from edge.messages import Medium
 
@@ -119,3 +119,15 @@ def certificate_common_name(cert_file: Path | str) -> str:
     if not names:
         raise IdentityError(f"{path}: its subject has no common name; have one issued with CN = name of this computer")
     return str(names[0].value)
+
+
+def computer_name(cert_file: Path | str) -> str:
+    """The common name of a certificate, where it can stand in a topic; else IdentityError says what to do."""
+    name = certificate_common_name(cert_file)
+    if not TOPIC_LEVEL.fullmatch(name):
+        raise IdentityError(
+            f"{credential_file(cert_file)}: its common name {name!r} cannot stand in a topic (letters A to Z, digits, "
+            '- and _); have one issued for such a name, or write [site] source = "…" and let the broker give that '
+            "branch to this certificate"
+        )
+    return name

@@ -1,4 +1,5 @@
-"""One MQTT connection to a collector's broker, MQTT 5 or 3.1.1, with or without TLS. The only file that uses paho-mqtt.
+"""One MQTT connection to a collector's broker, MQTT 5 or 3.1.1, with or without TLS. The only file that uses paho-mqtt;
+what it needs of paho's inside is behind `edge.delivery.paho_door`.
 
 In: entries to publish, from `edge.delivery.publisher`; out: acknowledgements with their reason codes, messages on
 the subscribed topic, and one `LinkError` that says why the connection failed or ended, and the remedy. A link is
@@ -22,23 +23,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from paho.mqtt.client import (
     MQTT_CLEAN_START_FIRST_ONLY,
-    PUBLISH,
     Client,
     ConnectFlags,
     DisconnectFlags,
     MQTTMessage,
-    MQTTMessageInfo,
     MQTTv5,
     MQTTv311,
 )
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -46,12 +45,12 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.config import Collector, SiteExchange
 from edge.delivery.credentials import credential_file
+from edge.delivery.paho_door import PackedProperties, QuickClient, properties_of
 
 WINDOW = 20  # messages in flight at most; less where the server says so
 CONNECT_TIMEOUT_S = 10.0
 KEEPALIVE_S = 9  # a ping after this silence, and its answer within as much, looked at each second: a dead link is
 PUBACK_TIMEOUT_S = 18.0  # found within 20 s, also under load
-_READ_BYTES = 16_384
 INCOMING_MAX_BYTES = 65_536  # nothing that we subscribe to is near that
 
 Trouble = Literal[
@@ -155,11 +154,13 @@ class MqttLink:
         self._loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[LinkError] = self._loop.create_future()
         self._connected: asyncio.Future[None] = self._loop.create_future()
-        self._client = _Client(CallbackAPIVersion.VERSION2)  # until `open` makes the one that is used
+        self._client = QuickClient(CallbackAPIVersion.VERSION2)  # until `open` makes the one that is used
         self._sent: dict[int, float] = {}  # mid -> monotonic time of sending, oldest first
         self._socket: socket.socket | None = None
         self._connecting = True  # paho may call back in the thread that connects
         self._ended_early: LinkError | None = None
+        self._refused = False  # CONNACK said no
+        self._cut = False  # the other side closed before it answered CONNECT
         self._handle = -1  # of the socket; paho closes that before it says so
         self._writing = False
         self._timer: asyncio.TimerHandle | None = None
@@ -168,6 +169,29 @@ class MqttLink:
 
     async def open(self) -> None:
         """Connect and wait for CONNACK; LinkError says why not."""
+        try:
+            await self._open()
+        except LinkError:
+            if self.endpoint.protocol == 5 and self._cut and await self._takes_mqtt_3():
+                text = "does not speak MQTT 5: it closes the connection at such a CONNECT, and answers one of 3.1.1"
+                raise LinkError("refused", f"{self.endpoint} {text}; write protocol = 4") from None
+            raise
+
+    async def _takes_mqtt_3(self) -> bool:
+        """Whether a connection of MQTT 3.1.1 gets the answer that one of MQTT 5 did not get."""
+        older = MqttLink(
+            replace(self.endpoint, protocol=4),
+            acknowledged=lambda mid, code, reason: None,
+            received=lambda topic, payload, retained: None,
+        )
+        try:
+            await older.open()
+        except LinkError:
+            return False
+        await older.close(speak_will=False)
+        return True
+
+    async def _open(self) -> None:
         self._client = self._make_client()
         await self._connect_in_thread()
         connection = cast(socket.socket | None, self._client.socket())
@@ -229,9 +253,9 @@ class MqttLink:
 
     # Setting up
 
-    def _make_client(self) -> _Client:
+    def _make_client(self) -> QuickClient:
         end = self.endpoint
-        client = _Client(
+        client = QuickClient(
             CallbackAPIVersion.VERSION2,
             client_id=end.client_id,
             protocol=MQTTv5 if end.protocol == 5 else MQTTv311,
@@ -253,7 +277,7 @@ class MqttLink:
         if self._will is not None:
             properties = None
             if end.protocol == 5:
-                properties = _properties(PacketTypes.WILLMESSAGE)
+                properties = properties_of(PacketTypes.WILLMESSAGE)
                 properties.PayloadFormatIndicator = 1
                 properties.ContentType = "application/json"
                 properties.UserProperty = [("id", self._will.id), ("schema", self._will.schema)]
@@ -272,7 +296,7 @@ class MqttLink:
     def _connect_properties(self) -> Properties | None:
         if self.endpoint.protocol != 5:
             return None
-        properties = _properties(PacketTypes.CONNECT)
+        properties = properties_of(PacketTypes.CONNECT)
         properties.ReceiveMaximum = WINDOW
         properties.MaximumPacketSize = INCOMING_MAX_BYTES
         return properties
@@ -343,6 +367,7 @@ class MqttLink:
         self, client: Client, userdata: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if reason.is_failure:
+            self._refused = True
             self._lost(self._refusal(reason))
             return
         self.window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
@@ -363,8 +388,8 @@ class MqttLink:
                 "refused", f"{end} refuses us: {name} (0x{code:02X}); check {who}, and the users and rights there"
             )
         if code in (0x84, 0x01):
-            other = 4 if end.protocol == 5 else 5
-            return LinkError("refused", f"{end} does not speak this MQTT version; write protocol = {other}")
+            mine, other = ("MQTT 5", 4) if end.protocol == 5 else ("MQTT 3.1.1", 5)
+            return LinkError("refused", f"{end} does not speak {mine}; write protocol = {other}")
         if code in (0x97, 0x9F, 0x89, 0x88):
             return LinkError("quota", f"{end} is busy: {name} (0x{code:02X})")
         return LinkError("refused", f"{end} refuses the connection: {name} (0x{code:02X})")
@@ -378,6 +403,7 @@ class MqttLink:
             if "ssl" in text.lower() and "alert" in text.lower():
                 self._lost(self._tls_error(text))
             elif not self._connected.done():
+                self._cut = not self._refused
                 hint = (
                     "; it may want a client certificate (cert_file, key_file)" if end.tls and not end.cert_file else ""
                 )
@@ -434,7 +460,7 @@ class MqttLink:
                 connection = client.socket()
                 more = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
             # 3.1.1 has no limit for what a server may send, and paho would take 256 MB
-            if client._in_packet["remaining_length"] > INCOMING_MAX_BYTES:
+            if client.incoming_bytes() > INCOMING_MAX_BYTES:
                 self._lost(
                     LinkError("protocol", f"{self.endpoint} sends a packet of more than {INCOMING_MAX_BYTES} bytes")
                 )
@@ -485,7 +511,7 @@ class MqttLink:
             with suppress(OSError):
                 connection.close()
 
-    def _publish_properties(self, message: Outgoing) -> _Packed | None:
+    def _publish_properties(self, message: Outgoing) -> PackedProperties | None:
         if self.endpoint.protocol != 5:
             return None
         key = (message.schema, message.expiry_s)
@@ -496,84 +522,7 @@ class MqttLink:
                 prefix += b"\x02" + struct.pack(">I", message.expiry_s)
             prefix += b"\x26" + _text("schema") + _text(message.schema) + b"\x26" + _text("id")
             self._prefixes[key] = prefix
-        return _Packed(prefix + _text(message.id))
-
-
-class _Client(Client):
-    """paho made quicker: a batch goes out in one write, what has come is read at once and not byte by byte, and an
-    acknowledgement costs no new objects. Without these overrides it works as well, at half the speed.
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._held: list[bytes | bytearray] = []
-        self._come, self._at = b"", 0
-        self._end: OSError | None = None
-        self._reasons: dict[int, ReasonCode] = {}
-        self._no_properties = _properties(PacketTypes.PUBACK)
-
-    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
-        packet = self._in_packet["packet"]
-        if cmd != "PUBACK" or len(packet) < 2:
-            return super()._handle_pubackcomp(cmd)
-        mid, code = int.from_bytes(packet[:2]), packet[2] if len(packet) > 2 else 0
-        reason = self._reasons.get(code)
-        if reason is None:
-            reason = self._reasons[code] = ReasonCode(PacketTypes.PUBACK, identifier=code)
-        with self._out_message_mutex:
-            if mid in self._out_messages:
-                return self._do_on_publish(mid, reason, self._no_properties)
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
-
-    def _packet_queue(
-        self, command: int, packet: bytes | bytearray, mid: int, qos: int, info: MQTTMessageInfo | None = None
-    ) -> MQTTErrorCode:
-        if command & 0xF0 == PUBLISH:
-            self._held.append(packet)
-            return MQTTErrorCode.MQTT_ERR_SUCCESS
-        return super()._packet_queue(command, packet, mid, qos, info)
-
-    def let_go(self) -> None:
-        """Write what was published since the last time, as one packet to paho."""
-        if self._held:
-            batch, self._held = b"".join(self._held), []
-            super()._packet_queue(PUBLISH, batch, 0, 1)
-
-    def fill(self) -> None:
-        """Read what the socket has; `loop_read` works from that."""
-        try:
-            self._come, self._at = super()._sock_recv(_READ_BYTES), 0
-            if not self._come:
-                self._end = ConnectionError("closed by the other side")
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._end = error
-
-    def unread(self) -> bool:
-        """Whether `loop_read` has something to do."""
-        return self.socket() is not None and (self._at < len(self._come) or self._end is not None)
-
-    def _sock_recv(self, bufsize: int) -> bytes:
-        data = self._come[self._at : self._at + bufsize]
-        if data:
-            self._at += len(data)
-            return data
-        raise self._end or BlockingIOError()
-
-
-class _Packed:
-    """Publish properties as bytes (MQTT 5, section 2.2.2): paho would pack them anew for each message."""
-
-    __slots__ = ("body",)
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-
-    def pack(self) -> bytes:
-        length = len(self.body)
-        head = bytes((length,)) if length < 128 else bytes((length & 0x7F | 0x80, length >> 7))
-        return head + self.body
+        return PackedProperties(prefix + _text(message.id))
 
 
 class _LastError(logging.Handler):
@@ -587,10 +536,6 @@ class _LastError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.text = _short(record.getMessage())
-
-
-def _properties(packet: int) -> Properties:
-    return Properties(packet)  # type: ignore[no-untyped-call]
 
 
 def _text(text: str) -> bytes:

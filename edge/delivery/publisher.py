@@ -49,6 +49,7 @@ LONG_WAIT_S: dict[Trouble, float] = {"duplicate": 300.0, "refused": 60.0, "certi
 UNREACHABLE_AFTER_S = 10.0  # an outage this long is an alarm; a refusal is one at once
 PARK_S = 60.0  # a kind that the server refuses to take is tried again after this
 _RETRY_JOURNAL_S = 1.0
+_PACKET_MARGIN = 256  # bytes of a PUBLISH beside topic and payload, at most
 
 ALARM_OF: dict[Trouble, tuple[str, Severity]] = {
     "configuration": ("collector_configuration", "critical"),
@@ -104,7 +105,7 @@ class Counts:
     delivered: int = 0  # acknowledged with a success code
     unheard: int = 0  # of these, nobody had subscribed (0x10): the broker has forgotten them
     refused: int = 0  # PUBACK with an error code
-    oversized: int = 0  # larger than the server takes, given up
+    oversized: int = 0  # times that a message was larger than the server takes, and its kind had to wait
     replayed: int = 0
     ignored: int = 0  # requests that were no valid replay request
     connections: int = 0
@@ -158,6 +159,7 @@ class Publisher:
         self._in_flight: dict[int, Entry] = {}
         self._late_in_flight = 0
         self._parked: dict[str, float] = {}  # kind -> monotonic time until which it is not sent
+        self._too_large: dict[str, int] = {}  # parked kind -> bytes that the server would have to take
         self._requests: deque[ReplayRequest] = deque()
         self._replay_ready: deque[Entry] = deque()
         self._replay_at = 0.0  # monotonic time at which the next replayed message may go
@@ -230,7 +232,7 @@ class Publisher:
         clean = False
         try:
             await link.open()
-            self._begin()
+            self._begin(link)
             birth = await self._make_birth()
             self._link = link
             if birth is not None:
@@ -250,8 +252,12 @@ class Publisher:
             await asyncio.shield(link.close(speak_will=not (clean and self._offline_told)))
             await self._flush()
 
-    def _begin(self) -> None:
+    def _begin(self, link: Link) -> None:
         self._journal.resume(self.name)
+        for kind, size in list(self._too_large.items()):
+            if size <= link.maximum_packet:
+                del self._too_large[kind]
+                self._parked.pop(kind, None)
         self._in_flight.clear()
         self._replay_ready.clear()
         self._late_in_flight = 0
@@ -401,21 +407,17 @@ class Publisher:
     def _offer(self, entry: Entry) -> None:
         if self._birth is not None and entry.n == self._birth.n:
             return  # sent already
+        if entry.kind in self._parked:
+            return  # one before it, of the same batch, was too large
         self._send(entry)
 
     def _send(self, entry: Entry, replay: bool = False) -> None:
         link = self._link
         if link is None or link.closed.done():
             return
-        if len(entry.body) + len(entry.topic) + 256 > link.maximum_packet:
-            self.counts.oversized += 1
-            self._raise(
-                "collector_size",
-                "critical",
-                f"{self._collector.url} takes packets of {link.maximum_packet} bytes; {entry.topic} seq {entry.seq} "
-                f"has {len(entry.body)} and was given up for this collector; have its limit raised",
-            )
-            self._journal.acknowledge(self.name, entry)
+        size = len(entry.body) + len(entry.topic) + _PACKET_MARGIN
+        if size > link.maximum_packet:
+            self._hold_back(entry, size, link.maximum_packet)
             return
         retain = entry.kind == "status" and self._journal.is_newest(entry)
         mid = link.publish(
@@ -462,6 +464,19 @@ class Publisher:
             "critical",
             f"{self._collector.url} refuses {entry.topic}: {reason}; {entry.kind} messages wait in the journal; "
             f"have the {what} of this computer mended there",
+        )
+        self._parked[entry.kind] = self._loop.time() + PARK_S
+        self._journal.rewind(self.name, entry.kind)
+
+    def _hold_back(self, entry: Entry, size: int, most: int) -> None:
+        """The server takes no packet of that size: its kind waits, for a connection that does."""
+        self.counts.oversized += 1
+        self._too_large[entry.kind] = size
+        self._raise(
+            "collector_size",
+            "critical",
+            f"{self._collector.url} takes packets of {most} bytes; {entry.topic} seq {entry.seq} needs {size}: "
+            f"{entry.kind} messages wait in the journal; have its limit raised",
         )
         self._parked[entry.kind] = self._loop.time() + PARK_S
         self._journal.rewind(self.name, entry.kind)

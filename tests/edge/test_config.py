@@ -142,3 +142,22 @@ def test_any_bytes_give_a_configuration_or_faults(tmp_path_factory: pytest.TempP
     path.write_bytes(data)
     with pytest.raises(ConfigError):
         load(path)
+
+
+@pytest.mark.parametrize("name", ["lane.bridge", "lane 3", "C03/x", "$SYS", "étage", "3+"])
+@pytest.mark.parametrize(
+    ("line", "key"), [('port = "0453"', "site.port"), ('timezone = "America/Toronto"', "site.source"), ('"C03"', "id")]
+)
+def test_a_name_that_a_broker_changes_is_refused_with_the_reason(
+    tmp_path: Path, line: str, key: str, name: str
+) -> None:
+    changed = {
+        "site.port": f'port = "{name}"', "site.source": f'{line}\nsource = "{name}"', "id": f'"{name}"'
+    }[key]  # fmt: skip
+    told = faults(tmp_path, GOOD.replace(line, changed))
+    assert any(key in fault and "cannot stand in a topic" in fault and "dot" in fault for fault in told), told
+
+
+def test_a_name_of_letters_digits_underscore_and_hyphen_is_taken(tmp_path: Path) -> None:
+    text = GOOD.replace('port = "0453"', 'port = "0453-a_B"\nsource = "edge_1-N"').replace('"C03"', '"C_0-3"')
+    assert read(tmp_path, text).site.source == "edge_1-N"

@@ -164,17 +164,54 @@ async def test_no_matching_subscribers_is_counted(journal: Journal) -> None:
         assert running.publisher.counts.unheard == 2
 
 
-async def test_a_message_above_the_limit_of_the_server_is_given_up_with_an_alarm(journal: Journal) -> None:
-    async with FaultBroker(Fault(maximum_packet=2000)) as broker, publishing(journal, broker) as running:
+async def test_a_message_above_the_limit_of_the_server_holds_its_kind_back_until_the_limit_allows_it(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others go on meanwhile; once a connection takes it, it goes at once and in order, and the alarm ends."""
+    monkeypatch.setattr("edge.delivery.publisher.PARK_S", 60.0)
+    faults = [Fault(maximum_packet=2000, close_after=10), Fault()]
+    async with FaultBroker(*faults) as broker, publishing(journal, broker) as running:
         large = journal.append([alarm("x" * 3000)])
         small = journal.append([alarm("small")])
-        assert await until(lambda: running.publisher.backlog().messages == 0)
-        assert small[0].body in arrived(broker)
-        assert large[0].body not in arrived(broker)
+        other = journal.append(mixed(6))
+        assert await until(lambda: {entry.body for entry in other} <= arrived(broker))
+        assert not {large[0].body, small[0].body} & arrived(broker)
+        assert running.publisher.backlog().messages == 2
         text = running.text_of("collector_size")
         assert "takes packets of 2000 bytes" in text
         assert f"{large[0].topic} seq 1" in text
-        assert running.publisher.counts.oversized == 1
+        journal.append(mixed(4))
+        assert await until(lambda: running.publisher.backlog().messages == 0)
+        order = [publish.payload for publish in broker.delivered() if publish.topic == large[0].topic]
+        assert order == [large[0].body, small[0].body]
+        assert await until(lambda: ("collector_size", "end") in [alarm[:2] for alarm in running.alarms])
+
+
+async def test_a_limit_of_a_few_bytes_in_one_connection_loses_nothing(journal: Journal) -> None:
+    async with FaultBroker(Fault(maximum_packet=16), Fault()) as broker, publishing(journal, broker) as running:
+        made = journal.append(mixed(8))
+        assert await until(lambda: running.text_of("collector_size") != "")
+        await broker.cut()
+        assert await until(lambda: {entry.body for entry in made} <= arrived(broker))
+        assert await until(lambda: running.publisher.backlog().messages == 0)
+
+
+async def test_a_broker_that_cuts_a_connect_of_mqtt_5_is_told_by_what_it_answers(journal: Journal) -> None:
+    async with FaultBroker(Fault(only_mqtt_3=True)) as broker, publishing(journal, broker) as running:
+        assert await until(lambda: "collector_refused" in [alarm[0] for alarm in running.alarms])
+        text = running.text_of("collector_refused")
+        assert "does not speak MQTT 5" in text
+        assert "write protocol = 4" in text
+    async with FaultBroker(Fault(only_mqtt_3=True)) as broker, publishing(journal, broker, protocol=4) as running:
+        assert await until(lambda: running.publisher.state == "connected")
+        assert running.alarms == []
+
+
+async def test_a_broker_that_cuts_every_connect_is_not_said_to_lack_mqtt_5(journal: Journal) -> None:
+    async with FaultBroker(Fault(cut_connect=True)) as broker, publishing(journal, broker) as running:
+        assert await until(lambda: running.text_of("collector_unreachable") != "")
+        assert "before it answered CONNECT" in running.text_of("collector_unreachable")
+        assert running.text_of("collector_refused") == ""
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from edge.delivery.identity import (
     Pseudonyms,
     canonical,
     certificate_common_name,
+    computer_name,
     new_key,
     read_secret,
 )
@@ -136,3 +137,11 @@ def test_the_common_name_of_a_certificate(tmp_path: Path, authority: Authority) 
     (tmp_path / "bad.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     with pytest.raises(IdentityError, match=r"bad\.pem: is no PEM certificate"):
         certificate_common_name(tmp_path / "bad.pem")
+
+
+@pytest.mark.parametrize("name", ["lane.bridge", "lane 3", "étage", "a/b", "a+b"])
+def test_a_common_name_that_no_topic_can_hold_gets_a_clear_text(authority: Authority, name: str) -> None:
+    issued = authority.issue(name, file="odd")
+    with pytest.raises(IdentityError, match=r"odd\.pem: its common name .* cannot stand in a topic .*\[site\] source"):
+        computer_name(issued.cert_file)
+    assert computer_name(authority.issue("lane-3_b").cert_file) == "lane-3_b"

@@ -266,6 +266,23 @@ async def test_the_certificate_is_renewed_while_running(
         assert await until(lambda: watched.alarms[-1][:2] == ("collector_certificate", "end"))
 
 
+async def test_an_expired_certificate_is_named_every_time(
+    tls_broker: Mosquitto, journal: Journal, authority: Authority
+) -> None:
+    """Under TLS 1.3 the server looks at it after the handshake: its alert comes while CONNECT is being written."""
+    expired = authority.issue(SOURCE, valid_s=-60.0, file="expired")
+    files = tls(tls_broker, authority) | {"cert_file": str(expired.cert_file), "key_file": str(expired.key_file)}
+    texts = []
+    async with publishing(journal, **files) as watched:  # type: ignore[arg-type]
+        for _ in range(12):
+            assert await until(lambda: watched.publisher.state == "waiting")
+            texts.append(watched.publisher.text)
+            watched.publisher.state = "connecting"
+            watched.publisher.retry_now()
+    assert all("expired" in text for text in texts), texts
+    assert len(texts) == 12
+
+
 async def test_both_certificates_expire_under_traffic_and_are_renewed(
     tls_broker: Mosquitto, journal: Journal, authority: Authority
 ) -> None:

@@ -20,6 +20,8 @@ class Fault:
     connack: int | None = 0  # reason code of CONNACK; None: it never comes
     receive_maximum: int | None = None
     maximum_packet: int | None = None
+    cut_connect: bool = False  # a CONNECT is never answered: the socket closes
+    only_mqtt_3: bool = False  # a CONNECT of MQTT 5 is cut without an answer, as RabbitMQ 3.10 does
     puback: Callable[[int, str], int | None] = lambda number, topic: 0  # number from 1; None: never acknowledged
     puback_delay_s: float = 0.0
     shuffle: int = 1  # acknowledgements are kept back and sent in disorder, so many at a time
@@ -83,6 +85,10 @@ class FaultBroker:
         """All publishes of all connections, in order."""
         return [publish for connection in self.connections for publish in connection.publishes]
 
+    async def cut(self) -> None:
+        """End the newest connection."""
+        self._writers[-1].close()
+
     async def send(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish to the newest connection with QoS 0, whether it subscribed or not."""
         properties = b"\0" if self.connections[-1].protocol == 5 else b""
@@ -108,6 +114,8 @@ class FaultBroker:
     async def _talk(self, fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         _, body = await _packet(reader)
         connection = _connect(body)
+        if fault.cut_connect or (fault.only_mqtt_3 and connection.protocol == 5):
+            return
         if fault.connack is None:
             await asyncio.sleep(3600)
         code = int(fault.connack or 0)
