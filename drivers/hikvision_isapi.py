@@ -26,10 +26,8 @@ waits for an answer (`answer_within_s`).
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,11 +40,10 @@ from drivers.base import Driver, Emit, Options, ProtocolError
 from drivers.events import PlateRead, Rejected
 from drivers.http_listener import listening
 from drivers.http_posts import Request
+from drivers.pushed import KnownEvents, documents, durable
 
 _MOST_XML = 65_536
-_BOUNDARY = re.compile(r'boundary="?([^";\s]{1,70})"?', re.IGNORECASE)
 _PLATE = re.compile(r"[^\W_][^\W_ .·-]*([ .·-][^\W_ .·-]+)*")
-_EVENTS_KEPT = 512  # UUIDs of the last ones
 
 
 class HikvisionOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,16 +80,9 @@ def read_known_event(
 
 
 def _xml(request: Request) -> bytes:
-    """The part that is the XML."""
-    kind = request.head.headers.get("content-type", "")
-    if "xml" in kind:
-        return request.body
-    match = _BOUNDARY.search(kind)
-    if match is None:
-        raise ProtocolError("no_boundary", "neither XML nor multipart")
-    for part in request.body.split(b"--" + match[1].encode("latin-1"))[1:]:
-        head, _, body = part.partition(b"\r\n\r\n")
-        if b"xml" in head.lower():
+    """The document that is the XML."""
+    for body in documents(request):
+        if body.lstrip(b"\xef\xbb\xbf\r\n\t ").startswith(b"<"):
             return body
     raise ProtocolError("no_xml", "no part of the request is XML")
 
@@ -160,27 +150,6 @@ def _confidence(text: str) -> float | None:
     return value
 
 
-class KnownEvents:
-    """UUIDs of the last events that were handed on, so that one that comes again counts once."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, None] = OrderedDict()
-
-    def is_new(self, identity: str) -> bool:
-        """Notes it, too. An event without a UUID is always new."""
-        if identity in self._known:
-            return False
-        if identity:
-            self._known[identity] = None
-            if len(self._known) > _EVENTS_KEPT:
-                self._known.popitem(last=False)
-        return True
-
-    def forget(self, identity: str) -> None:
-        """It was lost after all."""
-        self._known.pop(identity, None)
-
-
 class HikvisionIsapi(Driver):
     Options: ClassVar[type[Options]] = HikvisionOptions
     summary = "Hikvision licence-plate cameras that push events by HTTP (ISAPI); this computer listens"
@@ -199,7 +168,7 @@ class HikvisionIsapi(Driver):
                 alive()
             if not isinstance(event, Heartbeat) and known.is_new(identity):
                 emit(event)
-            if await self._durable(known, identity):
+            if await durable(self, options.answer_within_s, lambda: known.forget(identity)):
                 return True
             rejected("not_stored_in_time")
             return False
@@ -211,13 +180,3 @@ class HikvisionIsapi(Driver):
             if not options.silent_after_s:
                 alive()  # that it listens is all that can be known
             await fault
-
-    async def _durable(self, known: KnownEvents, identity: str) -> bool:
-        try:
-            async with asyncio.timeout(self.options.answer_within_s):
-                if await self.stored():
-                    return True
-        except TimeoutError:
-            return False  # but it waits for the disk: when it comes again it is known
-        known.forget(identity)
-        return False

@@ -19,7 +19,7 @@ from drivers.base import ProtocolError
 
 _CHUNK = 512  # what one read of a busy serial line or socket gives
 _SECONDS = 0.5
-_MOST_HELD_BYTES = 300_000  # an LLRP message may have 256 KiB
+_MOST_HELD_BYTES = 2_200_000  # a part of a multipart stream may have 1 MiB, an LLRP message 256 KiB
 
 
 def speed() -> None:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from drivers import registry
 from drivers.events import DeviceState, LinkState, PlateRead, Rejected
-from drivers.hikvision_isapi import Heartbeat, KnownEvents, read_event
+from drivers.hikvision_isapi import Heartbeat, read_event
 from drivers.http_posts import Head, Request
+from drivers.pushed import KnownEvents
 
 XML = """<?xml version="1.0" encoding="UTF-8"?>
 <EventNotificationAlert version="2.0" xmlns="http://www.isapi.org/ver20/XMLSchema">
@@ -68,7 +69,7 @@ def test_what_is_no_plate_is_a_sign_of_life() -> None:
 @pytest.mark.parametrize(
     ("made", "reason"),
     [
-        (request(body(), "text/plain"), "no_boundary"),
+        (request(b"no xml", "text/plain"), "no_xml"),
         (request(b"--B\r\n\r\npicture"), "no_xml"),
         (request(body("<a")), "bad_xml"),
         (request(body('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')), "bad_xml"),

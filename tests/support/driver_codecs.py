@@ -27,6 +27,7 @@ from drivers.gpsd import GpsdCodec
 from drivers.http_posts import Head, HttpPosts, Request
 from drivers.lpr_frame import LprOptions, ProtocolledCodec, TextCodec
 from drivers.modbus import RtuFrames, TcpFrames
+from drivers.multipart import MultipartReader
 from drivers.transcore_encompass import TransCoreCodec, TransCoreOptions, crc
 
 
@@ -81,6 +82,7 @@ _REPORT = bytes.fromhex(
 )
 _TOLEDO = bytes.fromhex("022A30203031383235303030303030300D27")
 _TPV = b'{"class":"TPV","device":"/dev/ttyS0","mode":3,"time":"2026-11-24T05:22:17.000Z","lat":42.31}\r\n'
+_PART = b"\r\n--B\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nHeartbeat\r\n--B\r\n"
 _CHUNKED = (
     b"POST /plates HTTP/1.1\r\nHost: h\r\nContent-Type: application/xml\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"4\r\n<a/>\r\n1\r\n\n\r\n0\r\n\r\n"
@@ -113,6 +115,16 @@ class _Http:
             out.append(request)
             self._codec.answer(200)
         return out
+
+
+class _Multipart:
+    """The stream of a camera in the shape of the others."""
+
+    def __init__(self) -> None:
+        self._codec = MultipartReader("B")
+
+    def feed(self, data: bytes, time_ns: int) -> list[Any]:
+        return [Rejected("d", time_ns, part.fault) if part.fault else part for part in self._codec.feed(data)]
 
 
 class _Scans:
@@ -193,6 +205,7 @@ SUBJECTS = {
     "thingmagic_mercury": Subject(lambda: thingmagic_mercury.MercuryCodec("d"), lambda count: [_TAG] * count),
     "llrp": Subject(llrp.MessageCodec, lambda count: [_REPORT] * count, resyncs=False),
     "gpsd": Subject(lambda: GpsdCodec("d"), lambda count: [_TPV] * count),
+    "multipart": Subject(_Multipart, lambda count: [_PART] * count),
     "http posts": Subject(_Http, lambda count: [_POST, _CHUNKED] * (count // 2) + [_POST] * (count % 2), resyncs=False),
     "dataq_cdc": Subject(
         _Scans, lambda count: [struct.pack("<4h", i % 30000, -1, 0, 7) for i in range(count)], resyncs=False
