@@ -6,14 +6,11 @@ Called by the crossing and the daemon; whatever is reported again while it lasts
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from msgspec import UNSET
 
 from edge.alarm_codes import ALARM_CODES
-from edge.messages import Alarm, Site, utc_text
-
-Severity = Literal["info", "warning", "critical"]
+from edge.messages import Alarm, Severity, Site, utc_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,23 @@ from drivers.events import (
     TagRead,
 )
 from edge import config as cfg
-from edge.alarms import Alarms, Condition, Severity
+from edge.alarms import Alarms, Condition
 from edge.core import WimVehicle
 from edge.delivery.identity import Pseudonyms
 from edge.delivery.sealing import Sealer
 from edge.health.crossing import Health
-from edge.messages import DeviceStatus, Identity, Medium, Message, Sighting, Site, Vehicle, parse_utc, utc_text
+from edge.messages import (
+    DeviceStatus,
+    Identity,
+    Medium,
+    Message,
+    Severity,
+    Sighting,
+    Site,
+    Vehicle,
+    parse_utc,
+    utc_text,
+)
 from edge.waiting.flow import FlowCounter
 from edge.waiting.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, TagSighting
 from edge.waiting.sightings import Sighting as Seen

@@ -26,7 +26,7 @@ from drivers.session import keep_alive
 from edge import config as cfg
 from edge import sdnotify
 from edge.admission import Admission
-from edge.alarms import Condition, Severity
+from edge.alarms import Condition
 from edge.clock_steps import ClockSteps
 from edge.core import CoreError
 from edge.crossing import Crossing
@@ -38,7 +38,7 @@ from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import Publisher
 from edge.delivery.sealing import Sealer
 from edge.exchange.link import SiteExchange
-from edge.messages import Message, Site, Status, utc_text
+from edge.messages import Message, Severity, Site, Status, utc_text
 from edge.waiting.sightings import Sighting
 
 log = logging.getLogger("daemon")

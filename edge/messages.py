@@ -221,17 +221,35 @@ class Gap(Struct, frozen=True, kw_only=True):
     link_after: str | UnsetType = UNSET
 
 
+Severity = Literal["info", "warning", "critical"]
+Args = dict[str, str | int | float]
+
+
 class Alarm(Message, frozen=True, kw_only=True):
     """A condition of a device, sensor, clock, disk or lane begins or ends; `journal_dropped` explains a gap."""
 
     schema: Literal["borderflow/alarm/1"] = "borderflow/alarm/1"
     code: str
     state: Literal["begin", "end"]
-    severity: Literal["info", "warning", "critical"]
+    severity: Severity
     text: str
+    args: Args = {}
     device: str | None
     gap: Gap | UnsetType = UNSET
     sensor: str | UnsetType = UNSET
+
+
+class ActiveAlarm(Struct, frozen=True, kw_only=True):
+    """A condition that holds, as the `alarm` that began it said it."""
+
+    code: str
+    severity: Severity
+    since: str
+    lane: str
+    device: str | None
+    sensor: str | UnsetType = UNSET
+    text: str
+    args: Args = {}
 
 
 class DeviceStatus(Struct, frozen=True, kw_only=True):
@@ -257,6 +275,7 @@ class Status(Message, frozen=True, kw_only=True):
     version: str
     devices: dict[str, DeviceStatus]
     backlog: dict[str, Backlog]
+    alarms: tuple[ActiveAlarm, ...] | UnsetType = UNSET
     cause: str | None = None
 
 

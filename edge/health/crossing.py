@@ -12,7 +12,7 @@ from typing import TypeVar
 from drivers import registry
 from drivers.events import DeviceState, LinkState, Rejected, SampleBlock
 from edge import config as cfg
-from edge.alarms import Condition, Severity
+from edge.alarms import Condition
 from edge.core import ChannelHealth, WimVehicle
 from edge.health.links import LostScansWatch, RejectWatch, SampleRateWatch
 from edge.health.loops import ChatterWatch, LoopSignal, StuckLoopWatch
@@ -35,7 +35,7 @@ from edge.health.sensors import (
     side_ratios,
 )
 from edge.health.watch import Watch
-from edge.messages import Vehicle
+from edge.messages import Severity, Vehicle
 from edge.weighing.steering import SteeringWatch
 
 _W = TypeVar("_W", bound=Watch)

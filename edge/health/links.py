@@ -6,8 +6,8 @@ import statistics
 from collections import Counter, deque
 from typing import ClassVar
 
-from edge.alarms import Severity
 from edge.health.watch import SECOND_NS
+from edge.messages import Severity
 
 _REJECTS_WITHIN_NS = 10 * SECOND_NS
 _REJECTS_QUIET_NS = 15 * SECOND_NS

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from edge.alarms import Severity
 from edge.health.watch import SECOND_NS
+from edge.messages import Severity
 
 _WITHIN_NS = 2 * SECOND_NS
 _MOST_CHANGES = 8  # in that time; two motorcycles one behind the other make four

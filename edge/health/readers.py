@@ -10,8 +10,8 @@ import statistics
 from collections import OrderedDict, deque
 from typing import ClassVar
 
-from edge.alarms import Severity
 from edge.health.watch import SECOND_NS
+from edge.messages import Severity
 
 _BY_CHANCE = 1e-4  # that so many vehicles in a row pass unread by chance
 _FEWEST_MISSED = 3

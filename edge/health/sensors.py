@@ -10,9 +10,9 @@ import statistics
 from collections.abc import Sequence
 from typing import ClassVar
 
-from edge.alarms import Severity
 from edge.core import ChannelHealth
 from edge.health.watch import SECOND_NS
+from edge.messages import Severity
 from edge.weighing.steering import LineDrift, LineWatch, Proposal, SteeringWatch
 
 _OK_FOR_NS = 5 * SECOND_NS

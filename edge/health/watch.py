@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
-from edge.alarms import Severity
+from edge.messages import Severity
 
 SECOND_NS = 1_000_000_000
 

@@ -16,6 +16,7 @@ from edge.alarm_codes import ALARM_CODES
 from edge.alarms import Condition
 from edge.messages import (
     KINDS,
+    ActiveAlarm,
     Alarm,
     Axle,
     Backlog,
@@ -110,6 +111,18 @@ EXAMPLES: list[Message] = [
         version="0.1.0",
         devices={"daq": DeviceStatus(state="online", since="2026-11-24T05:00:01.000000Z", rejected={"crc": 2})},
         backlog={"national-ca": Backlog(messages=0, oldest=None)},
+        alarms=(
+            ActiveAlarm(
+                code="device_down",
+                severity="critical",
+                since="2026-11-24T05:00:01.000000Z",
+                lane="C03",
+                device="daq",
+                sensor="line1-left",
+                text="no link",
+                args={"reason": "refused", "count": 3, "share": 0.5},
+            ),
+        ),
     ),
     Evidence(**HEAD, heads=(Head(topic="t", epoch="e", seq=7, link="ab" * 32),), key="cd" * 16, signature="ef" * 64),
     Identifier(**HEAD, point="wim", medium="plate", pseudonym="ab" * 16, key="cd" * 16, sealed="AAAA"),
