@@ -21,6 +21,7 @@ COMMANDS = {
     "record": ("edge.commands.record", "record raw waveforms and device bytes from live hardware"),
     "replay": ("edge.commands.replay", "run recordings through the pipeline; prints vehicle messages"),
     "wait": ("edge.commands.wait", "run a file of sightings through the wait-time code; prints wait messages"),
+    "collect": ("edge.commands.collect", "the collector: MQTT brokers into a database, for the centre"),
     "export": ("edge.commands.export", "wait messages in the shape of an authority's public feed"),
     "accuracy": ("edge.commands.accuracy", "compare measured vehicles with reference weighings"),
     "calibrate": ("edge.commands.calibrate", "calibration factors from reference runs"),

@@ -15,10 +15,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from edge.centre.arrival import Rejected, Row
 from edge.centre.columns import AXLE_COLUMNS, AXLE_KEY, COMMON, KIND_COLUMNS
-from edge.centre.spans import Span, common, joined, missing
+from edge.centre.spans import Span, common, joined, missing, spans_of
 from edge.centre.store import (
     OpenGap,
     Place,
@@ -30,6 +31,7 @@ from edge.centre.store import (
     numbers_by_place,
     values_of,
 )
+from edge.messages import TOPIC_ROOT
 
 APPLICATION_ID = 0x42464331
 REJECTED_KEPT = 10_000
@@ -50,6 +52,13 @@ _INSERTS = {
     kind: _insert(kind, [*COMMON, *(column.name for column in columns)]) for kind, columns in KIND_COLUMNS.items()
 }
 _INSERT_AXLE = _insert("axle", [*AXLE_KEY, *(column.name for column in AXLE_COLUMNS)])
+# an alarm speaks of the topics of its own computer alone
+_EXPLAINED = f"""
+    SELECT DISTINCT gap_topic, gap_epoch, gap_from_seq, gap_to_seq, code FROM gap JOIN alarm
+    ON gap_topic = gap.topic AND gap_epoch = gap.epoch AND gap_from_seq <= to_seq AND gap_to_seq >= from_seq
+    WHERE gap.state = 'open' AND code IN ('journal_dropped', 'journal_damaged')
+    AND instr(gap.topic, '{TOPIC_ROOT}/' || country || '/' || port || '/' || source || '/') = 1
+"""
 _NEWER_PRESENCE = """
     INSERT INTO presence VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic) DO UPDATE SET
         online = excluded.online, time = excluded.time, received = excluded.received, body = excluded.body
@@ -101,6 +110,21 @@ class SqliteStore:
         """All that is missing and may still come."""
         return self._gaps(self._db, "state = 'open'")
 
+    def audit(self, at: str) -> None:
+        """Look for rows that are gone from the tables though their numbers came: somebody removed them. Their numbers
+        are missing from then on."""
+        for kind in KIND_COLUMNS:
+            query = f"SELECT topic, epoch, count(*) FROM {kind} GROUP BY topic, epoch"
+            rows = {(topic, epoch): count for topic, epoch, count in self._read(query)}
+            for place, spans in list(self._held.items()):
+                if place[0].endswith(f"/{kind}") and rows.get(place, 0) < sum(b - a + 1 for a, b in spans):
+                    self._reopen(kind, place, spans, at)
+
+    def explain_gaps(self, at: str) -> None:
+        """Gaps that an alarm of their computer explains (`journal_dropped`, `journal_damaged`) end as `explained`."""
+        for topic, epoch, first, last, code in self._read(_EXPLAINED):
+            self.close_gaps((topic, epoch), (first, last), "explained", code, at)
+
     def asked(self, gaps: Iterable[OpenGap], at: str) -> None:
         """Their computers were asked for them."""
         with self._transaction() as db:
@@ -123,6 +147,23 @@ class SqliteStore:
     def close(self) -> None:
         self._db.close()
         self._lock.close()
+
+    def _reopen(self, kind: str, place: Place, spans: list[Span], at: str) -> None:
+        numbers = self._read(f"SELECT seq FROM {kind} WHERE topic = ? AND epoch = ?", place)
+        here = spans_of(n for (n,) in numbers)
+        gone = [hole for first, last in spans for hole in missing(here, first, last)]
+        with self._transaction() as db:
+            for span in gone:
+                self._add_gap(db, place, span, at, "open")
+            db.execute("DELETE FROM span WHERE topic = ? AND epoch = ?", place)
+            db.executemany("INSERT INTO span VALUES (?, ?, ?, ?)", [(*place, *span) for span in here])
+        self._held[place] = here
+
+    def _read(self, query: str, values: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: {error}") from None
 
     # Inside a transaction
 
@@ -158,9 +199,23 @@ class SqliteStore:
             (*place, gap.from_seq, gap.to_seq),
         )
         for span in gone:
-            self._add_gap(db, place, span, gap.found, state, gap.asked, gap.asked_times, at, reason)
+            whole = self._with_neighbours(db, place, span, gap.found, state, reason)
+            self._add_gap(db, place, whole, gap.found, state, gap.asked, gap.asked_times, at, reason)
         for span in missing(gone, gap.from_seq, gap.to_seq):
             self._add_gap(db, place, span, gap.found, "open", gap.asked, gap.asked_times)
+
+    @staticmethod
+    def _with_neighbours(
+        db: sqlite3.Connection, place: Place, span: Span, found: str, state: str, reason: str | None
+    ) -> Span:
+        """`span` and what ended beside it in the same way, which is taken out: a gap that is filled one message after
+        the other is one row in the end."""
+        taken = db.execute(
+            "DELETE FROM gap WHERE topic = ? AND epoch = ? AND found = ? AND state = ? AND reason IS ? "
+            "AND (to_seq = ? OR from_seq = ?) RETURNING from_seq, to_seq",
+            (*place, found, state, reason, span[0] - 1, span[1] + 1),
+        ).fetchall()
+        return joined([span], taken)[0]
 
     @staticmethod
     def _add_gap(

@@ -47,6 +47,8 @@ class Store(Protocol):
     """A batch is one transaction: what `write` has returned for is durable, and may be acknowledged to the broker."""
 
     def write(self, rows: Sequence[Row], rejected: Sequence[Rejected], received: str) -> Written: ...
+    def audit(self, at: str) -> None: ...
+    def explain_gaps(self, at: str) -> None: ...
     def open_gaps(self) -> list[OpenGap]: ...
     def asked(self, gaps: Iterable[OpenGap], at: str) -> None: ...
     def close_gaps(self, place: Place, span: Span, state: str, reason: str, at: str) -> int: ...
@@ -96,8 +98,8 @@ class GapChange:
 def gap_change(held: list[Span], arrived: list[Span], gaps: Sequence[OpenGap]) -> GapChange:
     """`held` before `arrived` came; `gaps` are those that are open now.
 
-    New gaps lie between what is held and what came behind it. Nothing is said of the numbers before the first that ever
-    came: a collector that begins later than the computer has not lost them.
+    New gaps lie between what is held, or 0, and what came behind it: `seq` counts from 1. What a computer made before
+    the collector began is asked for too, and comes as far back as the computer keeps it.
     """
     closed: list[OpenGap] = []
     filled: list[Span] = []
@@ -109,7 +111,7 @@ def gap_change(held: list[Span], arrived: list[Span], gaps: Sequence[OpenGap]) -
             filled += here
             opened += [(span, gap) for span in missing(here, gap.from_seq, gap.to_seq)]
     if arrived:
-        known_until = held[-1][1] if held else arrived[0][0] - 1
+        known_until = held[-1][1] if held else 0
         new_until = arrived[-1][1]
         if new_until > known_until:
             opened += [(span, None) for span in missing(joined(held, arrived), known_until + 1, new_until)]

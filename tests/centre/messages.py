@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from edge.messages import (
     Alarm,
     Axle,
     Experienced,
+    Gap,
     Message,
     Site,
     Status,
@@ -49,6 +52,12 @@ def alarm(n: int, code: str = "device_down", source: str = "edge-1") -> Alarm:
         time=utc_text(START_NS + n * 1_000_000_000), site=SITE, lane="_", source=source, code=code, state="begin",
         severity="critical", text="the scale does not answer", device="daq",
     )  # fmt: skip
+
+
+def dropped(topic: str, epoch: str, first: int, last: int, source: str = "edge-1") -> Alarm:
+    """The journal of `source` says that it dropped these numbers."""
+    gap = Gap(topic=topic, epoch=epoch, from_seq=first, to_seq=last, count=last - first + 1)
+    return msgspec.structs.replace(alarm(0, "journal_dropped", source), gap=gap)
 
 
 def status(n: int, online: bool = True, source: str = "edge-1") -> Status:

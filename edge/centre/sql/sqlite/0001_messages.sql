@@ -133,6 +133,7 @@ CREATE TABLE alarm (
     PRIMARY KEY (topic, epoch, seq)
 ) STRICT;
 CREATE INDEX alarm_time ON alarm (country, port, time);
+CREATE INDEX alarm_gap ON alarm (gap_topic) WHERE gap_topic IS NOT NULL;
 
 CREATE TABLE status (
     topic TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT, time TEXT NOT NULL,

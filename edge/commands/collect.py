@@ -1,0 +1,84 @@
+"""`borderflow collect URL... --into DATABASE`: brokers → database, for the centre."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import queue
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from edge.centre.collector import Collecting
+from edge.centre.feed import WAITING_MOST, Feed, Inbox
+from edge.centre.mqtt_feed import MqttFeed
+from edge.centre.sqlite_store import SqliteStore
+from edge.centre.store import Store, StoreError
+from edge.delivery.mqtt import Endpoint
+from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("url", nargs="+", metavar="URL", help="broker: mqtts://host:8883 or mqtt://host:1883")
+    parser.add_argument("--into", required=True, metavar="DATABASE", help="FILE.db (SQLite)")
+    parser.add_argument("--for", dest="seconds", type=float, metavar="SECONDS", help="end after so long")
+    parser.add_argument(
+        "--client-id", metavar="NAME", help="name of the session at the brokers; default: of this database"
+    )
+    parser.add_argument("--protocol", type=int, choices=(5, 4), default=5, help="MQTT 5 or 3.1.1; default: %(default)s")
+    parser.add_argument("--ca-file", metavar="FILE", help="certificate authority of the brokers")
+    parser.add_argument("--cert-file", metavar="FILE", help="own certificate")
+    parser.add_argument("--key-file", metavar="FILE", help="key of the own certificate")
+    parser.add_argument("--username", metavar="NAME")
+    parser.add_argument("--password-file", metavar="FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 at the end of the time and at SIGTERM or Ctrl-C; 73 where the database cannot be used; 78 for a wrong URL."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
+    inbox: Inbox = queue.Queue(WAITING_MOST)
+    try:
+        feeds = [_feed(url, args, inbox) for url in args.url]
+        store = _store(args.into)
+    except ValueError as error:
+        print(f"borderflow collect: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    except StoreError as error:
+        print(f"borderflow collect: {error}", file=sys.stderr)
+        return EXIT_CANNOT_WRITE
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if args.seconds is not None:
+        timer = threading.Timer(args.seconds, stop.set)
+        timer.daemon = True
+        timer.start()
+    collecting = Collecting(store, feeds, inbox)
+    try:
+        collecting.run(stop)
+    finally:
+        store.close()
+    total = collecting.totals
+    print(f"{total.new} messages stored, {total.repeated} repeats, {total.rejected} refused", file=sys.stderr)
+    return 0
+
+
+def _feed(url: str, args: argparse.Namespace, inbox: Inbox) -> Feed:
+    names = ("ca_file", "cert_file", "key_file", "username", "password_file")
+    options: dict[str, Any] = {name: getattr(args, name) for name in names}
+    client_id = args.client_id or _client_id(args.into)
+    return MqttFeed(Endpoint.of(url, client_id, protocol=args.protocol, **options), inbox)
+
+
+def _client_id(database: str) -> str:
+    """The same at each start with this database on this machine, another one for each other database."""
+    place = f"{socket.gethostname()} {Path(database).resolve()}"
+    return f"borderflow-collect-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+
+
+def _store(database: str) -> Store:
+    return SqliteStore(Path(database))
