@@ -18,7 +18,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from drivers.base import DeviceError, Driver, Emit, Options
+from drivers.base import DeviceError, Driver, Emit, Offer, Options
 from drivers.inputs import InputWatch
 from drivers.modbus import ModbusPort, open_port, u32
 
@@ -55,6 +55,15 @@ class Adam6000(Driver):
     options: AdamOptions
 
     _open_port: ModbusPort | None = None
+
+    def offer(self) -> Offer:
+        options = self.options
+        return Offer(
+            channels=0,
+            inputs=frozenset(filter(None, (*options.inputs, *options.outputs))),
+            temperatures=frozenset(),
+            bus_unit=options.unit_id,
+        )
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         options = self.options

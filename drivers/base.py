@@ -65,6 +65,21 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 _AnyOptions = Options  # the name `Options` means something narrower inside a driver
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a driver sends with its options, so that a configuration can be checked before the device is there.
+
+    None: the driver does not say, and nothing is checked.
+    """
+
+    channels: int | None = None  # of its sample stream; 0: it sends no samples
+    digital: frozenset[int] = frozenset()  # those of them that are 0 or 1
+    rate_hz: float | None = None  # of the sample stream, as it is set
+    inputs: frozenset[str] | None = None  # names of its digital inputs
+    temperatures: frozenset[str] | None = None  # names of what it measures in degrees
+    bus_unit: int | None = None  # its unit on a Modbus line, which units with other numbers share
+
+
 class Driver(ABC):
     """One device on one link.
 
@@ -89,6 +104,10 @@ class Driver(ABC):
         self.url = url
         self.options = options
         self.clock = clock
+
+    def offer(self) -> Offer:
+        """What it is going to send; see `Offer`."""
+        return Offer()
 
     @abstractmethod
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:

@@ -20,7 +20,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from drivers.base import DeviceError, Driver, Emit, Options, ProtocolError
+from drivers.base import DeviceError, Driver, Emit, Offer, Options, ProtocolError
 from drivers.events import Measurement
 from drivers.inputs import InputWatch
 from drivers.urls import parse_url
@@ -67,6 +67,9 @@ class Chrony(Driver):
     reports = frozenset({"clock_synchronised"})
     silent_after_s = 4.8
     options: ChronyOptions
+
+    def offer(self) -> Offer:
+        return Offer(channels=0, inputs=frozenset({"clock_synchronised"}), temperatures=frozenset())
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         host = parse_url(self.url, self.schemes).host

@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta
 
-from drivers.base import DeviceError, Driver, Emit, Options
+from drivers.base import DeviceError, Driver, Emit, Offer, Options
 from drivers.events import SampleBlock
 from drivers.links import Link, connect
 from drivers.sampleclock import SampleClock
@@ -147,6 +147,17 @@ class DataqCdc(Driver):
     options: DataqOptions
 
     _streams = 0
+
+    def offer(self) -> Offer:
+        names = self.options.scan_list
+        digital = frozenset(channel for channel, name in enumerate(names) if not name.startswith("AIN"))
+        return Offer(
+            channels=len(names),
+            digital=digital,
+            rate_hz=self.options.scan_rate_hz,
+            inputs=frozenset(),
+            temperatures=frozenset(),
+        )
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         codec = ScanCodec(self.options)

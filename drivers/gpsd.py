@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import msgspec
 
-from drivers.base import Driver, Emit, Options
+from drivers.base import Driver, Emit, Offer, Options
 from drivers.events import Measurement, Rejected
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.inputs import InputWatch
@@ -81,6 +81,9 @@ class Gpsd(Driver):
     schemes = ("tcp",)
     reports = frozenset({"gps_fix"})
     port = 2947
+
+    def offer(self) -> Offer:
+        return Offer(channels=0, inputs=frozenset({"gps_fix"}), temperatures=frozenset())
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         codec = GpsdCodec(self.name)

@@ -29,7 +29,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from drivers.base import DeviceError, Driver, Emit, Options, Serial
+from drivers.base import DeviceError, Driver, Emit, Offer, Options, Serial
 from drivers.events import Rejected
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.inputs import InputWatch
@@ -143,6 +143,14 @@ class HbmAed(Driver):
     options: HbmOptions
 
     _push: PushStream | None = None
+
+    def offer(self) -> Offer:
+        return Offer(
+            channels=1,
+            rate_hz=_RATES_HZ[self.options.model][self.options.rate_index],
+            inputs=frozenset({"stable", "overload"}),
+            temperatures=frozenset(),
+        )
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         options = self.options

@@ -36,7 +36,7 @@ from xml.etree import ElementTree
 
 from msgspec import Meta
 
-from drivers.base import Driver, Emit, Options, ProtocolError
+from drivers.base import Driver, Emit, Offer, Options, ProtocolError
 from drivers.events import PlateRead, Rejected
 from drivers.http_listener import listening
 from drivers.http_posts import Request
@@ -156,6 +156,9 @@ class HikvisionIsapi(Driver):
     schemes = ("http",)
     reads_identifiers = True
     options: HikvisionOptions
+
+    def offer(self) -> Offer:
+        return Offer(channels=0, inputs=frozenset(), temperatures=frozenset())
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         options = self.options

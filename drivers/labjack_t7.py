@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta
 
-from drivers.base import DeviceError, Driver, Emit, Options, ProtocolError
+from drivers.base import DeviceError, Driver, Emit, Offer, Options, ProtocolError
 from drivers.events import Rejected, SampleBlock
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.links import connect
@@ -228,6 +228,17 @@ class LabJackT7(Driver):
     options: LabJackOptions
 
     _streams = 0
+
+    def offer(self) -> Offer:
+        names = self.options.scan_list
+        digital = frozenset(channel for channel, name in enumerate(names) if not name.startswith("AIN"))
+        return Offer(
+            channels=len(names),
+            digital=digital,
+            rate_hz=self.options.scan_rate_hz,
+            inputs=frozenset(),
+            temperatures=frozenset(),
+        )
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         scan_list = ScanList(self.options.scan_list)

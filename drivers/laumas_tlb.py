@@ -24,7 +24,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from drivers.base import DeviceError, Driver, Emit, Options
+from drivers.base import DeviceError, Driver, Emit, Offer, Options
 from drivers.events import Measurement
 from drivers.inputs import InputWatch
 from drivers.modbus import ModbusPort, insist, open_port, u32
@@ -95,6 +95,15 @@ class LaumasTlb(Driver):
 
     _poll: PollStream | None = None
     _open_port: ModbusPort | None = None
+
+    def offer(self) -> Offer:
+        return Offer(
+            channels=1,
+            rate_hz=self.options.poll_hz,
+            inputs=frozenset({"stable", "overload", "fault"}),
+            temperatures=frozenset(),
+            bus_unit=self.options.unit_id,
+        )
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         options = self.options

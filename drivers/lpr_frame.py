@@ -34,7 +34,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from drivers.base import Driver, Emit, Options
+from drivers.base import Driver, Emit, Offer, Options
 from drivers.events import PlateRead, Rejected
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.links import connect
@@ -251,6 +251,9 @@ class LprFrame(Driver):
     summary = "licence-plate readers that send framed text: Nedap ANPR (raw and protocolled), AxxonSoft, own templates"
     schemes = ("serial", "tcp", "rfc2217")
     options: LprOptions
+
+    def offer(self) -> Offer:
+        return Offer(channels=0, inputs=frozenset(), temperatures=frozenset())
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         options = self.options

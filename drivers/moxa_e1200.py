@@ -23,7 +23,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from drivers.base import DeviceError, Driver, Emit, Options
+from drivers.base import DeviceError, Driver, Emit, Offer, Options
 from drivers.events import InputChange, Measurement, Rejected
 from drivers.inputs import InputWatch
 from drivers.modbus import ModbusPort, i16, open_port, u32
@@ -67,6 +67,15 @@ class MoxaE1200(Driver):
     options: MoxaOptions
 
     _open_port: ModbusPort | None = None
+
+    def offer(self) -> Offer:
+        options = self.options
+        return Offer(
+            channels=0,
+            inputs=frozenset(filter(None, (*options.inputs, *options.relays))),
+            temperatures=frozenset(filter(None, options.temperatures_c)),
+            bus_unit=options.unit_id,
+        )
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         options = self.options

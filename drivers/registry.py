@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,7 @@ from drivers.urls import UrlError, parse_url
 
 GROUP = "borderflow.drivers"
 OWN_PACKAGE = "borderflow"
+_OPTION = re.compile(r" - at `\$\.(\w+)")
 _UNITS = {
     "_hz": "Hz", "_s": "s", "_ms": "ms", "_us": "us", "_v": "V", "_kg": "kg", "_c": "°C", "_m": "m", "_bytes": "bytes",
 }  # fmt: skip
@@ -51,6 +53,21 @@ class Option:
     default: str
     unit: str
     text: str
+
+
+class OptionError(ValueError):
+    """An option does not fit; `option` is its name, empty where that is not known, and `text` what to do."""
+
+    def __init__(self, device: str, name: str, driver: type[Driver], options: dict[str, Any], said: str) -> None:
+        allowed = [field.name for field in msgspec.structs.fields(driver.Options)]
+        unknown = next((option for option in options if option not in allowed), "")
+        at = _OPTION.search(said)
+        self.option = unknown or (at[1] if at is not None else said.split(":")[0] if ":" in said else "")
+        self.option = self.option if self.option in (unknown, *allowed) else ""
+        near = difflib.get_close_matches(unknown, allowed, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        self.text = f"{said}; {hint}`borderflow drivers {name}` lists them"
+        super().__init__(f"options of {device}: {self.text}")
 
 
 @cache
@@ -122,7 +139,7 @@ def create(name: str, device: str, url: str, options: dict[str, Any], clock: Clo
     try:
         typed = msgspec.convert(options, driver.Options)
     except msgspec.ValidationError as error:
-        raise ValueError(f"options of {device}: {error}; `borderflow drivers {name}` lists them") from None
+        raise OptionError(device, name, driver, options, str(error)) from None
     return driver(device, url, typed, clock)
 
 

@@ -32,7 +32,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from drivers.base import DeviceError, Driver, Emit, Options, Serial
+from drivers.base import DeviceError, Driver, Emit, Offer, Options, Serial
 from drivers.events import Rejected
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.inputs import InputWatch
@@ -151,6 +151,19 @@ class ScaimeEnod4(Driver):
 
     _push: PushStream | None = None
     _poll: PollStream | None = None
+
+    def offer(self) -> Offer:
+        options = self.options
+        pushed = options.protocol == "fast"
+        contacts = frozenset({1, 2}) if pushed and options.loop_channels else frozenset()
+        return Offer(
+            channels=1 + len(contacts),
+            digital=contacts,
+            rate_hz=options.rate_hz,
+            inputs=frozenset(_INPUTS),
+            temperatures=frozenset(),
+            bus_unit=None if pushed else options.unit_id,
+        )
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         if self.options.protocol == "modbus":

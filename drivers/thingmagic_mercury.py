@@ -27,7 +27,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from drivers.base import DeviceError, Driver, Emit, Options, Serial
+from drivers.base import DeviceError, Driver, Emit, Offer, Options, Serial
 from drivers.crc import crc_1021
 from drivers.events import Rejected, TagRead
 from drivers.framing import Frame, FrameCodec, Skip
@@ -150,6 +150,9 @@ class ThingmagicMercury(Driver):
     serial = Serial(baud=115200)
     reads_identifiers = True
     options: MercuryOptions
+
+    def offer(self) -> Offer:
+        return Offer(channels=0, inputs=self.reports, temperatures=frozenset())
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         codec = MercuryCodec(self.name)

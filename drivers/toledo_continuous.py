@@ -23,7 +23,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from drivers.base import Driver, Emit, Options
+from drivers.base import Driver, Emit, Offer, Options
 from drivers.events import Measurement, Rejected
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.inputs import InputWatch
@@ -107,6 +107,14 @@ class ToledoContinuous(Driver):
     options: ToledoOptions
 
     _push: PushStream | None = None
+
+    def offer(self) -> Offer:
+        return Offer(
+            channels=1,
+            rate_hz=self.options.rate_hz,
+            inputs=frozenset({"stable", "overload"}),
+            temperatures=frozenset(),
+        )
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         options = self.options

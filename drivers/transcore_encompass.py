@@ -31,7 +31,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from drivers.base import Driver, Emit, Options
+from drivers.base import Driver, Emit, Offer, Options
 from drivers.crc import crc_1021
 from drivers.events import Rejected, TagRead
 from drivers.framing import Frame, FrameCodec, Skip
@@ -162,6 +162,9 @@ class TransCoreEncompass(Driver):
     summary = "TransCore Encompass 4 / MPRX RFID reader of trusted-trader lanes (serial ASCII, with or without ECP)"
     schemes = ("serial", "tcp", "rfc2217")
     options: TransCoreOptions
+
+    def offer(self) -> Offer:
+        return Offer(channels=0, inputs=frozenset(), temperatures=frozenset())
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         codec = TransCoreCodec(self.name, self.options)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.config import Config
+from edge.config import Config, Faults
 from edge.config_file import load_trusted
 from edge.config_signature import Highest, Trust
 
@@ -17,11 +17,12 @@ class Admission:
 
     def __init__(self, path: Path, trust: Path | None) -> None:
         self._path, self._trust_file = path, trust
+        self.found = Faults(path)  # doubts and notes about the loaded configuration
         self.version: int | None = None  # that the loaded configuration was signed as; None where that is not required
 
     def load(self) -> Config:
         """The configuration as it is now; ConfigError where it has faults or is not admitted."""
-        config, self.version = load_trusted(self._path, Trust.of(self._path, self._trust_file))
+        config, self.version, self.found = load_trusted(self._path, Trust.of(self._path, self._trust_file))
         if self.version is not None:
             Highest(Path(config.store.path)).check(self._path, self.version)
         return config

@@ -45,6 +45,9 @@ ALARM_CODES: Final[dict[str, Meaning]] = {
     "scale_overloaded": Meaning("loads of that moment are too low", "what stands on the scale; load cells and cable"),
     "scale_fault": Meaning("loads of that scale are wrong", "load cells, cable, the instrument's display"),
     "frames_rejected": Meaning("what was in those frames is lost", "baud rate, wiring and shielding of the line"),
+    "channels_missing": Meaning(
+        "nothing is weighed in this lane", "`channel` of the sensors and the device's list of channels"
+    ),
     "samples_lost": Meaning("vehicles over the array at that moment are weighed in part", "network to the digitiser"),
     "sample_rate": Meaning("speeds and loads may be off by the same share", "`sample_rate_hz`, then the digitiser"),
     "clock_unsynchronised": Meaning("times are the computer's own; waits across computers suffer", "`chronyc sources`"),

@@ -7,6 +7,7 @@ reported at once, because the integrator who mends them one at a time stands in 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -168,14 +169,33 @@ class ConfigError(Exception):
 
 
 class Faults:
-    """Collects the faults of one file."""
+    """Collects what is wrong with one file, each with its line and key.
 
-    def __init__(self, path: Path) -> None:
+    `lines` are faults: with them nothing runs. `doubts` are what works and is surely not meant: `check` refuses it, the
+    daemon says it and goes on, since a crossing must not stand still for it. `notes` are what a person should know.
+    """
+
+    def __init__(self, path: Path, line_of: Callable[[str], int | None] = lambda _: None) -> None:
         self.path = path
+        self._line_of = line_of
         self.lines: list[str] = []
+        self.doubts: list[str] = []
+        self.notes: list[str] = []
 
     def add(self, key: str, text: str) -> None:
-        self.lines.append(f"{self.path}: {key}: {text}" if key else f"{self.path}: {text}")
+        """A fault; `key` as `lane[C03].wim.sensor[line1].x_m`, or empty for the whole file."""
+        self.lines.append(self._at(key, text))
+
+    def doubt(self, key: str, text: str) -> None:
+        self.doubts.append(self._at(key, text))
+
+    def note(self, key: str, text: str) -> None:
+        self.notes.append(self._at(key, text))
+
+    def _at(self, key: str, text: str) -> str:
+        line = self._line_of(key)
+        where = str(self.path) if line is None else f"{self.path}:{line}"
+        return f"{where}: {key}: {text}" if key else f"{where}: {text}"
 
 
 def digest(table: Any) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 import types
 import typing
@@ -18,8 +19,12 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from edge.config import Config, ConfigError, Faults, Table
+from edge.config_lines import Lines, label
 from edge.config_rules import check_config
 from edge.config_signature import Trust
+from edge.config_text import decoded, explained
+
+_PLACEHOLDER = re.compile(r"\$\{[^}]*\}?|\{\{[^}]*\}\}")
 
 
 def load(path: Path, *, live: bool = False, sensors: bool = True) -> Config:
@@ -28,14 +33,18 @@ def load(path: Path, *, live: bool = False, sensors: bool = True) -> Config:
     Without `sensors` those of the lanes may be such that nothing can be weighed with them. Raises ConfigError with all
     faults found.
     """
-    return _parse(path, _read(path), live=live, sensors=sensors)
+    return _parse(path, _read(path), live=live, sensors=sensors)[0]
 
 
-def load_trusted(path: Path, trust: Trust | None) -> tuple[Config, int | None]:
-    """As the daemon takes it: with `trust` a good signature comes first; gives the version that was signed too."""
+def load_trusted(path: Path, trust: Trust | None) -> tuple[Config, int | None, Faults]:
+    """As the daemon takes it: with `trust` a good signature comes first.
+
+    Gives the version that was signed too, and the doubts and notes about a configuration that has no faults.
+    """
     data = _read(path)
     version = trust.check(path, data) if trust is not None else None
-    return _parse(path, data, live=True, sensors=True), version
+    config, found = _parse(path, data, live=True, sensors=True)
+    return config, version, found
 
 
 def _read(path: Path) -> bytes:
@@ -45,21 +54,27 @@ def _read(path: Path) -> bytes:
         raise ConfigError([f"{path}: cannot be read ({error.strerror}); name an existing file with --config"]) from None
 
 
-def _parse(path: Path, data: bytes, *, live: bool, sensors: bool) -> Config:
-    faults = Faults(path)
+def _parse(path: Path, data: bytes, *, live: bool, sensors: bool) -> tuple[Config, Faults]:
     try:
-        table = tomllib.loads(data.decode())
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
+        text = decoded(data)
+    except ValueError as error:
+        raise ConfigError([f"{path}: {error}"]) from None
+    try:
+        table = tomllib.loads(text)
+        lines = Lines(text.replace("\r\n", "\n"), table)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"{path}: is not valid TOML: {error}"]) from None
+        line, said = explained(text, error)
+        raise ConfigError([f"{path}:{line}: {said}"]) from None
+    except RecursionError:
+        raise ConfigError([f"{path}: holds values within values without end; no configuration needs that"]) from None
+    faults = Faults(path, lines.of)
     config = _table(table, Config, "", faults)
     if isinstance(config, Config):
         check_config(config, faults, live=live, sensors=sensors)
     if faults.lines:
         raise ConfigError(faults.lines)
     assert isinstance(config, Config)
-    return config
+    return config, faults
 
 
 def _table(value: Any, table: type[Table], key: str, faults: Faults) -> Table | None:
@@ -68,7 +83,7 @@ def _table(value: Any, table: type[Table], key: str, faults: Faults) -> Table | 
         faults.add(key, f"must be a table of {', '.join(table.__struct_fields__)}")
         return None
     hints = typing.get_type_hints(table)
-    for name in value.keys() - hints.keys():
+    for name in (name for name in value if name not in hints):
         close = difflib.get_close_matches(name, hints, n=1)
         advice = f"did you mean `{close[0]}`?" if close else f"allowed are {', '.join(table.__struct_fields__)}"
         faults.add(_join(key, name), f"unknown key; {advice}")
@@ -99,16 +114,38 @@ def _value(value: Any, hint: Any, key: str, faults: Faults) -> Any:
         if not isinstance(value, list):
             faults.add(key, f"must be an array of tables, written [[{key}]]")
             return ()
-        tables = (_table(item, args[0], f"{key}[{_label(item, i)}]", faults) for i, item in enumerate(value))
+        tables = (_table(item, args[0], f"{key}[{label(item, i)}]", faults) for i, item in enumerate(value))
         return tuple(table for table in tables if table is not None)
     try:
         found = msgspec.convert(value, hint)
         if not _sane(found):
             raise msgspec.ValidationError
-        return found
     except msgspec.ValidationError:
-        faults.add(key, f"{value!r} does not fit; give {_allowed(hint)}")
+        faults.add(key, f"{value!r} does not fit; give {_allowed(hint)}{_cure(value, hint)}")
         return None
+    if left := _placeholder(found):
+        faults.add(key, f"{left} was not filled in; the file is read as it stands: write the value itself")
+    return found
+
+
+def _cure(value: Any, hint: Any) -> str:
+    """What was probably meant by a value of the wrong type."""
+    number = hint in (int, float, int | None, float | None)
+    if number and isinstance(value, str):
+        return ", without quotes or unit, with a point for decimals"
+    if hint == tuple[float, float] | None and isinstance(value, list) and len(value) == 4:
+        return "; decimals take a point, not a comma: [0.0, 1.75]"
+    return ""
+
+
+def _placeholder(value: Any) -> str | None:
+    """What somebody's installer ought to have replaced, such as ${HOST}; None where there is none."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, tuple | list):
+        return next((left for item in value if (left := _placeholder(item)) is not None), None)
+    match = _PLACEHOLDER.search(value) if isinstance(value, str) else None
+    return match[0] if match is not None else None
 
 
 def _sane(value: Any) -> bool:
@@ -120,12 +157,6 @@ def _sane(value: Any) -> bool:
     if isinstance(value, str):
         return not any(unicodedata.category(character) == "Cc" for character in value)
     return not isinstance(value, float) or math.isfinite(value)
-
-
-def _label(item: Any, index: int) -> str:
-    """How a person finds an item of an array of tables: its name, else its place counted from 1."""
-    name = item.get("name", item.get("id")) if isinstance(item, dict) else None
-    return name if isinstance(name, str) else f"#{index + 1}"
 
 
 def _join(key: str, name: str) -> str:

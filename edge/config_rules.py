@@ -13,8 +13,8 @@ from typing import get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from drivers import registry
 from edge.config import Collector, Config, Device, Faults, Input, Lane, Point, Sensor, SiteExchange, Wim, named
+from edge.config_devices import check_devices
 from edge.delivery.credentials import credential_file
 from edge.messages import Program
 
@@ -22,6 +22,12 @@ TOPIC_LEVEL = re.compile(r"[A-Za-z0-9_-]+")
 _ROTATION = re.compile(r"(\d+)([hd])")
 _PLATE_CHARACTERS = frozenset(string.ascii_uppercase + string.digits)
 _LEAST_STORE, _MOST_STORE = 10_000_000, 10**15
+_LEAST_STRIP_HZ = 100.0  # slower, and a wheel is over a strip between two samples
+_MOST_STRIP_M, _MOST_WIDTH_M, _MOST_LOOP_M = 0.3, 10.0, 30.0  # extent along the lane
+_MOST_Y_M = 15.0  # no lane is so wide
+_MOST_APART_M = 10.0  # lines farther apart see different vehicles
+_LOOP_NEAR_M = 5.0  # a car that is over the loop is still, or already, over the array
+_MOST_POINTS_M = 100_000.0
 _SAME_PLACE_M = 0.02  # two sensors nearer than this along the lane stand on one line
 
 
@@ -80,7 +86,7 @@ def check_config(config: Config, faults: Faults, *, live: bool, sensors: bool) -
         if config.identity is None:
             faults.add("identity.key_file", "is missing; the tokens of [site_exchange] need the site's secret")
     for device in config.device:
-        _check_device(device, config, faults, live=live)
+        _check_device(device, config, faults)
     if live:
         _check_live(config, faults)
 
@@ -109,6 +115,8 @@ def _check_points(config: Config, faults: Faults) -> None:
         )
     known = [point for point in config.point if point.x_m is not None]
     for ahead, behind in itertools.pairwise(known):
+        if (behind.x_m or 0.0) - (ahead.x_m or 0.0) > _MOST_POINTS_M:
+            faults.add(f"point[{behind.name}].x_m", f"{behind.x_m:g} is far from {ahead.name!r}; {_metres('give it')}")
         if (behind.x_m or 0.0) < (ahead.x_m or 0.0):
             faults.add(
                 f"point[{behind.name}].x_m",
@@ -160,6 +168,11 @@ def _check_lane(lane: Lane, faults: Faults, *, sensors: bool) -> None:
 def _check_wim(wim: Wim, key: str, faults: Faults) -> None:
     if not 5 <= wim.sample_rate_hz <= 1_000_000:
         faults.add(f"{key}.sample_rate_hz", f"{wim.sample_rate_hz} is outside 5 .. 1000000")
+    elif wim.sample_rate_hz < _LEAST_STRIP_HZ and any(sensor.type == "strip" for sensor in wim.sensor):
+        faults.add(
+            f"{key}.sample_rate_hz",
+            f"{wim.sample_rate_hz:g} Hz is too slow for strips; in hertz it may be {wim.sample_rate_hz * 1e3:g}",
+        )
     if not -60 <= wim.temperature_c <= 90:
         faults.add(f"{key}.temperature_c", f"{wim.temperature_c} is outside -60 .. 90")
     _unique((sensor.name for sensor in wim.sensor), f"{key}.sensor", faults)
@@ -191,6 +204,33 @@ def _check_wim(wim: Wim, key: str, faults: Faults) -> None:
         )
     if wim.mode == "loop" and not any(sensor.type == "loop" for sensor in wim.sensor):
         faults.add(f"{key}.mode", 'is "loop" but no sensor is of type "loop"; add one or write mode = "gap"')
+    _check_places(wim, key, faults)
+
+
+def _check_places(wim: Wim, key: str, faults: Faults) -> None:
+    """The lines stand near each other, and the loops near the lines: else a length is in another unit."""
+    scales = sorted((sensor for sensor in wim.sensor if sensor.type != "loop"), key=lambda sensor: sensor.x_m)
+    for ahead, behind in itertools.pairwise(scales):
+        if behind.x_m - ahead.x_m > _MOST_APART_M:
+            faults.add(
+                f"{key}.sensor[{behind.name}].x_m",
+                f"{behind.x_m:g} is {behind.x_m - ahead.x_m:g} m from {ahead.name!r}; "
+                f"{_metres('lines of one array are nearer')}",
+            )
+            return  # what lies behind it is as far, and the loops fit neither
+    for loop in (sensor for sensor in wim.sensor if sensor.type == "loop" and scales):
+        half_m = (loop.width_m or 0.0) / 2
+        away_m = max(scales[0].x_m - loop.x_m - half_m, loop.x_m - half_m - scales[-1].x_m)
+        if away_m > _LOOP_NEAR_M:
+            faults.add(
+                f"{key}.sensor[{loop.name}].x_m",
+                f"the loop begins {away_m:g} m from the lines ({scales[0].x_m:g} .. {scales[-1].x_m:g}), too far to "
+                f"tell their vehicles apart; {_metres('give the place of its middle')}, or make it a [[device.input]]",
+            )
+
+
+def _metres(text: str) -> str:
+    return f"{text}, in metres (not centimetres or millimetres)"
 
 
 def _overlap(first: Sensor, second: Sensor) -> bool:
@@ -206,25 +246,25 @@ def _check_sensor(sensor: Sensor, key: str, faults: Faults) -> None:
         faults.add(f"{key}.x_m", f"{sensor.x_m} is no position in metres near the array")
     if sensor.y_m is not None and not sensor.y_m[0] < sensor.y_m[1]:
         faults.add(f"{key}.y_m", f"{list(sensor.y_m)} covers nothing; write [left edge, right edge] in metres")
+    if sensor.y_m is not None and max(abs(y_m) for y_m in sensor.y_m) > _MOST_Y_M:
+        faults.add(f"{key}.y_m", f"{list(sensor.y_m)} reaches beyond any lane; {_metres('give both edges')}")
     if sensor.type == "loop":
+        if sensor.width_m is not None and not 0.1 <= sensor.width_m <= _MOST_LOOP_M:
+            faults.add(f"{key}.width_m", f"{sensor.width_m:g} is no length of a loop; {_metres('give it')}")
         if sensor.threshold_counts is None:
             faults.add(f"{key}.threshold_counts", "is missing; give the counts above which a vehicle is over the loop")
         return
     if not sensor.gain_n:
         missing = "is missing" if sensor.gain_n is None else "is 0"
         faults.add(f"{key}.gain_n", f"{missing}; give the newtons of one count (negative for a reversed channel)")
-    if sensor.width_m is None or not 0.001 <= sensor.width_m <= 10:
-        wrong = "is missing" if sensor.width_m is None else f"{sensor.width_m} is outside 0.001 .. 10"
-        faults.add(f"{key}.width_m", f"{wrong}; give the extent along the lane in metres, such as 0.053 for a strip")
+    most_m = _MOST_STRIP_M if sensor.type == "strip" else _MOST_WIDTH_M
+    if sensor.width_m is None or not 0.001 <= sensor.width_m <= most_m:
+        wrong = "is missing" if sensor.width_m is None else f"{sensor.width_m:g} is outside 0.001 .. {most_m:g}"
+        faults.add(f"{key}.width_m", f"{wrong}; {_metres('give the extent along the lane')}, such as 0.053 for a strip")
     if sensor.coupling_tau_s < 0:
         faults.add(f"{key}.coupling_tau_s", "must be 0 (DC-coupled) or the time constant of the amplifier in seconds")
     if abs(sensor.angle_deg) > 60:
         faults.add(f"{key}.angle_deg", f"{sensor.angle_deg} is outside -60 .. 60")
-
-
-def _known(items: tuple[Device, ...], what: str) -> str:
-    names = ", ".join(item.name for item in items)
-    return f"the {what} are {names}" if names else f"there are no {what} yet"
 
 
 def _check_broker(collector: Collector | SiteExchange, key: str, faults: Faults, *, live: bool) -> None:
@@ -251,7 +291,7 @@ def _check_identifiers(collector: Collector, faults: Faults, *, live: bool) -> N
         _check_file(file, key, faults, remedy="ask the authority for its X25519 public key")
 
 
-def _check_device(device: Device, config: Config, faults: Faults, *, live: bool) -> None:
+def _check_device(device: Device, config: Config, faults: Faults) -> None:
     key = f"device[{device.name}]"
     places: list[tuple[str, Device | Input]] = [(key, device)]
     places += [(f"{key}.input[{item.name}]", item) for item in device.input]
@@ -267,17 +307,6 @@ def _check_device(device: Device, config: Config, faults: Faults, *, live: bool)
             faults.add(f"{key}.input[{item.name}].lane", "is missing, and the device has no lane either")
         if item.signal == "loop" and item.point is None:
             faults.add(f"{key}.input[{item.name}].point", "is missing; name the point at which the loop counts")
-    if live:
-        _check_driver(device, key, faults)
-
-
-def _check_driver(device: Device, key: str, faults: Faults) -> None:
-    try:
-        registry.create(device.driver, device.name, device.url, device.options)
-    except LookupError as error:
-        faults.add(f"{key}.driver", str(error.args[0]))
-    except ValueError as error:
-        faults.add(key, str(error))
 
 
 def _check_live(config: Config, faults: Faults) -> None:
@@ -286,9 +315,7 @@ def _check_live(config: Config, faults: Faults) -> None:
             faults.add("identity.key_file", "is missing; pseudonyms need a secret: borderflow key FILE makes one")
     else:
         _check_file(config.identity.key_file, "identity.key_file", faults, remedy="borderflow key FILE makes one")
-    for lane in config.lane:
-        if lane.wim is not None:
-            _check_wim_devices(lane.wim, f"lane[{lane.id}].wim", config, faults)
+    check_devices(config, faults)
     if not config.point and config.device:
         faults.add("point", "there is none; name the points in the order in which a vehicle passes them")
 
@@ -299,9 +326,3 @@ def _check_file(file: str, key: str, faults: Faults, remedy: str = "name an exis
             pass
     except OSError as error:
         faults.add(key, f"{file} cannot be read ({error.strerror}); {remedy}")
-
-
-def _check_wim_devices(wim: Wim, key: str, config: Config, faults: Faults) -> None:
-    for name, device in (("device", wim.device), ("temperature_device", wim.temperature_device)):
-        if device is not None and named(config.device, device) is None:
-            faults.add(f"{key}.{name}", f"there is no [[device]] named {device!r}; {_known(config.device, 'devices')}")

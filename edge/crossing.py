@@ -158,8 +158,8 @@ class Crossing:
             if lane.wim is not None
         }
         self._lane_of_device = {lane.wim.device: lane.id for lane in config.lane if lane.wim and lane.wim.device}
-        self._thermometers = {
-            lane.wim.temperature_device: lane.id for lane in config.lane if lane.wim and lane.wim.temperature_device
+        self._channels_needed = {
+            lane.id: 1 + max(sensor.channel for sensor in lane.wim.sensor) for lane in config.lane if lane.wim
         }
         self._devices = {
             device.name: _Device(device, registry.find(device.driver).reports & _REPORTED.keys())
@@ -230,7 +230,23 @@ class Crossing:
         lane_id = self._lane_of_device.get(block.device)
         if lane_id is None:
             return []
-        messages: list[Message] = []
+        needed, width = self._channels_needed[lane_id], block.samples.shape[1]
+        missing = width < needed
+        text = (
+            f"lane {lane_id}: {block.device} sends {width} channels, a sensor has channel {needed - 1} "
+            "(they count from 0); correct its `channel`, or let the device sample it too"
+        )
+        messages: list[Message] = [
+            *self.alarms.set(
+                Condition("channels_missing", block.device, lane_id),
+                missing,
+                block.time_ns,
+                severity="critical",
+                text=text if missing else "all channels are there",
+            )
+        ]
+        if missing:
+            return messages
         self._health.samples(lane_id, block)
         for vehicle in self._lanes[lane_id].samples(block):
             messages.append(vehicle)
@@ -317,9 +333,10 @@ class Crossing:
         return []
 
     def _measurement(self, measurement: Measurement) -> list[Message]:
-        lane_id = self._thermometers.get(measurement.device)
-        if lane_id is not None and measurement.unit == "_c":
-            self._lanes[lane_id].set_temperature(measurement.value)
+        if measurement.unit == "_c":
+            for lane in self._lanes.values():  # one thermometer may serve them all
+                if lane.lane.wim is not None and lane.lane.wim.temperature_device == measurement.device:
+                    lane.set_temperature(measurement.value)
         return []
 
     def _reported(self, change: InputChange) -> list[Message]:

@@ -72,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     except JournalError as error:
         raise cfg.ConfigError([f"{args.config}: store.path: {error}"]) from None
     admitted.keep(config)
+    for doubt in admitted.found.doubts:
+        log.warning("%s", doubt)
     return asyncio.run(daemon.main())
 
 

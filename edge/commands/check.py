@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from edge.admission import Admission
@@ -24,12 +25,16 @@ def run(args: argparse.Namespace) -> int:
         source_name(config)
     except IdentityError as error:
         raise ConfigError([f"{args.config}: {error}"]) from None
+    if admitted.found.doubts:
+        raise ConfigError(admitted.found.doubts)
     for lane in config.lane:
         if lane.wim is not None:
             try:
                 Wim(lane.wim)
             except CoreError as error:
                 raise ConfigError([f"{args.config}: lane[{lane.id}].wim: {error}"]) from None
+    for note in admitted.found.notes:
+        print(f"borderflow check: {note}", file=sys.stderr)
     tables = (("lane", config.lane), ("device", config.device), ("collector", config.collector))
     counted = ", ".join(f"{len(items)} {name}{'' if len(items) == 1 else 's'}" for name, items in tables)
     print(
