@@ -107,7 +107,7 @@ class Driver(ABC):
 
     def offer(self) -> Offer:
         """What it is going to send; see `Offer`."""
-        return Offer()
+        return Offer(channels=0, temperatures=frozenset()) if self.reads_identifiers else Offer()
 
     @abstractmethod
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:

@@ -24,7 +24,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from drivers.base import DeviceError, Driver, Emit, Offer, Options, ProtocolError
+from drivers.base import DeviceError, Driver, Emit, Options, ProtocolError
 from drivers.events import Rejected, TagRead
 from drivers.links import Link, connect
 
@@ -165,9 +165,6 @@ class Llrp(Driver):
     port = 5084
     reads_identifiers = True
     options: LlrpOptions
-
-    def offer(self) -> Offer:
-        return Offer(channels=0, temperatures=frozenset())
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         async with connect(self) as link:
