@@ -52,6 +52,10 @@ ALARM_CODES: Final[dict[str, Meaning]] = {
     "sample_rate": Meaning("speeds and loads may be off by the same share", "`sample_rate_hz`, then the digitiser"),
     "clock_unsynchronised": Meaning("times are the computer's own; waits across computers suffer", "`chronyc sources`"),
     "clock_stepped": Meaning("waits, flow and watches began anew at that moment", "why the clock leapt"),
+    "waits_anew": Meaning(
+        "what was kept of the last hours could not be used; expected waits are null until the queues are known again",
+        "the disk, where nobody changed lanes, points or the key",
+    ),
     "gps_lost": Meaning("time is kept by what is left", "the antenna and its cable"),
     "collector_unreachable": Meaning("nothing is lost: the journal keeps it", "network, then the collector"),
     "collector_certificate": Meaning("nothing is lost: the journal keeps it", "expiry and trust of the certificates"),

@@ -513,6 +513,10 @@ class QueueFilter:
         """Shares of the vehicles that are seen from now on, 0 < share <= 1: below 1 while a counter is dead."""
         _check(lib.bf_queue_counts(self._handle, upstream, downstream), "queue")
 
+    def unwatched(self, seconds: float) -> None:
+        """Nobody looked so long: vehicles may have departed unseen."""
+        _check(lib.bf_queue_unwatched(self._handle, seconds), "queue")
+
     def depart(
         self,
         time_ns: int,

@@ -42,6 +42,7 @@ from edge.messages import (
     utc_text,
 )
 from edge.waiting.flow import FlowCounter
+from edge.waiting.memory import Recalled
 from edge.waiting.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, TagSighting
 from edge.waiting.sightings import Sighting as Seen
 from edge.waiting.timeline import LIVE_REORDER_NS, REORDER_NS
@@ -128,7 +129,8 @@ class _Device:
 class Crossing:
     """Everything this computer knows of its lanes. Not thread-safe: the daemon's loop owns it.
 
-    `carry` says what the waits take of a sighting, where it is shared with other computers (edge.exchange.link).
+    `carry` says what the waits take of a sighting, where it is shared with other computers (edge.exchange.link) or
+    kept; `note` is told what they took (edge.waiting.memory).
     """
 
     def __init__(
@@ -139,9 +141,11 @@ class Crossing:
         pseudonyms: Pseudonyms | None,
         carry: Callable[[Seen], Iterable[Seen]] | None = None,
         sealers: Sequence[Sealer] = (),
+        note: Callable[[Seen], None] | None = None,
     ) -> None:
         self.config = config
         self._carry = carry
+        self._note = note
         self._site = Site(config.site.country, config.site.port)
         self._source = source
         self._pseudonyms = pseudonyms
@@ -183,11 +187,26 @@ class Crossing:
     def sighting(self, seen: Seen) -> None:
         """Take what another computer of this crossing saw."""
         self._waits.feed(seen)
+        if self._note is not None:
+            self._note(seen)
+
+    def recall(self, kept: Recalled, now_ns: int) -> list[Message]:
+        """Take what was seen before a restart; gives the messages of intervals that were over and not yet told."""
+        messages: list[Message] = []
+        if kept.sightings and kept.last_ns is not None:
+            waits = self._waits.recall(kept.sightings, min(kept.last_ns, now_ns), now_ns)
+            if kept.told_ns is not None:
+                messages += [wait for wait in waits if parse_utc(wait.time) > kept.told_ns]
+        for text in kept.trouble:
+            said = Condition("waits_anew")
+            messages += self.alarms.set(said, True, now_ns, text=text)
+            messages += self.alarms.set(said, False, now_ns, text=text)
+        return messages
 
     def _saw(self, seen: Seen) -> None:
         """Something was seen here that counts for the waits."""
         for taken in (seen,) if self._carry is None else self._carry(seen):
-            self._waits.feed(taken)
+            self.sighting(taken)
 
     def advance(self, now_ns: int) -> list[Message]:
         """The clock has come to `now_ns`: intervals that are over become messages."""

@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -28,17 +29,21 @@ from edge import sdnotify
 from edge.admission import Admission
 from edge.alarms import Condition
 from edge.clock_steps import ClockSteps
+from edge.config_rules import rotation_s
 from edge.core import CoreError
 from edge.crossing import Crossing
 from edge.delivery.evidence import Signer
-from edge.delivery.identity import IdentityError, Pseudonyms, computer_name
+from edge.delivery.identity import IdentityError, Pseudonyms, computer_name, read_secret
 from edge.delivery.journal import Journal, JournalError
 from edge.delivery.loss_alarm import loss_alarm
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import Publisher
 from edge.delivery.sealing import Sealer
+from edge.exchange.codec import local_sightings
 from edge.exchange.link import SiteExchange
-from edge.messages import Message, Severity, Site, Status, utc_text
+from edge.exchange.tokens import ExchangeKeys
+from edge.messages import Message, Severity, Site, Status, Wait, parse_utc, utc_text
+from edge.waiting.memory import Memory, Recalled
 from edge.waiting.sightings import Sighting
 
 log = logging.getLogger("daemon")
@@ -87,6 +92,14 @@ def source_name(config: cfg.Config) -> str:
     return "lane"
 
 
+def _keys_of(config: cfg.Config) -> ExchangeKeys | None:
+    """The keys of tokens; None where no secret is configured."""
+    identity = config.identity
+    if identity is None:
+        return None
+    return ExchangeKeys(read_secret(Path(identity.key_file)), rotation_s(identity.rotation) * 1_000_000_000)
+
+
 class Daemon:
     """The parts of a running computer and the tasks that move them."""
 
@@ -100,13 +113,20 @@ class Daemon:
             self._exchange = SiteExchange(
                 config, self._source, deliver=self._from_site, on_alarm=partial(self._collector_alarm, "site_exchange")
             )
-        carry = self._exchange.carry if self._exchange is not None else None
+        keys = _keys_of(config)
+        carry: Callable[[Sighting], Sequence[Sighting]] | None = None
+        if self._exchange is not None:
+            carry = self._exchange.carry
+        elif keys is not None:
+            carry = partial(local_sightings, keys=keys)  # what is kept has no identity in clear
+        store = Path(config.store.path)
+        self._memory = Memory(store / "waits", config, keys)
         self._from_threads: deque[tuple[Condition, bool, Severity, str]] = deque()
         self._crossing = Crossing(
-            config, source=self._source, pseudonyms=pseudonyms, carry=carry, sealers=self._sealers()
-        )
+            config, source=self._source, pseudonyms=pseudonyms, carry=carry, sealers=self._sealers(),
+            note=self._memory.note,
+        )  # fmt: skip
         self._signer = Signer(config.evidence.key_file) if config.evidence is not None else None
-        store = Path(config.store.path)
         self._journal = Journal(
             store / "journal.db", config.store.max_bytes, time.time_ns, on_alarm=self._journal_alarm,
             explain=partial(loss_alarm, site=Site(config.site.country, config.site.port), source=self._source),
@@ -115,6 +135,7 @@ class Daemon:
         self._clock = ClockSteps(self._since_ns, time.monotonic_ns())
         self._stop = asyncio.Event()
         self._status_changed = True
+        self._forgetful = False  # what the waits took could not be kept
 
     async def main(self) -> int:
         """Run until SIGTERM or Ctrl-C; gives the exit code."""
@@ -132,6 +153,7 @@ class Daemon:
             self._source, self._config.site.country, self._config.site.port, cfg.digest(self._config),
             len(self._config.lane), len(self._config.device), len(self._config.collector),
         )  # fmt: skip
+        self._recall()
         async with asyncio.TaskGroup() as group:
             outbox = group.create_task(self._outbox.run(), name="outbox")
             ticker = group.create_task(self._tick(), name="clock")
@@ -151,6 +173,7 @@ class Daemon:
                 async with asyncio.timeout(_LAST_WORDS_S):
                     await asyncio.gather(*devices, ticker, *exchanges, return_exceptions=True)
                     await self._outbox.flush()
+                    self._remember([])
                     self._put([*self._evidence(), self.status(online=False, cause="shutdown")])
                     await self._outbox.flush()
                     await asyncio.gather(*(publisher.stop() for publisher in self._publishers))
@@ -160,7 +183,38 @@ class Daemon:
                 task.cancel()
         self._outbox.close()
         self._journal.close()
+        self._memory.close()
         return 0
+
+    def _recall(self) -> None:
+        """Before any device speaks: the waits take up what they knew when the process ended."""
+        now_ns, began = time.time_ns(), time.monotonic()
+        try:
+            kept = self._memory.recall(now_ns)
+        except OSError as error:
+            kept = Recalled(trouble=[f"{self._config.store.path}/waits: cannot be read ({error.strerror})"])
+        for text in kept.trouble:
+            log.warning("%s", text)
+        self._put(self._crossing.recall(kept, now_ns))
+        if kept.sightings:
+            text = "%d sightings of the last hours taken up again in %.1f s"
+            log.info(text, len(kept.sightings), time.monotonic() - began)
+
+    def _remember(self, made: list[Message]) -> bool:
+        """What the waits took since the last time is kept; True where an interval has ended."""
+        ends = [parse_utc(message.time) for message in made if isinstance(message, Wait)]
+        if ends:
+            self._memory.told(max(ends))
+        try:
+            self._memory.write(time.time_ns())
+        except OSError as error:
+            if not self._forgetful:
+                log.warning("%s/waits: cannot be written (%s); a restart would cost the waits their queues",
+                            self._config.store.path, error)  # fmt: skip
+            self._forgetful = True
+            return False
+        self._forgetful = False
+        return bool(ends)
 
     def status(self, online: bool, cause: str | None = None) -> Status:
         """The retained state of this computer, also its last will."""
@@ -210,6 +264,7 @@ class Daemon:
         if leap is not None:
             log.warning("%s", leap)
             self._put(self._crossing.clock_stepped(now_ns, leap))
+            self._memory.forget()
         return now_ns
 
     def _event(self, event: Event) -> None:
@@ -236,7 +291,10 @@ class Daemon:
             await asyncio.sleep(_TICK_S)
             while self._from_threads:
                 self._alarm(*self._from_threads.popleft())
-            self._put(self._crossing.advance(self._watch_clock()))
+            made = self._crossing.advance(self._watch_clock())
+            self._put(made)
+            if self._remember(made):
+                await asyncio.to_thread(self._memory.sync)
             now = loop.time()
             if self._status_changed or now - status_at > _STATUS_EVERY_S:
                 self._status_changed, status_at = False, now

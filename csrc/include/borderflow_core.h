@@ -231,6 +231,8 @@ bf_status bf_queue_program(bf_queue *queue, int32_t program);
 /* Shares of the vehicles that are seen upstream and downstream from now on, above 0: 1 while the counters there work, else
  * those whose identity is read. */
 bf_status bf_queue_counts(bf_queue *queue, double upstream, double downstream);
+/* Nobody looked for so many seconds: vehicles may have departed unseen, as many as the booths serve in that time. */
+bf_status bf_queue_unwatched(bf_queue *queue, double seconds);
 /* A vehicle arrived downstream. `llr[i]` is what identities say about the passage `pos[i]`; `mask_llr[m]` (64 of them) what
  * they say about every other passage of which m was read; `elsewhere`: sum of likelihood ratios times priors of
  * passages that are not in this list. */

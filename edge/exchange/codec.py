@@ -45,7 +45,9 @@ class Exchange(Struct, frozen=True, kw_only=True):
     sealed: bytes
 
 
-class _Record(Struct, frozen=True, omit_defaults=True):
+class Record(Struct, frozen=True, omit_defaults=True):
+    """A sighting as it is sent or kept: tokens in place of identities."""
+
     time_ns: int
     lane: str
     point: str
@@ -62,7 +64,7 @@ class _Record(Struct, frozen=True, omit_defaults=True):
 
 _encode = msgspec.json.Encoder().encode
 _decode_outer = msgspec.json.Decoder(Exchange).decode
-_decode_records = msgspec.json.Decoder(tuple[_Record, ...]).decode
+_decode_records = msgspec.json.Decoder(tuple[Record, ...]).decode
 
 
 class ExchangeWriter:
@@ -121,27 +123,27 @@ class ExchangeReader:
         return []
 
 
-def record_of(sighting: Sighting, keys: ExchangeKeys) -> _Record:
+def record_of(sighting: Sighting, keys: ExchangeKeys) -> Record:
     """A sighting without any identity in clear."""
     common = (sighting.time_ns, sighting.lane, sighting.point)
     match sighting:
         case TagSighting():
             tags = keys.tag(sighting.id, sighting.time_ns)
-            return _Record(*common, "rfid", tags=tags, confidence=sighting.confidence)
+            return Record(*common, "rfid", tags=tags, confidence=sighting.confidence)
         case PlateSighting():
             plates = keys.plate(sighting.id, sighting.time_ns)
-            return _Record(*common, "plate", plates=plates, confidence=sighting.confidence)
+            return Record(*common, "plate", plates=plates, confidence=sighting.confidence)
         case LoopCount():
-            return _Record(*common, "loop")
+            return Record(*common, "loop")
         case AxleSighting():
-            return _Record(*common, "axles", positions_m=sighting.positions_m, loads_kg=sighting.loads_kg)
+            return Record(*common, "axles", positions_m=sighting.positions_m, loads_kg=sighting.loads_kg)
         case BoothChange():
-            return _Record(*common, "booth", open=sighting.open, program=sighting.program, booth=sighting.booth)
+            return Record(*common, "booth", open=sighting.open, program=sighting.program, booth=sighting.booth)
         case TokenSighting():
             raise ValueError("these tokens came from another computer; only what was read here is sent")
 
 
-def sightings_of(record: _Record) -> list[Sighting]:
+def sightings_of(record: Record) -> list[Sighting]:
     """What a record says, for the waits; nothing where its numbers are no sighting."""
     at = (record.time_ns, record.lane, record.point)
     if not 0 <= record.time_ns < 1 << 62:

@@ -105,6 +105,10 @@ class ExchangeKeys:
         """Key (32 bytes) under which messages of a period are encrypted."""
         return self._key(period, b"seal")
 
+    def keeping(self, period: int) -> bytes:
+        """Key (32 bytes) under which a computer keeps for itself what it saw in a period."""
+        return self._key(period, b"keep")
+
     def _plate(self, text: str, period: int) -> PlateTokens:
         alike = text.translate(_ALIKE)
         exact_key, alike_key = self._key(period, b"plate"), self._key(period, b"alike")

@@ -159,6 +159,10 @@ class LaneState:
         """Vehicles that came lately, fading."""
         return self._arrival_rate * math.exp(-max(0, time_ns - self._arrival_ns) / _RATE_WINDOW_NS)
 
+    def rate_per_s(self, time_ns: int) -> float:
+        """The same as vehicles a second."""
+        return self.rate_at(time_ns) / RATE_WINDOW_S
+
     def forget_departures(self, end_ns: int) -> None:
         """Those before the window of the rate."""
         while self.departures and self.departures[0] <= end_ns - _RATE_WINDOW_NS:

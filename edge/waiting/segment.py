@@ -29,6 +29,7 @@ POOL = 4096
 _OLDEST_NS = 6 * 3600 * 1_000_000_000  # a vehicle that has not come after so long does not come
 _SURE = 0.9
 _KINDS = (core.TAG, core.PLATE, core.AXLES)
+_FEW = 0.05  # vehicles that came unseen; fewer do not matter
 _AFTER_A_GAP = 0.05  # before the first that is seen again come any number, twenty in the mean
 _RECENT = 64  # passages of a lane of which it may turn out that their reader was dead already
 _MOST_PLATES = 4  # of one vehicle: tractor and trailer, front and rear
@@ -207,6 +208,14 @@ class Segment:
             self._forget(entry)
         self.queues[lane].counts(_AFTER_A_GAP, self._down[number].seen)
         self._up[number].gap = True
+
+    def unwatched(self, lane: str, seconds: float, came_n: float) -> None:
+        """Nobody looked so long; as many as `came_n` came meanwhile, by what came before."""
+        self.queues[lane].unwatched(seconds)
+        if came_n > _FEW:
+            number = self._number[lane]
+            self.queues[lane].counts(1.0 / (1.0 + came_n), self._down[number].seen)
+            self._up[number].gap = True
 
     def enter(self, passage: Passage) -> None:
         """A vehicle passed the upstream point; what is read of it may still follow by `mark`."""

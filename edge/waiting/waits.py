@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import get_args
 
@@ -173,6 +174,28 @@ class CrossingWaits:
             timeline = self._timeline
         if timeline.newest_ns is not None and timeline.newest_ns >= self._run_ns:
             self._run()
+
+    def recall(self, sightings: Iterable[Sighting], last_ns: int, now_ns: int) -> list[Wait]:
+        """Take in again what was seen before a restart, as it came, up to `last_ns`; it is `now_ns`.
+
+        Returns the messages of the intervals up to `last_ns`, all of which may have been told then. Nothing is told of
+        the intervals in which nobody looked.
+        """
+        out: list[Wait] = []
+        for sighting in sightings:
+            self._timeline.clock(sighting.time_ns)
+            self.feed(sighting)
+            out += self.take()
+        out += self.advance(last_ns)
+        self._unwatched((now_ns - last_ns) * 1e-9)
+        self.advance(now_ns)
+        return out
+
+    def _unwatched(self, seconds: float) -> None:
+        """Nobody looked so long: some vehicles came and went meanwhile."""
+        for lane in self._lanes.values():
+            for segment in self._ways[lane.direction].values():
+                segment.unwatched(lane.id, seconds, lane.rate_per_s(self._last_ns) * seconds)
 
     def advance(self, now_ns: int) -> list[Wait]:
         """It is `now_ns`; returns the messages of the intervals that are complete by now."""

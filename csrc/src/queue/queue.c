@@ -223,6 +223,62 @@ bf_status bf_queue_counts(bf_queue *q, double upstream, double downstream)
     return BF_OK;
 }
 
+/* Moves the support up to where the weight is, and normalises. Returns the total before. */
+static double settle(bf_queue *q)
+{
+    double total = 0.0;
+    for (int64_t h = q->lo; h <= q->next; h++) {
+        total += q->w[queue_slot(q, h)];
+    }
+    if (!(total > 0.0) || !isfinite(total)) { /* cannot happen with the floors above; start afresh rather than stop */
+        for (int64_t h = q->lo; h <= q->next; h++) {
+            q->w[queue_slot(q, h)] = 1.0 / (double)(q->next - q->lo + 1);
+        }
+        return 0.0;
+    }
+    for (int64_t h = q->lo; h <= q->next; h++) {
+        double *w = &q->w[queue_slot(q, h)];
+        *w /= total;
+        if (*w < WEIGHT_FLOOR) {
+            *w = 0.0;
+        }
+    }
+    while (q->lo < q->next && q->w[queue_slot(q, q->lo)] <= 0.0) {
+        q->lo++;
+    }
+    return total;
+}
+
+bf_status bf_queue_unwatched(bf_queue *q, double seconds)
+{
+    if (q == NULL || !(seconds >= 0.0)) {
+        return BF_ERR_ARGUMENT;
+    }
+    double speed = 1.0;
+    int booths = queue_booths_of(q, &speed);
+    double mean = q->booths < 0.5 ? 0.0 : seconds * (double)booths * speed / exp(q->cycle.mean_ln + 0.5 * q->cycle.var_ln);
+    mean = mean < (double)q->capacity ? mean : (double)q->capacity;
+    for (int64_t h = q->lo; h <= q->next; h++) {
+        q->fresh[queue_slot(q, h)] = 0.0;
+    }
+    /* The number of departures is Poisson's; those that pass the newest passage leave the queue empty. */
+    double chance = exp(-mean), left = 1.0;
+    for (int64_t k = 0; k <= q->next - q->lo && left > 1e-9; k++) {
+        double share = k < q->next - q->lo ? chance : left;
+        for (int64_t h = q->lo; h <= q->next; h++) {
+            int64_t to = h + k < q->next ? h + k : q->next;
+            q->fresh[queue_slot(q, to)] += share * q->w[queue_slot(q, h)];
+        }
+        left -= share;
+        chance *= mean / (double)(k + 1);
+    }
+    double *swap = q->w;
+    q->w = q->fresh;
+    q->fresh = swap;
+    settle(q);
+    return BF_OK;
+}
+
 typedef struct {
     int64_t pos;
     double ratio;
@@ -248,32 +304,6 @@ static int gather(const bf_queue *q, const int64_t *pos, const float *llr, int32
         list[at] = (strong){pos[i], ratio};
     }
     return count;
-}
-
-/* Moves the support up to where the weight is, and normalises. Returns the total before. */
-static double settle(bf_queue *q)
-{
-    double total = 0.0;
-    for (int64_t h = q->lo; h <= q->next; h++) {
-        total += q->w[queue_slot(q, h)];
-    }
-    if (!(total > 0.0) || !isfinite(total)) { /* cannot happen with the floors above; start afresh rather than stop */
-        for (int64_t h = q->lo; h <= q->next; h++) {
-            q->w[queue_slot(q, h)] = 1.0 / (double)(q->next - q->lo + 1);
-        }
-        return 0.0;
-    }
-    for (int64_t h = q->lo; h <= q->next; h++) {
-        double *w = &q->w[queue_slot(q, h)];
-        *w /= total;
-        if (*w < WEIGHT_FLOOR) {
-            *w = 0.0;
-        }
-    }
-    while (q->lo < q->next && q->w[queue_slot(q, q->lo)] <= 0.0) {
-        q->lo++;
-    }
-    return total;
 }
 
 bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const float *llr, int32_t n,
