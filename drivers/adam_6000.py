@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from drivers.base import DeviceError, Driver, Emit, Offer, Options
 from drivers.inputs import InputWatch
-from drivers.modbus import ModbusPort, open_port, u32
+from drivers.modbus import DEAF_S, ModbusPort, open_port, u32
 
 _INPUTS, _COUNTERS, _OUTPUTS = 0x0000, 0x0000, 0x0010
 
@@ -52,6 +52,7 @@ class Adam6000(Driver):
     summary = "Advantech ADAM-6050 / 6051 / 6060 inputs and outputs (Modbus TCP)"
     schemes = ("tcp", "rtu+tcp")
     port = 502
+    deaf_s = DEAF_S
     options: AdamOptions
 
     _open_port: ModbusPort | None = None
@@ -70,7 +71,7 @@ class Adam6000(Driver):
         inputs = InputWatch(self.name, options.inputs, options.normally_closed)
         outputs = InputWatch(self.name, options.outputs)
         loop = asyncio.get_running_loop()
-        async with open_port(self, options.unit_id) as port:
+        async with open_port(self, options.unit_id, alive=alive) as port:
             self._open_port = port
             try:
                 next_s = loop.time()

@@ -96,6 +96,7 @@ class Driver(ABC):
     reads_identifiers: ClassVar[bool] = False  # its bytes hold tags or plates: not recorded unless asked for
     reports: ClassVar[frozenset[str]] = frozenset()  # inputs by which it tells how it is itself: alarms, no signals
     silent_after_s: float = 4.0
+    deaf_s: float = 0.0  # added to that until the first sign of life of a session: what the device needs to wake up
     tap: Tap | None = None  # set by `borderflow record` before the session begins
     stored: Stored = staticmethod(_at_once)  # set by the daemon before the session begins
 

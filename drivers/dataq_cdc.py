@@ -216,7 +216,7 @@ class DataqCdc(Driver):
 
     async def _command(self, link: Link, text: str) -> str:
         """Send a command and wait for its echo; returns what the device added to it."""
-        await link.write(f"{text}\r".encode())
+        await link.say(f"{text}\r".encode())  # a device echoes `info 1` with its model: not word for word
         answer = b""
         try:
             async with asyncio.timeout(_REPLY_S):

@@ -186,18 +186,18 @@ class HbmAed(Driver):
 
     async def _start(self, link: Link) -> None:
         """Stop what runs, select the transmitter, set the format, start."""
-        await link.write(b";STP;")
+        await link.say(b";STP;")
         await self._run_dry(link)
-        await link.write(b"S%02d;" % self.options.unit_id)
+        await link.say(b"S%02d;" % self.options.unit_id)
         await self._run_dry(link)
         for command in (_FORMATS[self.options.format], b"ICR%d;" % self.options.rate_index):
-            await link.write(command)
+            await link.say(command)
             answer = await self._line(link, command)
             if not answer.startswith(b"0"):
                 raise DeviceError(
                     f"{self.url}: answers {answer[:20].decode('latin-1')!r} to {command.decode()}; is it an AED?"
                 )
-        await link.write(b"MSV?0;")
+        await link.say(b"MSV?0;")
 
     async def _run_dry(self, link: Link) -> None:
         try:

@@ -40,7 +40,7 @@ from drivers.base import DeviceError, Driver, Emit, Offer, Options, ProtocolErro
 from drivers.events import Rejected, SampleBlock
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.links import connect
-from drivers.modbus import ModbusPort, ModbusRefused, f32, from_f32, from_u32, open_port, u32
+from drivers.modbus import DEAF_S, ModbusPort, ModbusRefused, f32, from_f32, from_u32, open_port, u32
 from drivers.sampleclock import SampleClock
 
 _TEST, _TEST_VALUE = 55100, 0x00112233
@@ -225,6 +225,7 @@ class LabJackT7(Driver):
     summary = "LabJack T7/T4/T8 digitiser: strips, plates and loops as one sample stream (Modbus TCP + stream socket)"
     schemes = ("tcp",)
     port = 502
+    deaf_s = DEAF_S
     options: LabJackOptions
 
     _streams = 0
@@ -242,7 +243,7 @@ class LabJackT7(Driver):
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         scan_list = ScanList(self.options.scan_list)
-        async with open_port(self, self.options.unit_id, timeout_s=1.0) as port:
+        async with open_port(self, self.options.unit_id, timeout_s=1.0, alive=alive) as port:
             await self._identify(port)
             await self._stop(port)
             scans_per_packet = await self._configure(port, scan_list)

@@ -27,7 +27,7 @@ from msgspec import Meta
 from drivers.base import DeviceError, Driver, Emit, Offer, Options
 from drivers.events import Measurement
 from drivers.inputs import InputWatch
-from drivers.modbus import ModbusPort, insist, open_port, u32
+from drivers.modbus import DEAF_S, ModbusPort, insist, open_port, u32
 from drivers.weighstream import PollStream
 
 _FIRST, _COUNT = 6, 8
@@ -91,6 +91,7 @@ class LaumasTlb(Driver):
     schemes = ("serial", "tcp", "rtu+tcp", "rfc2217")
     reports = frozenset({"overload", "fault"})
     port = 502
+    deaf_s = DEAF_S
     options: LaumasOptions
 
     _poll: PollStream | None = None
@@ -110,7 +111,7 @@ class LaumasTlb(Driver):
         stream = self._poll = self._poll or PollStream(self.name, options.per_count, options.poll_hz)
         inputs = InputWatch(self.name, ("stable", "overload", "fault"))
         loop = asyncio.get_running_loop()
-        async with open_port(self, options.unit_id) as port:
+        async with open_port(self, options.unit_id, alive=alive) as port:
             self._open_port = port
             try:
                 stream.begin(self.clock())

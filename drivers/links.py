@@ -3,6 +3,9 @@
 In comes an address, out comes a `Link` with the same small interface for all; drivers and drivers/modbus.py call it.
 Each chunk is stamped when it leaves the kernel, because what stamps later measures the event loop. What is read
 but not yet taken is bounded: above the bound the link stops reading, and the kernel and the peer hold back.
+
+Some lines give back what is written to them. A device that is asked something is therefore spoken to with `say`: the
+first message finds out, and from then on our own bytes never come out of `read`.
 """
 
 from __future__ import annotations
@@ -15,21 +18,24 @@ import os
 import socket
 import stat
 import termios
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import Any, cast
+from typing import Self, cast
 
 import serial as pyserial
 
-from drivers.base import Clock, DeviceError, Driver, Tap
+from drivers.base import Clock, DeviceError, Driver, Serial, Tap
+from drivers.echo import EchoFilter
+from drivers.rfc2217 import Rfc2217Client, escape
 from drivers.urls import Address, parse_url
 
 CONNECT_TIMEOUT_S = 3.0
 WRITE_TIMEOUT_S = 2.0
+ECHO_WITHIN_S = 0.4  # a terminal server behind a slow network gives bytes back within this
+_SETTLE_S = 1.5  # a serial server that acknowledges does so at once
 _CHUNK_BYTES = 65536
 _PAUSE_ABOVE_BYTES = 1 << 20
 _MOST_CHUNKS = 4096
@@ -53,6 +59,8 @@ class Link(ABC):
         self._paused = False
         self._failure: str | None = None
         self._wake = asyncio.Event()
+        self._echo: EchoFilter | None = None
+        self.echo_known = False
 
     async def read(self) -> tuple[bytes, int]:
         """The next bytes (never none) and when they were read, `time_ns`. Raises LinkLost at the end."""
@@ -84,6 +92,8 @@ class Link(ABC):
             raise LinkLost(f"{self.address}: {self._failure}")
         if self._tap is not None:
             self._tap("tx", data, self._clock())
+        if self._echo is not None:
+            self._echo.sent(data, time.monotonic())
         try:
             async with asyncio.timeout(WRITE_TIMEOUT_S):
                 await self._send(data)
@@ -91,6 +101,40 @@ class Link(ABC):
             raise LinkLost(f"{self.address}: takes no data; check cable and flow control") from None
         except (OSError, pyserial.SerialException) as error:
             raise LinkLost(f"{self.address}: {_reason(error)}") from None
+
+    async def say(self, message: bytes) -> None:
+        """Write a message that the device never repeats word for word; the first one finds out whether the line does.
+
+        Whatever comes while that is found out stays there for `read`, with its times.
+        """
+        await self.write(message)
+        if self.echo_known or not message:
+            return
+        came: list[tuple[bytes, int]] = []
+        seen = b""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ECHO_WITHIN_S):
+                while message not in seen:
+                    came.append(await self.read())
+                    seen += came[-1][0]
+        at = seen.find(message)
+        self.echo_found(at >= 0)
+        self._put_back(_without(came, at, at + len(message)) if at >= 0 else came)
+
+    def echo_found(self, present: bool) -> None:
+        """From now on it is known whether the line gives back what is written to it."""
+        self.echo_known = True
+        self._echo = EchoFilter() if present else None
+
+    @property
+    def echoes(self) -> bool:
+        """The line gives back what is written to it."""
+        return self._echo is not None
+
+    def _put_back(self, chunks: list[tuple[bytes, int]]) -> None:
+        self._chunks.extendleft(reversed(chunks))
+        self._held_bytes += sum(len(data) for data, _ in chunks)
+        self._wake.set()
 
     @abstractmethod
     async def close(self) -> None:
@@ -106,6 +150,20 @@ class Link(ABC):
         time_ns = self._clock()
         if self._tap is not None:
             self._tap("rx", data, time_ns)
+        if self._echo is not None:
+            data = self._echo.strip(data, time.monotonic())
+            if self._echo.held:
+                asyncio.get_running_loop().call_later(ECHO_WITHIN_S, self._release, self._echo.held)
+            if not data:
+                return
+        self._take(data, time_ns)
+
+    def _release(self, held: bytes) -> None:
+        """The rest of an echo did not come: what looked like its beginning is the device's."""
+        if self._echo is not None and self._echo.held == held:
+            self._take(self._echo.release(), self._clock())
+
+    def _take(self, data: bytes, time_ns: int) -> None:
         self._chunks.append((data, time_ns))
         self._held_bytes += len(data)
         if not self._paused and (self._held_bytes > _PAUSE_ABOVE_BYTES or len(self._chunks) > _MOST_CHUNKS):
@@ -149,6 +207,17 @@ async def connect(driver: Driver, *, port: int | None = None) -> AsyncIterator[L
         await link.close()
 
 
+def _without(chunks: list[tuple[bytes, int]], start: int, end: int) -> list[tuple[bytes, int]]:
+    """The chunks but for the bytes from `start` to `end` of all of them together."""
+    out, position = [], 0
+    for data, time_ns in chunks:
+        left = data[: max(0, start - position)] + data[max(0, end - position) :]
+        position += len(data)
+        if left:
+            out.append((left, time_ns))
+    return out
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.EBUSY):
         return "another program has it open"
@@ -166,19 +235,17 @@ class SerialLink(Link):
 
     def __init__(self, address: Address, clock: Clock, tap: Tap | None) -> None:
         super().__init__(address, clock, tap)
-        line = address.serial
         exclusive = not _is_pty(address.path)
-        self._port = pyserial.Serial(
-            address.path,
-            baudrate=line.baud,
-            bytesize=line.bits,
-            parity={"none": "N", "even": "E", "odd": "O"}[line.parity],
-            stopbits=line.stop,
-            xonxoff=line.flow == "xonxoff",
-            rtscts=line.flow == "rtscts",
-            timeout=0,
-            exclusive=exclusive or None,
-        )
+        try:
+            self._port = _open_serial(address.path, address.serial, exclusive)
+        except (termios.error, ValueError) as error:  # ValueError: a rate that the adapter's driver does not take
+            if exclusive or isinstance(error, ValueError):
+                raise LinkLost(
+                    f"{address}: the line cannot be set to {_spelt(address.serial)} "
+                    f"({error.args[-1]}); look at baud, bits, parity and stop of the URL, and at the adapter"
+                ) from None
+            # A pseudo-terminal carries whole bytes, whatever it is told, and Linux 6.18 refuses to be told otherwise.
+            self._port = _open_serial(address.path, Serial(baud=address.serial.baud), exclusive)
         self._fd: int = self._port.fileno()
         os.set_blocking(self._fd, False)
         if exclusive:
@@ -247,6 +314,25 @@ class SerialLink(Link):
         return False
 
 
+def _open_serial(path: str, line: Serial, exclusive: bool) -> pyserial.Serial:
+    return pyserial.Serial(
+        path,
+        baudrate=line.baud,
+        bytesize=line.bits,
+        parity={"none": "N", "even": "E", "odd": "O"}[line.parity],
+        stopbits=line.stop,
+        xonxoff=line.flow == "xonxoff",
+        rtscts=line.flow == "rtscts",
+        timeout=0,
+        exclusive=exclusive or None,
+    )
+
+
+def _spelt(line: Serial) -> str:
+    parity = {"none": "no parity", "even": "even parity", "odd": "odd parity"}[line.parity]
+    return f"{line.baud} baud, {line.bits} bits, {parity}, {line.stop} stop"
+
+
 def _is_pty(path: str) -> bool:
     try:
         status = os.stat(path)
@@ -259,9 +345,10 @@ class TcpLink(Link, asyncio.Protocol):
     """A TCP connection. Keep-alive and user timeout find a peer that vanished without a word within some 6 s."""
 
     _transport: asyncio.Transport
+    _hung_up = "closed by the device"
 
     @classmethod
-    async def open(cls, address: Address, clock: Clock, tap: Tap | None) -> TcpLink:
+    async def open(cls, address: Address, clock: Clock, tap: Tap | None) -> Self:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             _, link = await loop.create_connection(lambda: cls(address, clock, tap), address.host, address.port)
@@ -286,12 +373,12 @@ class TcpLink(Link, asyncio.Protocol):
         self._push(data)
 
     def eof_received(self) -> None:
-        self._fail("closed by the device")
+        self._fail(self._hung_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._may_write.set()
         self._gone.set()
-        self._fail(_reason(exc) if exc is not None else "closed by the device")
+        self._fail(_reason(exc) if exc is not None else self._hung_up)
 
     def pause_writing(self) -> None:
         self._may_write.clear()
@@ -322,81 +409,62 @@ class TcpLink(Link, asyncio.Protocol):
         self._transport.abort()
 
 
-class Rfc2217Link(Link):
-    """A serial server that speaks RFC 2217. pyserial does it with blocking sockets, so a thread of its own reads."""
+class Rfc2217Link(TcpLink):
+    """A serial server that speaks RFC 2217, with the keep-alive of every TCP connection."""
 
-    _POLL_S = 0.2
+    _hung_up = "the serial server hung up"
 
     @classmethod
-    async def open(cls, address: Address, clock: Clock, tap: Tap | None) -> Rfc2217Link:
-        line = address.serial
-        opening = asyncio.ensure_future(
-            asyncio.to_thread(
-                pyserial.serial_for_url,
-                f"rfc2217://{address.host}:{address.port}",
-                baudrate=line.baud,
-                bytesize=line.bits,
-                parity={"none": "N", "even": "E", "odd": "O"}[line.parity],
-                stopbits=line.stop,
-                xonxoff=line.flow == "xonxoff",
-                rtscts=line.flow == "rtscts",
-                timeout=cls._POLL_S,
-            )
-        )
+    async def open(cls, address: Address, clock: Clock, tap: Tap | None) -> Self:
+        link = await super().open(address, clock, tap)
         try:
-            return cls(address, clock, tap, await asyncio.shield(opening))
-        except asyncio.CancelledError:
-            opening.add_done_callback(cls._close_unused)  # the thread cannot be stopped; what it opens is closed
+            await link._settle()
+        except BaseException:
+            await link.close()
             raise
+        return link
 
-    @staticmethod
-    def _close_unused(opening: asyncio.Future[Any]) -> None:
-        if not opening.cancelled() and opening.exception() is None:
-            with contextlib.suppress(Exception):
-                opening.result().close()
-
-    def __init__(self, address: Address, clock: Clock, tap: Tap | None, port: Any) -> None:
+    def __init__(self, address: Address, clock: Clock, tap: Tap | None) -> None:
         super().__init__(address, clock, tap)
-        self._port = port
-        self._loop = asyncio.get_running_loop()
-        self._may_read = threading.Event()
-        self._may_read.set()
-        self._closing = False
-        self._thread = threading.Thread(target=self._read_forever, name=str(address), daemon=True)
-        self._thread.start()
+        self._server = Rfc2217Client(address.serial, ignore_flow=address.ign_set_control)
+        self._told = asyncio.Event()
 
-    def _read_forever(self) -> None:
-        text = "closed"
-        while not self._closing:
-            self._may_read.wait(self._POLL_S)
-            try:
-                data = self._port.read(max(1, min(self._port.in_waiting, _CHUNK_BYTES)))
-            except Exception as error:  # pyserial's network port raises what its thread happened to meet
-                text = f"the serial server hung up ({_reason(error)})"
-                break
-            if data:
-                self._call(self._push, bytes(data))
-        self._call(self._fail, text)
+    def data_received(self, data: bytes) -> None:
+        line, answer = self._server.feed(data)
+        if answer:
+            self._transport.write(answer)
+        self._told.set()
+        if line:
+            self._push(line)
 
-    def _call(self, function: Any, argument: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the event loop is gone
-            self._loop.call_soon_threadsafe(function, argument)
+    async def _settle(self) -> None:
+        """Agree with the server and set the line. What it does not acknowledge in time is taken for done."""
+        self._transport.write(self._server.greeting())
+        if not await self._until(lambda: self._server.agreed is not None, CONNECT_TIMEOUT_S) or not self._server.agreed:
+            says = "says nothing of" if self._server.agreed is None else "refuses"
+            raise LinkLost(
+                f"{self.address}: the server there {says} RFC 2217; set its port to RFC 2217, "
+                f"or write tcp://{self.address.host}:{self.address.port} where it passes raw bytes"
+            )
+        self._transport.write(self._server.settings())
+        await self._until(lambda: self._server.settled, _SETTLE_S)
+        if self._server.refusal:
+            raise LinkLost(f"{self.address}: the serial server does not set the line to {self._server.refusal}")
 
-    def _pause(self, paused: bool) -> None:
-        if paused:
-            self._may_read.clear()
-        else:
-            self._may_read.set()
+    async def _until(self, condition: Callable[[], bool], within_s: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while not condition():
+                    if self._failure is not None:
+                        raise LinkLost(f"{self.address}: {self._failure}")
+                    self._told.clear()
+                    await self._told.wait()
+        return condition()
+
+    def _fail(self, text: str) -> None:
+        super()._fail(text)
+        self._told.set()
 
     async def _send(self, data: bytes) -> None:
-        await asyncio.to_thread(self._port.write, data)
-
-    async def close(self) -> None:
-        if self._closing:
-            return
-        self._closing = True
-        self._may_read.set()
-        self._fail("closed")
-        await asyncio.to_thread(self._thread.join, 1.0)
-        with contextlib.suppress(Exception):  # closing a broken port fails in many ways, none of them of use
-            await asyncio.to_thread(self._port.close)
+        await self._until(lambda: not self._server.suspended, WRITE_TIMEOUT_S)
+        await super()._send(escape(data))

@@ -266,7 +266,7 @@ class LprFrame(Driver):
                 data, time_ns = await link.read()
                 for record in codec.feed(data, time_ns):
                     if isinstance(record, Send):
-                        await link.write(record.data)
+                        await link.say(record.data)
                         continue
                     if isinstance(record, Rejected):
                         emit(record)

@@ -11,6 +11,19 @@ A late RTU reply carries nothing that ties it to its request. After a time-out t
 (or twice the time-out), in which a late reply is thrown away and other units are served; its next answer counts only
 when no second one follows it.
 
+A Modbus TCP unit that does not copy the transaction number (always 0, its own count, the two bytes swapped) is taken
+as it is where no reply to an earlier request is outstanding; from then on late replies are handled as in RTU. One that
+has copied two numbers is held to it. The right number counts also with another unit before it. (pymodbus issues 2709
+and 2762, its pull request 2844, modbus-esp8266 issue 109, goburrow/modbus issue 54, sunsynk issue 680: Waveshare.)
+
+Exceptions 4 (to a reading), 5, 6, 10 and 11 pass: a transmitter that tares, a unit or gateway that is busy (Modbus
+Application Protocol 1.1b3, section 7; home-assistant core issues 50073 and 51103). The unit is asked again for as long
+as `_PASSING_S` says; to a writing, 5 says that it is being done. 1, 2 and 3 are faults. Some units are deaf for seconds
+after a connection was made (home-assistant has `delay` for them): a reading is asked again for `DEAF_S`, until anything
+was heard. A writing never is: it may have been done.
+
+A two-wire line that gives our own requests back is found at the first reading; `Link` takes them out from then on.
+
 A serial server in raw mode (`rtu+tcp://`) passes RTU frames through. Who names it `tcp://` is served too: where
 nothing was ever heard of an address, a reading is asked once more in RTU over a new connection. Sources: users' reports
 of modpoll, pymodbus and modbus-proxy before servers of Waveshare, USR and Moxa NPort.
@@ -53,6 +66,12 @@ log = logging.getLogger(__name__)
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it logs what we report ourselves
 
 _LATE_S = 0.5  # no unit in order answers later than this after its time-out
+DEAF_S = 6.0  # after a connection was made; drivers set `deaf_s` to this
+_PASSING_S = {4: 6.0, 5: 10.0, 6: 10.0, 10: 3.0, 11: 3.0}  # exceptions that pass, and how long that may take
+_BUSY = (4, 5, 6)  # who says so lives; 10 and 11 are a gateway's, about a unit of which it hears nothing
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.25
+_LONGEST_ECHO = 300
+_COPIED = 2  # so many transaction numbers that came back tell that the unit copies them
 
 _EXCEPTIONS = {
     1: "illegal function",
@@ -92,12 +111,16 @@ async def insist(ask: Callable[[], Awaitable[T]], times: int) -> T:
 
 
 class ModbusPort:
-    """One unit on a bus. Every method raises NoReply, ModbusRefused, ProtocolError or LinkLost."""
+    """One unit on a bus. Every method raises NoReply, ModbusRefused, ProtocolError or LinkLost.
 
-    def __init__(self, bus: _Bus, unit: int, timeout_s: float) -> None:
+    `alive` is called when the unit says that it is busy.
+    """
+
+    def __init__(self, bus: _Bus, unit: int, timeout_s: float, alive: Callable[[], None] = lambda: None) -> None:
         self._bus = bus
         self._unit = unit
         self._timeout_s = timeout_s
+        self._alive = alive
 
     async def read_coils(self, address: int, count: int) -> list[bool]:
         """FC 1: `count` coils from the 0-based `address`."""
@@ -117,19 +140,19 @@ class ModbusPort:
 
     async def write_coil(self, address: int, on: bool) -> None:
         """FC 5."""
-        await self._call(WriteSingleCoilRequest(dev_id=self._unit, address=address, bits=[on]))
+        await self._patiently(WriteSingleCoilRequest(dev_id=self._unit, address=address, bits=[on]))
 
     async def write_coils(self, address: int, on: Sequence[bool]) -> None:
         """FC 15."""
-        await self._call(WriteMultipleCoilsRequest(dev_id=self._unit, address=address, bits=list(on)))
+        await self._patiently(WriteMultipleCoilsRequest(dev_id=self._unit, address=address, bits=list(on)))
 
     async def write_register(self, address: int, value: int) -> None:
         """FC 6."""
-        await self._call(WriteSingleRegisterRequest(dev_id=self._unit, address=address, registers=[value]))
+        await self._patiently(WriteSingleRegisterRequest(dev_id=self._unit, address=address, registers=[value]))
 
     async def write_registers(self, address: int, values: Sequence[int]) -> None:
         """FC 16."""
-        await self._call(WriteMultipleRegistersRequest(dev_id=self._unit, address=address, registers=list(values)))
+        await self._patiently(WriteMultipleRegistersRequest(dev_id=self._unit, address=address, registers=list(values)))
 
     async def _call(self, request: ModbusPDU) -> ModbusPDU:
         return await self._bus.request(request, self._timeout_s)
@@ -137,8 +160,28 @@ class ModbusPort:
     async def _read(self, request: ModbusPDU) -> ModbusPDU:
         """A reply lost to noise is asked for again; a write is not: it may have been done."""
         with contextlib.suppress(NoReply):
-            return await self._call(request)
-        return await self._call(request)
+            return await self._patiently(request)
+        return await self._patiently(request)
+
+    async def _patiently(self, request: ModbusPDU) -> ModbusPDU:
+        """Ask again where the unit is busy, and where nothing was heard yet of a link that was just made."""
+        began_s, pause_s = self._bus.monotonic(), _FIRST_PAUSE_S
+        writes = request.function_code > 4
+        while True:
+            try:
+                return await self._call(request)
+            except ModbusRefused as refused:
+                if refused.code == 5 and writes:
+                    return request  # it is being done
+                if (refused.code == 4 and writes) or self._bus.monotonic() - began_s >= _PASSING_S.get(refused.code, 0):
+                    raise
+                if refused.code in _BUSY:
+                    self._alive()
+            except NoReply:
+                if writes or not self._bus.may_be_deaf():
+                    raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(_LONGEST_PAUSE_S, 2.0 * pause_s)
 
     async def _bits(self, request: ModbusPDU) -> list[bool]:
         return [bool(bit) for bit in (await self._read(request)).bits[: request.count]]
@@ -148,14 +191,16 @@ class ModbusPort:
 
 
 @contextlib.asynccontextmanager
-async def open_port(driver: Driver, unit: int, *, timeout_s: float = 0.5) -> AsyncIterator[ModbusPort]:
+async def open_port(
+    driver: Driver, unit: int, *, timeout_s: float = 0.5, alive: Callable[[], None] = lambda: None
+) -> AsyncIterator[ModbusPort]:
     """A port to one unit; the link behind it is shared by all that name the same URL, and closed with the last.
 
     A serial URL means Modbus RTU (also through rfc2217 and rtu+tcp), tcp Modbus TCP. Raises LinkLost.
     """
     bus = await _Bus.join(parse_url(driver.url, driver.schemes, driver.serial, driver.port), driver)
     try:
-        yield ModbusPort(bus, unit, timeout_s)
+        yield ModbusPort(bus, unit, timeout_s, alive)
     finally:
         await bus.leave()
 
@@ -205,6 +250,10 @@ class _Frames(ABC):
     def take(self, buffer: bytearray, request: ModbusPDU) -> bytes | None:
         """Cut the reply's PDU (function and data) out of the buffer, and whatever is not it; None asks for more."""
 
+    @abstractmethod
+    def other_unit(self, buffer: bytearray, request: ModbusPDU) -> int | None:
+        """The unit that answered in place of the one that was asked."""
+
 
 class RtuFrames(_Frames):
     """Modbus RTU. The request says how long its reply is: that finds it also behind noise or another unit's reply."""
@@ -235,34 +284,74 @@ class RtuFrames(_Frames):
         del buffer[: max(0, len(buffer) - 512)]  # a babbling line must not fill the memory
         return None
 
+    def other_unit(self, buffer: bytearray, request: ModbusPDU) -> int | None:
+        size = _reply_bytes(request) + 3
+        for start in range(max(0, len(buffer) - size + 1)):
+            frame = bytes(buffer[start : start + size])
+            good = frame[1] == request.function_code and frame[0] != request.dev_id
+            if good and FramerRTU.check_CRC(frame[:-2], int.from_bytes(frame[-2:], "big")):
+                return frame[0]
+        return None
+
 
 class TcpFrames(_Frames):
-    """Modbus TCP: the transaction number ties a reply to its request."""
-
-    late_replies_look_alike = False
+    """Modbus TCP: the transaction number ties a reply to its request, with a unit that copies it."""
 
     def __init__(self) -> None:
         self._framer = FramerSocket(DecodePDU(False))
         self._transaction = 0
+        self._unanswered: set[int] = set()
+        self._copied = 0
+        self._other_unit: int | None = None
+        self.late_replies_look_alike = False
 
     def encode(self, request: ModbusPDU) -> bytes:
         self._transaction = self._transaction % 0xFFFF + 1
         request.transaction_id = self._transaction
+        self._unanswered.add(self._transaction)
+        self._other_unit = None
         return self._framer.buildFrame(request)
 
     def take(self, buffer: bytearray, request: ModbusPDU) -> bytes | None:
+        uncopied: bytes | None = None
         while len(buffer) >= 8:
             length = int.from_bytes(buffer[4:6], "big")
             if buffer[2:4] != b"\x00\x00" or not 3 <= length <= 254:
                 raise ProtocolError("modbus_header", "no Modbus TCP header; does another protocol live on this port?")
             if len(buffer) < 6 + length:
-                return None
+                break
             transaction, unit = int.from_bytes(buffer[:2], "big"), buffer[6]
             pdu = bytes(buffer[7 : 6 + length])
             del buffer[: 6 + length]
-            if transaction == request.transaction_id and unit == request.dev_id:
+            if transaction == request.transaction_id:
+                self._unanswered.discard(transaction)
+                self._copied += 1
                 return pdu
-        return None
+            if transaction in self._unanswered:
+                self._unanswered.discard(transaction)  # too late
+            elif self._may_be_uncopied(unit, pdu, request):
+                uncopied = pdu
+        if uncopied is not None:
+            self._unanswered.discard(request.transaction_id)
+        return uncopied
+
+    def _may_be_uncopied(self, unit: int, pdu: bytes, request: ModbusPDU) -> bool:
+        """Whether a reply with a number that was never sent is this request's all the same."""
+        if self._copied >= _COPIED or pdu[0] & 0x7F != request.function_code:
+            return False
+        if unit not in (request.dev_id, 0, 255):
+            self._other_unit = unit
+            return False
+        known, self.late_replies_look_alike = self.late_replies_look_alike, True
+        return known or len(self._unanswered) == 1  # else it may be the late reply to the request before
+
+    def other_unit(self, buffer: bytearray, request: ModbusPDU) -> int | None:
+        return self._other_unit
+
+
+def _repeated(request: ModbusPDU) -> bool:
+    """The unit's good reply is the request again: function 5 and 6."""
+    return request.function_code in (5, 6)
 
 
 def _reply_bytes(request: ModbusPDU) -> int:
@@ -303,6 +392,7 @@ class _Bus:
     units: dict[int, _Unit] = field(default_factory=dict)
     buffer: bytearray = field(default_factory=bytearray)
     heard: bool = False  # anything at all
+    opened_s: float = 0.0
     guessed: bool = False  # that it may be a serial server
     monotonic: Callable[[], float] = time.monotonic
 
@@ -319,10 +409,15 @@ class _Bus:
             async with bus.lock:
                 if bus.link is None:
                     bus.link = await bus.open()
+                    bus.opened_s = bus.monotonic()
         except BaseException:
             await bus.leave()
             raise
         return bus
+
+    def may_be_deaf(self) -> bool:
+        """The link is new, and nothing was heard of it yet."""
+        return not self.heard and self.monotonic() - self.opened_s < DEAF_S
 
     async def leave(self) -> None:
         """One user less; the last closes the link."""
@@ -399,23 +494,34 @@ class _Bus:
             self.link.drop_input()
             self.buffer.clear()
         replies = _Exchange()
-        await self.link.write(self.frames.encode(request))
+        sent, came = self.frames.encode(request), bytearray()
+        await self.link.write(sent)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while replies.pdu is None or doubtful:
                     data, _ = await self.link.read()
                     self.buffer += data
+                    came += data[: _LONGEST_ECHO - len(came)]
                     self.heard = True
                     while (pdu := self.frames.take(self.buffer, request)) is not None:
                         replies.pdu = pdu
                         replies.count += 1
+        if isinstance(self.frames, RtuFrames) and not self.link.echo_known and came and not _repeated(request):
+            self.link.echo_found(sent in came)
         if replies.pdu is None:
-            raise NoReply(
-                f"{self.address}: unit {request.dev_id} does not answer; check its power, its address and the line"
-            )
+            raise NoReply(self._why_none(request, only_echo=self.link.echoes and not came.replace(sent, b"")))
         if replies.count > 1:
             raise NoReply(f"{self.address}: unit {request.dev_id} answers later than {timeout_s:g} s; allow it more")
         return replies.pdu
+
+    def _why_none(self, request: ModbusPDU, *, only_echo: bool) -> str:
+        where = f"{self.address}: unit {request.dev_id} does not answer"
+        other = self.frames.other_unit(self.buffer, request)
+        if other is not None:
+            return f"{where}, unit {other} answered; set unit_id = {other}, or give the device its own address"
+        if only_echo:
+            return f"{where}, the line gives only our own request back; check the wires A and B, power and address"
+        return f"{where}; check its power, its address and the line"
 
     def _decoded(self, pdu: bytes, request: ModbusPDU) -> ModbusPDU:
         where = f"{self.address}: unit {request.dev_id}, function {request.function_code}, address {request.address}"

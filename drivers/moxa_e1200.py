@@ -26,7 +26,7 @@ from msgspec import Meta
 from drivers.base import DeviceError, Driver, Emit, Offer, Options
 from drivers.events import InputChange, Measurement, Rejected
 from drivers.inputs import InputWatch
-from drivers.modbus import ModbusPort, i16, open_port, u32
+from drivers.modbus import DEAF_S, ModbusPort, i16, open_port, u32
 
 _INPUTS, _COUNTERS, _COUNTERS_RUN = 0x0000, 0x0010, 0x0100
 _RELAYS, _PULSES = 0x0000, 0x0010
@@ -64,6 +64,7 @@ class MoxaE1200(Driver):
     summary = "Moxa ioLogik E1200 inputs and relays: loops, lamps, barrier, door, temperatures (Modbus TCP)"
     schemes = ("tcp", "rtu+tcp")
     port = 502
+    deaf_s = DEAF_S
     options: MoxaOptions
 
     _open_port: ModbusPort | None = None
@@ -83,8 +84,11 @@ class MoxaE1200(Driver):
         relays = InputWatch(self.name, options.relays)
         period_s = 1.0 / options.poll_hz if options.inputs or options.relays else _SLOW_S
         loop = asyncio.get_running_loop()
-        async with open_port(self, options.unit_id) as port:
+        async with open_port(self, options.unit_id, alive=alive) as port:
             if options.inputs and options.counters:
+                await port.read_discrete(
+                    _INPUTS, len(options.inputs)
+                )  # waits for a module that wakes up: writing does not
                 await port.write_coils(_COUNTERS_RUN, [True] * len(options.inputs))
             self._open_port = port
             try:

@@ -37,7 +37,7 @@ from drivers.events import Rejected
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.inputs import InputWatch
 from drivers.links import Link, connect
-from drivers.modbus import i32, insist, open_port
+from drivers.modbus import DEAF_S, i32, insist, open_port
 from drivers.weighstream import PollStream, PushStream
 
 _STX, _ETX, _DLE, _CR, _ANY_CRC = 0x02, 0x03, 0x10, 0x0D, 0xFF
@@ -147,6 +147,7 @@ class ScaimeEnod4(Driver):
     schemes = ("serial", "rtu+tcp", "rfc2217")
     reports = frozenset({"overload", "fault"})
     serial = Serial(baud=115200, stop=2)
+    deaf_s = DEAF_S
     options: ScaimeOptions
 
     _push: PushStream | None = None
@@ -236,7 +237,7 @@ class ScaimeEnod4(Driver):
         inputs = InputWatch(self.name, _INPUTS)
         count = _VALUES[options.value] + 2 - _STATUS
         loop = asyncio.get_running_loop()
-        async with open_port(self, options.unit_id) as port:
+        async with open_port(self, options.unit_id, alive=alive) as port:
             stream.begin(self.clock())
             next_s = loop.time()
             while True:

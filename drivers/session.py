@@ -78,6 +78,7 @@ class _Keeper:
         self._rejected_since_life = 0
         self._last_flush_s = -math.inf
         self._last_life_s = monotonic()
+        self._lived = False  # in this session
 
     def tell(self, state: LinkState, text: str) -> None:
         """Emit a DeviceState if it says anything new."""
@@ -89,6 +90,7 @@ class _Keeper:
         """Run one session to its end: the state in which it leaves the device."""
         url = self._driver.url
         self._last_life_s = self._monotonic()
+        self._lived = False
         try:
             await self._watched(asyncio.ensure_future(self._driver.session(self._event, self._alive)))
         except _Silent:
@@ -118,7 +120,7 @@ class _Keeper:
                 now_s = self._monotonic()
                 if now_s - self._last_flush_s >= _REJECTED_EVERY_S:
                     self._flush()
-                if not session.done() and now_s - self._last_life_s > self._driver.silent_after_s:
+                if not session.done() and now_s - self._last_life_s > self._patience_s():
                     raise _Silent
             await session
         finally:
@@ -131,8 +133,13 @@ class _Keeper:
                     session.cancel()
                     await asyncio.wait((session,), timeout=END_AGAIN_S)
 
+    def _patience_s(self) -> float:
+        """How long the device may say nothing: longer while it wakes up."""
+        return self._driver.silent_after_s + (0.0 if self._lived else self._driver.deaf_s)
+
     def _alive(self) -> None:
         self._last_life_s = self._monotonic()
+        self._lived = True
         self._rejected_since_life = 0
         if self._state is None or self._state[0] is not LinkState.ONLINE:
             self.tell(LinkState.ONLINE, f"{self._driver.url}: in order")

@@ -182,7 +182,7 @@ class ThingmagicMercury(Driver):
 
     async def _set_up(self, link: Link, codec: MercuryCodec) -> None:
         options = self.options
-        await link.write(command(_MULTI, _STOP))  # an earlier session may have left it reading
+        await link.say(command(_MULTI, _STOP))  # an earlier session may have left it reading
         with contextlib.suppress(DeviceError):
             await self._reply(link, codec, _MULTI)
         ports = b"".join(bytes((antenna, antenna)) for antenna in options.antennas)

@@ -15,6 +15,9 @@ The reader says nothing while no tag comes, so a quiet line is probed: `#01` (co
 `#00` (back to data mode), each answered `#Done`. Repeated reads of a tag are passed on as they come; edge decides what
 is one passage.
 
+A two-wire line or a terminal server with local echo gives our own commands back: "01" and "00" would pass for tags. The
+link takes them out (`Link.say`).
+
 Sources: Encompass 4 System Guide, MPRX guide (CRC listing). Unconfirmed on hardware: the CRC against a printed example
 (`crc_wildcard = true` sends "````", which the reader takes for any CRC); that the few milliseconds in command mode lose
 no tag (`probe_s = 0` never probes; then silence is no alarm).
@@ -172,7 +175,7 @@ class TransCoreEncompass(Driver):
         async with connect(self) as link:
             in_doubt = False  # the reader may be in command mode, where it reports no tags
             if probe_s:
-                await link.write(codec.command(_DATA_MODE))  # an earlier session may have left it in command mode
+                await link.say(codec.command(_DATA_MODE))  # an earlier session may have left it in command mode
             else:
                 self.silent_after_s = math.inf
                 alive()
@@ -181,12 +184,12 @@ class TransCoreEncompass(Driver):
                     async with asyncio.timeout(probe_s or None):
                         data, time_ns = await link.read()
                 except TimeoutError:
-                    await link.write(codec.command(_DATA_MODE if in_doubt else _COMMAND_MODE))
+                    await link.say(codec.command(_DATA_MODE if in_doubt else _COMMAND_MODE))
                     in_doubt = not in_doubt
                     continue
                 for record in codec.feed(data, time_ns):
                     if isinstance(record, Send):
-                        await link.write(record.data)
+                        await link.say(record.data)
                         continue
                     if isinstance(record, Rejected):
                         emit(record)
@@ -195,5 +198,5 @@ class TransCoreEncompass(Driver):
                     if isinstance(record, TagRead):
                         emit(record)
                     elif in_doubt:
-                        await link.write(codec.command(_DATA_MODE))
+                        await link.say(codec.command(_DATA_MODE))
                         in_doubt = False

@@ -3,7 +3,7 @@
 tcp://192.0.2.10:502
 rtu+tcp://192.0.2.12:4001               Modbus RTU through a serial server in raw TCP mode
 serial:///dev/serial/by-id/usb-FTDI_...?baud=115200&parity=even&stop=1&bits=8&flow=none
-rfc2217://192.0.2.11:4001?baud=9600
+rfc2217://192.0.2.11:4001?baud=9600     &ign_set_control: take no notice of what the server says to flow control
 /dev/pts/3                              a bare path is a serial line
 """
 
@@ -31,6 +31,7 @@ class Address:
     port: int = 0
     path: str = ""
     serial: Serial = field(default_factory=Serial)
+    ign_set_control: bool = False  # of rfc2217: whatever the server says to flow control is well
 
     def __str__(self) -> str:
         return self.path if self.scheme == "serial" else f"{self.scheme}://{self.host}:{self.port}"
@@ -65,7 +66,8 @@ def parse_url(
         if parts.query:
             raise UrlError(f"{url!r}: a {scheme} URL takes nothing after '?'; write {allowed}")
     else:
-        defaults = _serial_settings(url, parts.query, defaults)
+        query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _is_ignored(scheme, pair)]
+        defaults = _serial_settings(url, query, defaults)
     if scheme == "serial":
         if parts.netloc or len(parts.path) < 2:
             raise UrlError(f"{url!r}: the path of the line is missing; write {_EXAMPLES['serial']} (three slashes)")
@@ -79,7 +81,15 @@ def parse_url(
     if scheme == "http":
         return Address("http", host=parts.hostname, port=given_port, path=parts.path or "/")
     kind = cast(Literal["tcp", "rtu+tcp", "rfc2217"], scheme)
-    return Address(kind, host=parts.hostname, port=given_port, serial=defaults)
+    ignored = scheme == "rfc2217" and _IGNORED in parts.query
+    return Address(kind, host=parts.hostname, port=given_port, serial=defaults, ign_set_control=ignored)
+
+
+_IGNORED = "ign_set_control"  # as pyserial spells it; a key without a value
+
+
+def _is_ignored(scheme: str, pair: tuple[str, str]) -> bool:
+    return scheme == "rfc2217" and pair == (_IGNORED, "")
 
 
 _ALLOWED: dict[str, tuple[str, ...]] = {
@@ -90,8 +100,8 @@ _ALLOWED: dict[str, tuple[str, ...]] = {
 }
 
 
-def _serial_settings(url: str, query: str, settings: Serial) -> Serial:
-    for key, value in parse_qsl(query, keep_blank_values=True):
+def _serial_settings(url: str, query: list[tuple[str, str]], settings: Serial) -> Serial:
+    for key, value in query:
         if key == "baud":
             if not value.isascii() or not value.isdecimal() or int(value[:9]) not in _BAUD:
                 raise UrlError(f"{url!r}: baud={value} is no rate; write for example baud=9600")

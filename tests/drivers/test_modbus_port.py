@@ -346,9 +346,180 @@ async def test_rtu_a_lost_reply_is_asked_for_again() -> None:
 
 async def test_rtu_exception() -> None:
     with pty() as line:
-        line.on_data(lambda data: rtu(1, b"\x83\x04"))
+        line.on_data(lambda data: rtu(1, b"\x83\x02"))
         async with opened(line.path, 1) as (port,):
-            with pytest.raises(ModbusRefused, match="device failure or not ready"):
+            with pytest.raises(ModbusRefused, match="illegal data address"):
+                await port.read_holding(0, 1)
+
+
+# refusals that pass, units that are deaf at first
+
+
+def tcp_unit(answer: Callable[[int, int, bytes], bytes]) -> contextlib.AbstractAsyncContextManager[int]:
+    """A unit of Modbus TCP: `answer(transaction, unit, pdu)` is the whole reply."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = await reader.readexactly(7)
+            pdu = await reader.readexactly(int.from_bytes(head[4:6], "big") - 1)
+            writer.write(answer(int.from_bytes(head[:2], "big"), head[6], pdu))
+
+    return tcp_peer(talk)
+
+
+@contextlib.asynccontextmanager
+async def answered(answer: Callable[[int, int, bytes], bytes]) -> AsyncIterator[ModbusPort]:
+    async with tcp_unit(answer) as number, opened(f"tcp://127.0.0.1:{number}", 1) as (port,):
+        yield port
+
+
+def tcp(transaction: int, unit: int, pdu: bytes) -> bytes:
+    return struct.pack(">HHHB", transaction, 0, len(pdu) + 1, unit) + pdu
+
+
+def value_of(pdu: bytes) -> bytes:
+    """The reply to a reading of one register: its address."""
+    return b"\x03\x02" + pdu[1:3]
+
+
+@pytest.mark.parametrize("code", [4, 5, 6, 10, 11])
+async def test_a_refusal_that_passes_is_asked_again(code: int) -> None:
+    asked = 0
+
+    def answer(transaction: int, unit: int, pdu: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        return tcp(transaction, unit, bytes((0x83, code)) if asked < 4 else value_of(pdu))
+
+    async with answered(answer) as port:
+        assert await port.read_holding(7, 1) == [7]
+    assert asked == 4
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 8])
+async def test_a_fault_is_told_at_once(code: int) -> None:
+    asked = 0
+
+    def answer(transaction: int, unit: int, pdu: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        return tcp(transaction, unit, bytes((0x83, code)))
+
+    async with answered(answer) as port:
+        with pytest.raises(ModbusRefused):
+            await port.read_holding(7, 1)
+    assert asked == 1
+
+
+async def test_a_refusal_that_does_not_pass_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(modbus._PASSING_S, 6, 0.2)
+    lives = 0
+
+    def alive() -> None:
+        nonlocal lives
+        lives += 1
+
+    async with tcp_unit(lambda transaction, unit, pdu: tcp(transaction, unit, b"\x83\x06")) as number:
+        made = Probe("d", f"tcp://127.0.0.1:{number}", Options())
+        async with open_port(made, 1, alive=alive) as port:
+            with pytest.raises(ModbusRefused, match="device busy"):
+                await port.read_holding(7, 1)
+    assert lives, "who says that it is busy lives"
+
+
+@pytest.mark.parametrize(("code", "requests"), [(6, 2), (5, 1)])
+async def test_a_writing_that_is_refused_for_now(code: int, requests: int) -> None:
+    asked = 0
+
+    def answer(transaction: int, unit: int, pdu: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        return tcp(transaction, unit, bytes((0x86, code)) if asked == 1 else pdu)
+
+    async with answered(answer) as port:
+        await port.write_register(7, 1)
+    assert asked == requests, "5 says that it is being done"
+
+
+async def test_a_writing_that_fails_is_not_repeated() -> None:
+    async with answered(lambda transaction, unit, pdu: tcp(transaction, unit, b"\x86\x04")) as port:
+        with pytest.raises(ModbusRefused, match="device failure or not ready"):
+            await port.write_register(7, 1)
+
+
+async def test_a_unit_that_is_deaf_at_first_gets_its_seconds() -> None:
+    began_s = time.monotonic()
+
+    def answer(transaction: int, unit: int, pdu: bytes) -> bytes:
+        return tcp(transaction, unit, value_of(pdu)) if time.monotonic() - began_s > 1.0 else b""
+
+    async with answered(answer) as port:
+        assert await port.read_holding(7, 1) == [7]
+
+
+# Modbus TCP units that do not copy what they should
+
+
+@pytest.mark.parametrize(
+    "number_of",
+    [lambda t: 0, lambda t: t + 1, lambda t: t << 8 & 0xFF00 | t >> 8, lambda t: 1],
+    ids=["zero", "its own count", "bytes swapped", "always one"],
+)
+async def test_a_unit_that_does_not_copy_the_transaction(number_of: Callable[[int], int]) -> None:
+    async with answered(lambda transaction, unit, pdu: tcp(number_of(transaction), unit, value_of(pdu))) as port:
+        for address in range(5):
+            assert await port.read_holding(address, 1) == [address]
+
+
+async def test_a_late_reply_without_a_number_is_not_taken_for_the_next() -> None:
+    loop = asyncio.get_running_loop()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for count in range(100):
+            request = await reader.readexactly(12)
+            reply = tcp(0, 1, value_of(request[7:]))
+            loop.call_later(0.25 if count == 2 else 0.0, writer.write, reply)
+
+    async with tcp_peer(talk) as number, opened(f"tcp://127.0.0.1:{number}", 1) as (port,):
+        for address in range(6):
+            assert await port.read_holding(address, 1) == [address]
+
+
+@pytest.mark.parametrize("answers", [0, 255, 9])
+async def test_another_unit_in_the_right_transaction(answers: int) -> None:
+    async with answered(lambda transaction, unit, pdu: tcp(transaction, answers, value_of(pdu))) as port:
+        assert await port.read_holding(5, 1) == [5]
+
+
+async def test_another_unit_without_the_transaction_is_named() -> None:
+    async with answered(lambda transaction, unit, pdu: tcp(0, 9, value_of(pdu))) as port:
+        with pytest.raises(NoReply, match="unit 9 answered; set unit_id = 9"):
+            await port.read_holding(5, 1)
+
+
+async def test_rtu_another_unit_is_named() -> None:
+    with pty() as line:
+        line.on_data(lambda data: reading(9, 7))
+        async with opened(line.path, 1) as (port,):
+            with pytest.raises(NoReply, match="unit 9 answered; set unit_id = 9"):
+                await port.read_holding(5, 1)
+
+
+async def test_rtu_a_line_that_gives_requests_back() -> None:
+    with pty() as line:
+        line.on_data(lambda data: data)
+        line.on_data(
+            lambda data: reading(1, 7) if data[1] == 3 else rtu(1, data[1:6]) if data[3] == 1 else b"",
+        )
+        async with opened(line.path, 1) as (port,):
+            assert await port.read_holding(0, 1) == [7]
+            await port.write_register(1, 5)
+            with pytest.raises(NoReply):
+                await port.write_register(2, 5)  # nobody answers: the echo, which looks the same, is no answer
+    with pty() as line:
+        line.on_data(lambda data: data)
+        async with opened(line.path, 1) as (port,):
+            with pytest.raises(NoReply, match="only our own request back"):
                 await port.read_holding(0, 1)
 
 
