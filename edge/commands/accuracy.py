@@ -15,7 +15,7 @@ import msgspec
 from edge.exit_codes import EXIT_DATA
 from edge.weighing.conformity.cost323 import Environment, Plan
 from edge.weighing.conformity.page import page
-from edge.weighing.conformity.pairing import WINDOW_S, Pairing, pair
+from edge.weighing.conformity.pairing import BY_HAND_WINDOW_S, WINDOW_S, Pairing, pair
 from edge.weighing.conformity.records import InputError, read_references, read_vehicles
 from edge.weighing.conformity.report import Options, Standard, make_report, text
 
@@ -23,7 +23,11 @@ from edge.weighing.conformity.report import Options, Standard, make_report, text
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument(
-        "--truth", type=Path, required=True, metavar="FILE", help="reference vehicles, a JSON line each"
+        "--truth",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="reference vehicles, a JSON line each: time, axles with load_kg (position_m if known) or gross_kg alone",
     )
     parser.add_argument(
         "--measured", type=Path, required=True, metavar="FILE", help="what replay or the daemon printed"
@@ -44,19 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--initial", action="store_true", help="initial verification: tolerances narrower than in service"
     )
     parser.add_argument(
-        "--scale-interval-kg", type=_positive, default=20.0, metavar="D", help="OIML scale interval d (default 20)"
+        "--scale-interval-kg", type=positive, default=20.0, metavar="D", help="OIML scale interval d (default 20)"
     )
     parser.add_argument(
         "--window-s",
-        type=_positive,
-        default=WINDOW_S,
+        type=positive,
         metavar="S",
-        help=f"largest time between the two (default {WINDOW_S:g})",
+        help=f"largest time between the two (default {WINDOW_S:g}, with --static-scale {BY_HAND_WINDOW_S:g})",
     )
     parser.add_argument("--only-clean", action="store_true", help="leave out measured vehicles with any flag")
 
 
-def _positive(text_: str) -> float:
+def positive(text_: str) -> float:
+    """A number above 0, as an option."""
     value = float(text_)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text_} is not above 0")
@@ -70,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
     except InputError as error:
         print(f"borderflow accuracy: {error}", file=sys.stderr)
         return EXIT_DATA
-    pairing = pair(truth, measured, window_s=args.window_s)
+    window_s = args.window_s or (WINDOW_S if args.static_scale is None else BY_HAND_WINDOW_S)
+    pairing = pair(truth, measured, window_s=window_s)
     if args.only_clean:
         clean = tuple(item for item in pairing.pairs if not item.measured.flags)
         pairing = Pairing(clean, pairing.missed, pairing.invented)

@@ -20,13 +20,15 @@ from typing import Any
 import tomlkit
 
 from edge import config as cfg
+from edge.commands.accuracy import positive
 from edge.config_file import load
 from edge.core import CoreError
 from edge.exit_codes import EXIT_DATA
 from edge.recording import RecordingError
 from edge.weighing.axle_groups import axle_groups
 from edge.weighing.calibration import CalibrationError
-from edge.weighing.calibration_runs import Change, from_reference, run_pairs, weighing_lanes
+from edge.weighing.calibration_runs import Change, from_reference, references_found, weigh_runs, weighing_lanes
+from edge.weighing.conformity.pairing import BY_HAND_WINDOW_S
 from edge.weighing.conformity.records import InputError, VehicleRecord, read_references, read_vehicles
 from edge.weighing.steering import LEAST_VEHICLES, SteeringWatch
 
@@ -39,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="vehicles with known static loads, a JSON line each: time, lane, axles with load_kg (left_kg, right_kg), "
-        "or gross_kg alone; temperature_c where known",
+        "or gross_kg alone, as a static scale gives them; temperature_c where known",
     )
     source.add_argument(
         "--steering",
@@ -48,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="vehicle messages of normal traffic: propose a factor from the steering axles of tractor-semitrailers",
     )
     parser.add_argument("recording", type=Path, nargs="*", help="recordings of the reference runs")
+    parser.add_argument(
+        "--window-s",
+        type=positive,
+        default=BY_HAND_WINDOW_S,
+        metavar="S",
+        help=f"largest time between a reference and its passage (default {BY_HAND_WINDOW_S:g})",
+    )
     parser.add_argument("--write", action="store_true", help="apply the change to the configuration file")
     parser.add_argument("--json", action="store_true", help="print JSON instead of notes and a diff")
 
@@ -60,9 +69,13 @@ def run(args: argparse.Namespace) -> int:
         else:
             if not args.recording:
                 raise InputError("no recording is given; name the recordings of the reference runs")
-            references = read_references(args.reference, gross_only=True)
-            pairs = {lane: run_pairs(config, lane, args.recording, references) for lane in weighing_lanes(config)}
-            notes, changes = from_reference(config, pairs)
+            references = read_references(args.reference)
+            runs = {
+                lane: weigh_runs(config, lane, args.recording, references, window_s=args.window_s)
+                for lane in weighing_lanes(config)
+            }
+            found = references_found(references, runs)
+            notes, changes = from_reference(config, {lane: of_lane.pairs for lane, of_lane in runs.items()}, found)
     except (InputError, RecordingError, CalibrationError, CoreError) as error:
         print(f"borderflow calibrate: {error}", file=sys.stderr)
         return EXIT_DATA
@@ -100,7 +113,8 @@ def from_steering(config: cfg.Config, vehicles: Sequence[VehicleRecord]) -> tupl
         proposal = None
         for vehicle in mine:
             loads_kg = [axle.load_kg for axle in vehicle.axles]
-            groups = axle_groups([axle.position_m for axle in vehicle.axles], config.site.country)
+            positions_m = [axle.position_m for axle in vehicle.axles if axle.position_m is not None]
+            groups = axle_groups(positions_m, config.site.country)
             first = vehicle.axles[0]
             proposal = proposal or watch.add(
                 loads_kg, groups, left_kg=first.left_kg, right_kg=first.right_kg, clean=not vehicle.flags

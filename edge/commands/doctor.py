@@ -144,6 +144,6 @@ async def _broker(config: cfg.Config, what: str, broker: cfg.Collector | cfg.Sit
         await link.open()
         took_s = time.monotonic() - began
         await link.close(speak_will=False)
-    except (LinkError, ValueError) as error:
+    except (LinkError, IdentityError, ValueError) as error:
         return what, "fails", str(error)
     return what, "good", f"{endpoint}, connected in {1000 * took_s:.0f} ms"

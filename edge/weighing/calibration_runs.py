@@ -18,12 +18,15 @@ from edge.core import Wim, WimVehicle
 from edge.messages import utc_text
 from edge.recording import Recording, RecordingError, Stretch, blocks, open_recording
 from edge.weighing.calibration import CalibrationError, Floats, LineFit, fit_line
-from edge.weighing.conformity.pairing import Pair, pair
+from edge.weighing.conformity.pairing import BY_HAND_WINDOW_S, Pair, clock_shift_s, pair
 from edge.weighing.conformity.records import AxleRecord, VehicleRecord
 
 _NAN: Final = float("nan")
 _SURE: Final = 2.0  # a factor that differs from 1 by fewer standard deviations changes nothing
 _SAME_LINE_M: Final = 0.02
+_MOST_NAMED: Final = 5  # references without a passage, by their times
+_MOST_COMPARED: Final = 100
+_MENDED: Final = {"unequal_lines"}  # what gains that are off look like: the reason to calibrate
 _PLAUSIBLE: Final = (0.5, 2.0)  # a factor outside means a wrong channel, unit or reference, not a calibration
 
 
@@ -71,16 +74,58 @@ class Finding:
         )
 
 
-def from_reference(config: cfg.Config, pairs_of_lane: dict[str, list[Pair]]) -> tuple[list[str], list[Change]]:
-    """Notes and changes for each lane with runs. CalibrationError when the runs do not suffice."""
-    notes: list[str] = []
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What the recordings of a lane hold of the reference vehicles; `measured` are all vehicles in them."""
+
+    pairs: list[Pair]
+    measured: list[VehicleRecord]
+
+
+def references_found(references: Sequence[VehicleRecord], runs_of_lane: dict[str, Runs]) -> str:
+    """How many references found their passage, which did not, and what their clock may have to do with it."""
+    paired = {id(item.truth) for runs in runs_of_lane.values() for item in runs.pairs}
+    missed = [vehicle for vehicle in references if id(vehicle) not in paired]
+    text = f"{len(references) - len(missed)} of {len(references)} references found their passage"
+    if not missed:
+        return text
+    named = ", ".join(f"{vehicle.time} ({vehicle.lane or 'any lane'})" for vehicle in missed[:_MOST_NAMED])
+    more = f" and {len(missed) - _MOST_NAMED} more" if len(missed) > _MOST_NAMED else ""
+    text += f"; in no recording: {named}{more}; compare their times, lanes and zones"
+    if 2 * len(missed) <= len(references):
+        return text
+    for lane, runs in runs_of_lane.items():
+        mine = [vehicle for vehicle in missed if vehicle.lane in (None, lane)]
+        shift_s = clock_shift_s(mine[:_MOST_COMPARED], runs.measured)
+        if shift_s is not None:
+            ahead = "late" if shift_s < 0 else "early"
+            hint = f"their times look {abs(shift_s):.0f} s too {ahead}; `time` is in UTC, or with its offset (-05:00)"
+            return f"{text}; lane {lane}: {hint}"
+    return text
+
+
+def from_reference(
+    config: cfg.Config, pairs_of_lane: dict[str, list[Pair]], found: str | None = None
+) -> tuple[list[str], list[Change]]:
+    """Notes and changes for each lane with runs; `found` is what `references_found` says.
+
+    CalibrationError when the runs do not suffice.
+    """
+    notes: list[str] = [found] if found is not None else []
     changes: list[Change] = []
     if not any(pairs_of_lane.values()):
-        raise CalibrationError("no reference vehicle was found in the recordings; compare their times, lanes and zones")
+        raise CalibrationError(
+            f"no reference vehicle was found in the recordings{'' if found is None else f': {found}'}"
+        )
     for lane_id, pairs in pairs_of_lane.items():
         lane: cfg.Lane = cfg.named(config.lane, lane_id)
         if not pairs or lane.wim is None:
             continue
+        if spoiled := sum(not _usable(item) for item in pairs):
+            notes.append(
+                f"lane {lane_id}: {spoiled} of {len(pairs)} passages left out: flagged, or with other axles than their "
+                "reference"
+            )
         every = all(axle.sensors_kg is not None for item in pairs for axle in item.measured.axles)
         for units in by_line(lane.wim) if every else by_side(lane.wim):
             try:
@@ -137,7 +182,7 @@ def fit_units(units: Sequence[Unit], pairs: Sequence[Pair], wim: cfg.Wim) -> Lin
     runs: list[int] = []
     degrees: list[float] = []
     for index, item in enumerate(pairs):
-        if item.measured.flags or not (item.same_axles or not item.truth.axles):
+        if not _usable(item):
             continue
         seen = [_seen_kg(axle, units) for axle in item.measured.axles]
         if item.truth.axles:
@@ -165,6 +210,10 @@ def fit_units(units: Sequence[Unit], pairs: Sequence[Pair], wim: cfg.Wim) -> Lin
         temperature_c=temperature if np.isfinite(temperature).all() else None,
         reference_temperature_c=_first_scale(wim).reference_temperature_c,
     )
+
+
+def _usable(item: Pair) -> bool:
+    return not set(item.measured.flags) - _MENDED and (item.same_axles or not item.truth.axles)
 
 
 def _seen_kg(axle: AxleRecord, units: Sequence[Unit]) -> list[float]:
@@ -226,9 +275,14 @@ def weighing_lanes(config: cfg.Config) -> list[str]:
     return [lane.id for lane in config.lane if lane.wim is not None]
 
 
-def run_pairs(
-    config: cfg.Config, lane_id: str, paths: Sequence[Path], references: Sequence[VehicleRecord]
-) -> list[Pair]:
+def weigh_runs(
+    config: cfg.Config,
+    lane_id: str,
+    paths: Sequence[Path],
+    references: Sequence[VehicleRecord],
+    *,
+    window_s: float = BY_HAND_WINDOW_S,
+) -> Runs:
     """Weigh the recordings of a lane and pair what was found with the references."""
     lane: cfg.Lane = cfg.named(config.lane, lane_id)
     lanes = weighing_lanes(config)
@@ -240,7 +294,7 @@ def run_pairs(
         if recording.lane in (None, lane_id):
             measured.extend(_weigh(lane, recording, references))
     mine = [vehicle for vehicle in references if vehicle.lane in (None, lane_id)]
-    return list(pair(mine, measured).pairs)
+    return Runs(list(pair(mine, measured, window_s=window_s).pairs), measured)
 
 
 def _weigh(lane: cfg.Lane, recording: Recording, references: Sequence[VehicleRecord]) -> Iterator[VehicleRecord]:

@@ -14,16 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.cli import main
 from edge.commands import calibrate
 from edge.config import Config
 from edge.config_file import load
-from edge.messages import utc_text
+from edge.messages import parse_utc, utc_text
 from edge.recording import Writer
 from edge.weighing.calibration import CalibrationError, LineFit, fit_line
 from edge.weighing.calibration_runs import Change, by_line, by_side, fit_units, from_reference
 from edge.weighing.conformity.pairing import Pair
 from edge.weighing.conformity.records import AxleRecord, VehicleRecord
 from edge.weighing.steering import LineWatch, SteeringWatch
+from firmware_sim.cli import main as simulate
 
 START_NS = 1_790_000_000_000_000_000
 CONFIG = """\
@@ -130,7 +132,7 @@ def test_halves_that_runs_cannot_tell_apart_get_the_same_factor() -> None:
 @pytest.mark.parametrize("run_noise", [0.0, 0.03])
 def test_sigma_is_honest(run_noise: float) -> None:
     """Of 200 tests, about 95 % of the true factors lie within 2 sigma, also when the axles of a run err together."""
-    inside = []
+    inside: list[bool] = []
     for seed in range(200):
         loads, reference, run, wheels, _ = synthetic([1.05, 0.97], seed, run_noise=run_noise)
         fit = fit_line(loads, reference, run, wheel_reference_kg=wheels)
@@ -356,6 +358,112 @@ def test_recording_without_the_reference_vehicle(
     reference.write_text(json.dumps({"time": utc_text(START_NS), "gross_kg": 30000.0}) + "\n")
     assert command("--config", str(config_path), "--reference", str(reference), str(tmp_path / "run")) == 65
     assert "no reference vehicle was found" in capsys.readouterr().err
+
+
+# ---- references as a static scale gives them ----------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two minutes of the simulated crossing: C01 and C02, with their truth."""
+    out = tmp_path_factory.mktemp("runs") / "rec"
+    assert simulate(["record", "--scenario", "fast-and-standard", "--out", str(out), "--for", "120"]) == 0
+    return out
+
+
+def weighed_by_hand(runs: Path, file: Path, *, gross_only: bool = False, shift_s: int = 0, lost: int = 0) -> list[str]:
+    """What a person writes down of each truck of C01: no positions, and times to the second, off by one or two."""
+    lines = []
+    truths = [json.loads(line) for line in (runs / "C01.truth.jsonl").read_text().splitlines()]
+    for number, truth in enumerate(truths):
+        time_ns = parse_utc(truth["time"]) // 10**9 * 10**9 + (number % 3 - 1 + shift_s) * 10**9
+        loads = [{"load_kg": axle["load_kg"]} for axle in truth["axles"]]
+        row = {"time": utc_text(time_ns), "lane": "C01"}
+        lines.append(row | ({"gross_kg": truth["gross_kg"]} if gross_only else {"axles": loads}))
+    for number in range(lost):
+        lines.append(
+            {
+                "time": utc_text(parse_utc(truths[0]["time"]) + (900 + 60 * number) * 10**9),
+                "gross_kg": 30e3,
+                "lane": None,
+            }
+        )
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return [str(file), str(runs / "C01"), str(runs / "C02")]
+
+
+@pytest.mark.parametrize("gross_only", [False, True], ids=["axles without positions", "gross alone"])
+def test_static_weights_calibrate_an_array(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], gross_only: bool
+) -> None:
+    config = tmp_path / "lane.toml"
+    text = (runs / "borderflow.toml").read_text()
+    config.write_text(text.replace("gain_n = 4.0", "gain_n = 2.8", 2))  # the first line of C01: all is unequal_lines
+    reference, *recordings = weighed_by_hand(runs, tmp_path / "static.jsonl", gross_only=gross_only)
+    assert command("--config", str(config), "--reference", reference, *recordings, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    count = len(Path(reference).read_text().splitlines())
+    assert found["notes"][0] == f"{count} of {count} references found their passage"
+    assert {(row["sensor"], row["old"]) for row in found["changes"]} >= {("line1-left", 2.8), ("line1-right", 2.8)}
+    new = {row["sensor"]: row["new"] for row in found["changes"] if row["lane"] == "C01"}
+    assert (new["line1-left"] + new["line1-right"]) / 2 == pytest.approx(4.0, rel=0.04)
+
+
+def test_references_without_a_passage_are_counted(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference, *recordings = weighed_by_hand(runs, tmp_path / "static.jsonl", lost=7)
+    config = str(runs / "borderflow.toml")
+    assert command("--config", config, "--reference", reference, *recordings) == 0
+    note = capsys.readouterr().out.splitlines()[0]
+    count = len(Path(reference).read_text().splitlines())
+    assert note.startswith(f"# {count - 7} of {count} references found their passage; in no recording: ")
+    assert note.count("(any lane)") == 5
+    assert "and 2 more" in note
+
+
+def test_local_time_taken_for_utc_is_named(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference, *recordings = weighed_by_hand(runs, tmp_path / "static.jsonl", shift_s=-5 * 3600)
+    assert command("--config", str(runs / "borderflow.toml"), "--reference", reference, *recordings) == 65
+    said = capsys.readouterr().err
+    assert "no reference vehicle was found in the recordings: 0 of " in said
+    shift_s = int(said.split("times look ")[1].split(" s too early")[0])
+    assert shift_s == pytest.approx(5 * 3600, abs=3)
+
+
+@pytest.mark.parametrize("gross_only", [False, True], ids=["axles without positions", "gross alone"])
+def test_static_weights_say_how_good_a_lane_is(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], gross_only: bool
+) -> None:
+    reference, *recordings = weighed_by_hand(runs, tmp_path / "static.jsonl", gross_only=gross_only)
+    measured, page = tmp_path / "C01.jsonl", tmp_path / "page.html"
+    assert main(["replay", "--config", str(runs / "borderflow.toml"), recordings[0]]) == 0
+    measured.write_text(capsys.readouterr().out)
+    words = [
+        "accuracy",
+        "--truth",
+        reference,
+        "--measured",
+        str(measured),
+        "--static-scale",
+        "here",
+        "--page",
+        str(page),
+    ]
+    assert main([*words, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    count = len(Path(reference).read_text().splitlines())
+    assert report["found"]["paired"] == count
+    assert report["found"]["classes_right"] is None
+    assert report["found"]["axles_right"] == (None if gross_only else count)
+    quantities = {row["quantity"]: row["count"] for row in report["errors"]}
+    assert quantities["gross"] == count
+    assert "spacing" not in quantities
+    assert ("group" in quantities) != gross_only  # as measured, where the reference tells no positions
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "class right         - (no reference has a class of the same scheme)" in said
+    assert page.stat().st_size > 1000
 
 
 # ---- in operation -------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from edge.weighing.conformity.pairing import Pair, Pairing
+from edge.weighing.conformity.records import VehicleRecord
 
 Quantity = Literal["gross", "group", "single", "axle_of_group", "axle", "wheel", "speed", "spacing"]
 LOADS: Final[tuple[Quantity, ...]] = ("gross", "group", "single", "axle_of_group", "axle", "wheel")
@@ -47,16 +48,20 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """Vehicles, axles and classes found; classes are compared where both sides name one of the same scheme."""
+    """Vehicles, axles and classes found; None where there is nothing to compare with.
+
+    Axles are compared where the reference has some, classes where both sides name one of the same scheme.
+    """
 
     reference_vehicles: int
     paired: int
     missed: int
     invented: int
-    axles_right: int
+    axles_compared: int
+    axles_right: int | None
     flagged: int
     classes_compared: int
-    classes_right: int
+    classes_right: int | None
 
 
 def errors_of(pairs: Sequence[Pair]) -> list[Error]:
@@ -76,7 +81,7 @@ def _of_pair(pair: Pair, index: int) -> Iterator[Error]:
         yield Error(quantity="speed", reference=truth.speed_mps, value=measured.speed_mps, vehicle=index)
     if not pair.same_axles:
         return
-    groups = truth.groups
+    groups = pair.groups
     for group in sorted(set(groups)):
         members = [i for i, of in enumerate(groups) if of == group]
         reference = sum(truth.axles[i].load_kg for i in members)
@@ -94,9 +99,15 @@ def _of_pair(pair: Pair, index: int) -> Iterator[Error]:
                 if wheel is not None and seen is not None:
                     yield from load("wheel", wheel, seen)
     for i in range(1, len(groups)):
-        reference = truth.axles[i].position_m - truth.axles[i - 1].position_m
-        value = measured.axles[i].position_m - measured.axles[i - 1].position_m
-        yield Error(quantity="spacing", reference=reference, value=value, vehicle=index)
+        true_m, seen_m = _spacing_m(truth, i), _spacing_m(measured, i)
+        if true_m is not None and seen_m is not None:
+            yield Error(quantity="spacing", reference=true_m, value=seen_m, vehicle=index)
+
+
+def _spacing_m(vehicle: VehicleRecord, axle: int) -> float | None:
+    """Distance of an axle from the one before it."""
+    ahead_m, here_m = vehicle.axles[axle - 1].position_m, vehicle.axles[axle].position_m
+    return here_m - ahead_m if here_m is not None and ahead_m is not None else None
 
 
 def numbers(errors: Sequence[Error], quantity: Quantity) -> list[float]:
@@ -140,13 +151,15 @@ def found(pairing: Pairing) -> Found:
         for pair in pairing.pairs
         if pair.truth.class_ and pair.measured.class_ and pair.truth.class_.scheme == pair.measured.class_.scheme
     ]
+    with_axles = [pair for pair in pairing.pairs if pair.truth.axles]
     return Found(
         reference_vehicles=len(pairing.pairs) + len(pairing.missed),
         paired=len(pairing.pairs),
         missed=len(pairing.missed),
         invented=len(pairing.invented),
-        axles_right=sum(pair.same_axles for pair in pairing.pairs),
+        axles_compared=len(with_axles),
+        axles_right=sum(pair.same_axles for pair in with_axles) if with_axles else None,
         flagged=sum(bool(pair.measured.flags) for pair in pairing.pairs),
         classes_compared=len(classes),
-        classes_right=sum(mine == yours for mine, yours in classes),
+        classes_right=sum(mine == yours for mine, yours in classes) if classes else None,
     )

@@ -77,7 +77,7 @@ def evaluate(pairs: Sequence[Pair], *, initial: bool = False, scale_interval_kg:
     """
     table = load_table("oiml_r134", OimlTable)
     whole = [
-        _Deviation(pair.measured.weight_kg, pair.truth.weight_kg, len(pair.truth.axles))
+        _Deviation(pair.measured.weight_kg, pair.truth.weight_kg, len(pair.truth.axles or pair.measured.axles))
         for pair in pairs
         if pair.truth.weight_kg > 0
     ]
@@ -142,7 +142,7 @@ def _from_mean(pairs: Sequence[Pair]) -> list[_Deviation]:
     for same in runs.values():
         if len(same) < LEAST_RUNS:
             continue
-        groups = same[0].truth.groups
+        groups = same[0].groups
         mean_mass = sum(pair.measured.weight_kg for pair in same) / len(same)
         for group in sorted(set(groups)):
             loads = [

@@ -16,6 +16,10 @@ from typing import Final
 from edge.weighing.conformity.records import VehicleRecord
 
 WINDOW_S: Final = 3.0
+BY_HAND_WINDOW_S: Final = 10.0  # somebody looked at a watch while the vehicle passed
+_ZONE_S: Final = 900.0  # zones differ by whole quarters of an hour
+_CLOCK_S: Final = 300.0  # and a watch is not farther off
+_LEAST_ALIKE, _SHARE_ALIKE = 3, 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,12 @@ class Pair:
     @property
     def same_axles(self) -> bool:
         return len(self.truth.axles) == len(self.measured.axles)
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """Group index of each axle, by the reference where it tells, else as measured; for `same_axles`."""
+        groups = self.truth.groups
+        return groups if groups is not None else self.measured.groups or ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +86,37 @@ def _candidates(
         while j < len(times) and times[j] <= at + window_ns:
             other = measured[j]
             score = 2.0 - abs(times[j] - at) / max(window_ns, 1)
-            score += 0.5 * (len(vehicle.axles) == len(other.axles))
+            score += 0.5 * (not vehicle.axles or len(vehicle.axles) == len(other.axles))
             if vehicle.weight_kg > 0 and other.weight_kg > 0:
                 score += 0.5 * max(0.0, 1.0 - 4.0 * abs(math.log(other.weight_kg / vehicle.weight_kg)))
             edges.append((i, j, score))
             j += 1
     return edges
+
+
+def clock_shift_s(truth: Sequence[VehicleRecord], measured: Sequence[VehicleRecord]) -> float | None:
+    """What has to be added to the times of the references so that most find a vehicle like them, in seconds.
+
+    Looks for a zone taken for UTC, or a watch some minutes off; None where nothing fits three of them and most.
+    """
+    differences: list[tuple[float, int]] = []
+    for index, vehicle in enumerate(truth):
+        for other in measured:
+            alike = not vehicle.axles or len(vehicle.axles) == len(other.axles)
+            if alike and 0.7 * vehicle.weight_kg < other.weight_kg < 1.4 * vehicle.weight_kg:
+                shift_s = (other.time_ns - vehicle.time_ns) / 1e9
+                off_s = abs(shift_s - round(shift_s / _ZONE_S) * _ZONE_S)
+                if off_s < _CLOCK_S and abs(shift_s) < 86_400.0:
+                    differences.append((shift_s, index))
+    differences.sort()
+    best: tuple[int, float] = (0, 0.0)
+    start = 0
+    for end, (shift_s, _) in enumerate(differences):
+        while shift_s - differences[start][0] > 2 * WINDOW_S:
+            start += 1
+        within = differences[start : end + 1]
+        best = max(best, (len({index for _, index in within}), within[len(within) // 2][0]))
+    return best[1] if best[0] >= max(_LEAST_ALIKE, _SHARE_ALIKE * len(truth)) else None
 
 
 def _best_chain(edges: Sequence[tuple[int, int, float]], width: int) -> list[tuple[int, int]]:

@@ -1,7 +1,8 @@
 """Vehicles of a truth or a measured file: JSON lines in, records out, or an error that names file and line.
 
-Called by edge/commands/accuracy.py and edge/commands/calibrate.py. A line holds keys of a `vehicle` message; only
-`time` and `axles` are needed, and unknown keys are ignored.
+Called by edge/commands/accuracy.py and edge/commands/calibrate.py. A line holds keys of a `vehicle` message, unknown
+keys are ignored. A measured vehicle needs `time` and `axles`. A reference is what a static scale gives: `time`, and
+`axles` with `load_kg` alone, or `gross_kg` alone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class InputError(Exception):
 
 
 class AxleRecord(Struct, frozen=True, kw_only=True):
-    position_m: float
+    position_m: float | None = None  # a static scale does not tell
     load_kg: float
     sigma_kg: float | None = None
     left_kg: float | None = None
@@ -65,30 +66,34 @@ class VehicleRecord(Struct, frozen=True, kw_only=True, rename={"class_": "class"
         return self.gross_kg if self.gross_kg is not None else sum(axle.load_kg for axle in self.axles)
 
     @property
-    def groups(self) -> tuple[int, ...]:
-        """Group index of each axle: as given, else by the spacing limit of the country."""
+    def groups(self) -> tuple[int, ...] | None:
+        """Group index of each axle: as given, else by the spacing limit of the country; None where nothing tells."""
         given = [axle.group for axle in self.axles]
         known = tuple(group for group in given if group is not None)
         if len(known) == len(given):
             return known
-        return axle_groups([axle.position_m for axle in self.axles], self.site.country)
+        positions_m = [axle.position_m for axle in self.axles if axle.position_m is not None]
+        return axle_groups(positions_m, self.site.country) if len(positions_m) == len(given) else None
 
 
 _decoder = msgspec.json.Decoder(VehicleRecord)
 
 
-def read_references(path: Path, *, gross_only: bool = False) -> list[VehicleRecord]:
-    """Reference vehicles; as `read_vehicles`, but axles must stand one behind the other, and there must be a vehicle.
+def read_references(path: Path) -> list[VehicleRecord]:
+    """Reference vehicles, a JSON line each. InputError for what cannot be read, and where there is none.
 
-    With `gross_only` a vehicle may have `gross_kg` instead of axles.
+    Axles have `position_m` each, one behind the other, or none has; a vehicle may have `gross_kg` instead of axles.
     """
-    vehicles = _read(path, gross_only)
+    vehicles = _read(path, reference=True)
     for number, vehicle in vehicles:
-        for i, (ahead, axle) in enumerate(pairwise(vehicle.axles)):
-            if not ahead.position_m < axle.position_m:
+        known_m = [axle.position_m for axle in vehicle.axles if axle.position_m is not None]
+        if known_m and len(known_m) < len(vehicle.axles):
+            raise InputError(f"{path}:{number}: some axles have no position_m; give it to all, or to none")
+        for i, (ahead_m, behind_m) in enumerate(pairwise(known_m)):
+            if not ahead_m < behind_m:
                 raise InputError(
-                    f"{path}:{number}: axle {i + 2} is at {axle.position_m} m, not behind axle {i + 1} at "
-                    f"{ahead.position_m} m; position_m counts backwards from the first axle"
+                    f"{path}:{number}: axle {i + 2} is at {behind_m} m, not behind axle {i + 1} at "
+                    f"{ahead_m} m; position_m counts backwards from the first axle"
                 )
     if not vehicles:
         raise InputError(f"{path}: there is no reference vehicle in it")
@@ -97,28 +102,32 @@ def read_references(path: Path, *, gross_only: bool = False) -> list[VehicleReco
 
 def read_vehicles(path: Path) -> list[VehicleRecord]:
     """Measured vehicles: a JSON line each, in the order of the file. InputError for what cannot be read."""
-    return [vehicle for _, vehicle in _read(path, gross_only=False)]
+    return [vehicle for _, vehicle in _read(path, reference=False)]
 
 
-def _read(path: Path, gross_only: bool) -> list[tuple[int, VehicleRecord]]:
+def _read(path: Path, *, reference: bool) -> list[tuple[int, VehicleRecord]]:
     """Vehicles with the numbers of their lines; empty lines are skipped."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     return [
-        (number, _vehicle(line, f"{path}:{number}", gross_only)) for number, line in enumerate(lines, 1) if line.strip()
+        (number, _vehicle(line, f"{path}:{number}", reference)) for number, line in enumerate(lines, 1) if line.strip()
     ]
 
 
-def _vehicle(line: bytes, where: str, gross_only: bool) -> VehicleRecord:
+def _vehicle(line: bytes, where: str, reference: bool) -> VehicleRecord:
     try:
         vehicle = _decoder.decode(line)
         parse_utc(vehicle.time)
     except (ValueError, OverflowError) as error:  # msgspec's errors are ValueErrors; the text says which key
         raise InputError(f"{where}: {error}") from None
-    if not vehicle.axles and not (gross_only and vehicle.gross_kg is not None):
-        raise InputError(f"{where}: there are no axles; a vehicle needs `axles` with position_m and load_kg")
+    if reference and not vehicle.axles and vehicle.gross_kg is None:
+        raise InputError(f"{where}: there are no axles; a reference needs `axles` with load_kg, or gross_kg alone")
+    if not reference and (not vehicle.axles or any(axle.position_m is None for axle in vehicle.axles)):
+        raise InputError(
+            f"{where}: a measured vehicle needs `axles` with position_m and load_kg, as `replay` prints them"
+        )
     if not math.isfinite(vehicle.weight_kg):
         raise InputError(f"{where}: the weight is not finite")
     return vehicle

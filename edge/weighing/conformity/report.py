@@ -118,9 +118,13 @@ def _found(item: Found) -> Iterator[str]:
     yield f"found               {_share(item.paired, item.reference_vehicles)}"
     yield f"missed              {item.missed}"
     yield f"invented            {item.invented}"
-    yield f"axle count right    {_share(item.axles_right, item.paired)}"
-    yield f"class right         {_share(item.classes_right, item.classes_compared)}"
+    yield f"axle count right    {_of_those(item.axles_right, item.axles_compared, 'axles')}"
+    yield f"class right         {_of_those(item.classes_right, item.classes_compared, 'a class of the same scheme')}"
     yield f"flagged             {_share(item.flagged, item.paired)}"
+
+
+def _of_those(right: int | None, compared: int, what: str) -> str:
+    return f"- (no reference has {what})" if right is None else _share(right, compared)
 
 
 def _number(value: float | None, form: str) -> str:
