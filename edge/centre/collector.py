@@ -105,14 +105,19 @@ class Collecting:
     def _care(self) -> None:
         """Gaps and the audit, when it is their time."""
         now = time.monotonic()
+        if now < self._gaps_at:
+            return
+        self._gaps_at = now + GAPS_EVERY_S
         try:
+            if not self._store.leads():
+                return
+            at = utc_text(self._clock())
+            self._store.settle(at)
             if now >= self._audit_at:
-                self._store.audit(utc_text(self._clock()))
+                self._store.audit(at)
                 took_s = time.monotonic() - now
                 self._audit_at = now + max(AUDIT_EVERY_S, AUDIT_SHARE * took_s)
-            if now >= self._gaps_at:
-                self._gaps_at = now + GAPS_EVERY_S
-                self._ask()
+            self._ask()
         except StoreError as error:
             log.error("%s; gaps are looked at again later", error)
             self._gaps_at = now + RETRY_MOST_S
@@ -120,7 +125,6 @@ class Collecting:
     def _ask(self) -> None:
         now_ns = self._clock()
         at = utc_text(now_ns)
-        self._store.explain_gaps(at)
         requests, lost = gaps.due(self._store.open_gaps(), now_ns)
         for request in requests:
             for feed in self._feeds:

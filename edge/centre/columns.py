@@ -89,7 +89,7 @@ KIND_COLUMNS: dict[str, tuple[Column, ...]] = {
 }  # fmt: skip
 
 # a row for each axle of a vehicle, named by (topic, epoch, seq) of its message and n, its place from the front
-AXLE_KEY = ("topic", "epoch", "seq", "n")
+AXLE_KEY = ("topic", "epoch", "seq", "n", "time")
 AXLE_COLUMNS = (
     *_plain("position_m", "position_sigma_m", "load_kg", "sigma_kg", "left_kg", "right_kg", "dual_tyres"),
     Column("axle_group", ("group",)),

@@ -6,15 +6,28 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any, Protocol
 
 from edge.centre.arrival import Rejected, Row
 from edge.centre.columns import AXLE_COLUMNS, KIND_COLUMNS, Column
-from edge.centre.spans import Span, common, joined, missing, spans_of
+from edge.centre.spans import Span, spans_of
+from edge.messages import TOPIC_ROOT
 
 Place = tuple[str, str]  # topic, epoch
+
+REJECTED_KEPT = 10_000  # rows of what was no message; the oldest go
+
+# Gaps that an alarm of their own computer explains: an alarm speaks of the topics of its computer alone.
+EXPLAINED = f"""
+    SELECT DISTINCT gap_topic, gap_epoch, gap_from_seq, gap_to_seq, code FROM gap JOIN alarm
+    ON gap_topic = gap.topic AND gap_epoch = gap.epoch AND gap_from_seq <= to_seq AND gap_to_seq >= from_seq
+    WHERE gap.state = 'open' AND code IN ('journal_dropped', 'journal_damaged')
+    AND substr(gap.topic, 1, length(alarm.topic) - length(lane) - 6)
+      = '{TOPIC_ROOT}/' || country || '/' || port || '/' || source || '/'
+"""
 
 
 class StoreError(Exception):
@@ -44,18 +57,29 @@ class OpenGap:
 
 
 class Store(Protocol):
-    """A batch is one transaction: what `write` has returned for is durable, and may be acknowledged to the broker."""
+    """A batch is one transaction: what `write` has returned for is durable, and may be acknowledged to the broker.
+
+    Of several collectors on one database one `leads`: it alone looks after the gaps (`settle` and what follows).
+    """
 
     def write(self, rows: Sequence[Row], rejected: Sequence[Rejected], received: str) -> Written: ...
-    def audit(self, at: str) -> None: ...
-    def explain_gaps(self, at: str) -> None: ...
+    def leads(self) -> bool: ...
+    def settle(self, at: str) -> None:
+        """Count what came, open and fill gaps, end those that an alarm explains."""
+
+    def audit(self, at: str) -> None:
+        """Look for rows that are gone though their numbers came: somebody removed them. They are missing from then."""
+
     def open_gaps(self) -> list[OpenGap]: ...
     def asked(self, gaps: Iterable[OpenGap], at: str) -> None: ...
     def close_gaps(self, place: Place, span: Span, state: str, reason: str, at: str) -> int: ...
     def close(self) -> None: ...
 
 
-# Rows of a table
+def migrations(database: str) -> list[str]:
+    """The numbered files of sql/`database`, in order: each brings the layout one number further."""
+    folder = resources.files("edge.centre") / "sql" / database
+    return [file.read_text() for file in sorted(folder.iterdir(), key=lambda file: file.name) if file.name[0].isdigit()]
 
 
 def kept(value: Any, column: Column) -> Any:
@@ -75,47 +99,18 @@ def values_of(row: Row, received: str) -> tuple[Any, ...]:
 
 
 def axles_of(row: Row) -> list[tuple[Any, ...]]:
-    """The rows of a vehicle's axles: topic, epoch, seq, n, then `AXLE_COLUMNS`."""
+    """The rows of a vehicle's axles: `AXLE_KEY`, then `AXLE_COLUMNS`."""
     return [
-        (row.topic, row.epoch, row.seq, n, *(column.of(axle) for column in AXLE_COLUMNS))
+        (row.topic, row.epoch, row.seq, n, row.time, *(column.of(axle) for column in AXLE_COLUMNS))
         for n, axle in enumerate(row.message["axles"])
     ]
 
 
-# Gaps
-
-
-@dataclass(frozen=True, slots=True)
-class GapChange:
-    """What arriving numbers do to the gaps of one place: runs that are no longer open (with what of them was filled),
-    and the runs that are open in their place."""
-
-    closed: list[OpenGap]
-    filled: list[Span]
-    opened: list[tuple[Span, OpenGap | None]]  # with the gap that it is the rest of
-
-
-def gap_change(held: list[Span], arrived: list[Span], gaps: Sequence[OpenGap]) -> GapChange:
-    """`held` before `arrived` came; `gaps` are those that are open now.
-
-    New gaps lie between what is held, or 0, and what came behind it: `seq` counts from 1. What a computer made before
-    the collector began is asked for too, and comes as far back as the computer keeps it.
-    """
-    closed: list[OpenGap] = []
-    filled: list[Span] = []
-    opened: list[tuple[Span, OpenGap | None]] = []
-    for gap in gaps:
-        here = common([(gap.from_seq, gap.to_seq)], arrived)
-        if here:
-            closed.append(gap)
-            filled += here
-            opened += [(span, gap) for span in missing(here, gap.from_seq, gap.to_seq)]
-    if arrived:
-        known_until = held[-1][1] if held else 0
-        new_until = arrived[-1][1]
-        if new_until > known_until:
-            opened += [(span, None) for span in missing(joined(held, arrived), known_until + 1, new_until)]
-    return GapChange(closed, filled, opened)
+def presence_of(row: Row, received: str) -> tuple[Any, ...]:
+    """The row of `presence` of a status."""
+    said = row.message
+    site = said["site"]
+    return (row.topic, site["country"], site["port"], said["source"], said["online"], row.time, received, row.body)
 
 
 def numbers_by_place(rows: Iterable[Row]) -> dict[Place, list[Span]]:
@@ -126,10 +121,9 @@ def numbers_by_place(rows: Iterable[Row]) -> dict[Place, list[Span]]:
     return {place: spans_of(numbers) for place, numbers in found.items()}
 
 
-def by_kind(rows: Iterable[Row], take: Callable[[Row], bool]) -> dict[str, list[Row]]:
-    """Rows that `take` wants, by kind."""
+def by_kind(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows by kind."""
     found: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        if take(row):
-            found[row.kind].append(row)
+        found[row.kind].append(row)
     return found

@@ -24,7 +24,9 @@ from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", nargs="+", metavar="URL", help="broker: mqtts://host:8883 or mqtt://host:1883")
-    parser.add_argument("--into", required=True, metavar="DATABASE", help="FILE.db (SQLite)")
+    parser.add_argument(
+        "--into", required=True, metavar="DATABASE", help="FILE.db (SQLite) or postgresql://user@host/name"
+    )
     parser.add_argument("--for", dest="seconds", type=float, metavar="SECONDS", help="end after so long")
     parser.add_argument(
         "--client-id", metavar="NAME", help="name of the session at the brokers; default: of this database"
@@ -81,4 +83,10 @@ def _client_id(database: str) -> str:
 
 
 def _store(database: str) -> Store:
-    return SqliteStore(Path(database))
+    if database.startswith(("postgresql://", "postgres://")):
+        try:
+            from edge.centre.postgres_store import PostgresStore
+        except ImportError as error:
+            raise StoreError(f"PostgreSQL needs psycopg ({error}): pip install 'borderflow[collect]'") from None
+        return PostgresStore(database)
+    return SqliteStore(Path(database.removeprefix("sqlite://")))

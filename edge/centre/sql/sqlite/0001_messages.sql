@@ -26,7 +26,7 @@ CREATE INDEX vehicle_time ON vehicle (country, port, time);
 
 -- axle {n} of the vehicle of the same topic, epoch and seq; n counts from 0 at the front
 CREATE TABLE axle (
-    topic TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, n INTEGER NOT NULL,
+    topic TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, n INTEGER NOT NULL, time TEXT NOT NULL,
     position_m REAL,
     position_sigma_m REAL,
     load_kg REAL,
