@@ -31,6 +31,14 @@ async def _at_once() -> bool:
     return True
 
 
+Hurried = Callable[[], bool]
+"""Whether something waits for the next samples, so that a stream hands on each packet as it comes."""
+
+
+def _never() -> bool:
+    return False
+
+
 class ProtocolError(ValueError):
     """Bytes that no healthy device sends. `reason` is a short stable word, counted in the device's status."""
 
@@ -99,6 +107,7 @@ class Driver(ABC):
     deaf_s: float = 0.0  # added to that until the first sign of life of a session: what the device needs to wake up
     tap: Tap | None = None  # set by `borderflow record` before the session begins
     stored: Stored = staticmethod(_at_once)  # set by the daemon before the session begins
+    hurried: Hurried = staticmethod(_never)  # likewise
 
     def __init__(self, name: str, url: str, options: _AnyOptions, clock: Clock = time.time_ns) -> None:
         self.name = name

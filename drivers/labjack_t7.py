@@ -19,6 +19,9 @@ Stream packet, big-endian, 16 + 2 n bytes:
 Lines FIO0-7 and EIO0-7 of the scan list are bits 0-7 and 8-15 of one word (FIO_EIO_STATE), which is sampled as the
 last address of each scan; each becomes a channel with values 0 and 1.
 
+Packets in order and without a status, as nearly all are, are read many at once: `StreamCodec` looks at them one by one
+only where something is amiss. The kernel gathers them for a tenth of a second, but not while a vehicle may just end.
+
 Sources: register list of LabJack (ljm_constants.json), LabJack's C sample for the stream socket, data sheet section
 "Low-level streaming". Unconfirmed on hardware: that a scan of nothing but FFFF beside status 2941 is a mark of the
 device and no data (`overflow_marks = false` keeps it); that it stands where the skipped scans are missing.
@@ -59,6 +62,7 @@ _STREAM_NOT_RUNNING = 2620
 _ETHERNET = 1  # bit 0 of STREAM_AUTO_TARGET
 _MOST_SAMPLES = 512  # in a packet
 _BUFFER_BYTES = 32768  # the most a T7 has
+_GATHERED_S = 0.1  # of samples taken at once while nothing waits for them
 _PACKET_S = 0.05  # at low rates packets are made shorter than they could be, so that samples are not old
 
 _SKIPPED, _OVERFLOWING = 2941, 2940
@@ -111,20 +115,22 @@ class ScanList:
         self.addresses = [2 * number for number in self.inputs]
         if len(self.inputs) < len(lines):
             self.addresses.append(_FIO_EIO_STATE)
-        analogue = iter(range(len(self.inputs)))
-        self._columns = [  # (column of the raw scan, bit or None) for each channel
-            (next(analogue), None) if kind == "AIN" else (len(self.inputs), number + (8 if kind == "EIO" else 0))
-            for kind, number in lines
+        self._analogue = [channel for channel, (kind, _) in enumerate(lines) if kind == "AIN"]
+        self._bits = [  # (channel, bit of the last raw column)
+            (channel, number + (8 if kind == "EIO" else 0))
+            for channel, (kind, number) in enumerate(lines)
+            if kind != "AIN"
         ]
 
     def channels(self, raw: npt.NDArray[np.uint16]) -> npt.NDArray[np.int16]:
         """Raw scans, shape (scans, addresses), as int16 channels in the order of the names."""
-        out = np.empty((len(raw), len(self._columns)), np.int16)
-        for channel, (column, bit) in enumerate(self._columns):
-            if bit is None:
-                out[:, channel] = (raw[:, column] ^ 0x8000).view(np.int16)
-            else:
-                out[:, channel] = raw[:, column] >> bit & 1
+        signed = (raw ^ np.uint16(0x8000)).view(np.int16)
+        if not self._bits:
+            return signed
+        out = np.empty((len(raw), len(self._analogue) + len(self._bits)), np.int16)
+        out[:, self._analogue] = signed[:, :-1]
+        for channel, bit in self._bits:
+            out[:, channel] = raw[:, -1] >> bit & 1
         return out
 
 
@@ -163,6 +169,51 @@ class StreamCodec(FrameCodec[StreamRecord]):
         self._next_scan = 0
         self._lost = 0
         self._mark_near = False  # the last packet had to do with an overflow
+        self._plain = np.dtype(
+            [
+                ("transaction", ">u2"),
+                ("length", ">u4"),  # with the two bytes before it, which are 0
+                ("unit", "u1"),
+                ("kind", ">u2"),
+                ("_", "V3"),
+                ("status", ">u2"),
+                ("_info", "V2"),
+                ("samples", ">u2", (scans_per_packet * len(scan_list.addresses),)),
+            ]
+        )
+
+    @property
+    def packet_bytes(self) -> int:
+        """Length of a full packet."""
+        return self._plain.itemsize
+
+    def feed(self, data: bytes, time_ns: int) -> list[StreamRecord]:
+        size = self.packet_bytes
+        missing = -len(self._buffer) % size  # of a packet that was cut
+        out = super().feed(data[:missing], time_ns)
+        whole = (len(data) - missing) // size * size
+        if not self._buffer and whole > 0:
+            scans = self._in_order(np.frombuffer(data, self._plain, whole // size, missing), time_ns)
+            if scans is not None:
+                return [*out, scans, *super().feed(data[missing + whole :], time_ns)]
+        return [*out, *super().feed(data[missing:], time_ns)]
+
+    def _in_order(self, packets: npt.NDArray[np.void], time_ns: int) -> Scans | None:
+        """Full packets that follow one another and say nothing else; None where one of them is otherwise."""
+        due = np.arange(self._transaction, self._transaction + len(packets)) & 0xFFFF
+        plain = (
+            not self._mark_near
+            and (packets["transaction"] == due).all()
+            and (packets["length"] == self._plain.itemsize - 6).all()
+            and (packets["kind"] == 0x4C10).all()
+            and not packets["status"].any()
+        )
+        if not plain:
+            return None
+        self._garbage = ""
+        self._transaction = self._transaction + len(packets) & 0xFFFF
+        raw = packets["samples"].astype(np.uint16).reshape(-1, len(self._scan_list.addresses))
+        return self._scans(raw, time_ns)
 
     def scan(self, buffer: bytearray, time_ns: int) -> Frame[StreamRecord] | Skip | None:
         for index, value in ((2, 0), (3, 0), (7, 0x4C), (8, 0x10)):
@@ -254,8 +305,11 @@ class LabJackT7(Driver):
                         self.name, scan_list, scans_per_packet, overflow_marks=self.options.overflow_marks
                     )
                     clock = SampleClock(rate_hz)
+                    packet_s = scans_per_packet / rate_hz
+                    gathered = codec.packet_bytes * max(1, round(_GATHERED_S / packet_s))
                     self._streams += 1
                     while True:
+                        link.gather(codec.packet_bytes if self.hurried() else gathered)
                         data, time_ns = await link.read()
                         for record in codec.feed(data, time_ns):
                             if isinstance(record, Scans):

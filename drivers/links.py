@@ -3,6 +3,7 @@
 In comes an address, out comes a `Link` with the same small interface for all; drivers and drivers/modbus.py call it.
 Each chunk is stamped when it leaves the kernel, because what stamps later measures the event loop. What is read
 but not yet taken is bounded: above the bound the link stops reading, and the kernel and the peer hold back.
+A stream of small packets is gathered by the kernel (`Link.gather`): to wake up for each costs more than to weigh it.
 
 Some lines give back what is written to them. A device that is asked something is therefore spoken to with `say`: the
 first message finds out, and from then on our own bytes never come out of `read`.
@@ -39,6 +40,8 @@ _SETTLE_S = 1.5  # a serial server that acknowledges does so at once
 _CHUNK_BYTES = 65536
 _PAUSE_ABOVE_BYTES = 1 << 20
 _MOST_CHUNKS = 4096
+_MOST_GATHERED_BYTES = 32768  # well within the smallest receive buffer that Linux gives
+_REST_S = 0.25
 _PTY_MAJORS = range(136, 144)  # Unix98 pseudo-terminal slaves, Documentation/admin-guide/devices.txt of Linux
 _TCP_OPTIONS = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 4000}  # s, s, n, ms
 
@@ -135,6 +138,12 @@ class Link(ABC):
         self._chunks.extendleft(reversed(chunks))
         self._held_bytes += sum(len(data) for data, _ in chunks)
         self._wake.set()
+
+    def gather(self, count: int) -> None:  # noqa: B027  a link that cannot, reads as always
+        """Where the link can: read only when `count` bytes wait, or when what waits has not grown for half a second.
+
+        Bytes are still read, and stamped, when the last of them comes.
+        """
 
     @abstractmethod
     async def close(self) -> None:
@@ -359,6 +368,31 @@ class TcpLink(Link, asyncio.Protocol):
         self._may_write = asyncio.Event()
         self._may_write.set()
         self._gone = asyncio.Event()
+        self._gathered = 1  # bytes that wake us up
+        self._grew = True  # since the last look at a stream that is gathered
+        self._look: asyncio.TimerHandle | None = None
+
+    def gather(self, count: int) -> None:
+        if count == self._gathered or self._gone.is_set():
+            return
+        self._gathered = count
+        self._low_water(count)
+        if count > 1 and self._look is None:
+            self._look = asyncio.get_running_loop().call_later(_REST_S, self._look_for_rest)
+
+    def _look_for_rest(self) -> None:
+        """The last packet of a stream that ended may be smaller than what wakes us up."""
+        self._look = None
+        if self._gone.is_set() or self._gathered <= 1:
+            return
+        if not self._grew:
+            self._low_water(1)  # and the kernel tells at once what is there
+        self._grew = False
+        self._look = asyncio.get_running_loop().call_later(_REST_S, self._look_for_rest)
+
+    def _low_water(self, count: int) -> None:
+        peer = cast(socket.socket, self._transport.get_extra_info("socket"))
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, min(count, _MOST_GATHERED_BYTES))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -370,6 +404,9 @@ class TcpLink(Link, asyncio.Protocol):
                 peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
     def data_received(self, data: bytes) -> None:
+        if not self._grew:
+            self._grew = True
+            self._low_water(self._gathered)
         self._push(data)
 
     def eof_received(self) -> None:
@@ -379,6 +416,10 @@ class TcpLink(Link, asyncio.Protocol):
         self._may_write.set()
         self._gone.set()
         self._fail(_reason(exc) if exc is not None else self._hung_up)
+
+        if self._look is not None:
+            self._look.cancel()
+        self._fail(_reason(exc) if exc is not None else "closed by the device")
 
     def pause_writing(self) -> None:
         self._may_write.clear()

@@ -184,6 +184,11 @@ class Crossing:
         """Take what a driver said; gives the messages that follow from it."""
         return self._handlers[type(event)](event)
 
+    def hurried(self, device: str) -> bool:
+        """Whether the next samples of that device may finish a vehicle."""
+        lane_id = self._lane_of_device.get(device)
+        return lane_id is not None and self._lanes[lane_id].may_finish
+
     def sighting(self, seen: Seen) -> None:
         """Take what another computer of this crossing saw."""
         self._waits.feed(seen)

@@ -255,6 +255,7 @@ class Daemon:
     def _driver(self, device: cfg.Device) -> Driver:
         driver = registry.create(device.driver, device.name, device.url, device.options)
         driver.stored = self._outbox.stored
+        driver.hurried = partial(self._crossing.hurried, device.name)
         return driver
 
     def _watch_clock(self) -> int:

@@ -88,6 +88,12 @@ class LanePipeline:
         self._on_weighed = on_weighed
         self._reads: deque[_Read] = deque(maxlen=64)
         self._stream: int | None = None
+        self._loops = [
+            (sensor.channel, sensor.threshold_counts or 0.0)
+            for sensor in lane.wim.sensor
+            if sensor.type == "loop" and lane.wim.mode == "loop"
+        ]
+        self._over_loop = False
 
     def samples(self, block: SampleBlock) -> list[Vehicle]:
         """Take the next block; returns the vehicles that are finished with it."""
@@ -102,7 +108,14 @@ class LanePipeline:
             found += self._wim.gap(lost)
         self._clock.note(self._wim.scans, block.time_ns, block.rate_hz)
         found += self._wim.push(block.samples)
+        last = block.samples[-1] if self._loops else ()
+        self._over_loop = any(last[channel] > threshold for channel, threshold in self._loops)
         return [self._message(vehicle) for vehicle in found]
+
+    @property
+    def may_finish(self) -> bool:
+        """Whether a vehicle is open that the next scans may finish: none does that stands over the loop."""
+        return self._wim.open_since is not None and not self._over_loop
 
     def finish(self) -> list[Vehicle]:
         """The stream has ended: what is still open is finished as it stands."""

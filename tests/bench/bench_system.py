@@ -100,13 +100,7 @@ def steady(directory: Path, traffic_s: float) -> None:
         daemon.stop()
         simulator.stop()
         broker.kill()
-    delays = []
-    for at, message in until_killed:
-        measured = parse_utc(message["time"]) / 1e9
-        for truth in simulator.vehicles():
-            if truth["lane"] == message["lane"] and abs(parse_utc(truth["time"]) / 1e9 - measured) < 0.5:
-                way_m = truth["wheelbase_m"] + LAST_LINE_M  # speed_mps is the mean over this way
-                delays.append(at - parse_utc(truth["time"]) / 1e9 - way_m / truth["speed_mps"])
+    delays = list(delays_s(until_killed, simulator.vehicles()).values())
     p50, p99 = (1000 * float(np.quantile(delays, q)) for q in (0.5, 0.99))
     print(
         f"latency     last axle over the last line to the message at a subscriber (TLS, QoS 1, durable journal): "
@@ -120,6 +114,19 @@ def steady(directory: Path, traffic_s: float) -> None:
         f"restart     SIGKILL to a new message at the subscriber, started again at once (systemd waits 2 s more): "
         f"median {float(np.median(dark_s)):.2f} s, at most {max(dark_s):.2f} s of {len(dark_s)}"
     )
+
+
+def delays_s(arrived: list[tuple[float, dict[str, Any]]], truths: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
+    """From the last axle over the last line to the message at a subscriber, by lane and true time of the vehicle."""
+    delays = {}
+    for at, message in arrived:
+        measured = parse_utc(message["time"]) / 1e9
+        for truth in truths:
+            if truth["lane"] == message["lane"] and abs(parse_utc(truth["time"]) / 1e9 - measured) < 0.5:
+                way_m = truth["wheelbase_m"] + LAST_LINE_M  # speed_mps is the mean over this way
+                delay = at - parse_utc(truth["time"]) / 1e9 - way_m / truth["speed_mps"]
+                delays[truth["lane"], truth["time"]] = delay
+    return delays
 
 
 def dark(daemon: Daemon, spoken_s: list[float]) -> float:

@@ -16,6 +16,8 @@ from pyModbusTCP.server import DataBank, ModbusServer
 from drivers import registry
 from drivers.events import DeviceState, LinkState, Rejected, SampleBlock
 from drivers.labjack_t7 import ScanList, Scans, StreamCodec, StreamEnd
+from drivers.links import open_link
+from drivers.urls import parse_url
 
 SHEET_PACKET = bytes.fromhex("00000000001A014C10000000000000008 2F3834082F3827882F483A482F38277".replace(" ", ""))
 
@@ -270,3 +272,43 @@ async def test_no_device(t7: T7) -> None:
 def test_wrong_options_are_named(t7: T7, options: dict[str, object], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         driver(t7, 702, **options)
+
+
+def test_packets_in_order_are_one_block_however_many_come() -> None:
+    data = b"".join(packet(i & 0xFFFF, [i & 1, 1, 7, 1]) for i in range(65530, 65540))
+    made = codec()
+    made._transaction = 65530
+    (scans,) = made.feed(data, 9)
+    assert isinstance(scans, Scans)
+    assert (scans.first_scan, scans.lost_scans, scans.time_ns, len(scans.samples)) == (0, 0, 9, 20)
+    assert scans.samples.flags.c_contiguous
+
+
+@pytest.mark.parametrize("odd", [packet(2, [1, 2, 3, 4], status=2940), packet(3, [1, 2, 3, 4]), packet(2, [1, 2])])
+def test_what_is_amiss_among_many_packets_is_seen(odd: bytes) -> None:
+    good = [packet(i, [i, 0, i, 0]) for i in range(5)]
+    data = b"".join([*good[:2], odd, *good[3:]])
+    at_once, one_by_one = codec(), codec()
+    slowly = [record for start in range(len(data)) for record in one_by_one.feed(data[start : start + 1], 0)]
+    assert described(at_once.feed(data, 0)) == described(slowly)
+
+
+async def test_packets_are_gathered_while_nothing_waits_for_them() -> None:
+    """Ten small packets a gathering; what is left over at the end comes too."""
+
+    async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for i in range(25):
+            writer.write(packet(i, [i, 0, i, 0]))
+            await asyncio.sleep(0.002)
+        await reader.read()
+
+    async with tcp_peer(stream) as port:
+        link = await open_link(parse_url(f"tcp://127.0.0.1:{port}"))
+        sizes: list[int] = []
+        link.gather(240)
+        async with asyncio.timeout(10):
+            while sum(sizes) < 25 * 24:
+                sizes.append(len((await link.read())[0]))
+        assert len(sizes) <= 4
+        assert all(size >= 240 for size in sizes[:-1])
+        await link.close()

@@ -57,17 +57,21 @@ class Simulator:
 
 
 class Daemon:
-    """`borderflow run`, which can be killed and started again."""
+    """`borderflow run`, which can be killed and started again; of another build where its `python` is named."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, python: Path | None = None) -> None:
         self._config = config
+        self._python = str(python or sys.executable)
         self.log_path = config.with_name("daemon.log")
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "edge", "run", "--config", str(self._config)], stdout=log, stderr=log
+                [self._python, "-m", "edge", "run", "--config", str(self._config)],
+                stdout=log,
+                stderr=log,
+                cwd=self._config.parent,  # not where this build's sources lie
             )
 
     def kill(self) -> None:
