@@ -1,8 +1,8 @@
 """What a daemon costs in steady traffic beside an earlier build on the same traffic: a table, nothing is asserted.
 
 `make bench` runs it; alone: python tests/bench/bench_steady.py [SECONDS, default 120]. The earlier build is taken out
-of the repository and gets its own environment in build/. Each daemon has a simulator with the same seed, so that both see
-the same vehicles; both run at the same time, so that what else the machine does meets both.
+of the repository and gets its own environment in build/. Each daemon has a simulator with the same seed, so that both
+see the same vehicles; both run at the same time, so that what else the machine does meets both.
 """
 
 from __future__ import annotations
