@@ -1,6 +1,7 @@
 """`borderflow doctor`: tries each device, the clock, the disk and each collector once and says what works.
 
-Run it on the lane computer while the daemon is stopped, since a serial line has one owner. Exit 1 when anything fails.
+While the daemon runs its devices are left alone, since a device has one owner: to try them, stop it. Exit 1 when
+anything fails.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from edge.config_file import load
 from edge.daemon import source_name
 from edge.delivery.identity import IdentityError, Pseudonyms
 from edge.delivery.mqtt import Endpoint, LinkError, MqttLink
+from edge.running import Running, running_daemon
 
 Result = Literal["good", "fails", "unknown"]
 _DEVICE_S = 6.0
@@ -52,17 +54,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _examine(config: cfg.Config) -> list[tuple[str, Result, str]]:
-    devices = await asyncio.gather(*(_device(device) for device in config.device))
+    daemon = running_daemon(config)
+    devices = await asyncio.gather(*(_device(device, daemon) for device in config.device))
     brokers: list[tuple[str, cfg.Collector | cfg.SiteExchange]] = [(f"collector {c.name}", c) for c in config.collector]
     if config.site_exchange is not None:
         brokers.append(("site exchange", config.site_exchange))
     connected = await asyncio.gather(*(_broker(config, what, broker) for what, broker in brokers))
-    return [*devices, _clock(), _disk(Path(config.store.path)), *_identity(config), *connected]
+    return [*_daemon(daemon), *devices, _clock(), _disk(Path(config.store.path)), *_identity(config), *connected]
 
 
-async def _device(device: cfg.Device) -> tuple[str, Result, str]:
+def _daemon(daemon: Running | None) -> list[tuple[str, Result, str]]:
+    if daemon is None:
+        return []
+    if daemon.process is None:
+        return [("daemon", "unknown", daemon.text)]
+    return [("daemon", "good", f"{daemon.text}; to try the devices, stop it: systemctl stop borderflow")]
+
+
+async def _device(device: cfg.Device, daemon: Running | None) -> tuple[str, Result, str]:
     """One session: good when the device came online; then listens a moment and tells what it said."""
     what = f"device {device.name} ({device.driver})"
+    if daemon is not None:
+        return what, "unknown", "left alone: the daemon has it, or may have; its `status` and log say how the device is"
     online = asyncio.Event()
     heard: Counter[str] = Counter()
     last = DeviceState(device.name, 0, LinkState.CONNECTING, f"{device.url}: no answer within {_DEVICE_S:g} s")

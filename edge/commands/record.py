@@ -1,7 +1,7 @@
 """`borderflow record`: live hardware in, recordings out: a SigMF pair for each lane and the raw bytes of every device.
 
 Device bytes are a line each, `{"time", "device", "rx"|"tx": hex}`. Readers of tags and plates send identifiers in
-clear, so their bytes are only kept with --identifiers.
+clear, so their bytes are only kept with --identifiers. Exit 69 while the daemon runs: its devices are left alone.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from drivers.events import DeviceState, Event, PlateRead, SampleBlock, TagRead
 from drivers.session import keep_alive
 from edge import config as cfg
 from edge.config_file import load
+from edge.exit_codes import EXIT_UNREACHABLE
 from edge.messages import utc_text
 from edge.recording import Writer
+from edge.running import running_daemon
 
 log = logging.getLogger("record")
 
@@ -46,6 +48,11 @@ def run(args: argparse.Namespace) -> int:
     if args.for_s is not None and not 0 < args.for_s < 1e9:
         print(f"borderflow record: --for {args.for_s:g} is no time; give seconds above 0", file=sys.stderr)
         return 2
+    daemon = running_daemon(config)
+    if daemon is not None:
+        stop = "" if daemon.process is None else " and has the devices; stop it first: systemctl stop borderflow"
+        print(f"borderflow record: {daemon.text}{stop}", file=sys.stderr)
+        return EXIT_UNREACHABLE
     args.out.mkdir(parents=True, exist_ok=True)
     return asyncio.run(_record(config, args))
 
