@@ -74,6 +74,14 @@ ALARM_CODES: Final[dict[str, Meaning]] = {
     "journal_dropped": Meaning(
         "explains a gap: `gap` says which messages are gone", "the collector that was away so long"
     ),
+    "journal_damaged": Meaning(
+        "explains a gap: `gap` says which messages were changed on the disk, and are not sent",
+        "the disk, before it dies",
+    ),
+    "journal_set_aside": Meaning(
+        "a new epoch began: the journal is of a newer borderflow, and what it held waits in a file",
+        "which version is meant to run here",
+    ),
     "identifiers_disclosed": Meaning(
         "no fault: plates and tags go to an authority, sealed", "whether that is intended"
     ),

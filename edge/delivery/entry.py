@@ -41,7 +41,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """`messages` of one topic, between two seq, were dropped before every collector had them.
+    """`messages` of one topic, between two seq, were dropped before every collector had them, or changed on the disk.
 
     `before` and `after` are the heads of the topic's hash chain around them, null where they are not known.
     """
@@ -54,6 +54,7 @@ class Loss:
     messages: int
     before: bytes | None = None
     after: bytes | None = None
+    cause: Literal["dropped", "damaged"] = "dropped"
 
 
 def joined(losses: Iterable[Loss]) -> list[Loss]:
@@ -61,10 +62,12 @@ def joined(losses: Iterable[Loss]) -> list[Loss]:
     found: list[Loss] = []
     for loss in losses:
         last = found[-1] if found else None
-        if last is not None and (last.topic, last.epoch, last.to_seq + 1) == (loss.topic, loss.epoch, loss.from_seq):
+        if last is not None and (last.topic, last.epoch, last.cause, last.to_seq + 1) == (
+            loss.topic, loss.epoch, loss.cause, loss.from_seq,
+        ):  # fmt: skip
             found[-1] = Loss(
                 max(last.time_ns, loss.time_ns), loss.topic, loss.epoch, last.from_seq, loss.to_seq,
-                last.messages + loss.messages, last.before, loss.after,
+                last.messages + loss.messages, last.before, loss.after, loss.cause,
             )  # fmt: skip
         else:
             found.append(loss)

@@ -2,7 +2,8 @@
 
 In: messages from the lanes (`append`) and acknowledgements from `edge.delivery.publisher`. Out: entries with id,
 epoch and seq, as the bytes that go onto the wire. A message counts as made when it is here: `append` returns when
-the entries are durable (WAL, synchronous=FULL: one fsync for each call). This is the only file that touches SQLite.
+the entries are durable (WAL, synchronous=FULL: one fsync for each call). SQLite is behind
+`edge.delivery.store`, the tables are in `edge.delivery.layout`.
 
 Threads: every method may be called from any thread. `append`, `flush` and `maintain` wait for the disk (call them
 in a thread where that matters); `next`, `acknowledge`, `backlog` and `replay` never wait for a writer, they read on
@@ -19,13 +20,11 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import sqlite3
 import threading
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
@@ -33,9 +32,14 @@ from typing import IO, Any, Literal
 
 import msgspec
 
+from edge.delivery import layout, store
 from edge.delivery.cursor import Cursor, Span
 from edge.delivery.entry import AlarmSink, Entry, Loss, Pending, Severity, joined, uuid7, uuid_text
 from edge.delivery.evidence import chain_next, chain_start
+from edge.delivery.layout import COLUMNS
+from edge.delivery.salvage import SavedMessage, Wreck
+from edge.delivery.seals import seal, seal_of_message
+from edge.delivery.store import PAGE, Connection, Damaged, DatabaseError, Error
 from edge.messages import KINDS, Message, encode, kind_of, stamped, topic_of
 
 log = logging.getLogger("journal")
@@ -44,8 +48,6 @@ log = logging.getLogger("journal")
 DROP_ORDER = ("status", "flow", "sighting", "identifier", "alarm", "wait", "evidence", "vehicle")
 RETENTION_S = 30 * 86_400.0
 MIN_BYTES = 1_000_000
-APPLICATION_ID = 0x42464C57
-_PAGE = 4096
 _PREFETCH = 64  # entries of one kind read at once for one collector
 _SHORT_OUTAGE = 500  # up to so many pending messages are caught up in order, before new ones
 _OLDEST = "SELECT time_ns FROM log WHERE kind = ? AND n > ? ORDER BY n LIMIT 1"
@@ -53,37 +55,8 @@ _SLICE = 500  # rows deleted at once
 _CHECK_SYNC_BYTES = 256_000_000  # a larger file is checked in a thread, work goes on meanwhile
 _SALVAGE_S = 60.0  # so long at most a damaged file is read before work goes on
 _FLUSH_AFTER = 2000  # acknowledgements that are kept in memory at most; losing them only repeats messages
-
-MIGRATIONS = (
-    """
-    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE topics (
-        topic_id INTEGER PRIMARY KEY, topic TEXT NOT NULL, epoch TEXT NOT NULL, kind TEXT NOT NULL,
-        seq INTEGER NOT NULL, link BLOB NOT NULL, UNIQUE (topic, epoch)
-    );
-    CREATE TABLE log (
-        n INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, topic_id INTEGER NOT NULL, seq INTEGER NOT NULL,
-        id BLOB NOT NULL, time_ns INTEGER NOT NULL, body BLOB NOT NULL
-    );
-    CREATE INDEX log_kind ON log (kind);
-    CREATE UNIQUE INDEX log_seq ON log (topic_id, seq);
-    CREATE TABLE spans (
-        collector TEXT NOT NULL, kind TEXT NOT NULL, start INTEGER NOT NULL, done INTEGER NOT NULL, "end" INTEGER,
-        PRIMARY KEY (collector, kind, start)
-    ) WITHOUT ROWID;
-    CREATE TABLE losses (
-        loss_id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, topic_id INTEGER NOT NULL,
-        from_seq INTEGER NOT NULL, to_seq INTEGER NOT NULL, messages INTEGER NOT NULL
-    );
-    """,
-    # The head of the hash chain before each message, so that it can be told around a loss; null in what is older.
-    """
-    ALTER TABLE log ADD COLUMN link BLOB;
-    ALTER TABLE losses ADD COLUMN before BLOB;
-    ALTER TABLE losses ADD COLUMN after BLOB;
-    """,
-)
-_ROW = "n, kind, topic_id, seq, id, time_ns, body"
+_SET_ASIDE_MOST = 10_000  # rows that failed their seal and are kept for who wants to look
+_ROW = "n, topic_id, seq, id, time_ns, body, link, seal"
 
 
 class JournalError(Exception):
@@ -93,9 +66,15 @@ class JournalError(Exception):
 @dataclass(slots=True)
 class _Topic:
     topic_id: int
+    topic: str
+    epoch: str
     kind: str
     seq: int  # the last one given
     link: bytes  # head of the hash chain
+    floor: int = 0  # messages up to here may have been removed in good order
+
+    def row(self) -> tuple[Any, ...]:
+        return _with_seal("topics", self.topic_id, self.topic, self.epoch, self.kind, self.seq, self.link, self.floor)
 
 
 @dataclass(slots=True)
@@ -138,14 +117,17 @@ class Journal:
         self._write = threading.RLock()  # held while the writing connection is in use, over the fsync
         self._state = threading.RLock()  # held shortly: cursors, head, the reading connection
         self._readers: dict[str, _Reader] = {}
-        self._topics: dict[str, _Topic] = {}
-        self._topic_names: dict[int, tuple[str, str]] = {}  # topic_id -> topic, epoch
+        self._topics: dict[str, _Topic] = {}  # of this epoch
+        self._topics_by_id: dict[int, _Topic] = {}  # of all epochs
+        self._failed: dict[int, str] = {}  # n -> kind of rows that failed their seal and are not set aside yet
         self._mark_path = path.with_name(path.name + ".mark")
         self._mark: int | None = None
         self._last: dict[str, int] = {}  # kind -> n of its newest entry
         self._head = 0
         self._appended = 0  # since the last look at the size
         self._unflushed = 0
+        self._newest_topic_id = 0
+        self.damaged = 0  # messages since the start that were changed on the disk, and set aside
         self._listeners: list[Callable[[], None]] = []
         self._alarms: list[tuple[str, Literal["begin", "end"], Severity, str]] = []
         self._lock_file = self._take_lock()
@@ -176,86 +158,59 @@ class Journal:
     def _open(self) -> None:
         try:
             self._connect()
-        except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
+        except layout.TooNew as newer:
+            name = self._set_file_aside("newer")
+            self._begin_anew()
+            self._alarm(
+                "journal_set_aside",
+                f"{self.path} was written by a newer borderflow ({newer}); it was set aside as {name} and a new epoch "
+                f"begins; what was not delivered is in there: install that version again and put {name} back",
+            )
+        except layout.MigrationError as error:
+            raise JournalError(f"{self.path}: {error}; install the version before, and report this") from None
+        except DatabaseError as error:
+            if not store.is_damage(error, self.path):
                 raise JournalError(f"{self.path}: cannot be opened ({error}); check the disk and its rights") from None
             self._replace(str(error))
 
     def _connect(self) -> None:
         """Open, check, migrate, load; DatabaseError where the file is damaged or no journal."""
-        self._db = self._connection(self.path)
+        self._db = store.connect(self.path)
         try:
-            (owner,) = self._db.execute("PRAGMA application_id").fetchone()
-            (objects,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if owner != APPLICATION_ID and (owner != 0 or objects):
-                raise _Damaged("the file is not a journal of borderflow")
             if self.path.stat().st_size <= _CHECK_SYNC_BYTES:
-                self._quick_check(self._db)
+                store.check(self._db)
             else:
                 threading.Thread(target=self._check_later, name="journal check", daemon=True).start()
-            self._migrate()
-            self._db.execute(f"PRAGMA max_page_count = {self.max_bytes // _PAGE}")
+            layout.bring_up_to_date(self._db)
+            self._db.execute(f"PRAGMA max_page_count = {self.max_bytes // PAGE}")
             self._load()
-            self._reader_db = self._connection(self.path)
+            self._reader_db = store.connect(self.path)
             self._reader_db.execute("PRAGMA query_only = ON")
         except BaseException:
             self._db.close()
             raise
 
-    @staticmethod
-    def _connection(path: Path) -> sqlite3.Connection:
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-        try:
-            for pragma in (
-                f"page_size = {_PAGE}",
-                "journal_mode = WAL",
-                "synchronous = FULL",
-                "wal_autocheckpoint = 500",
-                "journal_size_limit = 4194304",
-                "temp_store = MEMORY",
-            ):
-                db.execute(f"PRAGMA {pragma}").fetchall()
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    @staticmethod
-    def _quick_check(db: sqlite3.Connection) -> None:
-        (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise _Damaged(verdict)
-
     def _check_later(self) -> None:
-        db: sqlite3.Connection | None = None
+        db: Connection | None = None
         try:
-            db = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=5.0)
-            self._quick_check(db)
-        except sqlite3.DatabaseError as error:
-            if _is_damage(error):
+            db = store.connect_to_read(self.path)
+            store.check(db)
+        except DatabaseError as error:
+            if store.is_damage(error):
                 self._start_anew(str(error), self.epoch)
         finally:
             if db is not None:
                 db.close()
 
-    def _migrate(self) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            raise JournalError(
-                f"{self.path}: was written by a newer borderflow (layout {version}, this one knows {len(MIGRATIONS)}); "
-                "install that version again or move the file away"
-            )
-        for number in range(version, len(MIGRATIONS)):
-            self._db.executescript(
-                f"BEGIN IMMEDIATE; {MIGRATIONS[number]}; PRAGMA application_id = {APPLICATION_ID}; "
-                f"PRAGMA user_version = {number + 1}; COMMIT;"
-            )
-
     def _load(self) -> None:
-        row = self._db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-        self.epoch = row[0] if row else ""
+        meta = dict(self._sealed_rows("meta"))
+        self._failed.clear()
+        self.epoch = meta.get("epoch", "")
+        (newest,) = self._db.execute("SELECT coalesce(max(n), 0) FROM log").fetchone()
         row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'log'").fetchone()
-        self._head = row[0] if row else 0
+        self._head = max(newest, row[0] if row and isinstance(row[0], int) else 0)
+        if not 0 <= self._head < 1 << 62:
+            raise Damaged("the number of the last message is none")
         marked = self._read_mark()
         if not self.epoch or (marked[0] == self.epoch and marked[1] > self._head):
             if self.epoch:
@@ -265,14 +220,14 @@ class Journal:
                     "what is left is delivered",
                 )
             self.epoch = f"{self._clock() // 1_000_000:012x}{self._random(2).hex()}"
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (self.epoch,))
+            self._put_meta(self._db, "epoch", self.epoch)
             if marked[1] > self._head:  # an acknowledgement still under way must not hit a new entry
                 self._head = marked[1]
                 self._db.execute("DELETE FROM sqlite_sequence WHERE name = 'log'")
                 self._db.execute("INSERT INTO sqlite_sequence VALUES ('log', ?)", (self._head,))
-        rows = self._db.execute("SELECT topic_id, topic, epoch, kind, seq, link FROM topics").fetchall()
-        self._topic_names = {topic_id: (topic, epoch) for topic_id, topic, epoch, *_ in rows}
-        self._topics = {topic: _Topic(topic_id, *rest) for topic_id, topic, epoch, *rest in rows if epoch == self.epoch}
+        topics = [_Topic(*row) for row in self._sealed_rows("topics")]
+        self._topics_by_id = {item.topic_id: item for item in topics}
+        self._topics = {item.topic: item for item in topics if item.epoch == self.epoch}
         self._last = {
             kind: self._db.execute("SELECT max(n) FROM log WHERE kind = ?", (kind,)).fetchone()[0] or 0
             for kind in KINDS
@@ -281,10 +236,24 @@ class Journal:
         self._unexplained = last > self._explained_until()
         self._write_mark()
 
+    def _sealed_rows(self, table: str, where: str = "", values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a small table; Damaged where one is not what was written."""
+        columns = ", ".join(COLUMNS[table])
+        found = []
+        for *row, sealed in self._db.execute(f"SELECT {columns}, seal FROM {table} {where}", values):
+            if seal(table, *row) != sealed:
+                raise Damaged(f"a row of {table} was changed")
+            found.append(tuple(row))
+        return found
+
+    @staticmethod
+    def _put_meta(db: Connection, key: str, value: str) -> None:
+        _insert(db, "meta", [_with_seal("meta", key, value)], "OR REPLACE ")
+
     def _explained_until(self) -> int:
         """The last loss that a message in the log explains."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = 'explained'").fetchone()
-        return int(row[0]) if row else 0
+        rows = self._sealed_rows("meta", "WHERE key = 'explained'")
+        return int(rows[0][1]) if rows else 0
 
     def _read_mark(self) -> tuple[str, int]:
         """Epoch and head as they were after the last append, from a file beside: shows where the log lost its end."""
@@ -301,50 +270,111 @@ class Journal:
                 self._mark = os.open(self._mark_path, os.O_WRONLY | os.O_CREAT, 0o600)
             os.pwrite(self._mark, f"{self.epoch} {self._head:020d}\n".encode(), 0)
 
-    def _replace(self, why: str) -> None:
-        """Rename the damaged file, begin a new one, and carry over what can still be read."""
-        name = f"{self.path.name}.bad-{self._clock() // 1_000_000_000}"
+    def _set_file_aside(self, word: str) -> str:
+        """Rename the file; gives its new name."""
+        name = f"{self.path.name}.{word}-{self._clock() // 1_000_000_000}"
         try:
             for ending in ("-wal", "-shm", ""):
                 with suppress(FileNotFoundError):
                     self.path.with_name(self.path.name + ending).rename(self.path.with_name(name + ending))
-            self._connect()
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
             raise JournalError(f"{self.path}: cannot be made anew ({error}); check the disk") from None
-        saved = self._salvage(self.path.with_name(name))
+        return name
+
+    def _begin_anew(self) -> None:
+        try:
+            self._connect()
+        except (OSError, Error) as error:
+            raise JournalError(f"{self.path}: cannot be made anew ({error}); check the disk") from None
+
+    def _replace(self, why: str) -> None:
+        """Rename the damaged file, begin a new one, carry over what can still be read, and store what cannot."""
+        name = self._set_file_aside("bad")
+        self._begin_anew()
+        wreck = Wreck(self.path.with_name(name), _SALVAGE_S)
+        try:
+            saved = self._salvage(wreck)
+            lost = self._store_what_is_missing(wreck)
+        except Error as error:
+            raise JournalError(f"{self.path}: what {name} gives cannot be stored ({error}); check the disk") from None
+        self._load()
         self._alarm(
             "journal_corrupt",
             f"{self.path} is damaged ({why}); it was set aside as {name}, a new epoch begins; "
-            f"{saved} messages could be read from it and are delivered",
+            f"{saved} messages could be read from it and are delivered, {lost} are missing between them"
+            + ("" if wreck.topics else "; what it held beyond these cannot be known")
+            + ("" if wreck.in_time else f"; it was read for {_SALVAGE_S:.0f} s, what came after that is in there")
+            + (f"; {wreck.unreadable_losses} records of losses cannot be read" if wreck.unreadable_losses else ""),
         )
 
-    def _salvage(self, path: Path) -> int:
-        """Copy what a damaged file still gives: entries with their old epoch and seq, and the cursors."""
-        old = sqlite3.connect(path, isolation_level=None)
-        saved = 0
-        until = time.monotonic() + _SALVAGE_S
-        try:
-            for pragma in ("writable_schema = ON", "cell_size_check = ON", "query_only = ON"):  # first: reads cut files
-                old.execute(f"PRAGMA {pragma}")
-            topics = {row[0]: row for row in _readable(old, "SELECT * FROM topics", 6)}
-            spans = _readable(old, "SELECT * FROM spans", 5)
+    def _salvage(self, wreck: Wreck) -> int:
+        """Put what is sound into the new file: messages with their old epoch and seq, and the cursors."""
+        ids: dict[tuple[str, str], int] = {}
+        with self._transaction() as db:
+            for topic in wreck.topics:
+                key = ids[topic.topic, topic.epoch] = len(ids) + 1
+                made = _Topic(key, topic.topic, topic.epoch, topic.kind, topic.seq, topic.link, topic.floor)
+                _insert(db, "topics", [made.row()])
+            _insert(db, "spans", [_with_seal("spans", *row) for row in wreck.spans])
+            self._put_meta(db, "salvaged", "1")
+            for _, loss in wreck.losses:
+                if (loss.topic, loss.epoch) in ids:
+                    self._insert_losses(db, [(ids[loss.topic, loss.epoch], loss)])
+            self._put_meta(db, "explained", str(self._explained_of(wreck)))
+        orphans: dict[int, _Topic] = {}  # topics of which only the messages are left
+        for batch in wreck.messages():
             with self._transaction() as db:
-                db.executemany("INSERT OR IGNORE INTO topics VALUES (?, ?, ?, ?, ?, ?)", topics.values())
-                db.executemany("INSERT OR IGNORE INTO spans VALUES (?, ?, ?, ?, ?)", spans)
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('salvaged', '1')")
-            after = min((done for _, _, _, done, _ in spans), default=0)
-            while time.monotonic() < until and (rows := _readable_after(old, after)):
-                after = rows[-1][0]
-                good = [row for row in rows if _is_sound(row, topics)]
-                with self._transaction() as db:
-                    db.executemany(f"INSERT OR IGNORE INTO log ({_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?)", good)
-                saved += len(good)
-        except (sqlite3.Error, TypeError):  # a damaged table may hold anything
-            log.exception("%s: the rest cannot be read", path)
-        finally:
-            old.close()
-        self._load()
-        return saved
+                for message in batch:
+                    key = ids.setdefault((message.topic, message.epoch), len(ids) + 1)
+                    if key > len(wreck.topics):
+                        self._widen(orphans, key, message)
+                    db.execute(
+                        f"INSERT OR IGNORE INTO log ({_ROW}, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        (*_row_of_saved(message, key), message.kind),
+                    )
+                _insert(db, "topics", [item.row() for item in orphans.values()], "OR REPLACE ")
+        (saved,) = self._db.execute("SELECT count(*) FROM log").fetchone()
+        return int(saved)
+
+    @staticmethod
+    def _explained_of(wreck: Wreck) -> int:
+        """How many of the records of losses, which are numbered anew, were explained."""
+        return sum(number <= wreck.explained for number, _ in wreck.losses)
+
+    @staticmethod
+    def _widen(orphans: dict[int, _Topic], key: int, message: SavedMessage) -> None:
+        known = orphans.get(key)
+        after = chain_next(message.link or b"", message.body)
+        if known is None:
+            orphans[key] = _Topic(key, message.topic, message.epoch, message.kind, message.seq, after, message.seq - 1)
+            return
+        known.floor = min(known.floor, message.seq - 1)
+        if message.seq > known.seq:
+            known.seq, known.link = message.seq, after
+
+    def _store_what_is_missing(self, wreck: Wreck) -> int:
+        """Numbers that a topic must have and that were not found are losses; gives how many messages."""
+        self._topics_by_id = {row[0]: _Topic(*row) for row in self._sealed_rows("topics")}
+        told: dict[tuple[str, str], list[Loss]] = defaultdict(list)
+        for _, loss in wreck.losses:
+            told[loss.topic, loss.epoch].append(loss)
+        lost = []
+        for key, topic in self._topics_by_id.items():
+            found = self._db.execute("SELECT seq FROM log WHERE topic_id = ? ORDER BY seq", (key,)).fetchall()
+            ranges = [(loss.from_seq, loss.to_seq) for loss in told[topic.topic, topic.epoch]]
+            have = sorted({*(row[0] for row in found), *(n for first, last in ranges for n in (first, last))})
+            known = [topic.floor, *(n for n in have if n > topic.floor), topic.seq + 1]
+            for first, last in pairwise(known):
+                if last - first > 1 and not any(a <= first and last <= b for a, b in ranges):
+                    lost.append(self._loss(key, [first + 1, last - 1], last - first - 1, "damaged"))
+        with self._transaction() as db:
+            self._insert_losses(db, lost)
+        for _, loss in lost:
+            log.critical(
+                "%s: %d messages cannot be read any more: %s seq %d to %d",
+                self.path, loss.messages, loss.topic, loss.from_seq, loss.to_seq,
+            )  # fmt: skip
+        return sum(loss.messages for _, loss in lost)
 
     def _start_anew(self, why: str, epoch: str) -> None:
         """Damage met while running: go on in a new file, with the same collectors."""
@@ -353,8 +383,8 @@ class Journal:
                 return  # another thread was first
             self._write_mark()
             shares = {name: tuple(reader.cursors) for name, reader in self._readers.items()}
-            with suppress(JournalError):
-                self.flush()
+            with suppress(Error):
+                self._store_cursors()
             self._db.close()
             self._reader_db.close()
             self._replace(why)
@@ -381,7 +411,7 @@ class Journal:
     # Writing
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[Connection]:
         """One durable transaction; what is in memory must be changed after it only."""
         with self._write:
             self._db.execute("BEGIN IMMEDIATE")
@@ -389,7 +419,7 @@ class Journal:
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
-                with suppress(sqlite3.Error):
+                with suppress(Error):
                     self._db.execute("ROLLBACK")
                 raise
 
@@ -400,15 +430,15 @@ class Journal:
         try:
             try:
                 entries = self._append(messages)
-            except sqlite3.DatabaseError as error:
-                if _is_damage(error):
+            except DatabaseError as error:
+                if store.is_damage(error):
                     self._start_anew(str(error), self.epoch)
-                elif _code(error) == sqlite3.SQLITE_FULL:
+                elif store.is_full(error):
                     self._relieve()
                 else:
                     raise
                 entries = self._append(messages)
-        except sqlite3.Error as error:
+        except Error as error:
             self._report()
             raise JournalError(f"{self.path}: cannot be written ({error}); check the disk") from None
         for listener in self._listeners:
@@ -422,14 +452,12 @@ class Journal:
 
     def _explain_losses(self, explain: Callable[[Loss], Message]) -> None:
         """Append a message for each run of lost ones; with them, in one transaction, that they are told."""
-        with suppress(sqlite3.Error), self._write:  # on a full disk: told with the next message that finds room
-            rows = self._db.execute(
-                "SELECT loss_id, losses.time_ns, topic, epoch, from_seq, to_seq, messages, before, after "
-                "FROM losses JOIN topics USING (topic_id) WHERE loss_id > ? ORDER BY topic_id, from_seq",
-                (self._explained_until(),),
-            ).fetchall()
+        with suppress(Error), self._write:  # on a full disk: told with the next message that finds room
+            rows = self._sealed_rows(
+                "losses", "WHERE loss_id > ? ORDER BY topic_id, from_seq", (self._explained_until(),)
+            )
             if rows:
-                losses = joined(Loss(*row[1:]) for row in rows)
+                losses = joined(self._loss_of(row) for row in rows)
                 self._append([explain(loss) for loss in losses], explained=max(row[0] for row in rows))
             self._unexplained = False
         for listener in self._listeners:
@@ -455,26 +483,19 @@ class Journal:
                 state.link = chain_next(state.link, body)
                 entries.append(Entry(n, state.kind, topic, self.epoch, state.seq, id, time_ns, body))
             with self._transaction() as db:
+                self._store_topics(db, touched.values())
                 db.executemany(
-                    "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (topic_id) "
-                    "DO UPDATE SET seq = excluded.seq, link = excluded.link",
+                    f"INSERT INTO log ({_ROW}, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     [
-                        (item.topic_id, topic, self.epoch, item.kind, item.seq, item.link)
-                        for topic, item in touched.items()
+                        (*_row_of_entry(entry, touched[entry.topic].topic_id, link), entry.kind)
+                        for entry, link in zip(entries, links, strict=True)
                     ],
                 )
-                db.executemany(
-                    f"INSERT INTO log ({_ROW}, link) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    [
-                        (e.n, e.kind, touched[e.topic].topic_id, e.seq, bytes.fromhex(e.id.replace("-", "")),
-                         e.time_ns, e.body, link)
-                        for e, link in zip(entries, links, strict=True)
-                    ],
-                )  # fmt: skip
                 if explained is not None:
-                    db.execute("INSERT OR REPLACE INTO meta VALUES ('explained', ?)", (str(explained),))
+                    self._put_meta(db, "explained", str(explained))
             with self._state:
                 self._topics.update(touched)
+                self._topics_by_id.update((item.topic_id, item) for item in touched.values())
                 self._head = n
                 self._write_mark()
                 for entry in entries:
@@ -490,10 +511,17 @@ class Journal:
         """A copy of the state of a topic, to be put back after the commit."""
         known = self._topics.get(topic)
         if known is None:
-            topic_id = max(self._topic_names, default=0) + 1
-            self._topic_names[topic_id] = (topic, self.epoch)
-            return _Topic(topic_id, kind, 0, chain_start(topic, self.epoch))
-        return _Topic(known.topic_id, known.kind, known.seq, known.link)
+            self._newest_topic_id = max(self._newest_topic_id, *self._topics_by_id, 0) + 1
+            return _Topic(self._newest_topic_id, topic, self.epoch, kind, 0, chain_start(topic, self.epoch))
+        return replace(known)
+
+    @staticmethod
+    def _store_topics(db: Connection, topics: Iterable[_Topic]) -> None:
+        columns = [column for column in (*COLUMNS["topics"], "seal") if column != "topic_id"]
+        _insert(
+            db, "topics", [item.row() for item in topics],
+            after=f"ON CONFLICT (topic_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in columns)}",
+        )  # fmt: skip
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` after every append, in the thread that appended; the answer takes it off again."""
@@ -514,10 +542,7 @@ class Journal:
             salvaged = self._db.execute("SELECT value FROM meta WHERE key = 'salvaged'").fetchone()
             start = 0 if salvaged else self._head  # of salvaged entries nobody knows who has them
             for kind in kinds:
-                rows = self._db.execute(
-                    'SELECT start, done, "end" FROM spans WHERE collector = ? AND kind = ? ORDER BY start',
-                    (collector, kind),
-                ).fetchall()
+                rows = self._spans_of(collector, kind)
                 cursor = Cursor([Span(*row) for row in rows]) if rows else Cursor.beginning_at(start)
                 if cursor.live.end is not None:
                     cursor.spans.append(Span(cursor.live.end, cursor.live.end))
@@ -526,7 +551,17 @@ class Journal:
             self._readers[collector] = _Reader(cursors, dirty=True)
         self.flush()
 
-    def _count(self, kind: str, cursor: Cursor, db: sqlite3.Connection) -> None:
+    def _spans_of(self, collector: str, kind: str) -> list[tuple[Any, ...]]:
+        """Where a collector was. A position that cannot be believed is no position: what is there is sent again."""
+        try:
+            rows = self._sealed_rows("spans", "WHERE collector = ? AND kind = ? ORDER BY start", (collector, kind))
+        except Damaged:
+            log.critical("%s: where %s was with %s messages cannot be read; all are sent again",
+                         self.path, collector, kind)  # fmt: skip
+            return [(0, 0, None)]
+        return [row[2:] for row in rows]
+
+    def _count(self, kind: str, cursor: Cursor, db: Connection) -> None:
         cursor.pending = -sum(len(span.early) for span in cursor.spans)
         for span in cursor.spans:
             cursor.pending += db.execute(
@@ -602,23 +637,65 @@ class Journal:
     def _fetch(self, kind: str, span: Span, late: bool) -> list[Entry]:
         limit = span.limit(self._head)
         rows = self._read(
-            "SELECT n, topic_id, seq, id, time_ns, body FROM log WHERE kind = ? AND n > ? AND n <= ? "
-            "ORDER BY n LIMIT ?",
+            f"SELECT {_ROW} FROM log WHERE kind = ? AND n > ? AND n <= ? ORDER BY n LIMIT ?",
             (kind, span.fetched, limit, _PREFETCH),
         )
-        span.fetch((row[0] for row in rows), rows[-1][0] if len(rows) == _PREFETCH else limit)
+        upto = rows[-1][0] if len(rows) == _PREFETCH else limit
+        rows = self._whole(kind, rows)
+        span.fetch((row[0] for row in rows), upto)
         return [self._entry(kind, row, late) for row in rows if row[0] not in span.early and row[0] > span.done]
 
-    def _entry(self, kind: str, row: tuple[int, int, int, bytes, int, bytes], late: bool) -> Entry:
-        n, topic_id, seq, id, time_ns, body = row
-        topic, epoch = self._topic_names[topic_id]
-        return Entry(n, kind, topic, epoch, seq, uuid_text(id), time_ns, body, late)
+    def _entry(self, kind: str, row: tuple[Any, ...], late: bool) -> Entry:
+        n, topic_id, seq, id, time_ns, body, *_ = row
+        topic = self._topics_by_id[topic_id]
+        return Entry(n, kind, topic.topic, topic.epoch, seq, uuid_text(id), time_ns, body, late)
+
+    def _whole(self, kind: str, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """The rows that are what was appended; the others are never handed out, and set aside at the next `flush`."""
+        whole = [row for row in rows if self._is_whole(kind, row)]
+        if len(whole) < len(rows):
+            good = {row[0] for row in whole}
+            self._failed |= {row[0]: kind for row in rows if row[0] not in good}
+            for reader in self._readers.values():
+                reader.dirty = True
+                if kind in reader.cursors:
+                    for row in rows:
+                        if row[0] not in good:
+                            reader.cursors[kind].acknowledge(row[0])
+        return whole
+
+    def _is_whole(self, kind: str, row: tuple[Any, ...]) -> bool:
+        n, topic_id, seq, id, time_ns, body, link, sealed = row
+        topic = self._topics_by_id.get(topic_id)
+        if topic is None or topic.kind != kind:
+            return False
+        if sealed is not None:
+            return bool(sealed == seal_of_message(n, kind, topic.topic, topic.epoch, seq, id, time_ns, body, link))
+        return self._is_whole_without_seal(topic, seq, id, body, link)
+
+    def _is_whole_without_seal(self, topic: _Topic, seq: Any, id: Any, body: Any, link: Any) -> bool:
+        """A message of a version before seals: by its body, and by the link of the one that follows."""
+        try:
+            said = msgspec.json.decode(body, type=Message)
+            same = (said.id, said.epoch, said.seq, topic_of(said)) == (uuid_text(id), topic.epoch, seq, topic.topic)
+        except (ValueError, TypeError, AttributeError, IndexError):
+            return False
+        if not isinstance(body, bytes):
+            return False
+        if not same or link is None:
+            return same
+        following = topic.link if seq == topic.seq else None
+        if following is None:
+            with self._state:
+                rows = self._read("SELECT link FROM log WHERE topic_id = ? AND seq = ?", (topic.topic_id, seq + 1))
+            following = rows[0][0] if rows else None
+        return isinstance(link, bytes) and following == chain_next(link, body)
 
     def _read(self, sql: str, values: tuple[object, ...]) -> list[Any]:
         try:
             return self._reader_db.execute(sql, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            if _is_damage(error):  # in a thread, because `_write` is never taken while `_state` is held
+        except DatabaseError as error:
+            if store.is_damage(error):  # in a thread, because `_write` is never taken while `_state` is held
                 threading.Thread(target=self._start_anew, args=(str(error), self.epoch), name="journal anew").start()
             raise JournalError(f"{self.path}: cannot be read ({error})") from None
 
@@ -656,43 +733,97 @@ class Journal:
         """What the journal still holds of a topic between two seq (both included), oldest first, at most `limit`."""
         with self._state:
             wanted = (topic, epoch)
-            topic_id = next((key for key, value in self._topic_names.items() if value == wanted), None)
-            if topic_id is None:
+            known = next((item for item in self._topics_by_id.values() if (item.topic, item.epoch) == wanted), None)
+            if known is None:
                 return []
-            rows = self._read(
-                "SELECT n, topic_id, seq, id, time_ns, body FROM log WHERE topic_id = ? AND seq >= ? AND seq <= ? "
-                "ORDER BY seq LIMIT ?",
-                (topic_id, max(from_seq, 0), min(to_seq, 1 << 62), limit),
-            )
-            return [self._entry(topic.rsplit("/", 1)[1], row, True) for row in rows]
+            found: list[Entry] = []
+            while len(found) < limit:
+                want = limit - len(found)
+                rows = self._read(
+                    f"SELECT {_ROW} FROM log WHERE topic_id = ? AND seq >= ? AND seq <= ? ORDER BY seq LIMIT ?",
+                    (known.topic_id, max(from_seq, 0), min(to_seq, 1 << 62), want),
+                )
+                found += [self._entry(known.kind, row, True) for row in self._whole(known.kind, rows)]
+                if len(rows) < want:
+                    break
+                from_seq = rows[-1][2] + 1
+            return found
 
     # Keeping house
 
     def flush(self) -> None:
-        """Store the cursors; what is not stored is sent again after a crash."""
+        """Store the cursors, and set aside what failed its seal; what is not stored is sent again after a crash."""
+        try:
+            self._store_cursors()
+        except DatabaseError as error:
+            if not store.is_damage(error):
+                raise JournalError(f"{self.path}: cursors cannot be stored ({error}); check the disk") from None
+            self._start_anew(str(error), self.epoch)
+        if self._unexplained and self._explain is not None:
+            self._explain_losses(self._explain)
+
+    def _store_cursors(self) -> None:
         with self._write:
             with self._state:
                 changed = {name: reader for name, reader in self._readers.items() if reader.dirty}
                 rows = [
-                    (name, kind, span.start, span.done, span.end)
+                    _with_seal("spans", name, kind, span.start, span.done, span.end)
                     for name, reader in changed.items()
                     for kind, cursor in reader.cursors.items()
                     for span in cursor.spans
                 ]
                 kinds = [(name, kind) for name, reader in changed.items() for kind in reader.cursors]
+                failed = dict(self._failed)
                 for reader in changed.values():
                     reader.dirty = False
                 self._unflushed = 0
-            if not rows:
+            if not rows and not failed:
                 return
             try:
-                with self._transaction() as db:
+                with self._transaction() as db:  # together: a cursor beyond a broken row must not hide that it broke
+                    self._set_aside(db, failed)
                     db.executemany("DELETE FROM spans WHERE collector = ? AND kind = ?", kinds)
-                    db.executemany("INSERT INTO spans VALUES (?, ?, ?, ?, ?)", rows)
-            except sqlite3.Error as error:
+                    _insert(db, "spans", rows)
+            except Error:
                 for reader in changed.values():
                     reader.dirty = True
-                raise JournalError(f"{self.path}: cursors cannot be stored ({error}); check the disk") from None
+                raise
+            with self._state:
+                for n in failed:
+                    self._failed.pop(n, None)
+            self._unexplained |= bool(failed)
+
+    def _set_aside(self, db: Connection, failed: dict[int, str]) -> None:
+        """Move rows that failed their seal where nothing reads them, and store each as a loss."""
+        for n, kind in failed.items():
+            row = db.execute(f"SELECT {_ROW} FROM log WHERE n = ?", (n,)).fetchone()
+            if row is None:
+                continue
+            topic_id, seq = self._place_of(db, n, row)
+            if topic_id in self._topics_by_id and isinstance(seq, int):
+                loss = self._loss(topic_id, [seq, seq], 1, "damaged")
+                self._insert_losses(db, [loss])
+                where = f"{loss[1].topic} seq {seq}"
+            else:
+                where = f"a {kind} message whose number cannot be told"
+            db.execute(
+                f"INSERT OR REPLACE INTO set_aside ({_ROW}, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, kind)
+            )
+            db.execute("DELETE FROM log WHERE n = ?", (n,))
+            log.critical("%s: %s was changed on the disk; it is not sent, and told as a loss", self.path, where)
+        if failed:
+            db.execute("DELETE FROM set_aside WHERE n <= (SELECT max(n) FROM set_aside) - ?", (_SET_ASIDE_MOST,))
+            self.damaged += len(failed)
+
+    @staticmethod
+    def _place_of(db: Connection, n: int, row: tuple[Any, ...]) -> tuple[Any, Any]:
+        """Topic and seq of a row that cannot be believed: the index has them too."""
+        claimed = row[1:3]
+        by_index = "SELECT topic_id, seq FROM log INDEXED BY log_seq WHERE topic_id {} AND {} = ?"
+        if db.execute(by_index.format("= ?", "seq") + " AND +n = ?", (*claimed, n)).fetchone():
+            return claimed
+        found = db.execute(by_index.format(">= 0", "+n"), (n,)).fetchone()
+        return found or (None, None)
 
     def maintain(self) -> None:
         """Store the cursors and keep the bounds; called by `append` now and then, and by the daemon once a minute."""
@@ -707,15 +838,17 @@ class Journal:
                 elif used > self.max_bytes // 2:
                     self._forget_acknowledged(self.max_bytes * 9 // 20)
                 self._forget_old()
-        except sqlite3.Error as error:
-            raise JournalError(f"{self.path}: old messages cannot be removed ({error}); check the disk") from None
+        except DatabaseError as error:
+            if not store.is_damage(error):
+                raise JournalError(f"{self.path}: old messages cannot be removed ({error}); check the disk") from None
+            self._start_anew(str(error), self.epoch)
         self._report()
 
     def _used_bytes(self) -> int:
         """In whole pages: what is deleted between messages that stay may free none."""
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
-        return int(pages - free) * _PAGE
+        return int(pages - free) * PAGE
 
     def _floor(self, kind: str) -> int:
         """Everything of a kind up to here is acknowledged by all who get it."""
@@ -727,14 +860,11 @@ class Journal:
         """Acknowledged entries beyond the retention time, a slice of each kind: a leap of the clock costs little."""
         before_ns = self._clock() - self._retention_ns
         for kind in DROP_ORDER:
-            rows = self._db.execute(
-                "SELECT n, time_ns FROM log WHERE kind = ? AND n <= ? ORDER BY n LIMIT ?",
-                (kind, self._floor(kind), _SLICE),
-            ).fetchall()
-            old = [n for n, time_ns in rows if time_ns < before_ns]
+            rows = self._oldest(kind, self._floor(kind), "time_ns")
+            old = [row for row in rows if row[3] < before_ns]
             if old:
                 with self._transaction() as db:
-                    db.executemany("DELETE FROM log WHERE n = ?", [(n,) for n in old])
+                    self._remove(db, old)
         with self._transaction() as db:
             db.execute("DELETE FROM losses WHERE time_ns < ? AND loss_id <= ?", (before_ns, self._explained_until()))
 
@@ -743,13 +873,32 @@ class Journal:
         for kind in DROP_ORDER:
             floor = self._floor(kind)
             while self._used_bytes() > most_bytes:
-                rows = self._db.execute(
-                    "SELECT n FROM log WHERE kind = ? AND n <= ? ORDER BY n LIMIT ?", (kind, floor, _SLICE)
-                ).fetchall()
+                rows = self._oldest(kind, floor)
                 if not rows:
                     break
                 with self._transaction() as db:
-                    db.execute("DELETE FROM log WHERE kind = ? AND n <= ?", (kind, rows[-1][0]))
+                    self._remove(db, rows)
+
+    def _oldest(self, kind: str, upto: int, more: str = "n") -> list[tuple[int, int, int, int]]:
+        """The next rows of a kind to go: n, topic_id, seq."""
+        return self._db.execute(
+            f"SELECT n, topic_id, seq, {more} FROM log WHERE kind = ? AND n <= ? ORDER BY n LIMIT ?",
+            (kind, upto, _SLICE),
+        ).fetchall()
+
+    def _remove(self, db: Connection, rows: Sequence[tuple[int, int, int, int]]) -> None:
+        """Delete rows in good order; their topics remember how far."""
+        db.executemany("DELETE FROM log WHERE n = ?", [(row[0],) for row in rows])
+        floors: dict[int, int] = {}
+        for _, topic_id, seq, _ in rows:
+            floors[topic_id] = max(seq, floors.get(topic_id, 0))
+        topics = []
+        for topic_id, seq in floors.items():
+            topic = self._topics_by_id.get(topic_id)
+            if topic is not None:
+                topic.floor = max(topic.floor, seq)
+                topics.append(topic)
+        self._store_topics(db, topics)
 
     def _relieve(self) -> None:
         """A write found no room: at our own bound messages go; on a disk that others filled only what all have."""
@@ -767,9 +916,7 @@ class Journal:
             lost: dict[int, list[int]] = defaultdict(list)
             for kind in DROP_ORDER:
                 while self._used_bytes() > most_bytes:
-                    rows = self._db.execute(
-                        "SELECT n, topic_id, seq FROM log WHERE kind = ? ORDER BY n LIMIT ?", (kind, _SLICE)
-                    ).fetchall()
+                    rows = self._oldest(kind, self._head)
                     if not rows:
                         break
                     for topic_id, seqs in self._drop(kind, rows).items():
@@ -777,51 +924,73 @@ class Journal:
             for topic_id, seqs in lost.items():
                 log.critical(
                     "%s is full (%d bytes): %d messages were dropped before every collector had them: %s seq %d to %d",
-                    self.path, self.max_bytes, len(seqs), self._topic_names[topic_id][0], min(seqs), max(seqs),
+                    self.path, self.max_bytes, len(seqs), self._topics_by_id[topic_id].topic, min(seqs), max(seqs),
                 )  # fmt: skip
 
-    def _drop(self, kind: str, rows: list[tuple[int, int, int]]) -> dict[int, list[int]]:
+    def _drop(self, kind: str, rows: list[tuple[int, int, int, int]]) -> dict[int, list[int]]:
         lost: dict[int, list[int]] = defaultdict(list)
         with self._state:
             cursors = [reader.cursors[kind] for reader in self._readers.values() if kind in reader.cursors]
-            for n, topic_id, seq in rows:
-                if [cursor for cursor in cursors if cursor.drop(n)]:
+            for n, topic_id, seq, _ in rows:
+                if [cursor for cursor in cursors if cursor.drop(n)] and topic_id in self._topics_by_id:
                     lost[topic_id].append(seq)
-        now_ns = self._clock()
-        losses = [
-            (now_ns, key, min(seqs), max(seqs), len(seqs), self._link(key, min(seqs)), self._link(key, max(seqs) + 1))
-            for key, seqs in lost.items()
-        ]
+        losses = [self._loss(key, seqs, len(seqs), "dropped") for key, seqs in lost.items()]
         with self._transaction() as db:  # deletes first: that makes room for the rest
-            db.execute("DELETE FROM log WHERE kind = ? AND n <= ?", (kind, rows[-1][0]))
-            db.executemany(
-                "INSERT INTO losses (time_ns, topic_id, from_seq, to_seq, messages, before, after) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                losses,
-            )
+            self._remove(db, rows)
+            self._insert_losses(db, losses)
             if kind == "alarm" and lost:  # what explained earlier losses may be among them: all are told again
                 db.execute("DELETE FROM meta WHERE key = 'explained'")
         self._unexplained |= bool(lost)
         return lost
 
-    def _link(self, topic_id: int, seq: int) -> bytes | None:
+    # Losses
+
+    def _loss(
+        self, topic_id: int, seqs: Sequence[int], messages: int, cause: Literal["dropped", "damaged"]
+    ) -> tuple[int, Loss]:
+        topic = self._topics_by_id[topic_id]
+        first, last = min(seqs), max(seqs)
+        around = self._link(topic, first), self._link(topic, last + 1)
+        return topic_id, Loss(self._clock(), topic.topic, topic.epoch, first, last, messages, *around, cause)
+
+    def _link(self, topic: _Topic, seq: int) -> bytes | None:
         """Head of the hash chain of a topic before that message, which may be the one that comes next."""
-        row = self._db.execute("SELECT link FROM log WHERE topic_id = ? AND seq = ?", (topic_id, seq)).fetchone()
-        if row is None:
+        if seq == 1:
+            return chain_start(topic.topic, topic.epoch)
+        if seq == topic.seq + 1:
+            return topic.link
+        for at in (seq, seq - 1):  # the message itself has it, and the one before leads to it
             row = self._db.execute(
-                "SELECT link FROM topics WHERE topic_id = ? AND seq = ? - 1", (topic_id, seq)
+                f"SELECT {_ROW} FROM log WHERE topic_id = ? AND seq = ?", (topic.topic_id, at)
             ).fetchone()
-        return None if row is None else row[0]
+            if row is not None and row[6] is not None and self._is_whole(topic.kind, row):
+                return bytes(row[6]) if at == seq else chain_next(row[6], row[5])
+        return None
+
+    def _insert_losses(self, db: Connection, losses: Iterable[tuple[int, Loss]]) -> None:
+        (number,) = db.execute("SELECT coalesce(max(loss_id), 0) FROM losses").fetchone()
+        number = max(number, self._explained_until())  # also where all that were explained have been forgotten
+        rows = [
+            _with_seal(
+                "losses", number + place, loss.time_ns, topic_id, loss.from_seq, loss.to_seq, loss.messages,
+                loss.before, loss.after, loss.cause,
+            )
+            for place, (topic_id, loss) in enumerate(losses, 1)
+        ]  # fmt: skip
+        _insert(db, "losses", rows)
+
+    def _loss_of(self, row: tuple[Any, ...]) -> Loss:
+        _, time_ns, topic_id, *rest = row
+        topic = self._topics_by_id[topic_id]
+        return Loss(time_ns, topic.topic, topic.epoch, *rest)
 
     def losses(self, since_ns: int = 0) -> list[Loss]:
-        """What was dropped at the bound before every collector had it, oldest first."""
-        with self._state:
-            rows = self._reader_db.execute(
-                "SELECT time_ns, topic, epoch, from_seq, to_seq, messages, before, after "
-                "FROM losses JOIN topics USING (topic_id) WHERE time_ns >= ? ORDER BY loss_id",
-                (since_ns,),
-            ).fetchall()
-        return [Loss(*row) for row in rows]
+        """What was dropped at the bound before every collector had it, or was damaged on the disk, oldest first."""
+        with self._write:
+            return [
+                self._loss_of(row)
+                for row in self._sealed_rows("losses", "WHERE time_ns >= ? ORDER BY loss_id", (since_ns,))
+            ]
 
     def heads(self) -> dict[str, tuple[str, int, bytes]]:
         """Topic -> (epoch, last seq, head of its hash chain)."""
@@ -834,60 +1003,25 @@ class Journal:
             self._on_alarm(*alarm)
 
 
-class _Damaged(sqlite3.DatabaseError):
-    """Our own finding that a file is damaged or no journal."""
+def _with_seal(table: str, *row: Any) -> tuple[Any, ...]:
+    return (*row, seal(table, *row))
 
 
-def _code(error: sqlite3.Error) -> int:
-    """Primary result code of SQLite."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+def _insert(db: Connection, table: str, rows: Sequence[tuple[Any, ...]], or_: str = "", after: str = "") -> None:
+    """Rows of a small table, with their seals; columns are named, because a newer layout may have more."""
+    columns = (*COLUMNS[table], "seal")
+    marks = ", ".join("?" * len(columns))
+    db.executemany(f"INSERT {or_}INTO {table} ({', '.join(columns)}) VALUES ({marks}) {after}", rows)
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
-    """As against a full disk, missing rights or a lock."""
-    return (
-        isinstance(error, _Damaged)
-        or _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-        or "no such table" in str(error)
+def _row_of_entry(entry: Entry, topic_id: int, link: bytes) -> tuple[Any, ...]:
+    id = bytes.fromhex(entry.id.replace("-", ""))
+    sealed = seal_of_message(
+        entry.n, entry.kind, entry.topic, entry.epoch, entry.seq, id, entry.time_ns, entry.body, link
     )
+    return entry.n, topic_id, entry.seq, id, entry.time_ns, entry.body, link, sealed
 
 
-def _readable(db: sqlite3.Connection, sql: str, columns: int) -> list[tuple[Any, ...]]:
-    """Rows of a small table of a damaged file, up to the damage."""
-    found: list[tuple[Any, ...]] = []
-    with suppress(sqlite3.Error):
-        for row in db.execute(sql):
-            if len(row) == columns:
-                found.append(row)
-    return found
-
-
-def _readable_after(db: sqlite3.Connection, n: int) -> list[tuple[Any, ...]]:
-    """The next rows of the log of a damaged file; over damage it leaps in steps that grow, up to a bound."""
-    step = 1
-    while step < 1 << 40:
-        for limit in (200, 1):
-            with suppress(sqlite3.Error):
-                rows = db.execute(f"SELECT {_ROW} FROM log WHERE n > ? ORDER BY n LIMIT ?", (n, limit)).fetchall()
-                numbers = [row[0] for row in rows]
-                if all(first < second for first, second in pairwise([n, *numbers])):  # damage can lead in circles
-                    return rows
-        n += step
-        step *= 2
-    return []
-
-
-def _is_sound(row: tuple[Any, ...], topics: dict[Any, tuple[Any, ...]]) -> bool:
-    """Whether a row of a damaged file is the message that it says it is."""
-    try:
-        _, kind, topic_id, seq, id, time_ns, body = row
-        _, topic, epoch, *_ = topics[topic_id]
-        said = msgspec.json.decode(body, type=Message)
-        return (
-            (said.id, said.epoch, said.seq) == (uuid_text(id), epoch, seq)
-            and topic_of(said) == topic
-            and kind in KINDS
-            and isinstance(time_ns, int)
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, msgspec.MsgspecError):
-        return False
+def _row_of_saved(message: SavedMessage, topic_id: int) -> tuple[Any, ...]:
+    m = message
+    return m.n, topic_id, m.seq, m.id, m.time_ns, m.body, m.link, m.sealed

@@ -1,4 +1,5 @@
-"""The message that explains a gap: which numbers of a topic the journal dropped, so that nobody waits or asks for them.
+"""The message that explains a gap: which numbers of a topic the journal dropped, or lost to a
+damaged disk, so that nobody waits or asks for them.
 
 In: a `Loss` of the journal; out: an `Alarm` with its `gap`. Handed to the journal by the daemon.
 """
@@ -10,6 +11,12 @@ from msgspec import UNSET
 from edge.delivery.entry import Loss
 from edge.messages import Alarm, Gap, Site, utc_text
 
+_TEXTS = {
+    "dropped": "the journal was full: {count} messages were dropped before every collector had them: {where}; "
+    "give [store] max_bytes more room, or mend the collector",
+    "damaged": "{count} messages were changed on the disk, and are not sent: {where}; replace the disk before it dies",
+}
+
 
 def loss_alarm(loss: Loss, *, site: Site, source: str) -> Alarm:
     """A loss is an event: its alarm begins and never ends."""
@@ -18,11 +25,10 @@ def loss_alarm(loss: Loss, *, site: Site, source: str) -> Alarm:
         site=site,
         lane="_",
         source=source,
-        code="journal_dropped",
+        code=f"journal_{loss.cause}",
         state="begin",
         severity="critical",
-        text=f"the journal was full: {loss.messages} messages were dropped before every collector had them: "
-        f"{loss.topic} seq {loss.from_seq} to {loss.to_seq}; give [store] max_bytes more room, or mend the collector",
+        text=_TEXTS[loss.cause].format(count=loss.messages, where=f"{loss.topic} seq {loss.from_seq} to {loss.to_seq}"),
         device=None,
         gap=Gap(
             topic=loss.topic,

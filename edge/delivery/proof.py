@@ -2,9 +2,9 @@
 
 In: messages as they came, and the Ed25519 public key of the computer; out: how many are proven, what was removed and
 explained, every fault. Nobody needs to be asked. Between two signed heads of a topic (`edge.delivery.evidence`) every
-message must be there and be the one that was made. A `journal_dropped` alarm that is itself proven explains what the
-journal dropped at its bound, and tells the chain on both sides, so that its neighbours are proven all the same. What
-follows the last head is not proven yet.
+message must be there and be the one that was made. A `journal_dropped` or `journal_damaged` alarm that is itself proven
+explains what the journal dropped at its bound or found changed on its disk, and tells the chain on both sides, so that
+its neighbours are proven all the same. What follows the last head is not proven yet.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _take_gap(line: bytes, teller: tuple[Place, int], topics: dict[Place, _Topic
     """What an alarm says of a gap; nothing is believed before the alarm itself is proven."""
     try:
         alarm = msgspec.json.decode(line, type=Alarm)
-        if alarm.code != "journal_dropped" or not isinstance(alarm.gap, Gap):
+        if alarm.code not in ("journal_dropped", "journal_damaged") or not isinstance(alarm.gap, Gap):
             return
         said = alarm.gap
         before, after = (
@@ -167,7 +167,7 @@ def _prove_between(name: str, topic: _Topic, span: _Gap, gaps: list[_Gap], proof
     gone = [n for n in missing if any(gap.first <= n <= gap.last for gap in mine)]
     proof.removed += len(gone)
     if gone:
-        proof.explained.append(f"{name}: {_spans(gone)} were dropped by the computer's journal, as it says itself")
+        proof.explained.append(f"{name}: {_spans(gone)} were dropped or damaged at the computer, as it says itself")
     if len(gone) < len(missing):
         unexplained = _spans([n for n in missing if n not in set(gone)])
         proof.faults.append(f"{name}: {unexplained} missing of {span.first} to {span.last}; not proven")

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from samples import ROOT, SITE, SOURCE, TIME_NS, alarm, flow, mixed, sighting, status, vehicle
 
 from edge.delivery import journal as journal_file
+from edge.delivery import layout, store
 from edge.delivery.entry import Entry, uuid7
 from edge.delivery.journal import DROP_ORDER, Journal, JournalError
 from edge.delivery.loss_alarm import loss_alarm
@@ -492,29 +493,67 @@ def test_a_log_that_lost_its_end_gets_a_new_epoch(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_an_older_layout_is_migrated_and_a_newer_one_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_older_layout_is_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages without a seal are told by their chain: a changed one is found there too."""
+    journal = opened(tmp_path)
+    journal.register("a", ALL)
+    made = journal.append(mixed(40))
+    journal.close()
+    db = sqlite3.connect(tmp_path / "journal.db")
+    for table in ("log", "topics", "spans", "losses", "meta"):
+        db.execute(f"ALTER TABLE {table} DROP COLUMN seal")
+    db.executescript(
+        "ALTER TABLE topics DROP COLUMN floor; ALTER TABLE losses DROP COLUMN cause; DROP TABLE set_aside;"
+        "UPDATE log SET body = cast(replace(body, '25010', '35010') AS BLOB) WHERE n = 9; PRAGMA user_version = 2"
+    )
+    db.close()
+    alarms: list[str] = []
+    journal = opened(tmp_path, alarms=alarms, explain=partial(loss_alarm, site=SITE, source=SOURCE))
+    journal.register("a", ALL)
+    got = drained(journal, "a")
+    assert [entry.body for entry in got] == [entry.body for entry in made if entry.n != 9]
+    journal.flush()
+    told = [(loss.topic, loss.from_seq, loss.to_seq, loss.cause) for loss in journal.losses()]
+    assert told == [(made[8].topic, made[8].seq, made[8].seq, "damaged")]
+    assert journal.epoch == made[0].epoch
+    assert alarms == []
+    journal.close()
+
+
+@pytest.mark.parametrize("changed_by", ["added", "rebuilt"])
+def test_a_newer_layout_is_used_where_it_only_adds_and_set_aside_where_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed_by: str
 ) -> None:
+    """A computer that goes back a version works on; the newer version finds its file again."""
     journal = opened(tmp_path)
     journal.register("a", ALL)
-    journal.append(mixed(10))
+    made = journal.append(mixed(10))
     journal.close()
-    newer = (
-        *journal_file.MIGRATIONS,
-        "ALTER TABLE meta ADD COLUMN note TEXT; INSERT INTO meta VALUES ('new', '1', 'x')",
-    )
-    monkeypatch.setattr(journal_file, "MIGRATIONS", newer)
-    journal = opened(tmp_path)
+    added = "ALTER TABLE meta ADD COLUMN note TEXT; CREATE TABLE more (x)"
+    rebuilt = "ALTER TABLE log RENAME COLUMN body TO packed"
+    with monkeypatch.context() as patch:
+        patch.setattr(layout, "MIGRATIONS", (*layout.MIGRATIONS, added if changed_by == "added" else rebuilt))
+        layout.bring_up_to_date(db := store.connect(tmp_path / "journal.db"))
+        db.close()
+    alarms: list[str] = []
+    journal = opened(tmp_path, alarms=alarms)
     journal.register("a", ALL)
-    assert len(drained(journal, "a")) == 10
+    fresh = journal.append([vehicle("C09")])
+    got = drained(journal, "a")
+    if changed_by == "added":
+        assert [entry.body for entry in got] == [entry.body for entry in [*made, *fresh]]
+        assert alarms == []
+    else:
+        assert [entry.body for entry in got] == [fresh[0].body]
+        assert alarms[0].startswith("journal_set_aside: ")
+        (aside,) = tmp_path.glob("journal.db.newer-*[0-9]")
+        assert aside.name in alarms[0]
+        assert sqlite3.connect(aside).execute("SELECT count(packed) FROM log").fetchone() == (10,)
+        assert journal.epoch != made[0].epoch
     journal.close()
-    monkeypatch.undo()
-    with pytest.raises(JournalError, match="newer borderflow"):
-        opened(tmp_path)
-    assert not list(tmp_path.glob("*.bad-*"))
-    assert sqlite3.connect(tmp_path / "journal.db").execute("SELECT note FROM meta WHERE key = 'new'").fetchone() == (
-        "x",
-    )
+    journal = opened(tmp_path, alarms=alarms)  # and again: it stays so
+    assert len(alarms) == (changed_by == "rebuilt")
+    journal.close()
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -522,8 +561,8 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
     journal.append(mixed(10))
     journal.close()
     with monkeypatch.context() as patch:
-        patch.setattr(journal_file, "MIGRATIONS", (*journal_file.MIGRATIONS, "CREATE TABLE x (y); SELECT nonsense"))
-        with pytest.raises(JournalError):
+        patch.setattr(layout, "MIGRATIONS", (*layout.MIGRATIONS, "CREATE TABLE x (y); SELECT nonsense"))
+        with pytest.raises(JournalError, match="cannot be brought from layout 3 to 4"):
             opened(tmp_path)
     journal = opened(tmp_path)
     assert journal.append(mixed(1))[0].seq == 3
