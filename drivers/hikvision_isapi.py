@@ -40,7 +40,7 @@ from drivers.base import Driver, Emit, Offer, Options, ProtocolError
 from drivers.events import PlateRead, Rejected
 from drivers.http_listener import listening
 from drivers.http_posts import Request
-from drivers.pushed import KnownEvents, documents, durable
+from drivers.pushed import KnownEvents, documents, durable, guard_of
 
 _MOST_XML = 65_536
 _PLATE = re.compile(r"[^\W_][^\W_ .·-]*([ .·-][^\W_ .·-]+)*")
@@ -48,6 +48,8 @@ _PLATE = re.compile(r"[^\W_][^\W_ .·-]*([ .·-][^\W_ .·-]+)*")
 
 class HikvisionOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cameras: Annotated[tuple[str, ...], Meta(description="IP addresses that may post; empty: any")] = ()
+    username: Annotated[str, Meta(description="that a camera must give, Basic or Digest; empty: none")] = ""
+    password_file: Annotated[str, Meta(description="a file with its password alone")] = ""
     camera_time: Annotated[bool, Meta(description="use the camera's dateTime (it must keep time by NTP)")] = False
     silent_after_s: Annotated[float, Meta(ge=0, description="silence that is an alarm; 0: never")] = 0.0
     answer_within_s: Annotated[
@@ -179,7 +181,8 @@ class HikvisionIsapi(Driver):
         def rejected(reason: str) -> None:
             emit(Rejected(self.name, self.clock(), reason))
 
-        async with listening(self, options.cameras, take, rejected) as fault:
+        guard = guard_of(self, options.username, options.password_file)
+        async with listening(self, options.cameras, take, rejected, guard) as fault:
             if not options.silent_after_s:
                 alive()  # that it listens is all that can be known
             await fault

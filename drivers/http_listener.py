@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from drivers.base import DeviceError, Driver, ProtocolError
+from drivers.http_auth import Guard
 from drivers.http_posts import Head, HttpPosts, Request
 from drivers.urls import parse_url
 
@@ -48,6 +49,7 @@ class _Mount:
     hosts: frozenset[str]  # empty: any
     take: Take
     rejected: Callable[[str], None]
+    guard: Guard | None
     fault: asyncio.Future[None]
 
     def admits(self, host: str) -> bool:
@@ -72,15 +74,16 @@ class _Connection:
 
 @contextlib.asynccontextmanager
 async def listening(
-    driver: Driver, hosts: tuple[str, ...], take: Take, rejected: Callable[[str], None]
+    driver: Driver, hosts: tuple[str, ...], take: Take, rejected: Callable[[str], None], guard: Guard | None = None
 ) -> AsyncIterator[asyncio.Future[None]]:
-    """Take what is posted to the driver's URL while the block lasts. `rejected` is told a reason.
+    """Take what is posted to the driver's URL while the block lasts. `rejected` is told a reason; `guard` asks for a
+    password.
 
     Gives a future that ends only where `take` failed, with its exception. Raises DeviceError.
     """
     loop = asyncio.get_running_loop()
     address = parse_url(driver.url, driver.schemes)
-    mount = _Mount(driver, address.path, frozenset(hosts), take, rejected, loop.create_future())
+    mount = _Mount(driver, address.path, frozenset(hosts), take, rejected, guard, loop.create_future())
     key = (loop, address.host, address.port)
     listener = _listeners.get(key)
     if listener is None:
@@ -255,6 +258,12 @@ class _Listener:
             return
         if request.odd:
             mount.rejected("http_odd_head")
+        guard, said = mount.guard, request.head.headers.get("authorization", "")
+        if guard is not None and not guard.admits("POST", request.head.target, said):
+            if said:  # the first try of a camera that knows Digest says nothing
+                mount.rejected("http_wrong_password")
+            await self._send(connection, posts.answer(401, guard.challenges()))
+            return
         connection.answering = mount
         try:
             taken = await mount.take(request, time_ns)

@@ -11,8 +11,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from drivers.base import Driver
+from drivers.http_auth import Guard
 from drivers.http_posts import Request
 from drivers.multipart import boundary_of, parts_of
+from drivers.secrets import password
 
 _EVENTS_KEPT = 512  # identities of the last ones
 
@@ -46,6 +48,11 @@ class KnownEvents:
     def forget(self, identity: str) -> None:
         """It was lost after all."""
         self._known.pop(identity, None)
+
+
+def guard_of(driver: Driver, username: str, password_file: str) -> Guard | None:
+    """Who may post; None where no user is given. Raises DeviceError where the file cannot be read."""
+    return Guard(username, password(driver.url, password_file)) if username else None
 
 
 async def durable(driver: Driver, within_s: float, forget: Callable[[], None]) -> bool:

@@ -5,6 +5,9 @@ rtu+tcp://192.0.2.12:4001               Modbus RTU through a serial server in ra
 serial:///dev/serial/by-id/usb-FTDI_...?baud=115200&parity=even&stop=1&bits=8&flow=none
 rfc2217://192.0.2.11:4001?baud=9600     &ign_set_control: take no notice of what the server says to flow control
 /dev/pts/3                              a bare path is a serial line
+http://0.0.0.0:8080/plates              where a driver listens, or where it asks a camera
+http-stream://192.0.2.20/api/v1/data    lines of JSON that a reader sends for as long as one listens
+mqtts://192.0.2.5:8883                  a broker that readers publish to
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ class UrlError(ValueError):
 class Address:
     """A parsed URL: `host` and `port` for all but serial, `path` for serial and http."""
 
-    scheme: Literal["serial", "tcp", "rtu+tcp", "rfc2217", "http", "chrony"]
+    scheme: Literal["serial", "tcp", "rtu+tcp", "rfc2217", "http", "http-stream", "mqtt", "mqtts", "chrony"]
     host: str = ""
     port: int = 0
     path: str = ""
@@ -43,8 +46,13 @@ _EXAMPLES = {
     "rtu+tcp": "rtu+tcp://192.0.2.12:4001",
     "rfc2217": "rfc2217://192.0.2.11:4001?baud=9600",
     "http": "http://0.0.0.0:8080/plates",  # where a driver listens for devices that push
+    "http-stream": "http-stream://192.0.2.20/api/v1/data/stream",
+    "mqtt": "mqtt://192.0.2.5:1883",
+    "mqtts": "mqtts://192.0.2.5:8883",
     "chrony": "chrony://localhost",
 }
+_USUAL_PORTS = {"http-stream": 80, "mqtt": 1883, "mqtts": 8883}
+_WITH_PATH = ("http", "http-stream")
 _DEVICE_LINKS = ("serial", "tcp", "rfc2217")
 
 
@@ -61,8 +69,10 @@ def parse_url(
     scheme = parts.scheme or ("serial" if url.startswith("/") else "")
     if scheme not in schemes or scheme not in _EXAMPLES:
         raise UrlError(f"{url!r}: this device takes {allowed}")
+    if parts.username is not None or parts.password is not None:
+        raise UrlError(f"a {scheme} URL holds no user and no password; the driver's options do; write {allowed}")
     defaults = serial or Serial()
-    if scheme in ("tcp", "rtu+tcp", "http", "chrony"):
+    if scheme in ("tcp", "rtu+tcp", "chrony", *_WITH_PATH, "mqtt", "mqtts"):
         if parts.query:
             raise UrlError(f"{url!r}: a {scheme} URL takes nothing after '?'; write {allowed}")
     else:
@@ -75,12 +85,12 @@ def parse_url(
     if scheme == "chrony":
         return Address("chrony", host=parts.hostname or "localhost")
     if given_port is None and scheme != "rtu+tcp":  # a serial server has the port that somebody gave it
-        given_port = port
-    if not parts.hostname or not given_port or (scheme != "http" and parts.path not in ("", "/")):
+        given_port = _USUAL_PORTS.get(scheme, port)
+    if not parts.hostname or not given_port or (scheme not in _WITH_PATH and parts.path not in ("", "/")):
         raise UrlError(f"{url!r}: a host and a port are needed and no path; write {_EXAMPLES[scheme]}")
-    if scheme == "http":
-        return Address("http", host=parts.hostname, port=given_port, path=parts.path or "/")
-    kind = cast(Literal["tcp", "rtu+tcp", "rfc2217"], scheme)
+    kind = cast(Literal["tcp", "rtu+tcp", "rfc2217", "http", "http-stream", "mqtt", "mqtts"], scheme)
+    if scheme in _WITH_PATH:
+        return Address(kind, host=parts.hostname, port=given_port, path=parts.path or "/")
     ignored = scheme == "rfc2217" and _IGNORED in parts.query
     return Address(kind, host=parts.hostname, port=given_port, serial=defaults, ign_set_control=ignored)
 

@@ -1,5 +1,5 @@
-"""One MQTT connection to a collector's broker, MQTT 5 or 3.1.1, with or without TLS. The only file that uses paho-mqtt;
-what it needs of paho's inside is behind `edge.delivery.paho_door`.
+"""One MQTT connection to a collector's broker, MQTT 5 or 3.1.1, with or without TLS. The only file of edge/ that uses
+paho-mqtt; what it needs of paho's inside is behind `edge.delivery.paho_door`.
 
 In: entries to publish, from `edge.delivery.publisher`; out: acknowledgements with their reason codes, messages on
 the subscribed topic, and one `LinkError` that says why the connection failed or ended, and the remedy. A link is

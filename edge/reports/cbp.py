@@ -118,7 +118,7 @@ def automation_of(config: Config) -> str:
     drivers = {device.driver for device in config.device}
     if not drivers or drivers & _TAG_READERS:
         return "RFID"
-    return "LPR" if drivers & {"lpr_frame", "hikvision_isapi"} else "Loop"
+    return "LPR" if drivers & {"lpr_frame", "hikvision_isapi", "json_events", "camera_stream"} else "Loop"
 
 
 def border_of(config: Config) -> Border:

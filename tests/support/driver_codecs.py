@@ -25,6 +25,7 @@ from drivers.dataq_cdc import DataqOptions, ScanCodec
 from drivers.events import Rejected
 from drivers.gpsd import GpsdCodec
 from drivers.http_posts import Head, HttpPosts, Request
+from drivers.json_events import JsonOptions, JsonReader, LineCodec
 from drivers.lpr_frame import LprOptions, ProtocolledCodec, TextCodec
 from drivers.modbus import RtuFrames, TcpFrames
 from drivers.multipart import MultipartReader
@@ -82,6 +83,14 @@ _REPORT = bytes.fromhex(
 )
 _TOLEDO = bytes.fromhex("022A30203031383235303030303030300D27")
 _TPV = b'{"class":"TPV","device":"/dev/ttyS0","mode":3,"time":"2026-11-24T05:22:17.000Z","lat":42.31}\r\n'
+_AXIS = (
+    b'{"packetCounter":"67781","datetime":"20261124 061559000","plateText":"\\u0041B12CD","plateCountry":"BGR",'
+    b'"plateConfidence":"0.727815","carState":"lost","carID":"102","plateCoordinates":[420,180,356,66]}'
+)
+_R700 = (
+    b'{"timestamp":"2026-11-24T06:15:59.278427551Z","hostname":"impinj-13-f8-f5","eventType":"tagInventory",'
+    b'"tagInventoryEvent":{"epcHex":"E2801190A5021F80055817CA","antennaPort":1,"peakRssiCdbm":-2650}}\r\n'
+)
 _PART = b"\r\n--B\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nHeartbeat\r\n--B\r\n"
 _CHUNKED = (
     b"POST /plates HTTP/1.1\r\nHost: h\r\nContent-Type: application/xml\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -115,6 +124,16 @@ class _Http:
             out.append(request)
             self._codec.answer(200)
         return out
+
+
+class _Json:
+    """Bodies of posts."""
+
+    def __init__(self, preset: str) -> None:
+        self._reader = JsonReader("d", JsonOptions(preset=preset))  # type: ignore[arg-type]
+
+    def feed(self, data: bytes, time_ns: int) -> list[Any]:
+        return self._reader.read_all(data, time_ns)
 
 
 class _Multipart:
@@ -205,6 +224,10 @@ SUBJECTS = {
     "thingmagic_mercury": Subject(lambda: thingmagic_mercury.MercuryCodec("d"), lambda count: [_TAG] * count),
     "llrp": Subject(llrp.MessageCodec, lambda count: [_REPORT] * count, resyncs=False),
     "gpsd": Subject(lambda: GpsdCodec("d"), lambda count: [_TPV] * count),
+    "json_events axis": Subject(lambda: _Json("axis_lpv"), lambda count: [_AXIS] * count, whole=True),
+    "json_events stream": Subject(
+        lambda: LineCodec("d", JsonReader("d", JsonOptions(preset="impinj_r700"))), lambda count: [_R700] * count
+    ),
     "multipart": Subject(_Multipart, lambda count: [_PART] * count),
     "http posts": Subject(_Http, lambda count: [_POST, _CHUNKED] * (count // 2) + [_POST] * (count % 2), resyncs=False),
     "dataq_cdc": Subject(
