@@ -39,7 +39,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from drivers.base import DeviceError, Driver, Emit, Options, ProtocolError
+from drivers.base import DeviceError, Driver, Emit, Offer, Options, ProtocolError
 from drivers.events import PlateRead, Rejected, TagRead
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.http_listener import listening
@@ -379,6 +379,9 @@ class JsonEvents(Driver):
     schemes = ("http", "mqtt", "mqtts", "http-stream")
     reads_identifiers = True
     options: JsonOptions
+
+    def offer(self) -> Offer:
+        return Offer(channels=0, inputs=frozenset(), temperatures=frozenset())
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         options = self.options

@@ -151,7 +151,7 @@ def _check_lines(config: Config, drivers: dict[str, Driver], offers: dict[str, O
         if address.scheme == "serial":
             line = replace(line, path=os.path.realpath(address.path))
         for other, others_address, others_line in owners:
-            if line == others_line and line.scheme != "chrony":
+            if line == others_line and not _share(device, address, other, others_address):
                 _check_shared(
                     (other, others_address, offers[other.name].bus_unit),
                     (device, address, offers[device.name].bus_unit),
@@ -159,6 +159,14 @@ def _check_lines(config: Config, drivers: dict[str, Driver], offers: dict[str, O
                 )
                 break
         owners.append((device, address, line))
+
+
+def _share(device: Device, address: Address, other: Device, others_address: Address) -> bool:
+    """Many ask one chrony or broker; posts to one port are told apart by their path, or by who sends them."""
+    if address.scheme != "http":
+        return address.scheme in ("chrony", "mqtt", "mqtts")
+    hosts, others = set(device.options.get("cameras", ())), set(other.options.get("cameras", ()))
+    return address.path != others_address.path or bool(hosts and others and not hosts & others)
 
 
 _Owner = tuple[Device, Address, int | None]
@@ -185,7 +193,10 @@ def _check_shared(first: _Owner, second: _Owner, faults: Faults) -> None:
             f"{address.path} is the line of {other.name!r} already{same}; only Modbus units share a line. Two USB "
             "adapters without serial numbers have one by-id name: /dev/serial/by-path/… tells them apart",
         )
-    elif address.scheme in ("http", "rfc2217"):
+    elif address.scheme == "http":
+        text = f"{address}{address.path} is that of {other.name!r} already; give each device a path of its own"
+        faults.add(f"{key}.url", f"{text}, like {address}/{device.name}, or say which `cameras` may post to each")
+    elif address.scheme == "rfc2217":
         faults.add(f"{key}.url", f"{address} is that of {other.name!r} already; give each device its own port")
     else:
         faults.doubt(f"{key}.url", f"{address} is that of {other.name!r} already; is one of them another device?")

@@ -295,6 +295,32 @@ def test_one_digitiser_for_two_lanes(scales: Path, capsys: pytest.CaptureFixture
     assert "lane[C04].wim.device: 'one' is the device of lane C03 already" in said
 
 
+CAMERA = """
+[[device]]
+name = "{name}"
+driver = "hikvision_isapi"
+url = "http://0.0.0.0:8080/{path}"
+lane = "C03"
+point = "booth"
+options = {{ cameras = [{cameras}] }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("second", "cameras", "status"),
+    [("b", ("", ""), 0), ("a", ('"192.0.2.1"', '"192.0.2.2"'), 0), ("a", ("", '"192.0.2.2"'), 78), ("a", ("", ""), 78)],
+)
+def test_cameras_that_post_to_one_port(
+    site: Path, capsys: pytest.CaptureFixture[str], second: str, cameras: tuple[str, str], status: int
+) -> None:
+    one = CAMERA.format(name="cam-1", path="a", cameras=cameras[0])
+    two = CAMERA.format(name="cam-2", path=second, cameras=cameras[1])
+    site.write_text(site.read_text() + one + two)
+    got, said = check(site, capsys)
+    assert got == status, said
+    assert ("device[cam-2].url: http://0.0.0.0:8080/a is that of 'cam-1' already" in said) == (status == 78)
+
+
 # ---- what nothing feeds, and what nobody gets --------------------------------------------------------------------
 
 
@@ -433,6 +459,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "moxa_e1200": {"inputs": ["a", "", "b"], "relays": ["r"]},
     "adam_6000": {"inputs": ["a"], "outputs": ["o"]},
     "thingmagic_mercury": {"region": "NA"},
+    "json_events": {"preset": "axis_lpv"},
 }
 
 
