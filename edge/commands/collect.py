@@ -18,12 +18,17 @@ from edge.centre.feed import WAITING_MOST, Feed, Inbox
 from edge.centre.mqtt_feed import MqttFeed
 from edge.centre.sqlite_store import SqliteStore
 from edge.centre.store import Store, StoreError
-from edge.delivery.mqtt import Endpoint
+from edge.delivery.mqtt import Endpoint, LinkError, tls_context
 from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", nargs="+", metavar="URL", help="broker: mqtts://host:8883 or mqtt://host:1883")
+    parser.add_argument(
+        "url",
+        nargs="+",
+        metavar="URL",
+        help="broker: mqtts://host:8883, mqtt://host:1883, or the nodes of a NATS cluster, nats://host:4222",
+    )
     parser.add_argument(
         "--into", required=True, metavar="DATABASE", help="FILE.db (SQLite) or postgresql://user@host/name"
     )
@@ -44,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
     inbox: Inbox = queue.Queue(WAITING_MOST)
     try:
-        feeds = [_feed(url, args, inbox) for url in args.url]
+        feeds = _feeds(args, inbox)
         store = _store(args.into)
-    except ValueError as error:
+    except (ValueError, LinkError) as error:
         print(f"borderflow collect: {error}", file=sys.stderr)
         return EXIT_CONFIG
     except StoreError as error:
@@ -69,11 +74,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _feed(url: str, args: argparse.Namespace, inbox: Inbox) -> Feed:
+def _feeds(args: argparse.Namespace, inbox: Inbox) -> list[Feed]:
+    """A feed for each MQTT broker, and one for all nodes of a NATS cluster."""
     names = ("ca_file", "cert_file", "key_file", "username", "password_file")
     options: dict[str, Any] = {name: getattr(args, name) for name in names}
     client_id = args.client_id or _client_id(args.into)
-    return MqttFeed(Endpoint.of(url, client_id, protocol=args.protocol, **options), inbox)
+    nodes = [url for url in args.url if url.startswith(("nats://", "tls://"))]
+    feeds: list[Feed] = [
+        MqttFeed(Endpoint.of(url, client_id, protocol=args.protocol, **options), inbox)
+        for url in args.url
+        if url not in nodes
+    ]
+    if nodes:
+        try:
+            from edge.centre.nats_feed import NatsFeed
+        except ImportError as error:
+            raise ValueError(f"NATS needs nats-py ({error}): pip install 'borderflow[collect]'") from None
+        secure = bool(args.ca_file or args.cert_file) or nodes[0].startswith("tls://")
+        tls = tls_context(Endpoint(host="", port=0, tls=True, client_id="", **options)) if secure else None
+        feeds.append(NatsFeed(nodes, inbox, tls=tls))
+    return feeds
 
 
 def _client_id(database: str) -> str:

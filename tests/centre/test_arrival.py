@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 
+import lane_messages as messages
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.centre.arrival import BODY_MAX, Rejected, Row, read
-
-from . import messages
 
 NOW_NS = messages.START_NS + 86_400 * 1_000_000_000
 TOPIC, BODY = messages.sent(messages.vehicle(0), 7)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from pathlib import Path
 
+import lane_messages as messages
 import pytest
+from centre_reading import rows, within
 from mosquitto import MOSQUITTO, Mosquitto
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
-
-from . import messages
 
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 
@@ -58,23 +56,6 @@ class Collector:
     def end(self) -> int:
         self.process.terminate()
         return self.process.wait(10)
-
-
-def rows(database: Path, query: str) -> list[tuple[object, ...]]:
-    try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as db:
-            return db.execute(query).fetchall()
-    except sqlite3.OperationalError:  # not there yet
-        return []
-
-
-def within(seconds: float, true: Callable[[], bool]) -> bool:
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def test_nothing_is_lost_or_doubled_when_the_collector_is_killed(

@@ -10,17 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import lane_messages as messages
 import psycopg
 import pytest
+from postgres import BIN, Postgres
 
 from edge.centre.arrival import Rejected, Row, read
 from edge.centre.columns import AXLE_COLUMNS, AXLE_KEY, COMMON, KIND_COLUMNS
 from edge.centre.postgres_store import PostgresStore
 from edge.centre.sqlite_store import SqliteStore
 from edge.centre.store import Store, StoreError
-
-from . import messages, postgres
-from .postgres import Postgres
 
 NOW_NS = messages.START_NS + 10**18
 AT = "2026-11-27T12:00:00.000000Z"
@@ -52,7 +51,7 @@ class Database:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres | None]:
-    if postgres.BIN is None:
+    if BIN is None:
         yield None
         return
     made = Postgres()
