@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+import numpy as np
 import pytest
 
 from edge.core import WimAxle, WimVehicle
 from firmware_sim.events import AxleTruth, VehicleTruth
-from tests.accuracy import bound, regimes, sweep
+from tests.accuracy import bound, hard, regimes, sweep
 
-REGIME = dataclasses.replace(regimes.TARGETS[0], target=regimes.Target(100, 100, 2, 4))
+TARGET = regimes.Target(100, 100, 2, 4)
 
 
 def truth(number: int, crossed_s: float, loads_kg: tuple[float, ...] = (5000.0, 8000.0)) -> VehicleTruth:
@@ -33,7 +32,7 @@ def measured(of: VehicleTruth, factor: float = 1.0, sigma: float = 0.01, late_s:
 
 def test_perfect_measurement_meets_everything() -> None:
     truths = [truth(i, 10.0 * i) for i in range(20)]
-    row = sweep.judge(REGIME, truths, [measured(t) for t in truths], 5000.0, 0.0)
+    row = sweep.judge("row", TARGET, truths, [measured(t) for t in truths], 5000.0, 0.0)
     assert (row.found, row.invented, row.axles_right, row.gross_95, row.axle_95) == (100, 0, 100, 0, 0)
     assert (row.gross_covered, row.axle_covered, row.met) == (100, 100, True)
 
@@ -41,7 +40,7 @@ def test_perfect_measurement_meets_everything() -> None:
 def test_errors_missed_and_invented_are_seen() -> None:
     truths = [truth(i, 10.0 * i) for i in range(20)]
     seen = [measured(t, 1.03) for t in truths[1:]] + [measured(truth(99, 500.0))]
-    row = sweep.judge(REGIME, truths, seen, 5000.0, 0.0)
+    row = sweep.judge("row", TARGET, truths, seen, 5000.0, 0.0)
     assert (row.found, row.invented, row.met) == (95, 1, False)
     assert row.gross_95 == pytest.approx(3.0)
     assert row.gross_median == pytest.approx(3.0)
@@ -51,7 +50,7 @@ def test_errors_missed_and_invented_are_seen() -> None:
 def test_wrong_axle_count_counts_against_axles_only() -> None:
     truths = [truth(0, 0.0), truth(1, 10.0)]
     seen = [measured(truths[0]), measured(truth(1, 10.0, (5000.0, 4000.0, 4000.0)))]
-    row = sweep.judge(REGIME, truths, seen, 5000.0, 0.0)
+    row = sweep.judge("row", TARGET, truths, seen, 5000.0, 0.0)
     assert (row.found, row.axles_right, row.gross_95, row.met) == (100, 50, 0, False)
 
 
@@ -63,7 +62,7 @@ def test_pairs_are_one_to_one_and_nearest_first() -> None:
 
 def test_no_sigma_covers_nothing() -> None:
     truths = [truth(0, 0.0)]
-    row = sweep.judge(REGIME, truths, [measured(truths[0], 1.001, sigma=0.0)], 5000.0, 0.0)
+    row = sweep.judge("row", TARGET, truths, [measured(truths[0], 1.001, sigma=0.0)], 5000.0, 0.0)
     assert row.gross_covered == 0
 
 
@@ -83,3 +82,15 @@ def test_lines_tell_no_more_than_their_covariance_lets_them() -> None:
     assert 0.1 < best <= plain < 1
     assert bound.deviations(wheel, (0.0,), 11.0) == pytest.approx((1.0, 1.0), abs=1e-5)
     assert bound.deviations(wheel, regimes.LINES[8], 11.0)[0] < best
+
+
+@pytest.mark.parametrize("row", hard.ROWS, ids=lambda row: row.name)
+def test_each_row_on_hard_ground_makes_a_recording(row: hard.Row) -> None:
+    scene = row.make(np.random.default_rng(3), 3, 3)
+    truths = scene.truths()
+    samples = np.concatenate(list(scene.samples()))
+    assert len(truths) == 3
+    assert [truth.crossed_s for truth in truths] == sorted(truth.crossed_s for truth in truths)
+    strips = [sensor.channel for sensor in scene.wim.sensor if sensor.type != "loop"]
+    assert np.ptp(samples[:, strips], axis=0).max() > 100
+    assert len(samples) / hard.RATE_HZ > truths[-1].last_axle_s

@@ -101,6 +101,12 @@ typedef struct {
     int count;
 } loop_state;
 
+/* How often the lane sees the configurations of pattern.c. */
+enum { MIX_ROWS = 64 };
+typedef struct {
+    double seen[MIX_ROWS], vehicles;
+} lane_mix;
+
 struct bf_wim {
     bf_wim_options options;
     double rate;
@@ -138,14 +144,18 @@ struct bf_wim {
     axle_seen train[TRAIN + 1]; /* the last is room for one that may follow */
     int train_count;
     axle_seen left; /* the last axle of the vehicle that left last; its footprints are gone */
+    double last_doubt; /* of the last cut, cut.c */
     double stop_share; /* of the vehicles, that stood while they were over the array */
-    int64_t gap_at; /* scan of the last gap in the stream */
+    int64_t gap_at; /* scan of the last gap in the stream, or of its beginning; -1 once a vehicle came after it */
+    double first_at; /* scan at which the first wheel after it came, and onto which line */
+    int first_line;
     bool broken;    /* a gap is cutting off what is over the array */
 
     bf_vehicle ring[RING];
     int ring_head, ring_count;
 
     lane_ways ways;
+    lane_mix mix;
 
     /* Work space of one vehicle's fit. */
     motion motion;

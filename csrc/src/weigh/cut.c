@@ -10,48 +10,73 @@
 #endif
 
 static const double IMPOSSIBLE = 12.0; /* a cost */
+static const double CERTAIN = 10.0;    /* doubt of a cut that something else than geometry says */
 static const double STANDING_S = 2.0; /* on a line, longer than a wheel that rolls */
+static const double CREEPS = 4.0;     /* times as long on one line as on another: not by creeping alone */
 static const double LEAST_STOPS = 0.05; /* share of vehicles */
+
+/* Two that drive follow each other in time: so near behind nobody drives, in seconds from bumper to bumper. */
+static double headway_cost(const spacing *s, double v)
+{
+    static const double OVERHANGS_M = 2.2, USUAL_S = 0.8, SPREAD_S = 0.2, SLOW_MPS = 4.0, FAST_MPS = 7.0;
+    if (!(v > SLOW_MPS)) return 0.0;
+    const double behind_s = (s->hi - OVERHANGS_M) / v, r = (USUAL_S - behind_s) / SPREAD_S;
+    const double cost = r > 0.0 ? (r < 4.5 ? 0.5 * r * r : 10.0) : 0.0;
+    return v < FAST_MPS ? cost * (v - SLOW_MPS) / (FAST_MPS - SLOW_MPS) : cost;
+}
+
+/* Steering axles weigh 4 to 7 t on heavy vehicles, 2 to 4 t on light lorries; other axles anything from 1 to 12 t. */
+static double steering_cost(double kg)
+{
+    if (kg < 2000.0) return 0.0; /* of a car, perhaps */
+    const double heavy = log(kg / 5600.0) / 0.26, light = log(kg / 3200.0) / 0.3, any = log(kg / 5000.0) / 0.6;
+    const double steering = 0.7 / 0.26 * exp(-0.5 * heavy * heavy) + 0.3 / 0.3 * exp(-0.5 * light * light);
+    const double cost = -log(steering + 0.01) + log(exp(-0.5 * any * any) / 0.6 + 0.01);
+    return cost < 4.0 ? cost : 4.0;
+}
 
 /* Cost of a boundary before axle k: from the last axle of a vehicle to the first of the next are both overhangs and the
  * gap, mostly 2.6 to 7 m where they queue. */
 static double boundary_cost(const axle_seen *a, const spacing *s, int k)
 {
-    double cost = 1.8 + 2.0 * spacing_cost(&s[k], 2.6, 1e9);
+    double cost = 2.0 + 2.0 * spacing_cost(&s[k], 2.5, 1e9);
     if (s[k].hi < 2.0) cost += 8.0; /* bumpers do not stand between these */
     if (s[k].doubt > 0.0 && s[k].lo + s[k].hi > 20.0) cost -= 1.0; /* as far as few trailers reach */
     if (s[k].lo > 7.0) cost += 0.5;
-    if (a[k].misfit_m >= 0.0 && a[k].misfit_m < 0.0015) cost += 3.0;
-    if (a[k].kg > 9500.0) cost += 2.0; /* no steering axle weighs that */
-    return cost;
+    return cost + headway_cost(&s[k], a[k].entry.v) + steering_cost(a[k].kg);
 }
 
 typedef enum { OPEN, APART } tie;
 
-static const double QUEUE_GAP_M = 1.6, SHORT_LOOP = 6.0; /* cost for a metre that the loop is shorter than a gap */
-
-/* What the loop and gaps in the stream say about axles k - 1 and k, before geometry is asked. */
-static tie tie_of(const bf_wim *w, int k, double *cost)
+/* What it costs that a loop does not let go at a gap between two vehicles whose axles are so far apart: it feels metal some
+ * way beyond its wires, and what is between the axles are both overhangs and the gap. */
+static double held_cost(const bf_wim *w, const loop_state *l, const spacing *s)
 {
-    const axle_seen *a = &w->train[k - 1], *b = &w->train[k];
+    static const double FEELS_M = 0.35, OVERHANGS_M = 3.2, SPREAD_M = 0.9, MOST = 9.0;
+    if (l->varies) return MOST; /* its amplitude would have shown the gap */
+    const double reach = w->sensors[l->sensor].s.width_m + 2.0 * FEELS_M, apart = s->hi < HUGE_VAL ? 0.5 * (s->lo + s->hi) : s->lo;
+    const double holds = 0.5 * erfc((apart - OVERHANGS_M - reach) / SPREAD_M * 0.70710678118654752);
+    const double cost = -log(holds > 1e-4 ? holds : 1e-4);
+    return cost < MOST ? cost : MOST;
+}
+
+/* What the loop says about axles k - 1 and k, before geometry is asked. */
+static tie tie_of(const bf_wim *w, const spacing *s, int k, double *cost)
+{
     *cost = 0.0;
-    if (b->lost_before && !a->lost_before) return APART;
     const loop_state *l = main_loop(w);
-    if (l) {
-        const int pa = presence_of(w, l, a), pb = presence_of(w, l, b);
-        if (pa >= 0 && pb >= 0) {
-            if (pa != pb) return APART;
-            /* A loop whose amplitude varies would have shown the gap, and so would one shorter than gaps of a queue. */
-            const double width = w->sensors[l->sensor].s.width_m;
-            *cost = l->varies ? 9.0 : 5.0 + SHORT_LOOP * (width < QUEUE_GAP_M ? QUEUE_GAP_M - width : 0.0);
-        }
-    }
+    if (!l) return OPEN;
+    const int pa = presence_of(w, l, &w->train[k - 1]), pb = presence_of(w, l, &w->train[k]);
+    if (pa < 0 || pb < 0) return OPEN;
+    if (pa != pb) return APART;
+    *cost = held_cost(w, l, s);
     return OPEN;
 }
 
 /* The cheapest parsing of the train into vehicles. */
 typedef struct {
     int first;     /* axles of its first vehicle */
+    bool headless; /* which has lost its first axles */
     bool certain;  /* the loop, the stream or the distance says so */
     double doubt;  /* how much dearer the best parsing with another first vehicle would be */
     double more;   /* how much dearer it would be that the last vehicle has further axles than that it has none */
@@ -59,11 +84,16 @@ typedef struct {
 
 enum { END = TRAIN + 1 };
 
-/* Distances, ties and costs of boundaries between the axles. */
+/* Distances, ties and costs of boundaries between the axles, and what each run of them costs as a vehicle. */
 typedef struct {
     spacing s[END];
     tie ties[END];
     double cut[END + 1];
+    double whole[END][BF_MAX_AXLES]; /* of [first axle][axles - 1] */
+    double headless[BF_MAX_AXLES];   /* of the first axles, if those before them are missing */
+    double best[END + 1];            /* of the axles before this one, parsed */
+    int from[END + 1];
+    double tail[END + 1];            /* of the axles from this one on */
 } links;
 
 static void find_links(const bf_wim *w, links *l)
@@ -75,71 +105,118 @@ static void find_links(const bf_wim *w, links *l)
     for (int k = 1; k < count; ++k) {
         l->s[k] = spacing_of(w, &w->train[k - 1], &w->train[k]);
         double more;
-        l->ties[k] = tie_of(w, k, &more);
+        l->ties[k] = tie_of(w, &l->s[k], k, &more);
         if (l->ties[k] == OPEN && l->s[k].lo > longest && spacing_cost(&l->s[k], 0.0, longest) >= IMPOSSIBLE) l->ties[k] = APART;
         l->cut[k] = l->ties[k] == APART ? 0.0 : boundary_cost(w->train, l->s, k) + more;
     }
 }
 
-/* `all`: no further axles come. Else, `ahead`: it is asked whether some do. */
-static parsing parse(bf_wim *w, bool all, bool ahead)
+/* How much it would take that the train begins in the middle of a vehicle: after a gap in the stream little, after a cut that
+ * was in doubt more. Infinite where that cannot be. */
+static double lost_head(const bf_wim *w)
+{
+    static const double AFTER_GAP = -2.0, AFTER_DOUBT = 2.0, DOUBT = 5.0;
+    if (w->gap_at >= 0) return AFTER_GAP;
+    return w->last_doubt < DOUBT ? AFTER_DOUBT + w->last_doubt : HUGE_VAL;
+}
+
+/* `all`: no further axles come. */
+static void find_costs(const bf_wim *w, links *l, bool all)
 {
     const int count = w->train_count;
-    static const double LONE = 9.0;
-    links l;
-    double best[END + 1];
-    int from[END + 1];
-    find_links(w, &l);
-    best[0] = 0.0;
+    const double head = lost_head(w);
+    for (int b = 0; b < count; ++b)
+        for (int n = 1; n <= BF_MAX_AXLES; ++n) {
+            l->whole[b][n - 1] = HUGE_VAL;
+            if (b == 0) l->headless[n - 1] = HUGE_VAL;
+            if (b + n > count || (n > 1 && l->ties[b + n - 1] == APART)) {
+                for (; n <= BF_MAX_AXLES; ++n) {
+                    l->whole[b][n - 1] = HUGE_VAL;
+                    if (b == 0) l->headless[n - 1] = HUGE_VAL;
+                }
+                break;
+            }
+            const bool open = !all && b + n == count;
+            l->whole[b][n - 1] = vehicle_cost(&w->mix, w->train, l->s, b, b + n - 1, open, false);
+            if (b == 0 && head < HUGE_VAL)
+                l->headless[n - 1] = head + vehicle_cost(&w->mix, w->train, l->s, 0, n - 1, open, true);
+        }
+}
+
+static double run_cost(const links *l, int b, int e)
+{
+    const double whole = l->whole[b][e - b - 1];
+    return b == 0 && l->headless[e - 1] < whole ? l->headless[e - 1] : whole;
+}
+
+static void parse_forward(links *l, int count)
+{
+    l->best[0] = 0.0;
     for (int e = 1; e <= count; ++e) {
-        best[e] = HUGE_VAL;
-        from[e] = e - 1;
+        l->best[e] = HUGE_VAL;
+        l->from[e] = e - 1;
         for (int b = e - 1; b >= 0 && e - b <= BF_MAX_AXLES; --b) {
-            if (b < e - 1 && l.ties[b + 1] == APART) break;
-            const double c = best[b] + l.cut[b] + vehicle_cost(w->train, l.s, b, e - 1, !all && e == count);
-            if (c < best[e]) {
-                best[e] = c;
-                from[e] = b;
+            const double c = l->best[b] + l->cut[b] + run_cost(l, b, e);
+            if (c < l->best[e]) {
+                l->best[e] = c;
+                l->from[e] = b;
             }
         }
     }
-    parsing found;
-    int k = count;
-    while (from[k] > 0) k = from[k];
-    found.first = k;
-    found.certain = k < count && l.ties[k] == APART;
-    found.doubt = 10.0;
-    found.more = 0.0;
-    if (!found.certain) {
-        double other = HUGE_VAL;
-        double tail[END + 1];
-        tail[count] = 0.0;
-        for (int b = count - 1; b >= 0; --b) {
-            tail[b] = HUGE_VAL;
-            for (int e = b + 1; e <= count && e - b <= BF_MAX_AXLES; ++e) {
-                if (e - b > 1 && l.ties[e - 1] == APART) break;
-                const double c = vehicle_cost(w->train, l.s, b, e - 1, !all && e == count) + (e < count ? l.cut[e] + tail[e] : 0.0);
-                if (b == 0 && e != k && c < other) other = c;
-                if (c < tail[b]) tail[b] = c;
-            }
+}
+
+/* Cost of the best parsing whose first vehicle has not `first` axles. */
+static double parse_other(links *l, int count, int first)
+{
+    double other = HUGE_VAL;
+    l->tail[count] = 0.0;
+    for (int b = count - 1; b >= 0; --b) {
+        l->tail[b] = HUGE_VAL;
+        for (int e = b + 1; e <= count && e - b <= BF_MAX_AXLES; ++e) {
+            const double c = run_cost(l, b, e) + (e < count ? l->cut[e] + l->tail[e] : 0.0);
+            if (b == 0 && e != first && c < other) other = c;
+            if (c < l->tail[b]) l->tail[b] = c;
         }
-        found.doubt = other - best[count];
     }
-    if (!ahead) return found;
+    return other;
+}
+
+/* How much dearer it is that the last vehicle has further axles, which have not come yet, than that it has none. */
+static double more_cost(bf_wim *w, links *l)
+{
+    const int count = w->train_count;
     w->train[count] = w->train[count - 1]; /* one that would follow weighs about as much */
     w->train[count].misfit_m = -1.0;
-    l.s[count] = spacing_ahead(w, &w->train[count - 1]);
-    if (l.s[count].lo < longest_spacing(w->train, count)) return found; /* it will be seen by driving on */
+    l->s[count] = spacing_ahead(w, &w->train[count - 1]);
+    if (l->s[count].lo < longest_spacing(w->train, count)) return 0.0; /* it will be seen by driving on */
     double with = HUGE_VAL, without = HUGE_VAL;
     for (int b = count - 1; b >= 0 && count - b < BF_MAX_AXLES; --b) {
-        if (b < count - 1 && l.ties[b + 1] == APART) break;
-        const double before = best[b] + l.cut[b];
-        const double c = before + (count - b == 1 ? LONE : vehicle_cost(w->train, l.s, b, count - 1, false));
-        const double d = before + vehicle_cost(w->train, l.s, b, count, true);
+        if (b < count - 1 && l->ties[b + 1] == APART) break;
+        const double before = l->best[b] + l->cut[b];
+        const double c = before + vehicle_cost(&w->mix, w->train, l->s, b, count - 1, false, false);
+        const double d = before + vehicle_cost(&w->mix, w->train, l->s, b, count, true, false);
         if (c < without) without = c;
         if (d < with) with = d;
     }
-    found.more = with - without;
+    return with - without;
+}
+
+/* `all`: no further axles come. Else, `ahead`: it is asked whether some do. */
+static parsing parse(bf_wim *w, links *l, bool all, bool ahead)
+{
+    const int count = w->train_count;
+    find_links(w, l);
+    find_costs(w, l, all);
+    parse_forward(l, count);
+    parsing found = {0};
+    int k = count;
+    while (l->from[k] > 0) k = l->from[k];
+    found.first = k;
+    found.headless = l->headless[k - 1] < l->whole[0][k - 1];
+    found.certain = k < count && l->ties[k] == APART;
+    found.doubt = 10.0;
+    if (!found.certain) found.doubt = parse_other(l, count, k) - l->best[count];
+    if (ahead) found.more = more_cost(w, l);
     return found;
 }
 
@@ -152,7 +229,7 @@ static int within_reach(const bf_wim *w, const bf_vehicle *v)
         if (v->axles[i].position_m - v->axles[i - 1].position_m <= longest) continue;
         const spacing s = spacing_of(w, &w->train[i - 1], &w->train[i]);
         double more; /* one presence on the loop speaks for one vehicle */
-        if (tie_of(w, i, &more) == APART || spacing_cost(&s, 0.0, longest) > 6.0 + more) return i;
+        if (tie_of(w, &s, i, &more) == APART || spacing_cost(&s, 0.0, longest) > 6.0 + more) return i;
     }
     return v->axle_count;
 }
@@ -166,17 +243,21 @@ static bool on_loop_since_gap(const bf_wim *w)
     return mark >= 0 && l->marks[mark].on - (double)w->gap_at < AT_ONCE_S * w->rate;
 }
 
-/* Whether the first vehicle after a gap in the stream may have passed with axles in it: its first axle came so soon that
- * one before it would have. */
+/* Whether the first vehicle after a gap in the stream, or after its beginning, may have passed with axles in it: one that
+ * came by before would be no further ahead than axles of a vehicle are, at the speed seen, or where it started from a stand
+ * so near to the array. */
 static bool axles_in_gap(const bf_wim *w, double speed_mps)
 {
-    static const double LONGEST_M = 12.0;
+    static const double LONGEST_M = 13.5, NEXT_M = 2.5, PULLS_MPS2 = 0.15;
     const axle_seen *a = &w->train[0];
     if (w->gap_at < 0) return false;
-    double begin = HUGE_VAL;
-    for (int j = 0; j < w->line_count; ++j)
-        if ((a->seen & (1u << j)) && a->at[j].begin < begin) begin = a->at[j].begin;
-    return (begin - (double)w->gap_at) / w->rate * fabs(speed_mps) < LONGEST_M;
+    int live = 0;
+    while (live < w->line_count - 1 && w->lines[live].missed_run >= MISS_RUN) ++live;
+    if (w->first_line > live) return true; /* that wheel was beyond the first line when the stream began */
+    const double span = w->lines[w->line_count - 1].x - w->lines[0].x, ahead = LONGEST_M - span > NEXT_M ? LONGEST_M - span : NEXT_M;
+    const double v = a->entry.v, waited = a->entry.t - (double)w->gap_at / w->rate;
+    if (waited * fmax(v, fabs(speed_mps)) < ahead) return true;
+    return a->entry.stood || (a->entry.a > PULLS_MPS2 && 0.5 * v * v / a->entry.a < ahead);
 }
 
 /* Whether the first axle of the train follows the last one that left so closely that its vehicle is one of those that
@@ -203,8 +284,13 @@ static void note_stop(bf_wim *w, int count)
     for (int k = 0; k < count; ++k) {
         const axle_seen *a = &w->train[k];
         stood = stood || a->entry.stood || a->exit.stood;
+        double briefest = HUGE_VAL, longest = 0.0;
         for (int j = 0; j < w->line_count; ++j)
-            if ((a->seen >> j & 1u) && a->at[j].end - a->at[j].begin > STANDING_S * w->rate) stood = true;
+            if (a->seen >> j & 1u) {
+                briefest = fmin(briefest, a->at[j].end - a->at[j].begin);
+                longest = fmax(longest, a->at[j].end - a->at[j].begin);
+            }
+        if (longest > STANDING_S * w->rate && longest > CREEPS * briefest) stood = true;
     }
     w->stop_share += 0.05 * ((stood ? 1.0 : 0.0) - w->stop_share);
     if (w->stop_share < LEAST_STOPS) w->stop_share = LEAST_STOPS;
@@ -253,10 +339,12 @@ static void emit(bf_wim *w, int count, uint32_t flags)
     v->exit_scan += (double)w->lost;
     const bool since_gap = on_loop_since_gap(w);
     if ((w->broken && count == w->train_count) || since_gap || axles_in_gap(w, v->speed_mps)) v->flags |= BF_PARTIAL;
-    if (!since_gap) w->gap_at = -1; /* there may be more of it */
     /* One axle alone is no vehicle, unless a gap in the stream took the others; nor is what weighs less than anything
      * that drives. */
-    if ((count >= 2 || (v->flags & BF_PARTIAL)) && v->gross_kg > 40.0) w->ring_count++;
+    if ((count >= 2 || (v->flags & BF_PARTIAL)) && v->gross_kg > 40.0) {
+        w->ring_count++;
+        if (!since_gap) w->gap_at = -1; /* there may be more of it */
+    }
     for (int i = 0; i < count; ++i) release_axle(w, &w->train[i]);
     memmove(w->train, w->train + count, sizeof(axle_seen) * (size_t)(w->train_count - count));
     w->train_count -= count;
@@ -305,18 +393,25 @@ static completeness complete(const bf_wim *w)
 void cut_update(bf_wim *w, bool at_end)
 {
     static const double SURE = 4.5, SURE_NO_MORE = 3.0;
+    links l;
     while (w->train_count > 0) {
         const completeness done = at_end ? YES : complete(w);
         bool all = done == YES;
-        parsing p = parse(w, all, done == BY_GEOMETRY);
+        parsing p = parse(w, &l, all, done == BY_GEOMETRY);
+        double given_up = CERTAIN;
         if (done == BY_GEOMETRY && p.more > SURE_NO_MORE) {
             all = true;
-            p = parse(w, true, false);
+            given_up = p.more;
+            p = parse(w, &l, true, false);
         }
         if (p.first == w->train_count && !all) return;
         /* A boundary that geometry alone gives may move while axles are still coming. */
         const bool settled = p.certain || w->train_count - p.first >= 6 || (w->train_count > p.first && p.doubt > SURE);
         if (!all && !settled && p.first < BF_MAX_AXLES) return;
-        emit(w, p.first, !p.certain && p.doubt < 2.0 ? BF_CUT_UNCERTAIN : 0);
+        uint32_t flags = !p.certain && p.doubt < 2.0 ? BF_CUT_UNCERTAIN : 0;
+        if (p.headless) flags |= w->gap_at >= 0 ? BF_PARTIAL : BF_CUT_UNCERTAIN;
+        if (!p.headless && p.doubt > SURE) mix_learn(&w->mix, w->train, l.s, p.first);
+        w->last_doubt = p.certain ? CERTAIN : fmin(p.doubt, given_up);
+        emit(w, p.first, flags);
     }
 }

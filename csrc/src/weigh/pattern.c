@@ -4,7 +4,8 @@
  * semitrailer with a tandem. Sources: the FHWA classes by axle spacings, axle-group counts of European lorries (113
  * 39 %, 1211 15 %, 122 12 %, 11 9 %, 22 8 %, 111 and 112 5 %), configurations of NOM-012 (T3-S2-R4) and of the
  * Canadian MoU (B-trains). Shares, in per cent, are judged for both continents together; ranges of the distance between
- * groups are those that are built, without tolerance. */
+ * groups are those that are built, without tolerance. What no row says is read by a grammar: a tractor or truck with what
+ * it may pull, trailer by trailer. The lane learns how often it sees each row (lane_mix). */
 #include "pattern.h"
 
 #include <math.h>
@@ -74,6 +75,7 @@ static const configuration KNOWN[] = {
     {"13333", 0.2, {{3.1, 6.6}, {3.0, 9.0}, {3.0, 9.0}, {3.0, 9.0}}},
 };
 enum { CONFIGURATIONS = sizeof KNOWN / sizeof *KNOWN };
+_Static_assert((int)CONFIGURATIONS <= (int)MIX_ROWS, "lane_mix has a place for each row");
 
 double longest_spacing(const axle_seen *axles, int count)
 {
@@ -96,8 +98,10 @@ static double light_cost(const axle_seen *a, const spacing *s, int i, int j, dou
 {
     const int n = j - i + 1;
     if (heaviest < 320.0 && n == 2 && s[j].hi > 1.2) return 2.5 + spacing_cost(&s[j], 1.2, 1.75);
-    double cost = 2.9 + spacing_cost(&s[i + 1], 1.8, 4.7);
+    double cost = 2.9 + spacing_cost(&s[i + 1], 1.8, 4.7) + (s[i + 1].hi < 1.7 ? 6.0 : 0.0);
     int trailer = 0;
+    for (int k = i; k <= j; ++k)
+        if (a[k].kg < 0.06 * heaviest) cost += 5.0; /* no wheel's */
     for (int k = i + 2; k <= j; ++k) {
         if (trailer == 0) cost += 3.0 + spacing_cost(&s[k], 2.6, 7.0);
         else cost += 0.3 + spacing_cost(&s[k], 0.5, 1.4);
@@ -126,48 +130,177 @@ static bool fits(const configuration *c, const char *groups, int count, bool ope
     return open || c->groups[count] == '\0';
 }
 
-double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j, bool open)
-{
-    const int n = j - i + 1;
-    if (n == 1) return open ? 0.0 : 9.0;
-    double heaviest = 0.0, cost = 0.0;
-    for (int k = i; k <= j; ++k)
-        if (a[k].kg > heaviest) heaviest = a[k].kg;
-    for (int k = i + 1; k <= j; ++k) cost += motion_cost(&a[k]);
-    if (heaviest < LIGHT_KG) return cost + light_cost(a, s, i, j, heaviest);
+/* What a group of axles may be, by its part in the vehicle. */
+typedef enum { STEER, DRIVE, SEMI, DOLLY, REAR, COUPLED, PONY, PARTS } part;
 
-    char groups[GROUPS_MOST + 1] = "1";
-    const spacing *link[GROUPS_MOST];
-    int count = 1, loose = 0;
-    for (int k = i + 1; k <= j; ++k) {
-        cost += lightness(a[k].kg, heaviest);
-        if (0.5 * (s[k].lo + s[k].hi) < GROUP_M && groups[count - 1] < '9') {
-            groups[count - 1]++;
-            cost += k == i + 1 ? spacing_cost(&s[k], 1.5, GROUP_M) : spacing_cost(&s[k], 0.7, GROUP_M);
-        } else if (count < GROUPS_MOST) {
-            link[count] = &s[k];
-            groups[count++] = '1';
-        } else {
-            ++loose;
+/* Shares of one, two, three, four axles in it, and of its being the last. Judged from the rows above. */
+static const double SIZES[PARTS][4] = {
+    [STEER] = {0.95, 0.05, 0.0, 0.0},    [DRIVE] = {0.38, 0.52, 0.07, 0.03}, [SEMI] = {0.08, 0.57, 0.32, 0.03},
+    [DOLLY] = {0.82, 0.18, 0.0, 0.0},    [REAR] = {0.38, 0.5, 0.12, 0.0},    [COUPLED] = {0.1, 0.6, 0.3, 0.0},
+    [PONY] = {0.3, 0.55, 0.15, 0.0},
+};
+static const double ENDS[PARTS] = {[DRIVE] = 0.4, [SEMI] = 0.88, [REAR] = 0.92, [COUPLED] = 0.93, [PONY] = 1.0};
+
+/* What may follow what, how often, and how far behind. */
+typedef struct {
+    part from, to;
+    double share, least_m, most_m;
+} coupling;
+
+static const coupling COUPLINGS[] = {
+    {STEER, DRIVE, 1.0, 3.0, 7.8},  {DRIVE, SEMI, 0.5, 3.4, 13.2},  {DRIVE, DOLLY, 0.05, 3.3, 8.0},
+    {DRIVE, PONY, 0.05, 3.3, 8.5},  {SEMI, DOLLY, 0.06, 2.3, 6.0},  {SEMI, COUPLED, 0.06, 3.3, 9.0},
+    {DOLLY, REAR, 1.0, 3.3, 12.5},  {REAR, DOLLY, 0.08, 2.3, 6.0},  {COUPLED, COUPLED, 0.05, 3.3, 9.0},
+    {COUPLED, DOLLY, 0.02, 2.3, 6.0},
+};
+enum { COUPLING_COUNT = sizeof COUPLINGS / sizeof *COUPLINGS };
+
+static double size_share(part p, char group, bool open)
+{
+    double share = 0.0;
+    for (int n = group - '0'; n >= 1 && n <= 4; ++n) {
+        share += SIZES[p][n - 1];
+        if (!open) break;
+    }
+    return share;
+}
+
+/* Likelihood of the groups under the grammar: the sum over all ways to read them. A `headless` one has lost its first
+ * groups: it may begin with any part. */
+static double by_grammar(const char *groups, const spacing *const *link, int count, bool open, bool headless)
+{
+    double now[PARTS] = {0}, sum = 0.0;
+    const bool alone = open && count == 1;
+    now[STEER] = size_share(STEER, groups[0], alone);
+    for (int p = DRIVE; headless && p < PARTS; ++p) now[p] = 0.3 * size_share((part)p, groups[0], alone);
+    for (int g = 1; g < count; ++g) {
+        double next[PARTS] = {0};
+        for (int i = 0; i < COUPLING_COUNT; ++i) {
+            const coupling *c = &COUPLINGS[i];
+            const double size = size_share(c->to, groups[g], open && g == count - 1);
+            if (!(now[c->from] > 0.0) || !(size > 0.0)) continue;
+            next[c->to] += now[c->from] * c->share * size * exp(-link_cost(link[g], c->least_m, c->most_m));
         }
+        memcpy(now, next, sizeof now);
+    }
+    for (int p = 0; p < PARTS; ++p) sum += now[p] * (open ? 1.0 : ENDS[p]);
+    return sum;
+}
+
+static const double BY_GRAMMAR = 0.25;  /* share of vehicles that no row says */
+static const double BELIEF_N = 60.0, MEMORY_N = 600.0; /* vehicles that the first shares count for, and that are kept */
+
+/* Share of a row in this lane's traffic. */
+static double share_of(const lane_mix *m, int row)
+{
+    return (BELIEF_N * 0.01 * KNOWN[row].share + m->seen[row]) / (BELIEF_N + m->vehicles);
+}
+
+/* Axles as groups: how many are in each, and the distances from group to group. */
+typedef struct {
+    char groups[GROUPS_MOST + 1];
+    const spacing *link[GROUPS_MOST];
+    int count, loose;
+    double cost; /* of the distances within groups */
+} grouping;
+
+static void group_axles(const spacing *s, int i, int j, grouping *g)
+{
+    memset(g, 0, sizeof *g);
+    g->groups[0] = '1';
+    g->count = 1;
+    for (int k = i + 1; k <= j; ++k) {
+        if (0.5 * (s[k].lo + s[k].hi) < GROUP_M && g->groups[g->count - 1] < '9') {
+            g->groups[g->count - 1]++;
+            g->cost += k == i + 1 ? spacing_cost(&s[k], 1.5, GROUP_M) : spacing_cost(&s[k], 0.7, GROUP_M);
+        } else if (g->count < GROUPS_MOST) {
+            g->link[g->count] = &s[k];
+            g->groups[g->count++] = '1';
+        } else {
+            ++g->loose;
+        }
+    }
+}
+
+static double row_likelihood(int row, const grouping *g, bool open)
+{
+    const configuration *c = &KNOWN[row];
+    if (!fits(c, g->groups, g->count, open)) return 0.0;
+    double off = 0.0;
+    for (int k = 1; k < g->count; ++k) off += link_cost(g->link[k], c->link[k - 1][0], c->link[k - 1][1]);
+    return exp(-off);
+}
+
+/* What nobody builds is rare, and rarer the longer it is; one group of axles alone drives nowhere. */
+static double oddity(const grouping *g)
+{
+    static const double ONE_GROUP = 9.0;
+    double off = 9.0 + 2.5 * g->count + 3.0 * g->loose + (g->count == 1 ? ONE_GROUP : 0.0);
+    for (int k = 1; k < g->count; ++k) off += spacing_cost(g->link[k], k == 1 ? 3.0 : 2.3, k == 1 ? 7.6 : 13.0);
+    for (int k = 0; k < g->count; ++k)
+        if (g->groups[k] > '5') off += 3.0 * (g->groups[k] - '5');
+    return exp(-off);
+}
+
+/* What follows on single axles may be a trailer, whose axles bear about the same, or another lorry, whose rear axle mostly
+ * bears more than its front axle: the first against the second, where the last two groups are single axles. */
+static double evenness_cost(const axle_seen *a, const grouping *g, int j)
+{
+    static const double USUAL = 0.3, SPREAD = 0.22, MOST = 3.0;
+    if (g->count < 4 || g->groups[g->count - 1] != '1' || g->groups[g->count - 2] != '1') return 0.0;
+    const double r = log(a[j].kg / a[j - 1].kg) / SPREAD, usual = USUAL / SPREAD;
+    const double cost = 0.5 * r * r - (fabs(r) < usual ? 0.5 * r * r : 0.5 * usual * usual);
+    return cost < MOST ? cost : MOST;
+}
+
+static double heaviest_of(const axle_seen *a, int i, int j)
+{
+    double most = 0.0;
+    for (int k = i; k <= j; ++k)
+        if (a[k].kg > most) most = a[k].kg;
+    return most;
+}
+
+double vehicle_cost(const lane_mix *m, const axle_seen *a, const spacing *s, int i, int j, bool open, bool headless)
+{
+    static const double LONE = 9.0, LOST_HEAD = 5.0;
+    const int n = j - i + 1;
+    if (n == 1 && !headless) return open ? 0.0 : LONE;
+    const double heaviest = heaviest_of(a, i, j);
+    double cost = n > 12 ? 5.0 * (n - 12) : 0.0;
+    for (int k = i + 1; k <= j; ++k) cost += motion_cost(&a[k]);
+    if (heaviest < LIGHT_KG && !headless) return cost + light_cost(a, s, i, j, heaviest);
+    grouping g;
+    group_axles(s, i, j, &g);
+    cost += g.cost;
+    for (int k = i + 1; k <= j; ++k) cost += lightness(a[k].kg, heaviest);
+    if (headless) {
+        const double l = by_grammar(g.groups, g.link, g.count, open, true);
+        return cost + LOST_HEAD - log(l > 1e-30 ? l : 1e-30);
     }
     if (a[i].kg < 0.3 * heaviest && a[i].kg < 1500.0) cost += 6.0; /* a car does not pull a truck */
-    /* The sum over the configurations that it can be. */
-    double likelihood = 0.0;
+    cost += evenness_cost(a, &g, j);
+    double likelihood = oddity(&g) + BY_GRAMMAR * by_grammar(g.groups, g.link, g.count, open, false);
     for (int c = 0; c < CONFIGURATIONS; ++c) {
-        if (!fits(&KNOWN[c], groups, count, open)) continue;
-        double off = 0.0;
-        for (int g = 1; g < count; ++g) {
-            const double from = KNOWN[c].link[g - 1][0], to = KNOWN[c].link[g - 1][1];
-            off += link_cost(link[g], from, to);
-        }
-        likelihood += 0.01 * KNOWN[c].share * exp(-off);
+        const double l = row_likelihood(c, &g, open);
+        if (l > 0.0) likelihood += (1.0 - BY_GRAMMAR) * share_of(m, c) * l;
     }
-    /* What nobody has listed is rare, and rarer the longer it is. */
-    double off = 6.0 + 2.5 * count + 3.0 * loose;
-    for (int g = 1; g < count; ++g) off += spacing_cost(link[g], g == 1 ? 3.0 : 2.3, g == 1 ? 7.6 : 13.0);
-    for (int g = 0; g < count; ++g)
-        if (groups[g] > '5') off += 3.0 * (groups[g] - '5');
-    likelihood += exp(-off);
-    return cost - log(likelihood > 1e-30 ? likelihood : 1e-30) + (n > 12 ? 5.0 * (n - 12) : 0.0);
+    return cost - log(likelihood > 1e-30 ? likelihood : 1e-30);
+}
+
+void mix_learn(lane_mix *m, const axle_seen *a, const spacing *s, int count)
+{
+    if (count < 2 || heaviest_of(a, 0, count - 1) < LIGHT_KG) return;
+    grouping g;
+    group_axles(s, 0, count - 1, &g);
+    double each[CONFIGURATIONS], sum = BY_GRAMMAR * by_grammar(g.groups, g.link, g.count, false, false) + 1e-12;
+    for (int c = 0; c < CONFIGURATIONS; ++c) {
+        each[c] = (1.0 - BY_GRAMMAR) * share_of(m, c) * row_likelihood(c, &g, false);
+        sum += each[c];
+    }
+    for (int c = 0; c < CONFIGURATIONS; ++c) m->seen[c] += each[c] / sum;
+    m->vehicles += 1.0;
+    if (m->vehicles < MEMORY_N) return;
+    for (int c = 0; c < CONFIGURATIONS; ++c) m->seen[c] *= 0.5;
+    m->vehicles *= 0.5;
 }

@@ -4,9 +4,13 @@
 
 #include "spacing.h"
 
-/* Cost of axles i .. j being one vehicle, or, where `open`, its first axles. `s[k]` lies between axle k - 1 and k; the
- * last of an open one may be an axle that has not come yet (spacing_ahead). */
-double vehicle_cost(const axle_seen *a, const spacing *s, int i, int j, bool open);
+/* Cost of axles i .. j being one vehicle, or, where `open`, its first axles, or, where `headless`, what is left of one
+ * whose first axles were not seen or were given to the vehicle before. `s[k]` lies between axle k - 1 and k; the last of an
+ * open one may be an axle that has not come yet (spacing_ahead). */
+double vehicle_cost(const lane_mix *m, const axle_seen *a, const spacing *s, int i, int j, bool open, bool headless);
+
+/* A vehicle that was surely told apart: its configuration is seen more often here. `s[0]` is not used. */
+void mix_learn(lane_mix *m, const axle_seen *a, const spacing *s, int count);
 
 /* The largest distance that two neighbouring axles of one vehicle may have. */
 double longest_spacing(const axle_seen *axles, int count);

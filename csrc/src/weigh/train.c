@@ -36,6 +36,15 @@ static double pairs_within(const sensor_info *s, double on)
     return s->side == SIDE_FULL && apart > LEAST_M && apart < MOST_M ? MOST * apart / PRINT_M * on : 0.0;
 }
 
+/* The halves of a line at an angle are passed at times that depend on where across the lane the wheels run: by how much they
+ * may be apart, in lengths of footprints. */
+static double aside_slack(const sensor_info *a, const sensor_info *b)
+{
+    static const double ASIDE_M = 0.4, PRINT_M = 0.2, MOST = 2.5;
+    const double slack = ASIDE_M * (fabs(a->slope) + fabs(b->slope)) / PRINT_M;
+    return slack < MOST ? slack : MOST;
+}
+
 static double print_on(const footprint *f)
 {
     return f->fall[1] - f->rise[1];
@@ -55,6 +64,10 @@ void train_footprint(bf_wim *w, const footprint *f)
         if (w->pending_count[fullest] == 0) return;
         release_pass(w, &w->pending[fullest][0]);
         drop_pending(w, fullest, 0);
+    }
+    if (f->begin < w->first_at) {
+        w->first_at = f->begin;
+        w->first_line = line;
     }
     const int slot = w->free_prints[--w->free_count];
     w->prints[slot] = *f;
@@ -88,7 +101,7 @@ void train_footprint(bf_wim *w, const footprint *f)
             const double from = f->rise[1] > g->rise[1] ? f->rise[1] : g->rise[1];
             const double to = f->fall[1] < g->fall[1] ? f->fall[1] : g->fall[1];
             const double a = f->fall[1] - f->rise[1], b = g->fall[1] - g->rise[1];
-            if (to - from > 0.35 * (a < b ? a : b)) overlaps = true;
+            if (to - from > (0.35 - aside_slack(s, &w->sensors[g->sensor])) * (a < b ? a : b)) overlaps = true;
             /* Where a wheel stands at a sensor's edge, the flanks tell little: the halves are on together. */
             const double on = f->begin > g->begin ? f->begin : g->begin, off = f->end < g->end ? f->end : g->end;
             const double fl = f->end - f->begin, gl = g->end - g->begin;
@@ -181,12 +194,23 @@ static double least_reach(const bf_wim *w, const axle_seen *a, int line)
     return reach;
 }
 
+/* Whether it came from one line to the next faster than it can have been, after the times that it was on them. */
+static bool too_fast(const bf_wim *w, const pass *p, const pass *q, double way)
+{
+    static const double LONGEST_M = 0.5, PULLS_MPS2 = 2.5, BRIEF_S = 1.0;
+    const double on1 = time_on(w, p) / w->rate, on2 = time_on(w, q) / w->rate;
+    if (on1 > BRIEF_S || on2 > BRIEF_S) return false; /* it may have stood there */
+    const double v = LONGEST_M / (on1 < on2 ? on1 : on2);
+    return (q->end - p->begin) / w->rate * sqrt(v * v + 2.0 * PULLS_MPS2 * way) < way;
+}
+
 /* What it costs that one wheel took so long from one line to the next: where it drove too fast at both to have slowed
- * down in between, these are two wheels. */
+ * down in between, or too slowly to have come so soon, these are two wheels. */
 static double way_cost(const bf_wim *w, const axle_seen *a, int from, const pass *q, int to)
 {
     const pass *p = &a->at[from];
     const double way = w->lines[to].x - w->lines[from].x, took = (q->mid - p->mid) / w->rate;
+    if (!w->lines[from].plate && !w->lines[to].plate && too_fast(w, p, q, way)) return 12.0;
     const double reach = least_reach(w, a, to) * w->rate, v1 = reach / time_on(w, p), v2 = reach / time_on(w, q);
     if (took < 2.0 * way / (v1 < v2 ? v1 : v2)) return 0.0;
     const double braking = (v1 * v1 + v2 * v2) / (2.0 * way); /* m/s2, to stand in between */
@@ -501,6 +525,18 @@ static void drop_overdue(bf_wim *w, const axle_seen *last, const axle_seen *behi
             }
 }
 
+/* Whether an axle was on the array already when the stream began or went on after a gap: its first crossings are missing,
+ * or one of them was under way. */
+static bool came_unseen(const bf_wim *w, const axle_seen *a)
+{
+    static const double AT_ONCE_S = 0.1;
+    if (w->gap_at < 0) return false;
+    int first = 0, live = 0;
+    while (!(a->seen >> first & 1u)) ++first;
+    while (live < first && w->lines[live].missed_run >= MISS_RUN) ++live;
+    return first > live || a->at[first].begin - (double)w->gap_at < AT_ONCE_S * w->rate;
+}
+
 bool train_update(bf_wim *w, bool at_end)
 {
     bool any = false;
@@ -579,10 +615,7 @@ bool train_update(bf_wim *w, bool at_end)
 #endif
         a->timed_out = timed_out;
         find_runs(w, a);
-        a->lost_before = false;
-        for (int j = 0; j < w->line_count; ++j)
-            if ((a->seen & (1u << j)) && w->gap_at >= 0 && a->at[j].begin - (double)w->gap_at < 3.0 * w->rate)
-                a->lost_before = true;
+        a->lost_before = came_unseen(w, a);
         w->train[w->train_count++] = *a;
         axle_seen *last = &w->train[w->train_count - 1];
         left = i;

@@ -163,8 +163,10 @@ bf_status bf_wim_create(const bf_wim_options *options, const bf_sensor *sensors,
     }
     for (int i = 0; i < PRINTS; ++i) w->free_prints[i] = i;
     w->free_count = PRINTS;
-    w->gap_at = -1;
+    w->first_at = HUGE_VAL;
+    w->gap_at = 0; /* before the first sample as after a gap: what stood on the array was not seen to come */
     w->stop_share = 0.3;
+    w->last_doubt = 10.0;
     w->ways = lane_unknown();
     const size_t frame_samples = (size_t)w->frame_scans * (size_t)w->channel_count;
     w->past.channels = w->channel_count;
@@ -324,7 +326,8 @@ static void interrupt(bf_wim *w, uint64_t scans)
     w->lost += w->fill + (int64_t)scans;
     w->fill = 0;
     w->scans += scans;
-    w->gap_at = scans > 0 ? w->now : -1;
+    w->gap_at = w->now;
+    w->first_at = HUGE_VAL;
     for (int i = 0; i < w->sensor_count; ++i) channel_restart(&w->channels[i], w->now);
 }
 
