@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -169,51 +170,36 @@ class StreamCodec(FrameCodec[StreamRecord]):
         self._next_scan = 0
         self._lost = 0
         self._mark_near = False  # the last packet had to do with an overflow
-        self._plain = np.dtype(
-            [
-                ("transaction", ">u2"),
-                ("length", ">u4"),  # with the two bytes before it, which are 0
-                ("unit", "u1"),
-                ("kind", ">u2"),
-                ("_", "V3"),
-                ("status", ">u2"),
-                ("_info", "V2"),
-                ("samples", ">u2", (scans_per_packet * len(scan_list.addresses),)),
-            ]
-        )
+        samples = scans_per_packet * len(scan_list.addresses)
+        self._heads = struct.Struct(f">HIxHxxxHxx{2 * samples}x")  # transaction; 00 00 LL LL; 4C 10; status
 
     @property
     def packet_bytes(self) -> int:
         """Length of a full packet."""
-        return self._plain.itemsize
+        return self._heads.size
 
     def feed(self, data: bytes, time_ns: int) -> list[StreamRecord]:
-        size = self.packet_bytes
+        size = self._heads.size
         missing = -len(self._buffer) % size  # of a packet that was cut
         out = super().feed(data[:missing], time_ns)
         whole = (len(data) - missing) // size * size
-        if not self._buffer and whole > 0:
-            scans = self._in_order(np.frombuffer(data, self._plain, whole // size, missing), time_ns)
-            if scans is not None:
-                return [*out, scans, *super().feed(data[missing + whole :], time_ns)]
+        if not self._buffer and whole > 0 and self._in_order(memoryview(data)[missing : missing + whole]):
+            shape, strides = (whole // size, size // 2 - 8), (size, 2)
+            raw = np.ndarray(shape, ">u2", data, missing + 16, strides).astype(np.uint16)
+            out.append(self._scans(raw.reshape(-1, len(self._scan_list.addresses)), time_ns))
+            missing += whole
         return [*out, *super().feed(data[missing:], time_ns)]
 
-    def _in_order(self, packets: npt.NDArray[np.void], time_ns: int) -> Scans | None:
-        """Full packets that follow one another and say nothing else; None where one of them is otherwise."""
-        due = np.arange(self._transaction, self._transaction + len(packets)) & 0xFFFF
-        plain = (
-            not self._mark_near
-            and (packets["transaction"] == due).all()
-            and (packets["length"] == self._plain.itemsize - 6).all()
-            and (packets["kind"] == 0x4C10).all()
-            and not packets["status"].any()
-        )
-        if not plain:
-            return None
+    def _in_order(self, packets: memoryview) -> bool:
+        """Whether these are full packets that follow one another and say nothing else; they are counted then."""
+        due, length = self._transaction, self._heads.size - 6
+        for transaction, told, kind, status in self._heads.iter_unpack(packets):
+            if transaction != due or told != length or kind != 0x4C10 or status or self._mark_near:
+                return False
+            due = due + 1 & 0xFFFF
+        self._transaction = due
         self._garbage = ""
-        self._transaction = self._transaction + len(packets) & 0xFFFF
-        raw = packets["samples"].astype(np.uint16).reshape(-1, len(self._scan_list.addresses))
-        return self._scans(raw, time_ns)
+        return True
 
     def scan(self, buffer: bytearray, time_ns: int) -> Frame[StreamRecord] | Skip | None:
         for index, value in ((2, 0), (3, 0), (7, 0x4C), (8, 0x10)):

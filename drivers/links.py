@@ -95,6 +95,8 @@ class Link(ABC):
             raise LinkLost(f"{self.address}: {self._failure}")
         if self._tap is not None:
             self._tap("tx", data, self._clock())
+        if self._sent_at_once(data):
+            return
         if self._echo is not None:
             self._echo.sent(data, time.monotonic())
         try:
@@ -151,6 +153,10 @@ class Link(ABC):
 
     @abstractmethod
     async def _send(self, data: bytes) -> None: ...
+
+    def _sent_at_once(self, data: bytes) -> bool:
+        """Send without waiting, where that can be told before."""
+        return False
 
     @abstractmethod
     def _pause(self, paused: bool) -> None: ...
@@ -415,11 +421,9 @@ class TcpLink(Link, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._may_write.set()
         self._gone.set()
-        self._fail(_reason(exc) if exc is not None else self._hung_up)
-
         if self._look is not None:
             self._look.cancel()
-        self._fail(_reason(exc) if exc is not None else "closed by the device")
+        self._fail(_reason(exc) if exc is not None else self._hung_up)
 
     def pause_writing(self) -> None:
         self._may_write.clear()
@@ -434,6 +438,12 @@ class TcpLink(Link, asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+    def _sent_at_once(self, data: bytes) -> bool:
+        if not self._may_write.is_set() or self._transport.get_write_buffer_size():
+            return False
+        self._transport.write(data)
+        return True
 
     async def _send(self, data: bytes) -> None:
         self._transport.write(data)
@@ -505,6 +515,9 @@ class Rfc2217Link(TcpLink):
     def _fail(self, text: str) -> None:
         super()._fail(text)
         self._told.set()
+
+    def _sent_at_once(self, data: bytes) -> bool:
+        return False
 
     async def _send(self, data: bytes) -> None:
         await self._until(lambda: not self._server.suspended, WRITE_TIMEOUT_S)

@@ -40,23 +40,13 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pymodbus.exceptions import ModbusException
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
-from pymodbus.pdu.bit_message import (
-    ReadCoilsRequest,
-    ReadDiscreteInputsRequest,
-    WriteMultipleCoilsRequest,
-    WriteSingleCoilRequest,
-)
-from pymodbus.pdu.register_message import (
-    ReadHoldingRegistersRequest,
-    ReadInputRegistersRequest,
-    WriteMultipleRegistersRequest,
-    WriteSingleRegisterRequest,
-)
+from pymodbus.pdu.bit_message import WriteMultipleCoilsRequest, WriteSingleCoilRequest
+from pymodbus.pdu.register_message import WriteMultipleRegistersRequest, WriteSingleRegisterRequest
 
 from drivers.base import DeviceError, Driver, ProtocolError
 from drivers.links import Link, LinkLost, open_link
@@ -110,6 +100,28 @@ async def insist(ask: Callable[[], Awaitable[T]], times: int) -> T:
     return await ask()
 
 
+@dataclass(slots=True)
+class Reading:
+    """A request of function 1 to 4. Polls make it again and again; pymodbus's objects cost more than the answer.
+
+    The framers of pymodbus take this one likewise.
+    """
+
+    dev_id: int
+    function_code: int
+    address: int
+    count: int
+    transaction_id: int = 0
+
+    def encode(self) -> bytes:
+        """What follows the function code."""
+        return _READING.pack(self.address, self.count)
+
+
+_READING = struct.Struct(">HH")
+_Request = Reading | ModbusPDU
+
+
 class ModbusPort:
     """One unit on a bus. Every method raises NoReply, ModbusRefused, ProtocolError or LinkLost.
 
@@ -124,19 +136,19 @@ class ModbusPort:
 
     async def read_coils(self, address: int, count: int) -> list[bool]:
         """FC 1: `count` coils from the 0-based `address`."""
-        return await self._bits(ReadCoilsRequest(dev_id=self._unit, address=address, count=count))
+        return await self._bits(Reading(self._unit, 1, address, count))
 
     async def read_discrete(self, address: int, count: int) -> list[bool]:
         """FC 2: discrete inputs."""
-        return await self._bits(ReadDiscreteInputsRequest(dev_id=self._unit, address=address, count=count))
+        return await self._bits(Reading(self._unit, 2, address, count))
 
     async def read_holding(self, address: int, count: int) -> list[int]:
         """FC 3: holding registers, each 0..65535."""
-        return await self._registers(ReadHoldingRegistersRequest(dev_id=self._unit, address=address, count=count))
+        return await self._registers(Reading(self._unit, 3, address, count))
 
     async def read_input(self, address: int, count: int) -> list[int]:
         """FC 4: input registers."""
-        return await self._registers(ReadInputRegistersRequest(dev_id=self._unit, address=address, count=count))
+        return await self._registers(Reading(self._unit, 4, address, count))
 
     async def write_coil(self, address: int, on: bool) -> None:
         """FC 5."""
@@ -154,16 +166,16 @@ class ModbusPort:
         """FC 16."""
         await self._patiently(WriteMultipleRegistersRequest(dev_id=self._unit, address=address, registers=list(values)))
 
-    async def _call(self, request: ModbusPDU) -> ModbusPDU:
+    async def _call(self, request: _Request) -> bytes:
         return await self._bus.request(request, self._timeout_s)
 
-    async def _read(self, request: ModbusPDU) -> ModbusPDU:
+    async def _read(self, request: Reading) -> bytes:
         """A reply lost to noise is asked for again; a write is not: it may have been done."""
         with contextlib.suppress(NoReply):
             return await self._patiently(request)
         return await self._patiently(request)
 
-    async def _patiently(self, request: ModbusPDU) -> ModbusPDU:
+    async def _patiently(self, request: _Request) -> bytes:
         """Ask again where the unit is busy, and where nothing was heard yet of a link that was just made."""
         began_s, pause_s = self._bus.monotonic(), _FIRST_PAUSE_S
         writes = request.function_code > 4
@@ -172,7 +184,7 @@ class ModbusPort:
                 return await self._call(request)
             except ModbusRefused as refused:
                 if refused.code == 5 and writes:
-                    return request  # it is being done
+                    return b""  # it is being done
                 if (refused.code == 4 and writes) or self._bus.monotonic() - began_s >= _PASSING_S.get(refused.code, 0):
                     raise
                 if refused.code in _BUSY:
@@ -183,11 +195,12 @@ class ModbusPort:
             await asyncio.sleep(pause_s)
             pause_s = min(_LONGEST_PAUSE_S, 2.0 * pause_s)
 
-    async def _bits(self, request: ModbusPDU) -> list[bool]:
-        return [bool(bit) for bit in (await self._read(request)).bits[: request.count]]
+    async def _bits(self, request: Reading) -> list[bool]:
+        packed = int.from_bytes(await self._read(request), "little")
+        return [bool(packed >> place & 1) for place in range(request.count)]
 
-    async def _registers(self, request: ModbusPDU) -> list[int]:
-        return list((await self._read(request)).registers)
+    async def _registers(self, request: Reading) -> list[int]:
+        return list(struct.unpack(f">{request.count}H", await self._read(request)))
 
 
 @contextlib.asynccontextmanager
@@ -244,14 +257,14 @@ class _Frames(ABC):
     late_replies_look_alike: bool
 
     @abstractmethod
-    def encode(self, request: ModbusPDU) -> bytes: ...
+    def encode(self, request: _Request) -> bytes: ...
 
     @abstractmethod
-    def take(self, buffer: bytearray, request: ModbusPDU) -> bytes | None:
+    def take(self, buffer: bytearray, request: _Request) -> bytes | None:
         """Cut the reply's PDU (function and data) out of the buffer, and whatever is not it; None asks for more."""
 
     @abstractmethod
-    def other_unit(self, buffer: bytearray, request: ModbusPDU) -> int | None:
+    def other_unit(self, buffer: bytearray, request: _Request) -> int | None:
         """The unit that answered in place of the one that was asked."""
 
 
@@ -263,10 +276,10 @@ class RtuFrames(_Frames):
     def __init__(self) -> None:
         self._framer = FramerRTU(DecodePDU(False))
 
-    def encode(self, request: ModbusPDU) -> bytes:
-        return self._framer.buildFrame(request)
+    def encode(self, request: _Request) -> bytes:
+        return self._framer.buildFrame(cast(ModbusPDU, request))
 
-    def take(self, buffer: bytearray, request: ModbusPDU) -> bytes | None:
+    def take(self, buffer: bytearray, request: _Request) -> bytes | None:
         normal = bytes((request.dev_id, request.function_code))
         refused = bytes((request.dev_id, request.function_code | 0x80))
         size = _reply_bytes(request)
@@ -284,7 +297,7 @@ class RtuFrames(_Frames):
         del buffer[: max(0, len(buffer) - 512)]  # a babbling line must not fill the memory
         return None
 
-    def other_unit(self, buffer: bytearray, request: ModbusPDU) -> int | None:
+    def other_unit(self, buffer: bytearray, request: _Request) -> int | None:
         size = _reply_bytes(request) + 3
         for start in range(max(0, len(buffer) - size + 1)):
             frame = bytes(buffer[start : start + size])
@@ -305,14 +318,14 @@ class TcpFrames(_Frames):
         self._other_unit: int | None = None
         self.late_replies_look_alike = False
 
-    def encode(self, request: ModbusPDU) -> bytes:
+    def encode(self, request: _Request) -> bytes:
         self._transaction = self._transaction % 0xFFFF + 1
         request.transaction_id = self._transaction
         self._unanswered.add(self._transaction)
         self._other_unit = None
-        return self._framer.buildFrame(request)
+        return self._framer.buildFrame(cast(ModbusPDU, request))
 
-    def take(self, buffer: bytearray, request: ModbusPDU) -> bytes | None:
+    def take(self, buffer: bytearray, request: _Request) -> bytes | None:
         uncopied: bytes | None = None
         while len(buffer) >= 8:
             length = int.from_bytes(buffer[4:6], "big")
@@ -335,7 +348,7 @@ class TcpFrames(_Frames):
             self._unanswered.discard(request.transaction_id)
         return uncopied
 
-    def _may_be_uncopied(self, unit: int, pdu: bytes, request: ModbusPDU) -> bool:
+    def _may_be_uncopied(self, unit: int, pdu: bytes, request: _Request) -> bool:
         """Whether a reply with a number that was never sent is this request's all the same."""
         if self._copied >= _COPIED or pdu[0] & 0x7F != request.function_code:
             return False
@@ -345,16 +358,16 @@ class TcpFrames(_Frames):
         known, self.late_replies_look_alike = self.late_replies_look_alike, True
         return known or len(self._unanswered) == 1  # else it may be the late reply to the request before
 
-    def other_unit(self, buffer: bytearray, request: ModbusPDU) -> int | None:
+    def other_unit(self, buffer: bytearray, request: _Request) -> int | None:
         return self._other_unit
 
 
-def _repeated(request: ModbusPDU) -> bool:
+def _repeated(request: _Request) -> bool:
     """The unit's good reply is the request again: function 5 and 6."""
     return request.function_code in (5, 6)
 
 
-def _reply_bytes(request: ModbusPDU) -> int:
+def _reply_bytes(request: _Request) -> int:
     """Length of the PDU of a good reply."""
     if request.function_code in (1, 2):
         return (request.count + 7) // 8 + 2
@@ -432,8 +445,8 @@ class _Bus:
         if self.link is not None:
             await self.link.close()
 
-    async def request(self, request: ModbusPDU, timeout_s: float) -> ModbusPDU:
-        """Send a request and return the decoded reply."""
+    async def request(self, request: _Request, timeout_s: float) -> bytes:
+        """Send a request; the data of its reply, to a writing none."""
         unit = self.units.setdefault(request.dev_id, _Unit())
         wait_s = unit.shun_until_s - self.monotonic()
         if wait_s > 0.0:
@@ -458,7 +471,7 @@ class _Bus:
             unit.doubtful = True
             unit.shun_until_s = self.monotonic() + max(_LATE_S, 2.0 * timeout_s)
 
-    async def _answer(self, request: ModbusPDU, timeout_s: float, *, doubtful: bool) -> bytes:
+    async def _answer(self, request: _Request, timeout_s: float, *, doubtful: bool) -> bytes:
         try:
             return await self._exchange(request, timeout_s, doubtful=doubtful)
         except NoReply:
@@ -470,7 +483,7 @@ class _Bus:
                 raise
             return pdu
 
-    async def _answer_in_rtu(self, request: ModbusPDU, timeout_s: float) -> bytes | None:
+    async def _answer_in_rtu(self, request: _Request, timeout_s: float) -> bytes | None:
         """Nothing answers Modbus TCP here. Over a new connection: half a header may stand in the old one."""
         silent, self.frames = self.frames, RtuFrames()
         await self._reopen()
@@ -488,7 +501,7 @@ class _Bus:
         self.buffer.clear()
         self.link = await self.open()
 
-    async def _exchange(self, request: ModbusPDU, timeout_s: float, *, doubtful: bool) -> bytes:
+    async def _exchange(self, request: _Request, timeout_s: float, *, doubtful: bool) -> bytes:
         assert self.link is not None
         if self.frames.late_replies_look_alike:
             self.link.drop_input()
@@ -514,7 +527,7 @@ class _Bus:
             raise NoReply(f"{self.address}: unit {request.dev_id} answers later than {timeout_s:g} s; allow it more")
         return replies.pdu
 
-    def _why_none(self, request: ModbusPDU, *, only_echo: bool) -> str:
+    def _why_none(self, request: _Request, *, only_echo: bool) -> str:
         where = f"{self.address}: unit {request.dev_id} does not answer"
         other = self.frames.other_unit(self.buffer, request)
         if other is not None:
@@ -523,15 +536,17 @@ class _Bus:
             return f"{where}, the line gives only our own request back; check the wires A and B, power and address"
         return f"{where}; check its power, its address and the line"
 
-    def _decoded(self, pdu: bytes, request: ModbusPDU) -> ModbusPDU:
+    def _decoded(self, pdu: bytes, request: _Request) -> bytes:
+        size = _reply_bytes(request)
+        if isinstance(request, Reading) and len(pdu) == size and pdu[0] == request.function_code and pdu[1] == size - 2:
+            return pdu[2:]
         where = f"{self.address}: unit {request.dev_id}, function {request.function_code}, address {request.address}"
         if pdu[0] == request.function_code | 0x80:
             code = pdu[1] if len(pdu) > 1 else 0
             raise ModbusRefused(f"{where}: {_EXCEPTIONS.get(code, f'exception {code}')}", request.function_code, code)
         if pdu[0] != request.function_code:
             raise ProtocolError("modbus_function", f"{where}: the reply is to function {pdu[0]}")
-        size = _reply_bytes(request)
-        if len(pdu) != size or (request.function_code <= 4 and pdu[1] != size - 2):
+        if len(pdu) != size or isinstance(request, Reading):
             raise ProtocolError("modbus_length", f"{where}: the reply has {len(pdu)} bytes, not {size}")
         try:
             reply = DecodePDU(False).decode(pdu)
@@ -539,7 +554,7 @@ class _Bus:
             raise ProtocolError("modbus_reply", f"{where}: {error}") from None
         if reply is None or isinstance(reply, ExceptionResponse):
             raise ProtocolError("modbus_reply", f"{where}: the reply cannot be decoded")
-        return reply
+        return b""
 
 
 _BusKey = tuple[asyncio.AbstractEventLoop, Address]
