@@ -45,7 +45,7 @@ from drivers.events import Rejected, SampleBlock
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.links import connect
 from drivers.modbus import DEAF_S, ModbusPort, ModbusRefused, f32, from_f32, from_u32, open_port, u32
-from drivers.sampleclock import SampleClock
+from drivers.sampleclock import SampleClock, ToldRate
 
 _TEST, _TEST_VALUE = 55100, 0x00112233
 _PRODUCT_ID = 60000
@@ -266,6 +266,7 @@ class LabJackT7(Driver):
     options: LabJackOptions
 
     _streams = 0
+    _rate: ToldRate | None = None
 
     def offer(self) -> Offer:
         names = self.options.scan_list
@@ -280,6 +281,7 @@ class LabJackT7(Driver):
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         scan_list = ScanList(self.options.scan_list)
+        rate = self._rate = self._rate or ToldRate()
         async with open_port(self, self.options.unit_id, timeout_s=1.0, alive=alive) as port:
             await self._identify(port)
             await self._stop(port)
@@ -290,7 +292,7 @@ class LabJackT7(Driver):
                     codec = StreamCodec(
                         self.name, scan_list, scans_per_packet, overflow_marks=self.options.overflow_marks
                     )
-                    clock = SampleClock(rate_hz)
+                    clock = rate.begin(rate_hz)
                     packet_s = scans_per_packet / rate_hz
                     gathered = codec.packet_bytes * max(1, round(_GATHERED_S / packet_s))
                     self._streams += 1
@@ -301,6 +303,7 @@ class LabJackT7(Driver):
                             if isinstance(record, Scans):
                                 alive()
                                 emit(self._block(record, clock))
+                                rate.check(self.url)
                             elif isinstance(record, StreamEnd):
                                 raise DeviceError(f"{self.url}: the T7 stopped its stream: {record.text}")
                             else:

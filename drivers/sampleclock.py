@@ -6,6 +6,9 @@ the line is not fitted through the points but laid under them: of each piece of 
 kept, and the line is the edge of their lower convex hull above the middle of the window (the least sum of
 distances with all points above the line; Moon, Skelly, Towsley, "Estimation and removal of clock skew from network
 delay measurements", INFOCOM 1999). Streaming drivers call it; edge sees the result in `SampleBlock`.
+
+The rate that a device was told, or says it has, is judged by the rate at which its scans come: a DATAQ DI-1110 ignores
+`dec` and sends twice as many as it was asked for. Every speed would be half then.
 """
 
 from __future__ import annotations
@@ -14,11 +17,16 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
 
+from drivers.base import DeviceError
+
 _BUCKET_S = 0.5
 _WINDOW_BUCKETS = 240  # two minutes: crystals drift with temperature over longer times
 _TRUST_SPAN_S = 5.0  # a slope over less than this is worse than what the device says of itself
 _MOST_SKEW = 300e-6
 _STEP_S = 0.02  # a point this far below the line: the host's clock was set back
+_JUDGED = ((3.0, 0.10), (30.0, 0.01))  # windows in seconds, and how far off the told rate two in a row must be
+_LEAST_JUDGED = 40  # scans in a window
+_MOST_SKEW_MEASURED = 0.01  # of a rate that was counted over seconds
 _STEP_BUCKETS = 6  # so many pieces in a row this late: no congestion, the clock was set ahead or scans are missing
 
 
@@ -28,16 +36,49 @@ class _Point:
     time_ns: int
 
 
+class RateJudge:
+    """Counts scans over windows of time. Two windows in a row that agree with each other, and not with what was told,
+    are the truth: a busy host or a network that bunches packets makes one late and the next early."""
+
+    def __init__(self, told_hz: float, window_s: float, tolerance: float) -> None:
+        self._told_hz = told_hz
+        self._window_ns = round(1e9 * max(window_s, _LEAST_JUDGED / told_hz))
+        self._tolerance = tolerance
+        self._begin: _Point | None = None
+        self._last = _Point(0, 0)
+        self._before_hz: float | None = None
+
+    def note(self, scans: int, time_ns: int) -> float | None:
+        """As `SampleClock.note`; the rate that contradicts the told one, once."""
+        if self._begin is None or time_ns < self._last.time_ns or scans < self._last.scan:
+            self._begin, self._before_hz = _Point(scans, time_ns), None
+        self._last = _Point(scans, time_ns)
+        elapsed_ns, counted = time_ns - self._begin.time_ns, scans - self._begin.scan
+        if elapsed_ns < self._window_ns or counted < _LEAST_JUDGED / 4:
+            return None
+        rate_hz, before_hz = 1e9 * counted / elapsed_ns, self._before_hz
+        self._begin = self._last
+        off = abs(rate_hz / self._told_hz - 1.0) > self._tolerance
+        self._before_hz = rate_hz if off else None
+        if off and before_hz is not None and abs(rate_hz / before_hz - 1.0) < self._tolerance / 2.0:
+            return (rate_hz + before_hz) / 2.0
+        return None
+
+
 class SampleClock:
     """The clock of one stream.
 
-    `nominal_hz` is the rate that the device says it has; the true one is taken to be within 300 ppm of it.
+    `nominal_hz` is the rate that the device says it has; the true one is taken to be within 300 ppm of it, or of a rate
+    that was `measured` by counting within a hundredth. `true_hz` is set where scans come at quite another rate.
     """
 
-    def __init__(self, nominal_hz: float) -> None:
+    def __init__(self, nominal_hz: float, *, measured: bool = False) -> None:
         if not nominal_hz > 0.0:
             raise ValueError(f"a stream needs a rate above 0 Hz, not {nominal_hz}")
         self.nominal_hz = nominal_hz
+        self.true_hz: float | None = None
+        self._most_skew = _MOST_SKEW_MEASURED if measured else _MOST_SKEW
+        self._judges = [RateJudge(nominal_hz, *judged) for judged in _JUDGED]
         self.steps = 0  # how often the host's clock (or the count) was found to have stepped
         self._rate_hz = nominal_hz
         self._points: deque[_Point] = deque(maxlen=_WINDOW_BUCKETS)
@@ -56,6 +97,8 @@ class SampleClock:
 
     def note(self, scans: int, time_ns: int) -> None:
         """A packet arrived at `time_ns`; with its last scan the device had taken `scans` (lost ones included)."""
+        for judge in self._judges:
+            self.true_hz = judge.note(scans, time_ns) or self.true_hz
         point = _Point(scans, time_ns)
         if not self._points:
             self._restart(point)
@@ -102,7 +145,7 @@ class SampleClock:
         if span_s >= _TRUST_SPAN_S:
             slope = self._hull_slope_ns()
             nominal = 1e9 / self.nominal_hz
-            slope = min(max(slope, nominal * (1.0 - _MOST_SKEW)), nominal * (1.0 + _MOST_SKEW))
+            slope = min(max(slope, nominal * (1.0 - self._most_skew)), nominal * (1.0 + self._most_skew))
             self._rate_hz = 1e9 / slope
         slope = 1e9 / self._rate_hz
 
@@ -125,6 +168,38 @@ class SampleClock:
                 left, right = a, b
                 break
         return (right.time_ns - left.time_ns) / (right.scan - left.scan)
+
+
+class ToldRate:
+    """What a driver remembers of a device that does not keep the rate it is told, from stream to stream."""
+
+    def __init__(self) -> None:
+        self._told_hz = 0.0
+        self._true_hz: float | None = None
+        self.clock = SampleClock(1.0)
+
+    def begin(self, told_hz: float) -> SampleClock:
+        """The clock of a new stream at that rate, or at the one that was counted when it was told before."""
+        if told_hz != self._told_hz:
+            self._told_hz, self._true_hz = told_hz, None
+        measured = self._true_hz is not None
+        self.clock = SampleClock(self._true_hz or told_hz, measured=measured)
+        return self.clock
+
+    def learn(self) -> bool:
+        """Whether the stream's clock found the told rate to be wrong; the next `begin` knows better."""
+        if self.clock.true_hz is None:
+            return False
+        self._true_hz = self.clock.true_hz
+        return True
+
+    def check(self, where: str) -> None:
+        """For a digitiser, whose scans are told apart by counting. Raises DeviceError where its rate was wrong."""
+        if self.learn():
+            raise DeviceError(
+                f"{where}: sends {self._true_hz:.5g} scans a second, not the {self._told_hz:g} that it was told; "
+                f"set the rate that it has, or look at its model and its clock; going on with {self._true_hz:.5g}"
+            )
 
 
 def _turns_down(a: _Point, b: _Point, c: _Point) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from drivers.events import SampleBlock
-from drivers.sampleclock import SampleClock
+from drivers.sampleclock import ToldRate
 
 
 def counts(
@@ -29,20 +29,25 @@ def counts(
 
 
 class PushStream:
-    """For a device that sends at its own pace: its clock is found by regression."""
+    """For a device that sends at its own pace: its clock is found by regression.
+
+    Where it sends at another rate than was told, a new stream with the true one begins.
+    """
 
     def __init__(self, device: str, per_count: float) -> None:
         self._device = device
         self._per_count = per_count
         self._stream = 0
         self._next_scan = 0
-        self._clock = SampleClock(1.0)
+        self._told_hz = 1.0
+        self._rate = ToldRate()
 
     def begin(self, nominal_hz: float) -> None:
         """The device begins to send."""
         self._stream += 1
         self._next_scan = 0
-        self._clock = SampleClock(nominal_hz)
+        self._told_hz = nominal_hz
+        self._rate.begin(nominal_hz)
 
     def block(
         self, values: Sequence[float], time_ns: int, lost: int = 0, contacts: Sequence[Sequence[bool]] = ()
@@ -50,10 +55,13 @@ class PushStream:
         """Values that arrived together at `time_ns`; `lost` are missing before them. `contacts`: see `counts`."""
         first = self._next_scan + lost
         self._next_scan = first + len(values)
-        self._clock.note(self._next_scan, time_ns)
+        self._rate.clock.note(self._next_scan, time_ns)
+        if self._rate.learn():
+            self.begin(self._told_hz)
+            return self.block(values, time_ns, 0, contacts)
         samples = counts(values, self._per_count, contacts)
-        start_ns = self._clock.time_ns(first)
-        return SampleBlock(self._device, start_ns, self._clock.rate_hz, self._stream, first, lost, samples)
+        clock = self._rate.clock
+        return SampleBlock(self._device, clock.time_ns(first), clock.rate_hz, self._stream, first, lost, samples)
 
 
 _BRIDGED_S = 0.5  # a wheel is on a plate for longer than this at the speeds that suit a polled device

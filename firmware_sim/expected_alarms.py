@@ -42,7 +42,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "scan_overlap": ("device_down",),
     "stream_reset": ("device_down",),
     "clock_drift": ("sample_rate",),
-    "clock_step": ("reader_time",),
+    "clock_step": ("reader_time", "clock_unsynchronised"),
     "exception": ("device_down",),
     "wrong_word_order": ("frames_rejected",),
     "stuck_tag": ("identity_stuck",),

@@ -19,6 +19,8 @@ SLOW_COMMAND_S = 1.0  # `stop` and `encode` take that long on a DI-4108
 LONGEST = 64
 POSITIONS = 11
 DIGITAL_PORT = 8
+FIRST_LINE_BIT = 8  # the seven lines are in the second byte of a sample, as the maker's samples unpack it
+WITHOUT_DECIMATION = (b"1100", b"1110")  # echo `dec` and go on as before
 PACKETS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 MAX_SAMPLES_PER_S = 160_000
 CATCH_UP_SCANS = 20_000
@@ -95,7 +97,7 @@ class DataqCdc(Emulator):
             case "srate", [value] if value > 0:
                 self._srate = value
             case "dec", [value] if value > 0:
-                self._dec = value
+                self._dec = 1 if self._model in WITHOUT_DECIMATION else value
             case "ps", [value] if 0 <= value < len(PACKETS):
                 self._packet = PACKETS[value]
             case "info", [0]:
@@ -132,10 +134,11 @@ class DataqCdc(Emulator):
             if number < min(len(self._analog), DIGITAL_PORT):
                 table[:, column] = scans[:, self._analog[number]]
             elif number == DIGITAL_PORT:
-                # ASSUMED: lines in the low bits; those wired to nothing read 1
-                table[:, column] = 0x7F & ~sum(1 << line for line in range(len(self._digital)))
+                # ASSUMED: those wired to nothing read 1
+                free = 0x7F & ~sum(1 << line for line in range(len(self._digital)))
+                table[:, column] = free << FIRST_LINE_BIT
                 for line, channel in enumerate(self._digital):
-                    table[:, column] |= (scans[:, channel] != 0).astype(np.int16) << line
+                    table[:, column] |= (scans[:, channel] != 0).astype(np.int16) << FIRST_LINE_BIT + line
         data = self._text(table) if self._ascii else table.astype("<i2").tobytes()
         self._pending += data[self._lose :]
         self._lose = max(0, self._lose - len(data))

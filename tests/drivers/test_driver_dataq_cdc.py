@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers import registry
-from drivers.dataq_cdc import DataqOptions, InStep, ScanCodec, divisors
+from drivers.dataq_cdc import DataqOptions, InStep, ScanCodec, divisors, model_of
 from drivers.events import DeviceState, LinkState, SampleBlock
 
 
@@ -31,7 +31,24 @@ def test_list_words_carry_channel_and_range() -> None:
 
 def test_digital_lines_come_out_of_one_word() -> None:
     codec = ScanCodec(options("DI1", "AIN3", "DI0"))
-    assert codec.feed(bytes.fromhex("0500 0200 0600 0100")).tolist() == [[1, 5, 0], [0, 6, 1]]
+    assert codec.feed(bytes.fromhex("0500 0002 0600 0001")).tolist() == [[1, 5, 0], [0, 6, 1]]
+    assert ScanCodec(options("DI0", digital_first_bit=0)).feed(b"\x01\x00").tolist() == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("info", "range_v", "word"),
+    [("4108", 10.0, 0), ("1110", 10.0, 0), ("1120", 10.0, 0x300), ("4208", 100.0, 0), ("DI-2108-P", 10.0, 0)],
+)
+def test_a_model_has_its_own_ranges(info: str, range_v: float, word: int) -> None:
+    model = model_of(info)
+    assert model is not None
+    assert ScanCodec(options("AIN0", range_v=range_v), model).words == [word]
+
+
+def test_what_is_no_model() -> None:
+    assert model_of("") is None
+    assert model_of("login:") is None
+    assert model_of("9999") == model_of("4108"), "an unknown one is tried as the best known"
 
 
 @given(st.lists(st.integers(1, 9)), st.lists(st.integers(-32768, 32767), max_size=60))
@@ -77,8 +94,9 @@ def test_measured_rate_of_the_sheet() -> None:
 class Dataq:
     """Echoes commands; streams between start and stop."""
 
-    def __init__(self, line: Pty, *, streaming: bool = False) -> None:
+    def __init__(self, line: Pty, *, streaming: bool = False, model: str = "4108") -> None:
         self.line = line
+        self.model = model
         self.streaming = streaming
         self.commands: list[str] = []
         self._buffer = b""
@@ -96,7 +114,7 @@ class Dataq:
                 continue
             if command == "stop":
                 self.streaming = False
-            reply = "info 1 4108" if command == "info 1" else command
+            reply = f"info 1 {self.model}" if command == "info 1" else command
             out += reply.encode() + b"\r\0\0"
         return out
 
@@ -125,6 +143,35 @@ async def test_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     assert blocks[0].samples[:, 1].tolist() == [1000] * len(blocks[0].samples)
     assert [b.first_scan for b in blocks[:3]] == [0, 10, 20] or blocks[1].first_scan == len(blocks[0].samples)
     assert blocks[0].rate_hz == 1000.0
+
+
+async def configured(model: str, **options: Any) -> tuple[list[str], str]:
+    """What a model is told, and the text of its state when it was started or refused."""
+    with pty() as line:
+        device = Dataq(line, model=model)
+        made = registry.create("dataq_cdc", "daq", line.path, {"scan_list": ["AIN0"], **options})
+        async with running(made) as events:
+            await events.until(lambda: "start" in device.commands or LinkState.DOWN in events.states)
+            return device.commands, events.of(DeviceState)[-1].text
+
+
+async def test_a_model_without_decimation_is_told_none() -> None:
+    commands, _ = await configured("1110", scan_rate_hz=1000.0)
+    assert "srate 60000" in commands
+    assert not any(command.startswith("dec") for command in commands)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "text"),
+    [
+        ("1110", {"scan_rate_hz": 500.0}, "scans no slower than 915.5 Hz"),
+        ("2108", {"scan_rate_hz": 1000.0, "range_v": 5.0}, "no range of 5 V; set range_v to 10"),
+    ],
+)
+async def test_what_a_model_cannot_do_is_told(model: str, options: dict[str, Any], text: str) -> None:
+    commands, said = await configured(model, **options)
+    assert "start" not in commands
+    assert text in said
 
 
 async def test_something_else_on_the_line() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.sampleclock import SampleClock
+from drivers.base import DeviceError
+from drivers.sampleclock import SampleClock, ToldRate
 
 NOMINAL_HZ = 5000.0
 PACKET = 100  # scans
@@ -148,3 +150,49 @@ def test_nonsense_breaks_nothing(points: list[tuple[int, int]]) -> None:
 def test_a_stream_needs_a_rate(rate_hz: float) -> None:
     with pytest.raises(ValueError, match="rate"):
         SampleClock(rate_hz)
+
+
+# the rate that was told, against the rate at which scans come
+
+
+def fed(clock: SampleClock, true_hz: float, seconds: float, late_s: Callable[[float], float] = lambda t: 0.0) -> None:
+    """Packets of a twentieth of a second at `true_hz`, each arriving late by `late_s` of its time."""
+    for count in range(1, int(seconds * 20)):
+        time_s = count / 20
+        clock.note(round(time_s * true_hz), round((1000.0 + time_s + late_s(time_s)) * 1e9))
+
+
+@pytest.mark.parametrize(("told_hz", "true_hz"), [(500.0, 1000.0), (5000.0, 2500.0), (10.0, 18.0), (1000.0, 1030.0)])
+def test_scans_at_another_rate_than_was_told(told_hz: float, true_hz: float) -> None:
+    clock = SampleClock(told_hz)
+    fed(clock, true_hz, 75.0)
+    assert clock.true_hz == pytest.approx(true_hz, rel=0.01)
+
+
+@pytest.mark.parametrize("true_hz", [1000.0, 1000.3, 999.7])
+@pytest.mark.parametrize(
+    "late_s",
+    [
+        lambda t: 0.0,
+        lambda t: 0.4 * (t % 1.3),  # bunched by the network
+        lambda t: max(0.0, 2.0 - (t - 20.0)) if t > 20.0 else 0.0,  # the host was busy for two seconds, then caught up
+        lambda t: 3600.0 if t > 30.0 else 0.0,  # its clock was set ahead
+    ],
+)
+def test_a_device_in_order_is_never_doubted(true_hz: float, late_s: Callable[[float], float]) -> None:
+    clock = SampleClock(1000.0)
+    fed(clock, true_hz, 120.0, late_s)
+    assert clock.true_hz is None
+
+
+def test_a_rate_that_was_counted_is_refined() -> None:
+    rate = ToldRate()
+    fed(rate.begin(500.0), 1000.2, 10.0)
+    with pytest.raises(DeviceError, match=r"sends 1000\.2 scans a second, not the 500"):
+        rate.check("tcp://x")
+    clock = rate.begin(500.0)
+    fed(clock, 1000.2, 60.0)
+    assert clock.rate_hz == pytest.approx(1000.2, rel=1e-6)
+    assert clock.true_hz is None
+    rate.check("tcp://x")
+    assert rate.begin(750.0).nominal_hz == 750.0, "told something else it may obey"

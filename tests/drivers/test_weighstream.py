@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,3 +68,13 @@ def test_contacts_are_further_channels() -> None:
     stream.begin(100.0)
     block = stream.block([10.0, 12.0], BEGIN_NS, contacts=[[True, False], [False, False]])
     assert block.samples.tolist() == [[5, 1, 0], [6, 0, 0]]
+
+
+def test_a_device_that_sends_at_another_rate_gets_a_new_stream_with_the_true_one() -> None:
+    stream = PushStream("pad", 1.0)
+    stream.begin(10.0)
+    blocks = [stream.block([float(n)], round((1000 + n / 20) * 1e9)) for n in range(1, 200)]
+    assert {block.stream for block in blocks} == {1, 2}
+    assert {round(block.rate_hz, 1) for block in blocks if block.stream == 2} == {20.0}
+    stream.begin(10.0)  # the next session
+    assert stream.block([0.0], 0).rate_hz == pytest.approx(20.0, rel=0.01)

@@ -45,7 +45,7 @@ def test_dataq_echoes_scans_and_stops() -> None:
     stream = data(device.tick(2.1))
     assert len(stream) == 592  # 100 scans of 6 bytes, in packets of 16
     got = struct.unpack("<296h", stream)
-    assert got[:6] == (1, 0, 0x7E, 11, 10, 0x7F)
+    assert got[:6] == (1, 0, 0x7E00, 11, 10, 0x7F00)
     assert device.received("main", 0, b"info 1\r", 2.1) == []  # no echo in mid-scan
     device.received("main", 0, b"stop\r", 2.1)
     lane.now_s = 3.2

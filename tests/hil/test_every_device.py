@@ -5,6 +5,7 @@ A pseudo-terminal that is pulled out and put back comes back by itself.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from edge.messages import parse_utc
 pytestmark = pytest.mark.long
 
 EVERY_DEVICE = Path(__file__).parents[1] / "emulators" / "every_device.toml"
-TRACKING = "7F7F0101,127.0.0.1,{stratum},1798000000.0,0.00001,0.00001,0.00001,1.0,0.0,0.1,0.0001,0.0002,16.0,{leap}"
+TRACKING = "C0000201,192.0.2.1,{stratum},{updated_s:.9f},0.00001,0.00001,0.00001,1.0,0.0,0.1,0.0001,0.0002,16.0,{leap}"
 READS = {  # device: (lane, point, medium) of its sightings
     "mercury": ("C01", "wim", "rfid"),
     "llrp": ("C01", "booth", "rfid"),
@@ -64,7 +65,7 @@ class Chronyc:
 
     def follow(self, followed: bool) -> None:
         leap, stratum = ("Normal", 2) if followed else ("Not synchronised", 0)
-        self._answer.write_text(TRACKING.format(stratum=stratum, leap=leap) + "\n")
+        self._answer.write_text(TRACKING.format(stratum=stratum, leap=leap, updated_s=time.time()) + "\n")
 
 
 # What these devices say of themselves, and the alarm that it is.
