@@ -67,7 +67,7 @@ class _Reported:
 _REPORTED = {
     "clock_synchronised": _Reported(
         "clock_unsynchronised", False, "warning",
-        "this computer's clock follows no reference, or is too far off; look at `chronyc sources` and the receiver's date",
+        "this computer's clock follows no reference, or is too far off; look at `chronyc sources`, at the GPS date",
         "the clock follows its reference",
     ),
     "gps_fix": _Reported(
