@@ -178,24 +178,51 @@ class Faults:
     def __init__(self, path: Path, line_of: Callable[[str], int | None] = lambda _: None) -> None:
         self.path = path
         self._line_of = line_of
-        self.lines: list[str] = []
-        self.doubts: list[str] = []
-        self.notes: list[str] = []
+        self._lines: list[_Said] = []
+        self._doubts: list[_Said] = []
+        self._notes: list[_Said] = []
 
     def add(self, key: str, text: str) -> None:
         """A fault; `key` as `lane[C03].wim.sensor[line1].x_m`, or empty for the whole file."""
-        self.lines.append(self._at(key, text))
+        self._lines.append(self._at(key, text))
 
     def doubt(self, key: str, text: str) -> None:
-        self.doubts.append(self._at(key, text))
+        """It works, and is surely not meant."""
+        self._doubts.append(self._at(key, text))
 
     def note(self, key: str, text: str) -> None:
-        self.notes.append(self._at(key, text))
+        """It may well be meant, and should be known."""
+        self._notes.append(self._at(key, text))
 
-    def _at(self, key: str, text: str) -> str:
+    @property
+    def lines(self) -> list[str]:
+        """The faults in the order of the file."""
+        return [text for _, text in sorted(self._lines, key=_place)]
+
+    @property
+    def doubts(self) -> list[str]:
+        return [text for _, text in sorted(self._doubts, key=_place)]
+
+    @property
+    def notes(self) -> list[str]:
+        return [text for _, text in sorted(self._notes, key=_place)]
+
+    @property
+    def all_wrong(self) -> list[str]:
+        """Faults and doubts, in the order of the file."""
+        return [text for _, text in sorted([*self._lines, *self._doubts], key=_place)]
+
+    def _at(self, key: str, text: str) -> _Said:
         line = self._line_of(key)
         where = str(self.path) if line is None else f"{self.path}:{line}"
-        return f"{where}: {key}: {text}" if key else f"{where}: {text}"
+        return line or 0, f"{where}: {key}: {text}" if key else f"{where}: {text}"
+
+
+_Said = tuple[int, str]  # line of the file, and text
+
+
+def _place(said: _Said) -> int:
+    return said[0]
 
 
 def digest(table: Any) -> str:

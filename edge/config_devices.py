@@ -128,6 +128,9 @@ def _check_digital(sensor: Sensor, key: str, faults: Faults) -> None:
 
 
 def _check_inputs(device: Device, offer: Offer, faults: Faults) -> None:
+    names = [item.name for item in device.input]
+    for name in {name for name in names if names.count(name) > 1}:
+        faults.add(f"device[{device.name}].input[{name}].name", "stands there twice; an input has one meaning")
     if offer.inputs is None:
         return
     for item in device.input:
@@ -178,9 +181,8 @@ def _check_shared(first: _Owner, second: _Owner, faults: Faults) -> None:
     key = f"device[{device.name}]"
     if unit is not None and others_unit is not None:
         if unit == others_unit:
-            faults.add(
-                f"{key}.options.unit_id", f"{unit} on {address} is {other.name!r} already; give each unit its own"
-            )
+            tell = faults.doubt if address.scheme == "tcp" else faults.add  # over TCP two may ask the same one
+            tell(f"{key}.options.unit_id", f"{unit} on {address} is {other.name!r} already; give each unit its own")
         elif address != others_address:
             faults.add(
                 f"{key}.url", f"is the line of {other.name!r} under another name or setting; write both URLs alike"

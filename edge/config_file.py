@@ -72,7 +72,7 @@ def _parse(path: Path, data: bytes, *, live: bool, sensors: bool) -> tuple[Confi
     if isinstance(config, Config):
         check_config(config, faults, live=live, sensors=sensors)
     if faults.lines:
-        raise ConfigError(faults.lines)
+        raise ConfigError(faults.all_wrong)
     assert isinstance(config, Config)
     return config, faults
 

@@ -32,6 +32,7 @@ _CURES = (
     (re.compile(r"=\s*(?:#.*)?$"), "has no value behind the equals sign"),
     (re.compile(r"=\s*([A-Za-z_/][^\s#\"'\[{]*)\s*(?:#.*)?$"), 'has a text without quotes; write "{0}"'),
     (re.compile(r"=\s*[\"'][^\"']*$"), "has a text whose second quote is missing"),
+    (re.compile(r"\d,\d"), "has a comma between digits; for a decimal TOML writes a point"),
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import msgspec
 from edge.exit_codes import EXIT_DATA
 from edge.weighing.conformity.cost323 import Environment, Plan
 from edge.weighing.conformity.page import page
-from edge.weighing.conformity.pairing import BY_HAND_WINDOW_S, WINDOW_S, Pairing, pair
+from edge.weighing.conformity.pairing import BY_HAND_WINDOW_S, WINDOW_S, Pairing, clock_hint, clock_shift_s, pair
 from edge.weighing.conformity.records import InputError, read_references, read_vehicles
 from edge.weighing.conformity.report import Options, Standard, make_report, text
 
@@ -76,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_DATA
     window_s = args.window_s or (WINDOW_S if args.static_scale is None else BY_HAND_WINDOW_S)
     pairing = pair(truth, measured, window_s=window_s)
+    if 2 * len(pairing.pairs) < len(truth) and (shift_s := clock_shift_s(pairing.missed, measured)) is not None:
+        print(f"borderflow accuracy: {args.truth}: {clock_hint(shift_s)}", file=sys.stderr)
     if args.only_clean:
         clean = tuple(item for item in pairing.pairs if not item.measured.flags)
         pairing = Pairing(clean, pairing.missed, pairing.invented)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from edge.admission import Admission
 from edge.config import ConfigError, digest
+from edge.config_keys import check_keys
 from edge.core import CoreError, Wim
-from edge.daemon import source_name
-from edge.delivery.identity import IdentityError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,19 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     admitted = Admission(args.config, args.trust)
     config = admitted.load()
-    try:
-        source_name(config)
-    except IdentityError as error:
-        raise ConfigError([f"{args.config}: {error}"]) from None
-    if admitted.found.doubts:
-        raise ConfigError(admitted.found.doubts)
+    found = admitted.found
+    check_keys(config, found)
     for lane in config.lane:
         if lane.wim is not None:
             try:
                 Wim(lane.wim)
             except CoreError as error:
-                raise ConfigError([f"{args.config}: lane[{lane.id}].wim: {error}"]) from None
-    for note in admitted.found.notes:
+                found.add(f"lane[{lane.id}].wim", str(error))
+    if found.all_wrong:
+        raise ConfigError(found.all_wrong)
+    for note in found.notes:
         print(f"borderflow check: {note}", file=sys.stderr)
     tables = (("lane", config.lane), ("device", config.device), ("collector", config.collector))
     counted = ", ".join(f"{len(items)} {name}{'' if len(items) == 1 else 's'}" for name, items in tables)

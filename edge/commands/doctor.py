@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from drivers import registry
-from drivers.events import DeviceState, Event, LinkState
+from drivers.events import DeviceState, Event, InputChange, LinkState, SampleBlock
 from drivers.session import keep_alive
 from edge import config as cfg
 from edge.clock import clock_state
@@ -33,6 +34,7 @@ from edge.running import Running, running_daemon
 Result = Literal["good", "fails", "unknown"]
 _DEVICE_S = 6.0
 _LISTEN_S = 1.5
+_SURELY_WRONG_RATE = 0.05  # a rate of the first second is an estimate
 _LEAST_FREE = 0.05
 _SLOW_SYNC_S = 0.25
 
@@ -55,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _examine(config: cfg.Config) -> list[tuple[str, Result, str]]:
     daemon = running_daemon(config)
-    devices = await asyncio.gather(*(_device(device, daemon) for device in config.device))
+    devices = await asyncio.gather(*(_device(config, device, daemon) for device in config.device))
     brokers: list[tuple[str, cfg.Collector | cfg.SiteExchange]] = [(f"collector {c.name}", c) for c in config.collector]
     if config.site_exchange is not None:
         brokers.append(("site exchange", config.site_exchange))
@@ -71,13 +73,49 @@ def _daemon(daemon: Running | None) -> list[tuple[str, Result, str]]:
     return [("daemon", "good", f"{daemon.text}; to try the devices, stop it: systemctl stop borderflow")]
 
 
-async def _device(device: cfg.Device, daemon: Running | None) -> tuple[str, Result, str]:
+@dataclass(slots=True)
+class _Heard:
+    """What a device said in its session."""
+
+    events: Counter[str] = field(default_factory=Counter)
+    inputs: set[str] = field(default_factory=set)
+    block: SampleBlock | None = None  # the last one
+
+    def take(self, event: Event) -> None:
+        self.events[type(event).__name__] += 1
+        if isinstance(event, InputChange):
+            self.inputs.add(event.name)
+        elif isinstance(event, SampleBlock):
+            self.block = event
+
+    def against(self, config: cfg.Config, device: cfg.Device) -> list[str]:
+        """Where the configuration expects something else of it."""
+        wrong = [
+            f"there is no input {item.name!r}; it has {', '.join(sorted(self.inputs))}"
+            for item in device.input
+            if self.inputs and item.name not in self.inputs
+        ]
+        for lane in config.lane:
+            if self.block is None or lane.wim is None or lane.wim.device != device.name:
+                continue
+            width, rate_hz = self.block.samples.shape[1], self.block.rate_hz
+            wrong += [
+                f"sends {width} channels, sensor {sensor.name!r} of lane {lane.id} has channel {sensor.channel}"
+                for sensor in lane.wim.sensor
+                if sensor.channel >= width
+            ]
+            if abs(rate_hz / lane.wim.sample_rate_hz - 1.0) > _SURELY_WRONG_RATE:
+                wrong.append(f"samples at {rate_hz:.0f} Hz, lane {lane.id} says {lane.wim.sample_rate_hz:g} Hz")
+        return wrong
+
+
+async def _device(config: cfg.Config, device: cfg.Device, daemon: Running | None) -> tuple[str, Result, str]:
     """One session: good when the device came online; then listens a moment and tells what it said."""
     what = f"device {device.name} ({device.driver})"
     if daemon is not None:
         return what, "unknown", "left alone: the daemon has it, or may have; its `status` and log say how the device is"
     online = asyncio.Event()
-    heard: Counter[str] = Counter()
+    heard = _Heard()
     last = DeviceState(device.name, 0, LinkState.CONNECTING, f"{device.url}: no answer within {_DEVICE_S:g} s")
 
     def take(event: Event) -> None:
@@ -87,7 +125,7 @@ async def _device(device: cfg.Device, daemon: Running | None) -> tuple[str, Resu
             if event.state is LinkState.ONLINE:
                 online.set()
         else:
-            heard[type(event).__name__] += 1
+            heard.take(event)
 
     driver = registry.create(device.driver, device.name, device.url, device.options)
     task = asyncio.create_task(keep_alive(driver, take))
@@ -100,7 +138,9 @@ async def _device(device: cfg.Device, daemon: Running | None) -> tuple[str, Resu
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    said = ", ".join(f"{count} {name}" for name, count in heard.items()) or "nothing yet"
+    if wrong := heard.against(config, device):
+        return what, "fails", f"{device.url}: {'; '.join(wrong)}; correct the configuration, or the device's options"
+    said = ", ".join(f"{count} {name}" for name, count in heard.events.items()) or "nothing yet"
     return what, "good", f"{last.text}; in {_LISTEN_S:g} s it said: {said}"
 
 

@@ -18,14 +18,13 @@ from edge.core import Wim, WimVehicle
 from edge.messages import utc_text
 from edge.recording import Recording, RecordingError, Stretch, blocks, open_recording
 from edge.weighing.calibration import CalibrationError, Floats, LineFit, fit_line
-from edge.weighing.conformity.pairing import BY_HAND_WINDOW_S, Pair, clock_shift_s, pair
+from edge.weighing.conformity.pairing import BY_HAND_WINDOW_S, Pair, clock_hint, clock_shift_s, pair
 from edge.weighing.conformity.records import AxleRecord, VehicleRecord
 
 _NAN: Final = float("nan")
 _SURE: Final = 2.0  # a factor that differs from 1 by fewer standard deviations changes nothing
 _SAME_LINE_M: Final = 0.02
 _MOST_NAMED: Final = 5  # references without a passage, by their times
-_MOST_COMPARED: Final = 100
 _MENDED: Final = {"unequal_lines"}  # what gains that are off look like: the reason to calibrate
 _PLAUSIBLE: Final = (0.5, 2.0)  # a factor outside means a wrong channel, unit or reference, not a calibration
 
@@ -96,11 +95,9 @@ def references_found(references: Sequence[VehicleRecord], runs_of_lane: dict[str
         return text
     for lane, runs in runs_of_lane.items():
         mine = [vehicle for vehicle in missed if vehicle.lane in (None, lane)]
-        shift_s = clock_shift_s(mine[:_MOST_COMPARED], runs.measured)
+        shift_s = clock_shift_s(mine, runs.measured)
         if shift_s is not None:
-            ahead = "late" if shift_s < 0 else "early"
-            hint = f"their times look {abs(shift_s):.0f} s too {ahead}; `time` is in UTC, or with its offset (-05:00)"
-            return f"{text}; lane {lane}: {hint}"
+            return f"{text}; lane {lane}: {clock_hint(shift_s)}"
     return text
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from certificates import Authority
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers import registry
 from drivers.base import Offer
-from drivers.events import SampleBlock
+from drivers.events import InputChange, SampleBlock
 from edge.cli import main
+from edge.commands.doctor import _Heard
 from edge.config_file import load
 from edge.config_lines import Lines, label
 from edge.crossing import Crossing
@@ -501,3 +504,97 @@ def test_a_device_with_too_few_channels_is_an_alarm_and_nothing_worse(site: Path
     assert crossing.event(block(500, 4)) == []
     ended = crossing.event(block(1000, 5))
     assert [(alarm.code, alarm.state) for alarm in ended if isinstance(alarm, Alarm)] == [("channels_missing", "end")]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "channels", "rate_hz", "said"),
+    [
+        ({"approach-loop", "booth-loop", "booth-open"}, 5, 5003.0, []),
+        (set(), 5, 5000.0, []),
+        (
+            {"approach-loop", "booth-open"},
+            5,
+            5000.0,
+            ["there is no input 'booth-loop'; it has approach-loop, booth-open"],
+        ),
+        (set(), 4, 5000.0, ["sends 4 channels, sensor 'loop' of lane C03 has channel 4"]),
+        (set(), 5, 2500.0, ["samples at 2500 Hz, lane C03 says 5000 Hz"]),
+    ],
+)
+def test_doctor_holds_the_configuration_against_what_a_device_says(
+    site: Path, inputs: set[str], channels: int, rate_hz: float, said: list[str]
+) -> None:
+    config, heard = load(site), _Heard()
+    for name in inputs:
+        heard.take(InputChange("io", 0, name, False))
+    heard.take(SampleBlock("daq", 0, rate_hz, 1, 0, 0, np.zeros((10, channels), np.int16)))
+    devices = {device.name: device for device in config.device}
+    assert [*heard.against(config, devices["io"]), *heard.against(config, devices["daq"])] == said
+
+
+# ---- keys and certificates ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def secure(site: Path, tmp_path: Path) -> tuple[Path, Authority]:
+    """The example with certificates, of a computer named lane-c03."""
+    authority = Authority(tmp_path / "ca")
+    made = authority.issue("lane-c03", valid_s=90 * 86_400.0)
+    files = f'ca_file = "{authority.ca_file}"\ncert_file = "{made.cert_file}"\nkey_file = "{made.key_file}"\n'
+    site.write_text(
+        site.read_text()
+        .replace("mqtt://collector", "mqtts://collector")
+        .replace("protocol = 5", f"{files}protocol = 5")
+    )
+    return site, authority
+
+
+def test_good_certificates_are_good(secure: tuple[Path, Authority], capsys: pytest.CaptureFixture[str]) -> None:
+    status, said = check(secure[0], capsys)
+    assert status == 0, said
+    assert "cert_file" not in said
+
+
+@pytest.mark.parametrize(("valid_s", "status", "said"), [(-3600.0, 78, "expired on"), (86_400.0 * 7, 0, "expires on")])
+def test_the_end_of_a_certificate_is_told(
+    secure: tuple[Path, Authority], capsys: pytest.CaptureFixture[str], valid_s: float, status: int, said: str
+) -> None:
+    path, authority = secure
+    made = authority.issue("lane-c03", valid_s=valid_s, file="again")
+    text = re.sub(r"cert_file = .*", f'cert_file = "{made.cert_file}"', path.read_text())
+    path.write_text(re.sub(r"key_file = .*ca/.*", f'key_file = "{made.key_file}"', text))
+    found, told = check(path, capsys)
+    assert found == status, told
+    assert f"collector[national-ca].cert_file: {made.cert_file} {said}" in told
+
+
+def test_keys_that_cannot_be_used_are_named(secure: tuple[Path, Authority], capsys: pytest.CaptureFixture[str]) -> None:
+    path, authority = secure
+    other = authority.issue("lane-c03", valid_s=86_400.0 * 90, file="other")
+    path.write_text(re.sub(r"key_file = .*ca/.*", f'key_file = "{other.key_file}"', path.read_text()))
+    (path.parent / "identity.key").chmod(0o644)
+    status, told = check(path, capsys)
+    assert status == 78
+    assert "collector[national-ca]: key_file" in told
+    assert "does not belong to cert_file" in told
+    assert "identity.key_file" in told
+    assert "chmod 600" in told
+
+
+def test_certificates_beside_a_url_without_tls(
+    secure: tuple[Path, Authority], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, _ = secure
+    changed(path, "mqtts://collector", "mqtt://collector")
+    status, told = check(path, capsys)
+    assert status == 78
+    assert "collector[national-ca].url: is mqtt://, which uses no certificates" in told
+
+
+def test_faults_come_in_the_order_of_the_file(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed(site, 'country = "CA"', 'country = "Canada"')
+    changed(site, LINE2, LINE2.replace("channel = 3", "channel = 9"))
+    changed(site, "max_bytes = 8_000_000_000", "max_bytes = 1")
+    lines = [int(text.split(":")[2]) for text in check(site, capsys)[1].splitlines()]
+    assert len(lines) == 3
+    assert lines == sorted(lines)

@@ -20,6 +20,7 @@ BY_HAND_WINDOW_S: Final = 10.0  # somebody looked at a watch while the vehicle p
 _ZONE_S: Final = 900.0  # zones differ by whole quarters of an hour
 _CLOCK_S: Final = 300.0  # and a watch is not farther off
 _LEAST_ALIKE, _SHARE_ALIKE = 3, 0.6
+_MOST_COMPARED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ def clock_shift_s(truth: Sequence[VehicleRecord], measured: Sequence[VehicleReco
 
     Looks for a zone taken for UTC, or a watch some minutes off; None where nothing fits three of them and most.
     """
+    truth = truth[:_MOST_COMPARED]
     differences: list[tuple[float, int]] = []
     for index, vehicle in enumerate(truth):
         for other in measured:
@@ -117,6 +119,12 @@ def clock_shift_s(truth: Sequence[VehicleRecord], measured: Sequence[VehicleReco
         within = differences[start : end + 1]
         best = max(best, (len({index for _, index in within}), within[len(within) // 2][0]))
     return best[1] if best[0] >= max(_LEAST_ALIKE, _SHARE_ALIKE * len(truth)) else None
+
+
+def clock_hint(shift_s: float) -> str:
+    """What a person should know of a shift of `clock_shift_s`."""
+    ahead = "late" if shift_s < 0 else "early"
+    return f"times look {abs(shift_s):.0f} s too {ahead}; `time` is in UTC, or with its offset (-05:00)"
 
 
 def _best_chain(edges: Sequence[tuple[int, int, float]], width: int) -> list[tuple[int, int]]:
