@@ -398,7 +398,8 @@ class JsonEvents(Driver):
             elif address.scheme == "http-stream":
                 codec = LineCodec(self.name, talk.reader)
                 account = (options.username, password(self.url, options.password_file))
-                async with asked(self, address.path, account) as answer:
+                target = address.path if address.path != "/" else PRESETS[options.preset].stream
+                async with asked(self, target, account) as answer:
                     talk.stands()
                     while True:
                         data, time_ns = await answer.read()

@@ -35,6 +35,7 @@ class Preset:
     car: Paths = ()  # identity of a vehicle that several events are about, of which the last counts
     state: Paths = ()  # of such an event
     last: Paths = ()  # values of `state` after which no event of that vehicle comes
+    stream: str = "/"  # what a reader that is asked for a stream calls it
 
 
 PRESETS: dict[str, Preset] = {
@@ -109,6 +110,7 @@ PRESETS: dict[str, Preset] = {
         antenna=("tagInventoryEvent.antennaPort",),
         rssi=("tagInventoryEvent.peakRssiCdbm",),
         rssi_unit_db=0.01,
+        stream="/api/v1/data/stream",
     ),
     "zebra_iotc": Preset(
         source="receivers of the Zebra IoT Connector in public code (barnowl-zebra, ZebraDevs/RFID_ZIOTC_Examples): "

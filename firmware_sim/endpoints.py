@@ -28,9 +28,18 @@ __all__ = [
 
 
 def endpoint_at(
-    target: str, ports: tuple[str, ...], *, link: Path, baud: int, random: Random, pushes: bool = False
+    target: str,
+    ports: tuple[str, ...],
+    *,
+    link: Path,
+    baud: int,
+    random: Random,
+    pushes: bool = False,
+    scheme: str = "tcp",
 ) -> Endpoint:
-    """The endpoint that a scenario or `--bind` names. Raises EndpointError.
+    """The endpoint that a scenario or `--bind` names; `scheme` is what a TCP device's URL begins with.
+
+    Raises EndpointError.
 
     `pty`, `tcp`, `tcp://HOST:PORT[?NAME_port=N]`, both with `rtu+tcp` (a serial line behind a serial server),
     `/dev/...`, `serial:///dev/...[?baud=N]`, or for a device that pushes `tcp` or `http://HOST:PORT/`.
@@ -38,7 +47,7 @@ def endpoint_at(
     if pushes:
         return _push_endpoint(target)
     if target in ("tcp", "rtu+tcp"):
-        return TcpEndpoint(ports, scheme=target)
+        return TcpEndpoint(ports, scheme=scheme if target == "tcp" else target)
     if target == "pty":
         _one_port(target, ports)
         return PtyEndpoint(link, baud, random)
@@ -54,7 +63,8 @@ def endpoint_at(
                     numbers[port] = int(query[f"{port}_port"])
                 elif parts.port == 502:
                     numbers[port] = 702
-            return TcpEndpoint(ports, parts.hostname or "127.0.0.1", numbers, parts.scheme)
+            own = scheme if parts.scheme == "tcp" else parts.scheme
+            return TcpEndpoint(ports, parts.hostname or "127.0.0.1", numbers, own)
         if parts.scheme == "serial" and parts.path.startswith("/"):
             _one_port(target, ports)
             return SerialEndpoint(parts.path, int(query.get("baud", baud)))

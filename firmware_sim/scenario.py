@@ -23,6 +23,8 @@ DeviceKind = Literal[
     "llrp",
     "lpr_frame",
     "hikvision_isapi",
+    "json_events",
+    "camera_stream",
     "scaime_enod4",
     "hbm_aed",
     "laumas_tlb",
@@ -30,8 +32,9 @@ DeviceKind = Literal[
     "gpsd",
     "chrony",
 ]
-PLATE_READERS = ("lpr_frame", "hikvision_isapi")
+PLATE_READERS = ("lpr_frame", "hikvision_isapi", "camera_stream")
 TAG_READERS = ("transcore_encompass", "thingmagic_mercury", "llrp")
+TAG_PRESETS = ("impinj_r700", "zebra_iotc")  # of json_events; its others are plates
 DIGITISERS = ("labjack_t7", "dataq_cdc")
 TRANSMITTERS = ("scaime_enod4", "hbm_aed", "laumas_tlb", "toledo_continuous")
 INPUT_DEVICES = ("moxa_e1200", "adam_6000")
@@ -221,7 +224,11 @@ class Device(Table, frozen=True, kw_only=True):
     @property
     def is_reader(self) -> bool:
         """Whether it reads tags or plates of vehicles that pass."""
-        return self.kind in PLATE_READERS + TAG_READERS
+        return self.kind in (*PLATE_READERS, *TAG_READERS, "json_events")
+
+    @property
+    def reads_tags(self) -> bool:
+        return self.kind in TAG_READERS or self.options.get("preset") in TAG_PRESETS
 
 
 class Weather(Table, frozen=True, kw_only=True):

@@ -167,6 +167,7 @@ class Server:
                 baud=emulator.baud if emulator.baud is not None else 9600,
                 random=Random(random.getrandbits(64)),
                 pushes=emulator.pushes,
+                scheme=emulator.scheme,
             )
             wire = Wire(Random(random.getrandbits(64)))
             self.units[device.name] = Unit(emulator, endpoint, wire, lambda: self._world_s)

@@ -20,7 +20,7 @@ from firmware_sim.car import Mark
 from firmware_sim.driving import LaneTraffic
 from firmware_sim.events import InputChanged, PlatePassed, TagPassed, WorldEvent
 from firmware_sim.reading import read_plate
-from firmware_sim.scenario import INPUT_DEVICES, PLATE_READERS, TAG_READERS, Device, Fault, Input, Scenario
+from firmware_sim.scenario import INPUT_DEVICES, Device, Fault, Input, Scenario
 from firmware_sim.scenario_rules import fault_problem
 from firmware_sim.vehicles import Vehicle
 from firmware_sim.wheels import AHEAD_S
@@ -196,7 +196,7 @@ class World:
         """Where the front of a vehicle is when a reader or a loop of its lane notices it."""
         marks: list[Mark] = []
         for device in self.scenario.device:
-            if device.lane == vehicle.lane and device.kind in PLATE_READERS + TAG_READERS and device.point:
+            if device.lane == vehicle.lane and device.is_reader and device.point:
                 marks.append((self._place(device.point) + device.offset_m, "reader", device))
         for device in self._input_modules:
             for line in device.inputs:
@@ -241,7 +241,7 @@ class World:
         if rng.random() >= share:
             return []
         number = vehicle.number
-        if device.kind in TAG_READERS:
+        if device.reads_tags:
             if vehicle.tag is None:
                 return []
             return [TagPassed(time_s, device.lane, device.point, device.name, vehicle.tag, number)]

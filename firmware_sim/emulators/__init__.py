@@ -7,10 +7,12 @@ from datetime import datetime
 
 from firmware_sim.emulators.adam_6000 import Adam6000
 from firmware_sim.emulators.base import Emulator, Samples
+from firmware_sim.emulators.camera_stream import CameraStream
 from firmware_sim.emulators.dataq_cdc import DataqCdc
 from firmware_sim.emulators.gpsd import Gpsd
 from firmware_sim.emulators.hbm_aed import HbmAed
 from firmware_sim.emulators.hikvision_isapi import HikvisionIsapi
+from firmware_sim.emulators.json_events import JsonEvents, JsonStream
 from firmware_sim.emulators.labjack_t7 import LabJackT7
 from firmware_sim.emulators.laumas_tlb import LaumasTlb
 from firmware_sim.emulators.llrp import Llrp
@@ -96,6 +98,14 @@ def _create(
             return ThingMagicMercury(**setup)
         case "hikvision_isapi":
             return HikvisionIsapi(clock, **setup)
+        case "camera_stream":
+            setup.setdefault("maker", device.options.get("maker", "dahua"))
+            return CameraStream(clock, **setup)
+        case "json_events":
+            if setup.pop("stream", False):
+                return JsonStream(clock, **setup)
+            setup.setdefault("preset", device.options.get("preset"))
+            return JsonEvents(clock, **setup)
         case "llrp":
             return Llrp(clock, **setup)
         case "gpsd":

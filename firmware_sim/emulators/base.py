@@ -66,6 +66,7 @@ class Emulator:
 
     ports: tuple[str, ...] = (MAIN,)
     pushes: bool = False  # the device connects to the host, a connection for each message
+    scheme: str = "tcp"  # of its URL where it listens
     baud: int | None = None  # of a serial device, which can change it; 0: USB CDC, which has no line rate
     # what faults.py may ask of this kind of device beyond the faults of its wire
     faults: frozenset[str] = frozenset()

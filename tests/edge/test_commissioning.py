@@ -463,6 +463,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "adam_6000": {"inputs": ["a"], "outputs": ["o"]},
     "thingmagic_mercury": {"region": "NA"},
     "json_events": {"preset": "axis_lpv"},
+    "camera_stream": {"maker": "dahua"},
 }
 
 

@@ -28,6 +28,10 @@ READS = {  # device: (lane, point, medium) of its sightings
     "ecp": ("C01", "approach", "rfid"),
     "hik": ("C01", "booth", "plate"),
     "lprbin": ("C02", "booth", "plate"),
+    "axis": ("C02", "wim", "plate"),
+    "r700": ("C01", "exit", "rfid"),
+    "dahua": ("C02", "exit", "plate"),
+    "alert": ("C02", "approach", "plate"),
 }
 
 

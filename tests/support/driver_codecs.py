@@ -21,6 +21,7 @@ from drivers import (
     toledo_continuous,
 )
 from drivers.base import ProtocolError
+from drivers.camera_stream import CameraCodec, CameraOptions
 from drivers.dataq_cdc import DataqOptions, ScanCodec
 from drivers.events import Rejected
 from drivers.gpsd import GpsdCodec
@@ -83,6 +84,14 @@ _REPORT = bytes.fromhex(
 )
 _TOLEDO = bytes.fromhex("022A30203031383235303030303030300D27")
 _TPV = b'{"class":"TPV","device":"/dev/ttyS0","mode":3,"time":"2026-11-24T05:22:17.000Z","lat":42.31}\r\n'
+_DAHUA = (
+    b"--myboundary\r\nContent-Type: text/plain\r\nContent-Length: 131\r\n\r\nCode=TrafficJunction;action=Pulse;"
+    b'index=0;data={"TrafficCar":{"PlateNumber":"AB12CD","Country":"SE"},"UTC":1795500959,"UTCMS":250}\r\n'
+)
+_ALERT = (
+    b"\r\n--boundary\r\nContent-Type: application/xml\r\n\r\n<EventNotificationAlert><eventType>ANPR</eventType>"
+    b"<ANPR><licensePlate>AB12CD</licensePlate></ANPR></EventNotificationAlert>\r\n"
+)
 _AXIS = (
     b'{"packetCounter":"67781","datetime":"20261124 061559000","plateText":"\\u0041B12CD","plateCountry":"BGR",'
     b'"plateConfidence":"0.727815","carState":"lost","carID":"102","plateCoordinates":[420,180,356,66]}'
@@ -124,6 +133,16 @@ class _Http:
             out.append(request)
             self._codec.answer(200)
         return out
+
+
+class _Stream:
+    """The event stream of a camera."""
+
+    def __init__(self, maker: str) -> None:
+        self._codec = CameraCodec("d", CameraOptions(maker=maker))  # type: ignore[arg-type]
+
+    def feed(self, data: bytes, time_ns: int) -> list[Any]:
+        return [*self._codec.feed(data, time_ns), *self._codec.quiet(time_ns)]
 
 
 class _Json:
@@ -224,6 +243,8 @@ SUBJECTS = {
     "thingmagic_mercury": Subject(lambda: thingmagic_mercury.MercuryCodec("d"), lambda count: [_TAG] * count),
     "llrp": Subject(llrp.MessageCodec, lambda count: [_REPORT] * count, resyncs=False),
     "gpsd": Subject(lambda: GpsdCodec("d"), lambda count: [_TPV] * count),
+    "camera_stream dahua": Subject(lambda: _Stream("dahua"), lambda count: [_DAHUA] * count),
+    "camera_stream hikvision": Subject(lambda: _Stream("hikvision"), lambda count: [_ALERT] * count),
     "json_events axis": Subject(lambda: _Json("axis_lpv"), lambda count: [_AXIS] * count, whole=True),
     "json_events stream": Subject(
         lambda: LineCodec("d", JsonReader("d", JsonOptions(preset="impinj_r700"))), lambda count: [_R700] * count
