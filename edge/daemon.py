@@ -20,6 +20,8 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from msgspec import UNSET
+
 from drivers import registry
 from drivers.base import Driver
 from drivers.events import DeviceState, Event, LinkState
@@ -231,6 +233,8 @@ class Daemon:
             devices=self._crossing.devices(),
             backlog={publisher.name: publisher.backlog() for publisher in self._publishers},
             cause=cause,
+            timezone=self._config.site.timezone,
+            site_name=self._config.site.name or UNSET,
         )
 
     def _sealers(self) -> list[Sealer]:

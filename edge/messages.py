@@ -277,6 +277,8 @@ class Status(Message, frozen=True, kw_only=True):
     backlog: dict[str, Backlog]
     alarms: tuple[ActiveAlarm, ...] | UnsetType = UNSET
     cause: str | None = None
+    timezone: str | UnsetType = UNSET
+    site_name: str | UnsetType = UNSET
 
 
 class Identifier(Message, frozen=True, kw_only=True):

@@ -199,6 +199,8 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "backlog": "what each collector has not acknowledged",
         "alarms": "every condition that holds; left out in the last will, where nobody knows",
         "cause": "why the computer is offline; null where not known",
+        "timezone": "time zone of the crossing (IANA), by which its days and hours are counted",
+        "site_name": "name of the crossing",
     },
     "Identifier": {
         "point": "point at which it was read",

@@ -11,13 +11,15 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge.centre import gaps
 from edge.centre.arrival import Rejected, Row, read
 from edge.centre.feed import Delivery, Feed, Inbox
 from edge.centre.store import Store, StoreError
+from edge.centre.upkeep import EVERY_S as UPKEEP_EVERY_S
+from edge.centre.upkeep import Upkeep
 from edge.messages import utc_text
 
 log = logging.getLogger("collect")
@@ -44,11 +46,18 @@ class Collecting:
     """See the head of this file. `clock` gives ns UTC."""
 
     def __init__(
-        self, store: Store, feeds: Sequence[Feed], inbox: Inbox, *, clock: Callable[[], int] = time.time_ns
+        self,
+        store: Store,
+        feeds: Sequence[Feed],
+        inbox: Inbox,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        zones: Mapping[tuple[str, str], tuple[str, str]] | None = None,
     ) -> None:
         self.totals = Totals()
         self._store, self._feeds, self._inbox, self._clock = store, feeds, inbox, clock
-        self._gaps_at = self._audit_at = time.monotonic()
+        self._upkeep = Upkeep(store, zones)
+        self._gaps_at = self._audit_at = self._upkeep_at = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; what waits in the inbox then is left to the brokers."""
@@ -118,6 +127,9 @@ class Collecting:
                 took_s = time.monotonic() - now
                 self._audit_at = now + max(AUDIT_EVERY_S, AUDIT_SHARE * took_s)
             self._ask()
+            if now >= self._upkeep_at:
+                self._upkeep.run(self._clock())
+                self._upkeep_at = time.monotonic() + max(UPKEEP_EVERY_S, AUDIT_SHARE * (time.monotonic() - now))
         except StoreError as error:
             log.error("%s; gaps are looked at again later", error)
             self._gaps_at = now + RETRY_MOST_S

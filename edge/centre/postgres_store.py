@@ -20,7 +20,7 @@ from psycopg.types.string import TextLoader
 
 from edge.centre.arrival import Rejected, Row
 from edge.centre.columns import AXLE_COLUMNS, AXLE_KEY, COMMON, KIND_COLUMNS
-from edge.centre.gap_table import GapTable
+from edge.centre.gap_table import Execute, GapTable
 from edge.centre.spans import Span, spans_of
 from edge.centre.store import (
     EXPLAINED,
@@ -58,6 +58,25 @@ _DROPPED = """
     FROM (SELECT topic, epoch, max(seq) AS last_seq FROM {} GROUP BY topic, epoch) AS gone
     WHERE place.topic = gone.topic AND place.epoch = gone.epoch
 """
+
+
+def _prepare(db: Connection[tuple[Any, ...]]) -> None:
+    """Times, days and JSON come as texts, as from SQLite."""
+    for name in ("timestamptz", "date", "json"):
+        db.adapters.register_loader(name, TextLoader)
+    db.execute("SET TIME ZONE 'UTC'")
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Execute]:
+    """Read the database while collectors write; StoreError says what the server says."""
+    try:
+        with psycopg.connect(url, autocommit=True, connect_timeout=10) as db:
+            _prepare(db)
+            db.execute("SET default_transaction_read_only = on")
+            yield lambda statement, values: db.execute(statement.replace("?", "%s"), values).fetchall()
+    except psycopg.Error as error:
+        raise StoreError(f"{_without_password(url)}: {' '.join(str(error).split())}") from None
 
 
 class PostgresStore:
@@ -106,6 +125,17 @@ class PostgresStore:
     def audit(self, at: str) -> None:
         for kind in KIND_COLUMNS:
             self._with(lambda db, kind=kind: self._audit(db, kind, at))  # type: ignore[misc]
+
+    def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._with(lambda db: self._execute(statement, values))
+
+    def replace(self, deletes: str, which: Sequence[Any], inserts: str, rows: Iterable[Sequence[Any]]) -> None:
+        def anew(db: Connection[tuple[Any, ...]]) -> None:
+            with db.transaction(), db.cursor() as cursor:
+                cursor.execute(deletes.replace("?", "%s"), which)
+                cursor.executemany(inserts.replace("?", "%s"), rows)
+
+        self._with(anew)
 
     def open_gaps(self) -> list[OpenGap]:
         return self._with(lambda db: self._gaps.open())
@@ -247,8 +277,7 @@ class PostgresStore:
             if self._db is None or self._db.closed:
                 self._leading = False
                 self._db = psycopg.connect(self._url, autocommit=True, connect_timeout=10)
-                self._db.adapters.register_loader("timestamptz", TextLoader)
-                self._db.execute("SET TIME ZONE 'UTC'")
+                _prepare(self._db)
                 self._db.execute("SET synchronous_commit = on")
             return work(self._db)
         except psycopg.Error as error:

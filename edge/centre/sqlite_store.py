@@ -18,7 +18,7 @@ from typing import Any
 
 from edge.centre.arrival import Rejected, Row
 from edge.centre.columns import AXLE_COLUMNS, AXLE_KEY, COMMON, KIND_COLUMNS
-from edge.centre.gap_table import GapTable
+from edge.centre.gap_table import Execute, GapTable
 from edge.centre.spans import Span, spans_of
 from edge.centre.store import (
     EXPLAINED,
@@ -52,6 +52,21 @@ _NEWER_PRESENCE = """
         online = excluded.online, time = excluded.time, received = excluded.received, body = excluded.body
     WHERE excluded.time >= presence.time
 """
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Execute]:
+    """Read the file while the collector writes; StoreError where it is none of ours."""
+    try:
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        try:
+            if db.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+                raise StoreError(f"{path}: is no database of `borderflow collect`")
+            yield lambda statement, values: db.execute(statement, values).fetchall()
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}; give the file that `borderflow collect` writes") from None
 
 
 class SqliteStore:
@@ -117,6 +132,14 @@ class SqliteStore:
                         self._gaps.reopen(place, spans, here, at)
                     self._held[place] = here
 
+    def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._read(statement, tuple(values))
+
+    def replace(self, deletes: str, which: Sequence[Any], inserts: str, rows: Iterable[Sequence[Any]]) -> None:
+        with self._transaction() as db:
+            db.execute(deletes, tuple(which))
+            db.executemany(inserts, rows)
+
     def open_gaps(self) -> list[OpenGap]:
         try:
             return self._gaps.open()
@@ -146,7 +169,7 @@ class SqliteStore:
 
     # The file
 
-    def _read(self, query: str, values: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+    def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(query, values).fetchall()
         except sqlite3.Error as error:

@@ -70,6 +70,12 @@ class Store(Protocol):
     def audit(self, at: str) -> None:
         """Look for rows that are gone though their numbers came: somebody removed them. They are missing from then."""
 
+    def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a statement with `?` for its values; times and JSON are texts."""
+
+    def replace(self, deletes: str, which: Sequence[Any], inserts: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Rows of a derived table anew, in one transaction."""
+
     def open_gaps(self) -> list[OpenGap]: ...
     def asked(self, gaps: Iterable[OpenGap], at: str) -> None: ...
     def close_gaps(self, place: Place, span: Span, state: str, reason: str, at: str) -> int: ...

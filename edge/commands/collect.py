@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from edge.centre.collector import Collecting
+from edge.centre.database import store_of
 from edge.centre.feed import WAITING_MOST, Feed, Inbox
 from edge.centre.mqtt_feed import MqttFeed
-from edge.centre.sqlite_store import SqliteStore
-from edge.centre.store import Store, StoreError
+from edge.centre.store import StoreError
 from edge.delivery.mqtt import Endpoint, LinkError, tls_context
 from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     inbox: Inbox = queue.Queue(WAITING_MOST)
     try:
         feeds = _feeds(args, inbox)
-        store = _store(args.into)
+        store = store_of(args.into)
     except (ValueError, LinkError) as error:
         print(f"borderflow collect: {error}", file=sys.stderr)
         return EXIT_CONFIG
@@ -100,13 +100,3 @@ def _client_id(database: str) -> str:
     """The same at each start with this database on this machine, another one for each other database."""
     place = f"{socket.gethostname()} {Path(database).resolve()}"
     return f"borderflow-collect-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
-
-
-def _store(database: str) -> Store:
-    if database.startswith(("postgresql://", "postgres://")):
-        try:
-            from edge.centre.postgres_store import PostgresStore
-        except ImportError as error:
-            raise StoreError(f"PostgreSQL needs psycopg ({error}): pip install 'borderflow[collect]'") from None
-        return PostgresStore(database)
-    return SqliteStore(Path(database.removeprefix("sqlite://")))

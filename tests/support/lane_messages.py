@@ -8,6 +8,7 @@ from edge.messages import (
     Alarm,
     Axle,
     Experienced,
+    Flow,
     Gap,
     Message,
     Site,
@@ -44,6 +45,14 @@ def wait(n: int, lane: str = "C03", source: str = "edge-1") -> Wait:
         experienced=Experienced(count=0, median_s=None, p10_s=None, p90_s=None, p95_s=None), expected_s=600.0,
         low_s=500.0, high_s=720.0, queue_vehicles=12.0, throughput_per_h=70.0, lower_bound=False, method="fused",
         match_rate=0.6, reference_s=None, change=None, bottleneck=None,
+    )  # fmt: skip
+
+
+def flow(end_ns: int, count: int, lane: str = "C03", interval_s: int = 60, source: str = "edge-1") -> Flow:
+    return Flow(
+        time=utc_text(end_ns), site=SITE, lane=lane, source=source, interval_s=interval_s, point="wim", count=count,
+        count_by_class={"9": count} if count else {}, speed_mps=None, headway_s=None, gross_kg_by_class={},
+        occupancy=0.1, identified_share=None,
     )  # fmt: skip
 
 
