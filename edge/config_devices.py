@@ -228,6 +228,15 @@ def _check_uses(config: Config, drivers: dict[str, Driver], offers: dict[str, Of
     for lane in config.lane:
         if lane.wim is not None:
             _check_gains(lane.id, lane.wim.sensor, faults)
+        lamps = sum(
+            item.signal == "booth_open" and (item.lane or device.lane) == lane.id
+            for device in config.device
+            for item in device.input
+        )
+        if lamps > lane.booths:
+            faults.doubt(
+                f"lane[{lane.id}].booths", f"is {lane.booths}, but {lamps} inputs say that a booth of it is open"
+            )
     if wims:
         for collector in config.collector:
             if "vehicle" not in collector.share:

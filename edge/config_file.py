@@ -25,6 +25,7 @@ from edge.config_signature import Trust
 from edge.config_text import decoded, explained
 
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}?|\{\{[^}]*\}\}")
+_LEFT_IN_URL = re.compile(rf"{_PLACEHOLDER.pattern}|\$[A-Z][A-Z0-9_]+|<[^>]*>")
 
 
 def load(path: Path, *, live: bool = False, sensors: bool = True) -> Config:
@@ -123,7 +124,7 @@ def _value(value: Any, hint: Any, key: str, faults: Faults) -> Any:
     except msgspec.ValidationError:
         faults.add(key, f"{value!r} does not fit; give {_allowed(hint)}{_cure(value, hint)}")
         return None
-    if left := _placeholder(found):
+    if left := _placeholder(found, _LEFT_IN_URL if key.endswith("url") else _PLACEHOLDER):
         faults.add(key, f"{left} was not filled in; the file is read as it stands: write the value itself")
     return found
 
@@ -138,13 +139,13 @@ def _cure(value: Any, hint: Any) -> str:
     return ""
 
 
-def _placeholder(value: Any) -> str | None:
+def _placeholder(value: Any, pattern: re.Pattern[str]) -> str | None:
     """What somebody's installer ought to have replaced, such as ${HOST}; None where there is none."""
     if isinstance(value, dict):
         value = tuple(value.values())
     if isinstance(value, tuple | list):
-        return next((left for item in value if (left := _placeholder(item)) is not None), None)
-    match = _PLACEHOLDER.search(value) if isinstance(value, str) else None
+        return next((left for item in value if (left := _placeholder(item, pattern)) is not None), None)
+    match = pattern.search(value) if isinstance(value, str) else None
     return match[0] if match is not None else None
 
 

@@ -204,6 +204,8 @@ def _check_wim(wim: Wim, key: str, faults: Faults) -> None:
         )
     if wim.mode == "loop" and not any(sensor.type == "loop" for sensor in wim.sensor):
         faults.add(f"{key}.mode", 'is "loop" but no sensor is of type "loop"; add one or write mode = "gap"')
+    elif wim.mode == "gap" and any(sensor.type == "loop" for sensor in wim.sensor):
+        faults.note(f"{key}.mode", 'is "gap": vehicles are cut without the loop; write mode = "loop" to use it')
     _check_places(wim, key, faults)
 
 

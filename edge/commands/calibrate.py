@@ -8,6 +8,7 @@ input that cannot be read or does not suffice.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import json
 import os
@@ -22,6 +23,7 @@ import tomlkit
 from edge import config as cfg
 from edge.commands.accuracy import positive
 from edge.config_file import load
+from edge.config_signature import signature_file
 from edge.core import CoreError
 from edge.exit_codes import EXIT_DATA
 from edge.recording import RecordingError
@@ -92,7 +94,13 @@ def run(args: argparse.Namespace) -> int:
         print("borderflow calibrate: nothing to change", file=sys.stderr)
     elif args.write:
         _replace(args.config, after)
-        print(f"borderflow calibrate: written to {args.config}; the daemon takes it at its next start", file=sys.stderr)
+        signed = signature_file(args.config).exists()
+        print(
+            f"borderflow calibrate: written to {args.config}; "
+            f"{'sign it again, for its signature no longer fits; then ' if signed else ''}"
+            "the daemon takes it at its next start",
+            file=sys.stderr,
+        )
     else:
         print("borderflow calibrate: not written; review the change, then add --write", file=sys.stderr)
     return 0
@@ -155,5 +163,8 @@ def _replace(path: Path, text: str) -> None:
         new.write(text)
         new.flush()
         os.fsync(new.fileno())
-    os.chmod(new.name, path.stat().st_mode & 0o7777)
+    as_it_was = path.stat()
+    os.chmod(new.name, as_it_was.st_mode & 0o7777)
+    with contextlib.suppress(PermissionError):  # who is not root owns what it writes
+        os.chown(new.name, as_it_was.st_uid, as_it_was.st_gid)
     os.replace(new.name, path)

@@ -23,6 +23,13 @@ def run(args: argparse.Namespace) -> int:
             public = new_signing_key(args.file)
         else:
             new_key(args.file)
+    except FileExistsError:
+        print(
+            f"borderflow key: {args.file}: is there already and stays as it is, because what was made with it "
+            "would be lost with it; name a new file",
+            file=sys.stderr,
+        )
+        return 1
     except OSError as error:
         print(
             f"borderflow key: {args.file}: {error.strerror}; name a new file in an existing directory", file=sys.stderr

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from edge import config as cfg
@@ -297,6 +298,7 @@ def weigh_runs(
 def _weigh(lane: cfg.Lane, recording: Recording, references: Sequence[VehicleRecord]) -> Iterator[VehicleRecord]:
     """Vehicles of a recording, weighed at the temperature that the references give for its time."""
     assert lane.wim is not None
+    table = msgspec.structs.replace(lane.wim, sample_rate_hz=recording.rate_hz)  # what the digitiser's clock truly made
     wim: Wim | None = None
     current: Stretch | None = None
     start_ns = 0
@@ -304,8 +306,8 @@ def _weigh(lane: cfg.Lane, recording: Recording, references: Sequence[VehicleRec
         if stretch is not current:
             if wim is not None:
                 yield from (_record(found, start_ns, recording.rate_hz, lane.id) for found in wim.finish())
-            wim, current, start_ns = Wim(lane.wim), stretch, stretch.time_ns
-            wim.set_temperature(_temperature(lane.wim, start_ns, references))
+            wim, current, start_ns = Wim(table), stretch, stretch.time_ns
+            wim.set_temperature(_temperature(table, start_ns, references))
         assert wim is not None
         yield from (_record(found, start_ns, recording.rate_hz, lane.id) for found in wim.push(samples))
     if wim is not None:

@@ -409,6 +409,24 @@ def test_static_weights_calibrate_an_array(
     assert (new["line1-left"] + new["line1-right"]) / 2 == pytest.approx(4.0, rel=0.04)
 
 
+def test_a_written_configuration_keeps_its_rights_and_is_to_be_signed_again(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "lane.toml"
+    config.write_text((runs / "borderflow.toml").read_text().replace("gain_n = 4.0", "gain_n = 2.8", 2))
+    config.chmod(0o640)
+    before = config.stat()
+    words = ["--config", str(config), "--reference", *weighed_by_hand(runs, tmp_path / "static.jsonl"), "--write"]
+    assert command(*words) == 0
+    assert "sign it again" not in capsys.readouterr().err
+    after = config.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    config.write_text((runs / "borderflow.toml").read_text().replace("gain_n = 4.0", "gain_n = 2.8", 2))
+    (tmp_path / "lane.toml.sig").write_text("{}")
+    assert command(*words) == 0
+    assert "sign it again" in capsys.readouterr().err
+
+
 def test_references_without_a_passage_are_counted(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

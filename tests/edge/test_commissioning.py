@@ -109,6 +109,7 @@ def turned(text: str, old: str, new: str) -> tuple[str, str, int]:
         (turned('name = "booth-loop"', "booth-loop", "both-loop"), "device[io].input[both-loop].name", "'booth-loop'?"),
         (turned("url = \"tcp://192.0.2.20:502\"", "192.0.2.20", "${IO_HOST}"), "device[io].url", "${IO_HOST}"),
         (turned(BROKER, "collector.example", "${BROKER}"), "collector[national-ca].url", "${BROKER}"),
+        (turned(BROKER, "collector.example", "<broker>"), "collector[national-ca].url", "<broker> was not filled in"),
         (turned('"America/Toronto"', "Toronto", "Detriot"), "site.timezone", "IANA"),
     ],
 )  # fmt: skip
@@ -372,6 +373,27 @@ def test_a_collector_without_vehicles_is_told_and_good(site: Path, capsys: pytes
     changed(site, "protocol = 5", 'share = ["vehicle", "wait"]\nprotocol = 5')
     assert "gets no vehicles" not in check(site, capsys)[1]
     assert line > 1
+
+
+def test_a_loop_that_cuts_nothing_is_told_and_good(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed(site, 'mode = "loop" ', 'mode = "gap" ')
+    status, said = check(site, capsys)
+    assert status == 0
+    assert 'lane[C03].wim.mode: is "gap": vehicles are cut without the loop' in said
+
+
+def test_more_lamps_than_booths(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed(site, '"booth-open"]', '"booth-open", "booth-2-open"]')
+    changed(
+        site,
+        'signal = "booth_open"\n',
+        'signal = "booth_open"\n[[device.input]]\nname = "booth-2-open"\nsignal = "booth_open"\n',
+    )
+    status, said = check(site, capsys)
+    assert status == 78
+    assert "lane[C03].booths: is 1, but 2 inputs" in said
+    changed(site, "booths = 1 ", "booths = 2 ")
+    assert check(site, capsys)[0] == 0
 
 
 def test_a_reader_without_a_lane(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
