@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 from edge import config as cfg
@@ -24,6 +25,7 @@ _NS = 1_000_000_000
 _SAMPLES = 128
 _WHAT_IF_SAMPLES = 32
 _METHOD_WINDOW_NS = 3600 * _NS
+_OPEN, _OPEN_S = 0.05, 30.0  # a median that may be off by more, as likely as not, is none
 _UNTRIED = 30  # forecasts that are kept until the next vehicle comes
 
 Method = Literal["matched", "counted", "fused"]
@@ -192,9 +194,17 @@ def _summary(forecast: Forecast, missing_n: float) -> Interval:
 
 
 def _waits(lanes: list[LaneState]) -> list[float]:
-    """Alone, an estimate must be good; among many lanes a rough one is better than a lane left out of the median."""
+    """Alone, an estimate must be good; among many lanes a rough one is better than a lane left out of the median.
+
+    Where the rough ones leave the median open, nothing is told.
+    """
     waits = [m.wait_s for lane in lanes for m in lane.matches if m.wait_s is not None and m.sure and not m.detour]
-    return waits if len(lanes) == 1 or not waits else [wait_s for lane in lanes for wait_s in lane.rough_s]
+    if len(lanes) == 1 or not waits:
+        return waits
+    rough = [estimate for lane in lanes for estimate in lane.rough]
+    low_s, high_s = (median(wait_s + side * sd_s for wait_s, sd_s in rough) for side in (-1.0, 1.0))
+    open_s = max(_OPEN_S, _OPEN * 0.5 * (low_s + high_s))
+    return [wait_s for wait_s, _ in rough] if high_s - low_s <= 2.0 * open_s else []
 
 
 def _experienced(waits_s: list[float]) -> Experienced:

@@ -23,6 +23,7 @@ CYCLE_S: dict[str, float] = {"commercial": 60.0, "passenger": 45.0, "bus": 120.0
 """From one service to the next at one booth, as long as nothing was seen."""
 _IDLE_CYCLES, _IDLE_N, _IDLE_OF = 2.0, 2, 10
 _MISCOUNT, _STRANGERS = 1.1, 6  # more vehicles than this share and this number come out of no queue
+_TYPICAL_SD = 0.1  # of the wait of a vehicle, taken for that of one shortly before
 _NO_WONDER = 4.0  # expected arrivals of which none came
 _VEHICLE_M: dict[str, float] = {"commercial": 22.0, "passenger": 7.5, "bus": 16.0}
 
@@ -40,7 +41,8 @@ class LaneState:
         self.open = float(lane.booths)
         self.booths_told = False  # whether it was ever said that a booth opened or closed
         self.matches: list[Match] = []  # of this interval
-        self.rough_s: list[float] = []  # of this interval: a wait for every vehicle, if only that of its neighbours
+        # Of this interval: a wait for every vehicle, if only that of its neighbours, and how far it may be off.
+        self.rough: list[tuple[float, float]] = []
         self.before: tuple[int, float] | None = None  # entry and wait of the last vehicle whose wait is sure
         self.departures: deque[int] = deque(maxlen=8192)  # within the window of the rate
         self.departed_ns: int | None = None  # the last departure
@@ -118,14 +120,15 @@ class LaneState:
         if match.phantom:
             return
         self.matches.append(match)
-        wait_s = match.wait_s if match.sure else match.rough_s
+        wait_s, sd_s = (match.wait_s, 0.0) if match.by_identity else (match.rough_s, match.sd_s)
         if wait_s is None or match.detour:
             fresh = self._typical is not None and match.time_ns - self._typical[0] < 2 * _RATE_WINDOW_NS
-            wait_s = self._typical[1] if self._typical is not None and fresh else None
+            if self._typical is not None and fresh:
+                wait_s = self._typical[1]
+                self.rough.append((wait_s, _TYPICAL_SD * wait_s))
         else:
             self._typical = (match.time_ns, wait_s)
-        if wait_s is not None:
-            self.rough_s.append(wait_s)
+            self.rough.append((wait_s, sd_s))
 
     def change_booth(self, change: BoothChange) -> None:
         """A booth opened, closed or changed its program."""
@@ -151,7 +154,7 @@ class LaneState:
     def end_interval(self) -> None:
         """The interval is over."""
         self.matches.clear()
-        self.rough_s.clear()
+        self.rough.clear()
 
     # ---- out -----------------------------------------------------------------------------------------------------
 

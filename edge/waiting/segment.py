@@ -54,6 +54,7 @@ class Match(Struct, frozen=True):
     readable: bool  # an identity was read downstream
     busy: bool  # it had to wait for the booth
     rough_s: float | None  # the mean over all vehicles that it may be, where it is one of them at all
+    sd_s: float  # deviation of that mean
     upstream: Passage | None
 
 
@@ -327,6 +328,7 @@ class Segment:
                 passage.mask != 0,
                 found.p_busy > 0.5,
                 found.mean_s if found.mean_s > 0.0 and found.p_phantom < 0.5 else None,
+                found.sd_s,
                 None,
             )
         return match
@@ -358,6 +360,7 @@ class Segment:
             passage.mask != 0,
             found.p_busy > 0.5,
             found.mean_s,
+            found.sd_s,
             entry.passage if entry is not None and found.p > 0.5 else None,
         )
 
@@ -379,6 +382,7 @@ class Segment:
             True,
             found.p_busy > 0.5,
             wait_s,
+            0.0,
             entry.passage,
         )
 

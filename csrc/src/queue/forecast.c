@@ -52,6 +52,11 @@ static double draw_gap(const bf_queue *q, uint64_t bits)
     /* While few cycles are known, some samples come from the learned density: its quantiles, in a mixed order. */
     static const double z[16] = {-0.08, 1.15, -0.89, 0.57, -1.53, 0.24, -0.40, 1.86,
                                  0.08, -1.15, 0.89, -0.57, 1.53, -0.24, 0.40, -1.86};
+    if ((double)(bits >> 44) < q->long_share * 1048576.0) {
+        int64_t have = q->n_longs < QUEUE_LONGS ? q->n_longs : QUEUE_LONGS;
+        int64_t at = (int64_t)((bits & 0xFFFF) * (uint64_t)(have + 1) >> 16);
+        return at < have ? q->longs[at] : 4.5 * exp(q->cycle.mean_ln);
+    }
     int64_t kept = q->n_gaps < QUEUE_GAPS ? q->n_gaps : QUEUE_GAPS;
     if (kept < FEW_GAPS && (bits >> 48) * (uint64_t)(kept + PRIOR_GAPS) < ((uint64_t)PRIOR_GAPS << 16)) {
         return exp(q->cycle.mean_ln + sqrt(q->cycle.var_ln) * z[(bits >> 32) & 15]);

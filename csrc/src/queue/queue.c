@@ -37,6 +37,7 @@ static const double UNLISTED_MOST = 0.15; /* share of the vehicles that a counte
 static const double OTHER_PACE = 0.35;    /* deviation of ln of the pace from one program to another */
 static const double OTHER_N = 3.0;        /* cycles that what was known before weighs, after a change of program */
 static const double TWICE_SPAN_S = 5.0;
+static const double LONG_CYCLES = 12.0;
 static const double BRIEF_S = 3.0;
 static const double WEIGHT_FLOOR = 1e-10;
 
@@ -86,6 +87,8 @@ bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow
     q->unlisted = 0.025;
     q->extra = 0.025;
     q->phantom = 0.01;
+    q->long_share = 0.02;
+    q->long_n = 50.0;
     q->booths = 1.0;
     q->seen_up = 1.0;
     q->seen_down = 1.0;
@@ -338,7 +341,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     int strongest = gather(q, pos, llr, n, list);
 
     double reach = 0.0, before = 0.0;          /* weight that arrives at k in order; any weight at or before k */
-    double listed = 0.0, sat = 0.0, idle = 0.0, best = 0.0, wait1 = 0.0, wait2 = 0.0;
+    double listed = 0.0, sat = 0.0, odd = 0.0, idle = 0.0, best = 0.0, wait1 = 0.0, wait2 = 0.0;
     int64_t best_pos = -1;
     for (int64_t h = q->lo; h <= q->next; h++) {
         q->fresh[queue_slot(q, h)] = 0.0;
@@ -367,6 +370,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         q->share[i] = joint;
         listed += joint;
         sat += joint * busy / time;
+        odd += joint * cf * chaos / time;
         idle += joint * arrived / time;
         wait1 += joint * travel;
         wait2 += joint * travel * travel;
@@ -489,12 +493,26 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
          * over many departures that is exact. */
         double p_sat = (sat + 0.5 * unlisted) / total, speed = 1.0;
         int booths = queue_booths_of(q, &speed);
+        if (q->run >= booths && out->pos >= 0 && gap < LONG_CYCLES * exp(q->cycle.mean_ln)) {
+            int64_t behind = out->pos + 1;
+            while (behind < q->next && q->gone[queue_slot(q, behind)]) behind++;
+            double ff = 0.0, cf = 0.0;
+            if (behind < q->next) queue_free_at(q, q->t_last - q->entered[queue_slot(q, behind)], &ff, &cf);
+            if (cf > 0.9) p_sat += odd / total;
+        }
         q->run = p_sat > 0.6 ? q->run + 1 : (p_phantom > 0.5 ? q->run : 0);
         if (p_sat > 0.6 && q->run >= booths && q->n_starts >= booths) {
             double cycle = (t - q->starts[(q->n_starts - booths) % QUEUE_MAX_BOOTHS]) * speed;
-            duration_learn(&q->cycle, cycle, p_sat);
-            q->gaps[q->n_gaps % QUEUE_GAPS] = cycle;
-            q->n_gaps++;
+            int is_long = q->n_gaps > 8 && cycle > QUEUE_LONG * exp(q->cycle.mean_ln);
+            q->long_n = q->long_n < 400.0 ? q->long_n + 1.0 : 400.0;
+            q->long_share += ((double)is_long - q->long_share) / q->long_n;
+            if (is_long) {
+                q->longs[q->n_longs++ % QUEUE_LONGS] = cycle;
+            } else {
+                duration_learn(&q->cycle, cycle, p_sat);
+                q->gaps[q->n_gaps % QUEUE_GAPS] = cycle;
+                q->n_gaps++;
+            }
         }
     }
     if (idle / total > 0.6 && out->pos >= 0 && out->p > 0.5 && out->in_order && q->has_last) {

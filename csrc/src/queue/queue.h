@@ -8,6 +8,8 @@
 #include "duration.h"
 
 #define QUEUE_GAPS 512       /* booth cycles kept for sampling */
+#define QUEUE_LONGS 64
+#define QUEUE_LONG 3.0       /* times the usual cycle: from there on one is long */
 #define QUEUE_PROGRAMS 8
 #define QUEUE_MAX_BOOTHS 16  /* booths of one lane that are told apart; more count as so many fast ones */
 
@@ -31,6 +33,9 @@ struct bf_queue {
     int32_t program;
     double gaps[QUEUE_GAPS];
     int64_t n_gaps;
+    double longs[QUEUE_LONGS];  /* cycles out of all proportion: long inspections, pauses */
+    int64_t n_longs;
+    double long_share, long_n;
     double skip, unlisted, phantom; /* probabilities for each departure */
     double extra;                   /* departures that are not in the list, for whatever reason, but take a booth */
     double skip_brief, brief_n;     /* the same as skip for a passage close behind another: perhaps a double count */
