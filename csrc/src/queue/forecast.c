@@ -6,16 +6,17 @@
 #include "queue.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define GAP_MEMORY 180 /* of the booth cycles kept the newest weigh most */
 #define FEW_GAPS 64    /* below that the learned density helps */
 #define PRIOR_GAPS 2   /* and weighs as much as so many cycles */
-#define MAX_SAMPLES 1024
 #define MAX_HIDDEN 50 /* unseen vehicles between two that were seen */
+#define BITS 16
+#define ONE 65536.0
 
 static const double PACE_DRIFT = 0.005;   /* variance of ln of the pace over the time of a wait: officers change */
+static const double USUAL_LONG = 4.5;     /* a long inspection, in usual cycles, while none was seen */
 
 static double clamp(double x, double low, double high)
 {
@@ -47,55 +48,55 @@ static double normal_quantile(double u)
     return u < 0.5 ? -z : z;
 }
 
-static double draw_gap(const bf_queue *q, uint64_t bits)
+/* ---- the deck: cycles to draw from ------------------------------------------------------------------------------ */
+
+static double usual_cycle(const queue_pace *p, uint64_t *seed)
 {
-    /* While few cycles are known, some samples come from the learned density: its quantiles, in a mixed order. */
-    static const double z[16] = {-0.08, 1.15, -0.89, 0.57, -1.53, 0.24, -0.40, 1.86,
-                                 0.08, -1.15, 0.89, -0.57, 1.53, -0.24, 0.40, -1.86};
-    if ((double)(bits >> 44) < q->long_share * 1048576.0) {
-        int64_t have = q->n_longs < QUEUE_LONGS ? q->n_longs : QUEUE_LONGS;
-        int64_t at = (int64_t)((bits & 0xFFFF) * (uint64_t)(have + 1) >> 16);
-        return at < have ? q->longs[at] : 4.5 * exp(q->cycle.mean_ln);
-    }
-    int64_t kept = q->n_gaps < QUEUE_GAPS ? q->n_gaps : QUEUE_GAPS;
-    if (kept < FEW_GAPS && (bits >> 48) * (uint64_t)(kept + PRIOR_GAPS) < ((uint64_t)PRIOR_GAPS << 16)) {
-        return exp(q->cycle.mean_ln + sqrt(q->cycle.var_ln) * z[(bits >> 32) & 15]);
+    int64_t kept = p->n_gaps < QUEUE_GAPS ? p->n_gaps : QUEUE_GAPS;
+    /* While few cycles are known, some come from the learned density. */
+    if (kept < FEW_GAPS && uniform(seed) * (double)(kept + PRIOR_GAPS) < (double)PRIOR_GAPS) {
+        return exp(p->cycle.mean_ln + sqrt(p->cycle.var_ln) * normal_quantile(clamp(uniform(seed), 1e-3, 0.999)));
     }
     /* The product of two uniforms prefers the newest cycles, with a memory of GAP_MEMORY. */
-    int64_t span = kept < GAP_MEMORY ? kept : GAP_MEMORY;
-    uint64_t u = (bits & 0xFFFF) * ((bits >> 16) & 0xFFFF);
-    int64_t back = (int64_t)((u * (uint64_t)(span * 2 < kept ? span * 2 : kept)) >> 32);
-    return q->gaps[(q->n_gaps - 1 - back) % QUEUE_GAPS];
+    int64_t span = 2 * (kept < GAP_MEMORY ? kept : GAP_MEMORY);
+    int64_t back = (int64_t)(uniform(seed) * uniform(seed) * (double)(span < kept ? span : kept));
+    return p->gaps[(p->n_gaps - 1 - back) % QUEUE_GAPS];
 }
 
-static int compare(const void *a, const void *b)
+static double long_cycle(const queue_pace *p, double u)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    int64_t have = p->n_longs < QUEUE_LONGS ? p->n_longs : QUEUE_LONGS;
+    int64_t at = (int64_t)(u * (double)(have + 1));
+    return at < have ? p->longs[at] : USUAL_LONG * exp(p->cycle.mean_ln);
 }
 
-bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_booths, double *waits_s,
-                           bf_forecast *out)
+/* The shares of usual and long cycles in the deck are exact; it is made anew when cycles were learned. */
+static const double *deck_of(queue_pace *p)
 {
-    double t = 0.0;
-    if (q == NULL || out == NULL || waits_s == NULL || n < 1 || n > MAX_SAMPLES || more_booths < 0 || more_booths > 100 ||
-        queue_seconds(q, t_ns, &t) != BF_OK) {
-        return BF_ERR_ARGUMENT;
+    int64_t known = p->n_gaps + p->n_longs;
+    if (p->deck_of == known) {
+        return p->deck;
     }
-    double speed = 1.0;
-    int booths = queue_booths_of(q, &speed);
-    double gap = t - q->t_last, fs = 0.0, cs = 0.0;
+    uint64_t seed = (uint64_t)known * 2u + 0x9E3779B97F4A7C15ULL;
+    int longs = (int)(p->long_share * QUEUE_DECK + 0.5);
+    for (int i = 0; i < QUEUE_DECK; i++) {
+        p->deck[i] = i < longs ? long_cycle(p, ((double)i + 0.5) / (double)longs) : usual_cycle(p, &seed);
+    }
+    p->deck_of = known;
+    return p->deck;
+}
+
+/* ---- who stands between the points ------------------------------------------------------------------------------ */
+
+/* Into `share` the weights of the heads at `t`, into `out` how many that makes. Returns their sum. */
+static double heads_at(bf_queue *q, double t, int64_t end, bf_forecast *out)
+{
+    double gap = t - q->t_last, fs = 0.0, cs = 0.0, far = queue_far(q);
     queue_cycle_at(q, t, &fs, &cs);
     if (q->reopened || !q->has_last || q->booths < 0.5 || gap < 0.0) {
         cs = 0.0; /* that nobody departed tells nothing */
     }
-    /* Passages after t are not known yet at t. */
-    int64_t end = q->next;
-    while (end > q->lo && q->entered[queue_slot(q, end - 1)] > t) {
-        end--;
-    }
-    double total = 0.0, mean = 0.0, square = 0.0;
-    double count = 0.0;
+    double total = 0.0, mean = 0.0, square = 0.0, count = 0.0;
     for (int64_t h = end; h >= q->lo; h--) {
         int64_t i = queue_slot(q, h);
         double w = q->w[i];
@@ -104,12 +105,12 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_bo
                 w += q->w[queue_slot(q, later)];
             }
         } else {
-            if (!q->gone[i]) {
-                count += 1.0 / (1.0 - q->hidden[i]);
-            }
-            if (cs > 0.0 && w > 0.0) {
-                double ff = 0.0, cf = 0.0;
-                queue_free_at(q, t - q->entered[i], &ff, &cf);
+            count += q->gone[i] ? 0.0 : 1.0 / (1.0 - q->hidden[i]);
+            if (cs > 0.0 && w > 0.0) { /* were it the head, it would have been served by now */
+                double ff = 0.0, cf = 1.0, travel = t - q->entered[i];
+                if (travel < far) {
+                    queue_free_at(q, travel, &ff, &cf);
+                }
                 w *= clamp(1.0 - cf * cs, 1e-4, 1.0);
             }
         }
@@ -118,97 +119,215 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_bo
         mean += w * count;
         square += w * count * count;
     }
-    if (!(total > 0.0)) {
-        total = 1.0;
-    }
+    total = total > 0.0 ? total : 1.0;
     mean /= total;
-    memset(out, 0, sizeof *out);
-    double inflate = (1.0 - q->skip) / clamp(1.0 - q->extra, 0.1, 1.0);
-    out->queue_n = mean * inflate;
     double var = square / total - mean * mean;
+    out->queue_n = mean;
     out->queue_sd_n = var > 0.0 ? sqrt(var) : 0.0;
+    return total;
+}
+
+static void describe(const bf_queue *q, double turns, double booths, bf_forecast *out)
+{
+    const duration *cycle = &q->pace.cycle;
+    out->queue_n *= turns;
     out->free_flow_s = exp(q->free_flow.mean_ln);
     out->free_flow_low_s = exp(q->free_flow.mean_ln - 1.2816 * duration_sd(&q->free_flow));
-    out->cycle_s = exp(q->cycle.mean_ln + 0.5 * q->cycle.var_ln) / ((double)booths * speed);
-    out->cycle_sd_s = out->cycle_s * sqrt(exp(q->cycle.var_ln) - 1.0);
+    out->cycle_s = exp(cycle->mean_ln + 0.5 * cycle->var_ln) / booths;
+    out->cycle_sd_s = out->cycle_s * sqrt(exp(cycle->var_ln) - 1.0);
     out->skip = q->skip;
     out->unlisted = q->unlisted;
     out->phantom = q->phantom;
     out->departures = q->departures;
     out->entries_since = q->entries_since;
-    out->learned_cycles = q->n_gaps;
+    out->learned_cycles = q->pace.n_gaps;
     out->free_flow_n = q->free_flow.n;
+}
 
-    int old_booths = booths;
-    if (more_booths > 0) {
-        booths = queue_split(floor(q->booths + 0.5) + (double)more_booths, &speed);
+/* ---- one run of the queue ---------------------------------------------------------------------------------------- */
+
+/* What all runs share, and what each draws anew. */
+typedef struct {
+    bf_queue *q;
+    const double *deck;
+    double t;
+    int64_t end;
+    int booths, old_booths;     /* with and without those that open now */
+    uint64_t skip, skip_brief, extra; /* chances, in 1 / ONE */
+    uint64_t seed;
+    double travel, pace;        /* of this run */
+    double ready[QUEUE_MAX_BOOTHS]; /* when each booth is free, the next one first */
+} run;
+
+static double cycle_of(const run *r, uint64_t bits)
+{
+    return r->deck[bits & (QUEUE_DECK - 1)] * r->pace;
+}
+
+/* When the booth of the b-th last departure is free. `waiting`: somebody has been waiting, so every booth is still busy:
+ * only services that are longer than what has passed. */
+static double free_from(run *r, int b, int waiting)
+{
+    const bf_queue *q = r->q;
+    int known = q->has_last && b < q->n_starts;
+    double began = q->reopened ? r->t : (known ? q->starts[(q->n_starts - 1 - b) % QUEUE_MAX_BOOTHS] : r->t - 1e6);
+    double ready = began + cycle_of(r, draw(&r->seed));
+    for (int attempt = 0; waiting && attempt < 8 && ready < r->t; attempt++) {
+        ready = began + cycle_of(r, draw(&r->seed));
     }
-    uint64_t seed = ((uint64_t)t_ns ^ 0x9E3779B97F4A7C15ULL) | 1u;
-    for (int i = 0; i < 4; i++) {
-        draw(&seed);
+    return waiting && ready < r->t ? r->t : ready;
+}
+
+static void begin(run *r, int waiting)
+{
+    for (int b = 0; b < r->booths; b++) {
+        double ready = r->t;
+        if (b < r->old_booths) { /* the others open now */
+            ready = free_from(r, b, waiting);
+        }
+        int at = b;
+        for (; at > 0 && r->ready[at - 1] > ready; at--) {
+            r->ready[at] = r->ready[at - 1];
+        }
+        r->ready[at] = ready;
     }
+}
+
+/* One turn at the booth that is free first, of a vehicle that arrives then; when it begins. */
+static double serve(run *r, double arrives, uint64_t bits)
+{
+    double start = r->ready[0] > arrives ? r->ready[0] : arrives, free = start + cycle_of(r, bits);
+    int b = 0;
+    for (; b + 1 < r->booths && r->ready[b + 1] < free; b++) {
+        r->ready[b] = r->ready[b + 1];
+    }
+    r->ready[b] = free;
+    return start;
+}
+
+/* Vehicles that nobody saw upstream take their turns before the next one that was seen. */
+static void serve_hidden(run *r, double arrives, double hidden)
+{
+    for (int n = 0; n < MAX_HIDDEN && uniform(&r->seed) < hidden; n++) {
+        serve(r, arrives, draw(&r->seed));
+    }
+}
+
+/* The head is at `h`; the moment at which the one that enters now is served. */
+static double run_on(run *r, int64_t h)
+{
+    const bf_queue *q = r->q;
+    int first = 1;
+    for (int64_t k = h; k < r->end; k++) {
+        int64_t i = queue_slot(q, k);
+        uint64_t bits = draw(&r->seed), skip = q->brief[i] && (q->mask[i] & QUEUE_READ) == 0 ? r->skip_brief : r->skip;
+        if (q->gone[i] || (bits >> 48) < skip) {
+            continue;
+        }
+        double arrives = q->entered[i] + r->travel;
+        if (first) {
+            begin(r, arrives < r->t);
+        }
+        if (q->hidden[i] > 0.0) {
+            serve_hidden(r, arrives, q->hidden[i]);
+        }
+        serve(r, arrives, bits);
+        if (!first && ((bits >> 32) & 0xFFFF) < r->extra) { /* one that is not in the list */
+            serve(r, arrives, bits >> BITS);
+        }
+        first = 0;
+    }
+    if (first) {
+        begin(r, 0);
+    }
+    double arrives = r->t + r->travel;
+    if (q->seen_up < 1.0) {
+        serve_hidden(r, arrives, 1.0 - q->seen_up);
+    }
+    return serve(r, arrives, draw(&r->seed));
+}
+
+/* Shell's sort with Ciura's steps: a hundred numbers are sorted before qsort has called anybody. */
+static void sort(double *x, int32_t n)
+{
+    static const int32_t steps[] = {701, 301, 132, 57, 23, 10, 4, 1};
+    for (size_t s = 0; s < sizeof steps / sizeof steps[0]; s++) {
+        for (int32_t i = steps[s]; i < n; i++) {
+            double moved = x[i];
+            int32_t at = i;
+            for (; at >= steps[s] && x[at - steps[s]] > moved; at -= steps[s]) {
+                x[at] = x[at - steps[s]];
+            }
+            x[at] = moved;
+        }
+    }
+}
+
+/* Quantiles of the standard normal distribution in the middle of `n` strata. */
+static const double *strata_of(bf_queue *q, int32_t n)
+{
+    if (q->strata_n != n) {
+        q->strata_n = n;
+        for (int32_t i = 0; i < n; i++) {
+            q->strata[i] = normal_quantile(((double)i + 0.5) / (double)n);
+        }
+    }
+    return q->strata;
+}
+
+/* `n` runs from the heads in `share`, which sum to `total`, with strata of head, free travel and pace. */
+static void sample(run *r, double total, int32_t n, double *waits_s)
+{
+    bf_queue *q = r->q;
+    const duration *cycle = &q->pace.cycle;
+    const double *z = strata_of(q, n);
+    double speed = 1.0;
+    queue_split(floor(q->booths + 0.5) + (double)(r->booths - r->old_booths), &speed);
     double free_sd = duration_sd(&q->free_flow);
-    double rate_sd = sqrt(q->cycle.var_ln / (q->cycle.n < 60.0 ? q->cycle.n : 60.0) + PACE_DRIFT);
-    uint64_t extra_at = (uint64_t)(q->extra * 65536.0);
+    double rate_sd = sqrt(cycle->var_ln / (cycle->n < 60.0 ? cycle->n : 60.0) + PACE_DRIFT);
     int64_t h = q->lo;
     double swept = q->share[queue_slot(q, h)];
     for (int32_t s = 0; s < n; s++) {
-        /* Stratified head, and permuted strata for the free travel and the rate. */
         double target = ((double)s + 0.5) / (double)n * total;
-        while (swept < target && h < end) {
+        while (swept < target && h < r->end) {
             h++;
             swept += q->share[queue_slot(q, h)];
         }
-        double uf = ((double)(((int64_t)s * 61 + 17) % n) + 0.5) / (double)n;
-        double ur = ((double)(((int64_t)s * 37 + 5) % n) + 0.5) / (double)n;
-        double travel = exp(q->free_flow.mean_ln + free_sd * normal_quantile(uf));
-        double pace = exp(rate_sd * normal_quantile(ur)) / speed;
-        double began[QUEUE_MAX_BOOTHS], ready[QUEUE_MAX_BOOTHS]; /* of each booth: its last start, and when it is free */
-        for (int b = 0; b < booths; b++) {
-            if (b >= old_booths) { /* opens now */
-                began[b] = ready[b] = t;
-                continue;
-            }
-            int known = q->has_last && b < q->n_starts;
-            began[b] = q->reopened ? t : (known ? q->starts[(q->n_starts - 1 - b) % QUEUE_MAX_BOOTHS] : t - 1e6);
-            ready[b] = began[b] + draw_gap(q, draw(&seed)) * pace;
-        }
-        double start = t;
-        int first = 1;
-        for (int64_t k = h; k <= end; k++) {
-            uint64_t bits = draw(&seed);
-            if (k < end) {
-                int64_t i = queue_slot(q, k);
-                if (q->gone[i] || (bits >> 48) < (uint64_t)(queue_skip(q, i) * 65536.0)) {
-                    continue;
-                }
-            }
-            double arrives = (k < end ? q->entered[queue_slot(q, k)] : t) + travel;
-            for (int b = 0; first && arrives < t && b < booths; b++) {
-                /* It waits, so every booth is still busy: only services that are longer than what has passed. */
-                for (int attempt = 0; attempt < 8 && ready[b] < t; attempt++) {
-                    ready[b] = began[b] + draw_gap(q, draw(&seed)) * pace;
-                }
-                ready[b] = ready[b] < t ? t : ready[b];
-            }
-            int turns = !first && ((bits >> 32) & 0xFFFF) < extra_at ? 2 : 1; /* one that is not in the list */
-            double hidden = k < end ? q->hidden[queue_slot(q, k)] : 1.0 - q->seen_up;
-            for (int more = 0; hidden > 0.0 && more < MAX_HIDDEN && uniform(&seed) < hidden; more++) {
-                turns++;
-            }
-            for (; turns > 0; turns--) {
-                int b = 0;
-                for (int other = 1; other < booths; other++) {
-                    b = ready[other] < ready[b] ? other : b;
-                }
-                start = ready[b] > arrives ? ready[b] : arrives;
-                ready[b] = start + draw_gap(q, draw(&seed)) * pace;
-            }
-            first = 0;
-        }
-        waits_s[s] = start - t;
+        r->travel = exp(q->free_flow.mean_ln + free_sd * z[(s * 61 + 17) % n]);
+        r->pace = exp(rate_sd * z[(s * 37 + 5) % n]) / speed;
+        waits_s[s] = run_on(r, h) - r->t;
     }
-    qsort(waits_s, (size_t)n, sizeof *waits_s, compare);
+    sort(waits_s, n);
+}
+
+bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_booths, double *waits_s,
+                           bf_forecast *out)
+{
+    double t = 0.0;
+    if (q == NULL || out == NULL || waits_s == NULL || n < 1 || n > QUEUE_SAMPLES || more_booths < 0 || more_booths > 100 ||
+        queue_seconds(q, t_ns, &t) != BF_OK) {
+        return BF_ERR_ARGUMENT;
+    }
+    memset(out, 0, sizeof *out);
+    int64_t end = q->next; /* passages after t are not known yet at t */
+    while (end > q->lo && q->entered[queue_slot(q, end - 1)] > t) {
+        end--;
+    }
+    double total = heads_at(q, t, end, out), skip = 0.0, extra = 0.0, speed = 1.0;
+    queue_turns(q, &skip, &extra);
+    int booths = queue_booths_of(q, &speed), with_more = booths;
+    describe(q, (1.0 - skip) * (1.0 + extra), (double)booths * speed, out);
+    if (more_booths > 0) {
+        with_more = queue_split(floor(q->booths + 0.5) + (double)more_booths, &speed);
+    }
+    double brief = q->skip_brief > skip ? q->skip_brief : skip;
+    run r = {.q = q, .deck = deck_of(&q->pace), .t = t, .end = end, .booths = with_more, .old_booths = booths,
+             .skip = (uint64_t)(skip * ONE), .skip_brief = (uint64_t)(brief * ONE), .extra = (uint64_t)(extra * ONE),
+             .seed = ((uint64_t)t_ns ^ 0x9E3779B97F4A7C15ULL) | 1u};
+    for (int i = 0; i < 4; i++) {
+        draw(&r.seed);
+    }
+    sample(&r, total, n, waits_s);
     out->p10_s = waits_s[(n - 1) / 10];
     out->p50_s = waits_s[n / 2];
     out->p90_s = waits_s[(9 * n) / 10 < n ? (9 * n) / 10 : n - 1];

@@ -1,5 +1,7 @@
-/* What the filter of a queue knows (queue.c writes it, queue_times.c and forecast.c read it), and the chances of the
- * times at which vehicles travel and booths become free.
+/* What the filter of a queue knows, and what its files share.
+ *
+ * queue.c keeps the list of passages, depart.c moves the head of the queue at each departure, learn.c learns from it,
+ * queue_times.c says how likely times are, forecast.c runs the queue on.
  */
 #ifndef BF_QUEUE_H
 #define BF_QUEUE_H
@@ -8,10 +10,36 @@
 #include "duration.h"
 
 #define QUEUE_GAPS 512       /* booth cycles kept for sampling */
-#define QUEUE_LONGS 64
-#define QUEUE_LONG 3.0       /* times the usual cycle: from there on one is long */
+#define QUEUE_LONGS 64       /* and of those that are out of all proportion */
+#define QUEUE_DECK 256      /* cycles that a forecast draws from; a power of two */
+#define QUEUE_SAMPLES 1024
 #define QUEUE_PROGRAMS 8
 #define QUEUE_MAX_BOOTHS 16  /* booths of one lane that are told apart; more count as so many fast ones */
+#define QUEUE_RECENT 8       /* cycles by which a change of pace is known */
+#define QUEUE_MASKS 64       /* tag, plate, axles: which of them were read upstream, and whose reader was dead */
+#define QUEUE_READ 7         /* the bits of what was read */
+
+/* How soon vehicles are served by booths that are never idle. */
+typedef struct {
+    duration cycle;                 /* usual ones */
+    duration of_program[QUEUE_PROGRAMS]; /* the cycle when this program was served last; n is 0: never */
+    int32_t program;
+    double gaps[QUEUE_GAPS];        /* usual cycles as they were */
+    int64_t n_gaps;
+    double longs[QUEUE_LONGS];      /* long inspections and pauses */
+    int64_t n_longs;
+    double long_share, long_n;      /* of all cycles, and by how many that was learned */
+    double recent[QUEUE_RECENT];    /* the last usual cycles */
+    int64_t n_recent;
+    double deck[QUEUE_DECK];        /* what a forecast draws from */
+    int64_t deck_of;                /* n_gaps + n_longs when the deck was made, -1: it is to be made */
+} queue_pace;
+
+/* How many of the passages depart: sums over the stretches between two moments at which nobody was left. */
+typedef struct {
+    double listed, served;          /* fading */
+    int64_t from_pos, departures;   /* since the last such moment */
+} queue_balance;
 
 struct bf_queue {
     int64_t capacity;       /* a power of two */
@@ -23,19 +51,14 @@ struct bf_queue {
     double *hidden;         /* chance that one comes before it that nobody saw upstream */
     int64_t origin_ns;
     int has_origin, has_last, reopened;
-    double t_last, t_newest;
+    double t_last;
     double starts[QUEUE_MAX_BOOTHS]; /* the last departures: when booths began to serve, newest at n_starts - 1 */
     int64_t n_starts;
     int64_t run;               /* departures in a row that left a busy booth */
     double entries_since;       /* entries since the last departure, to tell a dead downstream counter */
-    duration free_flow, cycle;
-    duration paces[QUEUE_PROGRAMS]; /* the cycle when this program was served last; n is 0: never */
-    int32_t program;
-    double gaps[QUEUE_GAPS];
-    int64_t n_gaps;
-    double longs[QUEUE_LONGS];  /* cycles out of all proportion: long inspections, pauses */
-    int64_t n_longs;
-    double long_share, long_n;
+    duration free_flow;
+    queue_pace pace;
+    queue_balance balance;
     double skip, unlisted, phantom; /* probabilities for each departure */
     double extra;                   /* departures that are not in the list, for whatever reason, but take a booth */
     double skip_brief, brief_n;     /* the same as skip for a passage close behind another: perhaps a double count */
@@ -45,7 +68,27 @@ struct bf_queue {
     int counted;                    /* a counter upstream was seen to work */
     double skip_all;                /* `skip` while the counter downstream works */
     int64_t departures;
+    double strata[QUEUE_SAMPLES]; /* of the last forecast, see forecast.c */
+    int32_t strata_n;
 };
+
+/* One departure while it is worked out: likelihoods summed over heads, by what they say. */
+typedef struct {
+    double t, gap;          /* its time, and the time since the departure before */
+    double busy_pdf;        /* density that a booth that was waited for becomes free now */
+    double free_cdf;        /* chance that a booth is free by now */
+    double listed;          /* it is one of the passages, in order */
+    double busy, odd, idle; /* of these: it waited for the booth; no booth cycle explains it; the booth waited for it */
+    double wait1, wait2;    /* of these: moments of the wait */
+    double unlisted, phantom, away; /* not seen upstream; no vehicle at all; from elsewhere */
+    double hidden;          /* not seen upstream because nothing looked there; part of unlisted */
+    double out_of_order, late; /* one that overtook, came late or moves the head back; of these: came late */
+    double best;            /* the most probable passage, and its likelihood */
+    int64_t best_pos;
+    double total;
+    double head_before;     /* mean head before it, from `first` */
+    int64_t old_lo;
+} queue_step;
 
 static inline int64_t queue_slot(const bf_queue *q, int64_t pos)
 {
@@ -54,6 +97,16 @@ static inline int64_t queue_slot(const bf_queue *q, int64_t pos)
 
 /* Seconds since the first time that this queue heard of; BF_ERR_ARGUMENT for a time too far away. */
 bf_status queue_seconds(bf_queue *q, int64_t t_ns, double *t_s);
+/* Moves the support up to where the weight is, and normalises. */
+void queue_settle(bf_queue *q);
+/* The new weights, made in `fresh`, take the place of the old. */
+void queue_turn(bf_queue *q);
+/* Mean head, counted from `first`. */
+double queue_mean_head(const bf_queue *q);
+/* Learns from a departure that has moved the head. */
+void queue_learn(bf_queue *q, const queue_step *s, const bf_departure *found);
+/* Of the passages: the share that takes its turn, and how many more turns are taken for each. */
+void queue_turns(const bf_queue *q, double *skip, double *extra);
 /* Chance that the passage in slot `i` never departs here. */
 double queue_skip(const bf_queue *q, int64_t i);
 /* How many booths are told apart of `number`, and by how much each is faster than one booth. */
@@ -62,7 +115,8 @@ int queue_booths_of(const bf_queue *q, double *speed);
 /* `pdf`: density that a booth becomes free at t, when a vehicle has been waiting for it since the last departure;
  * `cdf`: chance that a booth is free by t. */
 void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf);
-/* The same of a free journey that has taken `travel_s`. */
+/* The same of a free journey that has taken `travel_s`; from `queue_far` on it is over. */
+double queue_far(const bf_queue *q);
 void queue_free_at(const bf_queue *q, double travel_s, double *pdf, double *cdf);
 
 #endif

@@ -1,6 +1,6 @@
 /* The times of a queue: when a booth that is busy becomes free, and how long a free journey takes.
  *
- * In: what the filter has learned (queue.h). Out: densities and chances for queue.c and forecast.c.
+ * In: what the filter has learned (queue.h). Out: densities and chances for depart.c and forecast.c.
  */
 #include "queue.h"
 
@@ -29,7 +29,7 @@ int queue_booths_of(const bf_queue *q, double *speed)
 
 static void service_at(const bf_queue *q, double x, double *pdf, double *cdf)
 {
-    double sd = duration_sd(&q->cycle), mean = q->cycle.mean_ln;
+    double sd = duration_sd(&q->pace.cycle), mean = q->pace.cycle.mean_ln;
     *pdf = 0.96 * lognormal_pdf(x, mean, sd) + 0.04 * lognormal_pdf(x, mean + 1.2, 0.8);
     *cdf = 0.96 * lognormal_cdf(x, mean, sd) + 0.04 * lognormal_cdf(x, mean + 1.2, 0.8);
 }
@@ -65,6 +65,12 @@ void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf)
     }
     *pdf = gap > 0.0 ? still_busy * rate : 0.0;
     *cdf = 1.0 - all_busy;
+}
+
+double queue_far(const bf_queue *q)
+{
+    double sd = 4.0 * duration_sd(&q->free_flow), wide = 0.3 + 3.0 * 0.5;
+    return exp(q->free_flow.mean_ln + (sd > wide ? sd : wide));
 }
 
 void queue_free_at(const bf_queue *q, double travel, double *pdf, double *cdf)
