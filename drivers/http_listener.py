@@ -29,11 +29,12 @@ MOST_CONNECTIONS = 256  # well below the 1024 files that a process may have open
 MOST_HELD_BYTES = 64 << 20  # bodies under way, of all connections together
 QUIET_S = 30.0  # within a request
 WHOLE_REQUEST_S = 120.0
-_AT_LEAST_S = 1.0  # no connection is cut for others earlier
+_AT_LEAST_S = (0.4, 0.8)  # no connection is cut for others earlier: that said nothing yet, that began a request
 _LINGER_S = 1.0
 _READ_BYTES = 65_536
 _LITTLE_BYTES = MOST_HELD_BYTES // MOST_CONNECTIONS  # all connections may hold this much
 _RETRY = (("Retry-After", "5"),)
+_TOO_MANY = "http_too_many_connections"
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}  # s, s, n
 
 Take = Callable[[Request, int], Awaitable[bool]]
@@ -70,6 +71,10 @@ class _Connection:
     task: asyncio.Task[None] | None = None
     answering: _Mount | None = None
     cut: str = ""  # why it was ended for the others' sake
+
+    @property
+    def may_be_cut_s(self) -> float:
+        return self.since_s + _AT_LEAST_S[not self.posts.idle]
 
 
 @contextlib.asynccontextmanager
@@ -141,6 +146,7 @@ class _Listener:
         while True:
             try:
                 peer, address = await loop.sock_accept(self._server)
+                await asyncio.sleep(0)  # as in _received
             except OSError:  # the peer is gone already, or this process has no more files
                 await asyncio.sleep(0.1)
                 continue
@@ -158,10 +164,13 @@ class _Listener:
         """Cut a connection, or wait until one ends or may be cut."""
         waiting = [one for one in self._live() if one.answering is None]
         crowd = Counter(one.host for one in waiting)
-        quiet = min(waiting, key=lambda one: (-crowd[one.host], one.since_s), default=None)
-        wait_s = _AT_LEAST_S if quiet is None else quiet.since_s + _AT_LEAST_S - time.monotonic()
+        quiet = min(waiting, key=lambda one: (-crowd[one.host], one.may_be_cut_s), default=None)
+        wait_s = 1.0 if quiet is None else quiet.may_be_cut_s - time.monotonic()
         if quiet is not None and wait_s <= 0.0:
-            self._cut(quiet, "http_too_many_connections")
+            if quiet.posts.idle and _has_come(quiet.peer):
+                quiet.since_s = time.monotonic()  # it is this computer that is late
+            else:
+                self._cut(quiet, _TOO_MANY)
             return
         self._room.clear()
         with contextlib.suppress(TimeoutError):
@@ -216,7 +225,8 @@ class _Listener:
             if not connection.cut:
                 raise
             self._reject(connection, connection.cut)
-            await self._refuse(connection, 503)
+            if connection.cut != _TOO_MANY:
+                await self._refuse(connection, 503)
         finally:
             self._connections.discard(connection)
             self._room.set()
@@ -228,11 +238,11 @@ class _Listener:
         began_s, began_ns = 0.0, 0
         while not posts.closes:
             if posts.idle:
-                data = await loop.sock_recv(connection.peer, _READ_BYTES)
+                data = await _received(connection.peer)
                 began_s, began_ns = loop.time(), self._clock()
             else:
                 async with asyncio.timeout_at(min(loop.time() + QUIET_S, began_s + WHOLE_REQUEST_S)):
-                    data = await loop.sock_recv(connection.peer, _READ_BYTES)
+                    data = await _received(connection.peer)
             if not data:
                 self._cut_short(connection)
                 return
@@ -286,9 +296,11 @@ class _Listener:
         loop, peer = asyncio.get_running_loop(), connection.peer
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_LINGER_S):
-                await loop.sock_sendall(peer, connection.posts.error_answer(status))
+                answer = connection.posts.error_answer(status)
+                connection.posts.forget()
+                await loop.sock_sendall(peer, answer)
                 peer.shutdown(socket.SHUT_WR)
-                while await loop.sock_recv(peer, _READ_BYTES):
+                while await _received(peer):
                     pass
 
     def _cut_short(self, connection: _Connection) -> None:
@@ -304,6 +316,21 @@ class _Listener:
 
     def _clock(self) -> int:
         return self.mounts[0].driver.clock()
+
+
+def _has_come(peer: socket.socket) -> bool:
+    """Whether there is something to read."""
+    try:
+        return bool(peer.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False
+
+
+async def _received(peer: socket.socket) -> bytes:
+    """What has come. It gives way: sock_recv does not, and a peer that never pauses would keep all others waiting."""
+    data = await asyncio.get_running_loop().sock_recv(peer, _READ_BYTES)
+    await asyncio.sleep(0)
+    return data
 
 
 _listeners: dict[tuple[asyncio.AbstractEventLoop, str, int], _Listener] = {}

@@ -133,6 +133,11 @@ class HttpPosts:
         """The last bytes on a connection on which the device does not speak HTTP, or says too much."""
         return self.answer(status, close=True) if self._h11.our_state in _ANSWERABLE else b""
 
+    def forget(self) -> None:
+        """Let go of what is held: nothing more is read."""
+        self._raw_head.clear()
+        self._body.clear()
+
     def _event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         try:
             return self._h11.next_event()

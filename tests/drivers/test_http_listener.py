@@ -180,6 +180,18 @@ async def test_a_thousand_connections_keep_nobody_out() -> None:
             one.close()
 
 
+async def test_who_sends_without_a_pause_keeps_nobody_waiting() -> None:
+    loop, turns = asyncio.get_running_loop(), []
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.sendall(bytes(100_000))
+        for _ in range(2):
+            loop.call_soon(turns.append, None)
+            await http_listener._received(ours)
+    assert len(turns) == 2
+
+
 async def test_the_connection_that_holds_most_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_listener, "MOST_HELD_BYTES", 4 << 20)
     port = free_port()
