@@ -12,7 +12,7 @@
     maker = "hikvision"  GET /ISAPI/Event/notification/alertStream
 
         --boundary  Content-Type: application/xml  Content-Length: N
-        <EventNotificationAlert> as in drivers/hikvision_isapi.py, or the same as JSON; other events are heartbeats
+        <EventNotificationAlert> as in drivers/hikvision_alerts.py, or the same as JSON; other events are heartbeats
 
 `target` asks for something else, for example snapManager.cgi of older Dahua firmware. Pictures between the parts are
 thrown away. A part without a true Content-Length (an ITC237 says 0) counts when the stream rests for a moment and what
@@ -36,17 +36,15 @@ from msgspec import Meta
 
 from drivers.base import Driver, Emit, Offer, Options, ProtocolError
 from drivers.events import PlateRead, Rejected
-from drivers.hikvision_isapi import Heartbeat, read_event
-from drivers.http_posts import Head, Request
+from drivers.hikvision_alerts import read_alert
 from drivers.http_stream import asked
-from drivers.json_events import JsonOptions, JsonReader, Read, Sign, parse
+from drivers.json_events import Sign, parse
 from drivers.multipart import MultipartReader, Part, boundary_of
+from drivers.plates import NoPlate, Plates
 from drivers.secrets import password
 from drivers.urls import parse_url
 
 _QUIET_S = 0.3  # a camera writes a part in one go
-_PLATE = re.compile(r"[^\W_][^\W_ .·-]*([ .·-][^\W_ .·-]+)*")
-_NO_PLATE = {"", "unknown", "none", "null", "n/a", "-", "--", "unlicensed"}
 _EVENT = re.compile(r"Code=([^;\s]+)\s*;\s*action=([^;\s]+)\s*(?:;\s*index=[^;]*)?(?:;\s*data=(.*))?", re.DOTALL | re.I)
 _LINE = re.compile(r"^(?:Return)?Events\[0\]\.([\w.\[\]]+)\s*=\s*(.*?)\s*$", re.MULTILINE)
 _MOST_LINES = 1000
@@ -63,6 +61,7 @@ class CameraOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     target: Annotated[str, Meta(description="path and query to ask for; empty: the maker's usual one")] = ""
     heartbeat_s: Annotated[int, Meta(ge=1, le=60, description="how often a Dahua camera is to say that it lives")] = 5
     camera_time: Annotated[bool, Meta(description="use the camera's time (it must keep time by NTP)")] = False
+    no_plate: NoPlate = ()
     silent_after_s: Annotated[
         float, Meta(ge=0, description="silence that is an alarm; 0: 3 heartbeats (dahua), 12 (hikvision, unconfirmed)")
     ] = 0.0
@@ -85,7 +84,7 @@ class CameraCodec:
         self._device = device
         self._options = options
         self._reader = MultipartReader(boundary or _USUAL_BOUNDARY[options.maker])
-        self._json = JsonReader(device, JsonOptions(preset="hikvision", camera_time=options.camera_time))
+        self._plates = Plates(options.no_plate)
 
     def feed(self, data: bytes, time_ns: int) -> list[Record]:
         """The records that are complete with `data`."""
@@ -100,7 +99,7 @@ class CameraCodec:
     def _early(self, part: Part | None, time_ns: int) -> list[Record]:
         """A part whose end did not come yet, where it makes sense already."""
         records = [] if part is None else self._read(part, time_ns)
-        if not records or any(isinstance(record, Rejected) for record in records):
+        if not records or isinstance(records[-1], Rejected) or any(_cut(record) for record in records):
             return []
         self._reader.take()
         return records
@@ -116,13 +115,10 @@ class CameraCodec:
             return [Rejected(self._device, time_ns, error.reason)]
 
     def _hikvision(self, part: Part, time_ns: int) -> list[Record]:
-        if part.body.lstrip()[:1] == b"{":
-            found = self._json.read_all(part.body, time_ns)
-            events = [record.event if isinstance(record, Read) else record for record in found]
-            return [event for event in events if isinstance(event, PlateRead | Sign | Rejected)]
-        request = Request(Head("POST", "/", {"content-type": "application/xml"}), part.body)
-        event = read_event(request, self._device, time_ns, camera_time=self._options.camera_time)
-        return [Sign() if isinstance(event, Heartbeat) else event]
+        alert = read_alert(part.body, self._device, time_ns, self._plates, camera_time=self._options.camera_time)
+        if alert.read is None:
+            return [Sign()]
+        return [*(Rejected(self._device, time_ns, reason) for reason in alert.odd), alert.read]
 
     def _dahua(self, text: str, time_ns: int) -> list[Record]:
         match = _EVENT.match(text)
@@ -146,11 +142,9 @@ class CameraCodec:
         thing, car = _table(data, "Object"), _table(data, "TrafficCar")
         is_plate = thing.get("ObjectType") == "Plate"  # else its text is the make of the vehicle
         written = (thing.get("Text") if is_plate else None) or car.get("PlateNumber") or ""
-        plate = str(written).strip() if isinstance(written, str | int) else ""
-        if plate.lower() in _NO_PLATE:
+        plate = self._plates.read(str(written) if isinstance(written, str | int) else "")
+        if plate is None:
             return Sign()
-        if len(plate) > 16 or not _PLATE.fullmatch(plate):
-            raise ProtocolError("bad_plate", "what stands there is no plate")
         confidence = None
         score = _number(thing.get("Confidence")) if is_plate else None
         if score is not None and 0.0 <= score <= 255.0:
@@ -163,6 +157,11 @@ class CameraCodec:
         country = car.get("Country")
         shown = country.strip()[:8] if isinstance(country, str) else ""
         return PlateRead(self._device, at_ns, plate, shown or None, confidence, reader_ns)
+
+
+def _cut(record: Record) -> bool:
+    """It was put together from what could be found: more of the document may still come."""
+    return isinstance(record, Rejected) and record.reason in ("odd_xml", "odd_json")
 
 
 def _table(data: dict[str, Any], key: str) -> dict[str, Any]:

@@ -47,6 +47,7 @@ from drivers.http_posts import Request
 from drivers.http_stream import asked
 from drivers.json_presets import PRESETS, Preset
 from drivers.mqtt_link import Account, Message, subscribed
+from drivers.plates import NoPlate, Plates
 from drivers.pushed import KnownEvents, documents, durable, guard_of
 from drivers.secrets import password
 from drivers.urls import parse_url
@@ -55,8 +56,6 @@ _MOST_JSON_BYTES = 262_144  # without pictures
 _MOST_DOCUMENTS = 1000  # in one post
 _LONGEST_LINE = 65_536
 _PICTURE = re.compile(rb'"[A-Za-z0-9+/=\\:;,_-]{2048,}"')
-_PLATE = re.compile(r"[^\W_][^\W_ .·-]*([ .·-][^\W_ .·-]+)*")
-_NO_PLATE = {"", "unknown", "none", "null", "n/a", "-"}
 _TAG = re.compile(r"[\x21-\x7e]{1,128}")
 _COMPACT_TIME = re.compile(r"(\d{8}) (\d{6})(\d{0,6})")  # Axis: 20190123 154156000
 _DECODER = json.JSONDecoder(strict=False)
@@ -90,6 +89,7 @@ class JsonOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     username: Annotated[str, Meta(description="at the broker or the reader; for posts: that it must give")] = ""
     password_file: Annotated[str, Meta(description="a file with the password alone")] = ""
     camera_time: Annotated[bool, Meta(description="use the reader's time (it must keep time by NTP)")] = False
+    no_plate: NoPlate = ()
     vehicle_gone_s: Annotated[
         float, Meta(gt=0, le=600, description="so long without an event of a vehicle, and its last one counts")
     ] = 30.0
@@ -166,6 +166,7 @@ class JsonReader:
         self._device = device
         self._preset = chosen_preset(options)
         self._camera_time = options.camera_time
+        self._plates = Plates(options.no_plate)
 
     def read_all(self, body: bytes, time_ns: int) -> list[Record]:
         """What a body says."""
@@ -213,11 +214,12 @@ class JsonReader:
             if not car:
                 return [self._rejected(time_ns, "no_field")]
         elif preset.plate:
-            plate = _text(written)
-            if plate.lower() in _NO_PLATE:
+            try:
+                plate = self._plates.read(_text(written))
+            except ProtocolError as error:
+                return [*odd, self._rejected(time_ns, error.reason)]
+            if plate is None:
                 return [*odd, Read(None, identity, car, is_last) if car else Sign()]
-            if len(plate) > 16 or not _PLATE.fullmatch(plate):
-                return [*odd, self._rejected(time_ns, "bad_plate")]
             confidence = None
             if (score := get(preset.confidence)) not in (None, ""):
                 confidence = _share(score, preset.confidence_full)

@@ -11,10 +11,12 @@ nedap_protocolled   OO OO OO OO  II II II II  LL LL LL LL  DD.. XX  CC CC CC CC
 
 `fields` says what the template sends, in its order: plate, country, score (0..100), any other word for what is not
 needed. Raw frames have no checksum: a frame counts when it has as many fields as the template, and the plate looks like
-one. Where the template sends the reader's own count (`id`, TRANSIT_ID, which rises by one), a number that is missing
-or comes twice says that frames were lost or doubled on the way. The reader's `date` (YYYY-MM-DD) and `time` (HH-MM-SS)
-go on as `reader_ns` and are never the time of a read: the host's clock is kept by chrony or PTP. A step of the one
-against the other tells of messages that come late, and of a clock that was set.
+one; a word that means "no plate" is a sign of life (drivers/plates.py). What is odd in another field (`odd_country`,
+`odd_score`, `odd_bytes`) is counted and does not cost the plate. Where the template sends the reader's own count (`id`,
+TRANSIT_ID, which rises by one), a number that is missing or comes twice says that frames were lost or doubled on the
+way. The reader's `date` (YYYY-MM-DD) and `time` (HH-MM-SS) go on as `reader_ns` and are never the time of a read: the
+host's clock is kept by chrony or PTP. A step of the one against the other tells of messages that come late, and of a
+clock that was set.
 
 A plate reader says nothing while no vehicle comes, so silence is no alarm unless `silent_after_s` is given, for readers
 that send the text `heartbeat` (as a frame) in between, or for a lane that never rests.
@@ -34,10 +36,11 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from drivers.base import Driver, Emit, Offer, Options
+from drivers.base import Driver, Emit, Offer, Options, ProtocolError
 from drivers.events import PlateRead, Rejected
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.links import connect
+from drivers.plates import PLATE, NoPlate, Plates
 
 _STX, _ETX = 0x02, 0x03
 _LONGEST = 256  # of a text frame
@@ -58,9 +61,8 @@ class LprOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = ()
     separator: Annotated[str, Meta(min_length=1, max_length=1, description="between the fields")] = ";"
     encoding: Annotated[str, Meta(description="of the text: utf-8, cp1251, ...")] = "utf-8"
-    plate_pattern: Annotated[str, Meta(description="regular expression that every plate matches")] = (
-        r"[^\W_][^\W_ .·-]*([ .·-][^\W_ .·-]+)*"
-    )
+    plate_pattern: Annotated[str, Meta(description="regular expression that every plate matches")] = PLATE
+    no_plate: NoPlate = ()
     acknowledge: Annotated[bool, Meta(description="answer each frame (nedap_protocolled)")] = False
     heartbeat: Annotated[str, Meta(description="text of a frame that only says that the reader lives")] = ""
     silent_after_s: Annotated[float, Meta(ge=0, description="silence that is an alarm; 0: never")] = 0.0
@@ -100,52 +102,61 @@ class _TextReader:
         self._device = device
         self._encoding = options.encoding
         self._heartbeat = options.heartbeat
-        self._plate = re.compile(options.plate_pattern)
+        self._plates = Plates(options.no_plate, options.plate_pattern)
         self._fields = options.fields or fields
         self._separator = separator
         self._count: int | None = None
 
-    def read_all(self, data: bytes, time_ns: int) -> tuple[LprRecord, ...]:
-        """As `read`, with what the reader's own count says of frames that did not arrive, or came twice."""
-        record = self.read(data, time_ns)
-        if not isinstance(record, PlateRead) or "id" not in self._fields:
-            return (record,)
-        text = data.decode(self._encoding).strip().split(self._separator)[self._fields.index("id")].strip()
-        if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-            return (record,)
-        before, self._count = self._count, int(text)
+    def read(self, data: bytes, time_ns: int) -> tuple[LprRecord, ...]:
+        """What a frame says, behind what is odd about it, and what the reader's own count says of frames between."""
+        text = data.decode(self._encoding, "replace").strip()
+        if self._heartbeat and text == self._heartbeat:
+            return (Heartbeat(),)
+        values = self._values(text)
+        if len(values) != len(self._fields):
+            return (self._rejected(time_ns, "bad_text" if "\ufffd" in text else "bad_fields"),)
+        said = dict(zip(self._fields, values, strict=True))
+        records = self._plate(said, time_ns)
+        if "\ufffd" in text and isinstance(records[-1], PlateRead):
+            records = (self._rejected(time_ns, "odd_bytes"), *records)
+        return self._counted(said.get("id", ""), records, time_ns)
+
+    def _values(self, text: str) -> list[str]:
+        if not self._separator:
+            return [text]
+        if self._separator == "-":  # of the protocolled mode: a plate may have dashes of its own
+            return [value.strip() for value in text.rsplit("-", len(self._fields) - 1)]
+        return [value.strip() for value in text.split(self._separator)]
+
+    def _counted(self, count: str, records: tuple[LprRecord, ...], time_ns: int) -> tuple[LprRecord, ...]:
+        if isinstance(records[-1], Rejected) or not (count.isascii() and count.isdecimal() and len(count) <= 18):
+            return records
+        before, self._count = self._count, int(count)
         if before is None or not 0 <= self._count - before <= _MOST_MISSING:
-            return (record,)  # the first one, or the reader began anew
+            return records  # the first one, or the reader began anew
         if self._count == before:
             return (self._rejected(time_ns, "frame_repeated"),)
         missing = self._count - before - 1
-        return (Rejected(self._device, time_ns, "frame_missing", missing), record) if missing else (record,)
+        return (Rejected(self._device, time_ns, "frame_missing", missing), *records) if missing else records
 
-    def read(self, data: bytes, time_ns: int) -> LprRecord:
+    def _plate(self, values: dict[str, str], time_ns: int) -> tuple[LprRecord, ...]:
         try:
-            text = data.decode(self._encoding).strip()
-        except UnicodeDecodeError:
-            return self._rejected(time_ns, "bad_text")
-        if self._heartbeat and text == self._heartbeat:
-            return Heartbeat()
-        values = [value.strip() for value in text.split(self._separator)] if self._separator else [text]
-        if len(values) != len(self._fields):
-            return self._rejected(time_ns, "bad_fields")
-        return self.plate(dict(zip(self._fields, values, strict=True)), time_ns)
-
-    def plate(self, values: dict[str, str], time_ns: int) -> LprRecord:
-        plate, country, score = values["plate"], values.get("country", ""), values.get("score", "")
-        if len(plate) > 16 or not self._plate.fullmatch(plate):
-            return self._rejected(time_ns, "bad_plate")
+            plate = self._plates.read(values["plate"])
+        except ProtocolError as error:
+            return (self._rejected(time_ns, error.reason),)
+        if plate is None:
+            return (Heartbeat(),)
+        country, score, odd = values.get("country", ""), values.get("score", ""), []
         if not _COUNTRY.fullmatch(country):
-            return self._rejected(time_ns, "bad_country")
+            country = ""
+            odd.append(self._rejected(time_ns, "odd_country"))
         confidence = None
-        if score:
-            if not score.isascii() or not score.isdecimal() or int(score[:4]) > 100:
-                return self._rejected(time_ns, "bad_score")
+        if score.isascii() and score.isdecimal() and int(score[:4]) <= 100:
             confidence = int(score) / 100.0
-        stamp = values.get("date", "") + values.get("time", "")
-        return PlateRead(self._device, time_ns, plate, country or None, confidence, _stamp_ns(stamp))
+        elif score:
+            odd.append(self._rejected(time_ns, "odd_score"))
+        stamp = _stamp_ns(values.get("date", "") + values.get("time", ""))
+        return (*odd, PlateRead(self._device, time_ns, plate, country or None, confidence, stamp))
 
     def _rejected(self, time_ns: int, reason: str) -> Rejected:
         return Rejected(self._device, time_ns, reason)
@@ -191,11 +202,12 @@ class TextCodec(FrameCodec[LprRecord]):
         if self._axxon:
             if not _AXXON_STAMP.fullmatch(data[:16].decode("latin-1")):
                 return Frame(end + 1, (Rejected(self.device, time_ns, "bad_fields"),))
-            record = self._text.read(data[16:], time_ns)
-            if isinstance(record, PlateRead):
-                record = replace(record, reader_ns=_stamp_ns(data[:14].decode("ascii")))
-            return Frame(end + 1, (record,))
-        return Frame(end + 1, self._text.read_all(data, time_ns))
+            records = self._text.read(data[16:], time_ns)
+            if isinstance(records[-1], PlateRead):
+                stamped = replace(records[-1], reader_ns=_stamp_ns(data[:14].decode("ascii")))
+                records = (*records[:-1], stamped)
+            return Frame(end + 1, records)
+        return Frame(end + 1, self._text.read(data, time_ns))
 
 
 class ProtocolledCodec(FrameCodec[LprRecord]):
@@ -232,10 +244,10 @@ class ProtocolledCodec(FrameCodec[LprRecord]):
         close = _CLOSE if order == "big" else _CLOSE[::-1]
         if buffer[12 + length] != check or buffer[13 + length : 17 + length] != close:
             return Skip(1, "bad_check")
-        record = self._text.read(bytes(buffer[12 : 12 + length]), time_ns)
+        records = self._text.read(bytes(buffer[12 : 12 + length]), time_ns)
         if not self._acknowledge:
-            return Frame(17 + length, (record,))
-        return Frame(17 + length, (record, Send(self._answer(bytes(buffer[:8]), close))))
+            return Frame(17 + length, records)
+        return Frame(17 + length, (*records, Send(self._answer(bytes(buffer[:8]), close))))
 
     @staticmethod
     def _answer(head: bytes, close: bytes) -> bytes:

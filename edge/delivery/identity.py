@@ -25,6 +25,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from drivers.plates import one_alphabet
 from edge.config_rules import TOPIC_LEVEL, rotation_s
 from edge.delivery.credentials import credential_file
 from edge.messages import Medium
@@ -63,11 +64,11 @@ class Pseudonyms:
 
 
 def canonical(medium: Medium, identity: str) -> str:
-    """One spelling for each identity: upper case; a plate without separators, a tag without white space."""
-    text = unicodedata.normalize("NFKC", identity).upper()
+    """One spelling for each identity: upper case; a plate without separators, look-alike letters of other alphabets
+    as Latin ones; a tag without white space."""
     if medium == "plate":
-        return "".join(c for c in text if c.isalnum())
-    return "".join(text.split())
+        return "".join(c for c in one_alphabet(identity).upper() if c.isalnum())
+    return "".join(unicodedata.normalize("NFKC", identity).upper().split())
 
 
 def read_secret(path: Path) -> bytes:

@@ -254,6 +254,8 @@ class Health:
     # ---- what happened ----------------------------------------------------------------------------------------
 
     def rejected(self, rejected: Rejected) -> None:
+        if rejected.reason.startswith("odd_"):
+            return  # nothing of worth was lost
         self._rejects[rejected.device].rejected(rejected.time_ns, rejected.reason, rejected.count)
         if rejected.reason == "frame_missing" and rejected.device in self._readers:
             self._readers[rejected.device].silent.excuse(rejected.count)

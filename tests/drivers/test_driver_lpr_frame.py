@@ -54,7 +54,39 @@ def test_axxonsoft() -> None:
 def test_own_template_encoding_and_separator() -> None:
     made = raw(fields=("score", "plate"), separator=",", encoding="cp1251")
     (read,) = made.feed("\x02100,А123ВС77\x03".encode("cp1251"), 0)
-    assert read == PlateRead("lpr", 0, "А123ВС77", None, 1.0)
+    assert read == PlateRead("lpr", 0, "A123BC77", None, 1.0), "Latin letters look like these Cyrillic ones"
+
+
+@pytest.mark.parametrize(
+    ("frame", "odd", "country", "confidence"),
+    [
+        (b"\x0246HVR9;NLDX;87;a;b;c\x03", ["odd_country"], None, 0.87),
+        (b"\x0246HVR9;NLD;187;a;b;c\x03", ["odd_score"], "NLD", None),
+        (b"\x0246HVR9;NLD;\xb2;a;b;c\x03", ["odd_bytes", "odd_score"], "NLD", None),
+        (b"\x0246HVR9;N\xb2;;a;b;c\x03", ["odd_bytes", "odd_country"], None, None),
+    ],
+)
+def test_a_side_field_never_costs_the_plate(
+    frame: bytes, odd: list[str], country: str | None, confidence: float | None
+) -> None:
+    *rejected, read = raw().feed(frame, 0)
+    assert read == PlateRead("lpr", 0, "46HVR9", country, confidence)
+    assert rejected == [Rejected("lpr", 0, reason) for reason in odd]
+
+
+@pytest.mark.parametrize("word", ["", "--", "unknown", "NO PLATE", "null"])
+def test_a_word_that_means_no_plate_is_a_sign_of_life(word: str) -> None:
+    assert raw().feed(f"\x02{word};;0;a;b;c\x03".encode(), 0) == [Heartbeat()]
+
+
+def test_a_plate_with_dashes_in_protocolled_mode() -> None:
+    text = b"46-HVR-9-NLD"
+    frame = bytes.fromhex("89ABCDEF00000001") + len(text).to_bytes(4, "big") + text
+    check = 0
+    for byte in frame:
+        check ^= byte
+    (read,) = protocolled().feed(frame + bytes((check,)) + bytes.fromhex("12345678"), 0)
+    assert read == PlateRead("lpr", 0, "46-HVR-9", "NLD")
 
 
 def test_heartbeat() -> None:
@@ -65,11 +97,9 @@ def test_heartbeat() -> None:
     ("frame", "reason"),
     [
         (b"\x0246HVR9;NLD;87\x03", "bad_fields"),
-        (b"\x02;NLD;87;a;b;c\x03", "bad_plate"),
         (b"\x0246*VR9;NLD;87;a;b;c\x03", "bad_plate"),
-        (b"\x0246HVR9;NLDX;87;a;b;c\x03", "bad_country"),
-        (b"\x0246HVR9;NLD;187;a;b;c\x03", "bad_score"),
-        (b"\x0246HVR9;NLD;\xb2;a;b;c\x03", "bad_text"),
+        (b"\x0246HVR\xb2;NLD;87;a;b;c\x03", "bad_plate"),
+        (b"\x0246HVR\xb2;NLD\x03", "bad_text"),
         (b"\x0246HVR9;NLD" + RAW, "cut_short"),
         (b"46HVR9" + RAW, "no_start"),
         (b"\x02" + b"4" * 300, "too_long"),

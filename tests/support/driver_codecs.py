@@ -30,6 +30,7 @@ from drivers.json_events import JsonOptions, JsonReader, LineCodec
 from drivers.lpr_frame import LprOptions, ProtocolledCodec, TextCodec
 from drivers.modbus import RtuFrames, TcpFrames
 from drivers.multipart import MultipartReader
+from drivers.plates import Plates
 from drivers.transcore_encompass import TransCoreCodec, TransCoreOptions, crc
 
 
@@ -178,7 +179,10 @@ class _Camera:
 
     def feed(self, data: bytes, time_ns: int) -> list[Any]:
         request = Request(Head("POST", "/", {"content-type": "multipart/form-data; boundary=B"}), data)
-        return [hikvision_isapi.read_event(request, "d", time_ns)]
+        try:
+            return [hikvision_isapi.read_post(request, "d", time_ns, Plates()).read]
+        except ProtocolError as error:
+            return [Rejected("d", time_ns, error.reason)]
 
 
 class _Modbus:
