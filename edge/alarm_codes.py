@@ -65,6 +65,16 @@ ALARM_CODES: Final[dict[str, Meaning]] = {
     "collector_size": Meaning("that kind waits; it goes once a connection takes its size", "the broker's limit"),
     "collector_quota": Meaning("nothing is lost; sending is slowed", "the broker's quota"),
     "collector_protocol": Meaning("nothing is lost: the journal keeps it", "`protocol`, and what listens there"),
+    "collector_unheard": Meaning(
+        "nothing is lost: what is acknowledged and not heard waits in the journal",
+        "the rights to write, and to read status",
+    ),
+    "collector_no_reader": Meaning(
+        "the broker forgets what it takes; it can be asked for again", "who should read at that broker"
+    ),
+    "collector_no_replay": Meaning(
+        "what the collector misses cannot be asked for", "the right to read the topic that the text names"
+    ),
     "duplicate_identity": Meaning("sending waits, so that the two do not throw each other off", "the other computer"),
     "journal_refused": Meaning(
         "messages wait in memory; a long refusal loses the oldest", "the disk: full, read-only, dying"

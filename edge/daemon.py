@@ -44,7 +44,7 @@ from edge.delivery.sealing import Sealer
 from edge.exchange.codec import local_sightings
 from edge.exchange.link import SiteExchange
 from edge.exchange.tokens import ExchangeKeys
-from edge.messages import Message, Severity, Site, Status, Wait, parse_utc, utc_text
+from edge.messages import Alarm, Message, Severity, Site, Status, Wait, parse_utc, utc_text
 from edge.waiting.memory import Memory, Recalled
 from edge.waiting.sightings import Sighting
 
@@ -232,6 +232,7 @@ class Daemon:
             version=version("borderflow"),
             devices=self._crossing.devices(),
             backlog={publisher.name: publisher.backlog() for publisher in self._publishers},
+            collectors={publisher.name: publisher.state_of_link() for publisher in self._publishers},
             cause=cause,
             timezone=self._config.site.timezone,
             site_name=self._config.site.name or UNSET,
@@ -285,7 +286,16 @@ class Daemon:
         self._crossing.sighting(seen)
 
     def _put(self, messages: list[Message]) -> None:
-        self._outbox.put(messages)
+        """Into the journal; while the disk refuses, alarms go out past it too, and statuses only so: an old one is
+        worth nothing."""
+        if self._outbox.refusal is None:
+            self._outbox.put(messages)
+            return
+        self._outbox.put(message for message in messages if not isinstance(message, Status))
+        for message in messages:
+            if isinstance(message, Status | Alarm):
+                for publisher in self._publishers:
+                    publisher.say(message)
 
     async def _tick(self) -> None:
         """The clock: ends intervals, says how things are, and feeds the watchdog while the loop and the disk go on."""
@@ -303,7 +313,8 @@ class Daemon:
             now = loop.time()
             if self._status_changed or now - status_at > _STATUS_EVERY_S:
                 self._status_changed, status_at = False, now
-                self._put([self.status(online=True)])
+                refusal = self._outbox.refusal
+                self._put([self.status(online=True, cause=None if refusal is None else refusal.cause)])
             if self._config.evidence is not None and now - signed_at > self._config.evidence.interval_s:
                 signed_at = now
                 self._put(self._evidence())

@@ -266,6 +266,15 @@ class Backlog(Struct, frozen=True, kw_only=True):
     oldest: str | None
 
 
+class CollectorStatus(Struct, frozen=True, kw_only=True):
+    """The connection to one collector, and whether what it acknowledges is known to be heard."""
+
+    state: Literal["connecting", "connected", "waiting", "stopped"]
+    text: str = ""
+    heard: Literal["by_code", "proven", "not_proven", "unheard"] | None = None
+    replay: bool | None = None
+
+
 class Status(Message, frozen=True, kw_only=True):
     """Retained state of one computer; its last will is the same message with `online` false."""
 
@@ -275,6 +284,7 @@ class Status(Message, frozen=True, kw_only=True):
     version: str
     devices: dict[str, DeviceStatus]
     backlog: dict[str, Backlog]
+    collectors: dict[str, CollectorStatus] | UnsetType = UNSET
     alarms: tuple[ActiveAlarm, ...] | UnsetType = UNSET
     cause: str | None = None
     timezone: str | UnsetType = UNSET

@@ -191,12 +191,21 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "messages": "messages that the collector has not acknowledged",
         "oldest": "time of the oldest of them, UTC; null without any",
     },
+    "CollectorStatus": {
+        "state": "state of the connection",
+        "text": "what went wrong, or what stands against a proof that it hears; empty while nothing does",
+        "heard": "how it is known that what it acknowledges is taken: `by_code` (MQTT 5 says so), `proven` (MQTT "
+        "3.1.1: the status of this computer came back), `not_proven` (it cannot be read back), `unheard` (it did "
+        "not come back)",
+        "replay": "whether it lets requests for replay be read; null where that is not known",
+    },
     "Status": {
         "online": "false in the last will and after an orderly stop",
         "since": "time at which this state began, UTC",
         "version": "version of the software",
         "devices": "state of each device",
         "backlog": "what each collector has not acknowledged",
+        "collectors": "the connection to each collector",
         "alarms": "every condition that holds; left out in the last will, where nobody knows",
         "cause": "why the computer is offline; null where not known",
         "timezone": "time zone of the crossing (IANA), by which its days and hours are counted",

@@ -60,7 +60,14 @@ _ROW = "n, topic_id, seq, id, time_ns, body, link, seal"
 
 
 class JournalError(Exception):
-    """The journal cannot do what was asked; the text names the file and what to do. Nothing was appended."""
+    """The journal cannot do what was asked; the text names the file and what to do. Nothing was appended.
+
+    `cause` is what a status says of it: `disk_full` or `disk`.
+    """
+
+    def __init__(self, text: str, cause: str = "disk") -> None:
+        super().__init__(text)
+        self.cause = cause
 
 
 @dataclass(slots=True)
@@ -440,7 +447,7 @@ class Journal:
                 entries = self._append(messages)
         except Error as error:
             self._report()
-            raise JournalError(f"{self.path}: cannot be written ({error}); check the disk") from None
+            raise self._refusal(error) from None
         for listener in self._listeners:
             listener()
         if self._appended >= 200 or self._unflushed >= _FLUSH_AFTER or self._alarms:
@@ -449,6 +456,13 @@ class Journal:
         if self._unexplained and self._explain is not None:
             self._explain_losses(self._explain)
         return entries
+
+    def _refusal(self, error: Error) -> JournalError:
+        """Why nothing can be appended: the disk, unless the journal has come to its own bound."""
+        if store.is_full(error) and self._used_bytes() < self.max_bytes * 19 // 20:
+            text = f"{self.path}: cannot be written, the disk is full ({error}); make room on it"
+            return JournalError(text, "disk_full")
+        return JournalError(f"{self.path}: cannot be written ({error}); check the disk")
 
     def _explain_losses(self, explain: Callable[[Loss], Message]) -> None:
         """Append a message for each run of lost ones; with them, in one transaction, that they are told."""

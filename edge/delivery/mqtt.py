@@ -51,10 +51,20 @@ WINDOW = 20  # messages in flight at most; less where the server says so
 CONNECT_TIMEOUT_S = 10.0
 KEEPALIVE_S = 9  # a ping after this silence, and its answer within as much, looked at each second: a dead link is
 PUBACK_TIMEOUT_S = 18.0  # found within 20 s, also under load
+_ANSWER_S = 5.0
 INCOMING_MAX_BYTES = 65_536  # nothing that we subscribe to is near that
 
 Trouble = Literal[
-    "configuration", "unreachable", "certificate", "refused", "duplicate", "quota", "protocol", "silent", "lost"
+    "configuration",
+    "unreachable",
+    "certificate",
+    "refused",
+    "duplicate",
+    "quota",
+    "protocol",
+    "silent",
+    "lost",
+    "unheard",
 ]
 
 
@@ -130,7 +140,11 @@ Acknowledged = Callable[[int, int, str], None]
 
 
 class MqttLink:
-    """See the head of this file. `acknowledged` and `received` are called in the loop, `settled` after a batch."""
+    """See the head of this file. `acknowledged`, `received` and `granted` are called in the loop; `settled` after a
+    batch.
+
+    It listens to `subscribe` and to `hear`; `granted` brings what the server answered to each.
+    """
 
     def __init__(
         self,
@@ -138,16 +152,19 @@ class MqttLink:
         *,
         will: Outgoing | None = None,
         subscribe: str | None = None,
+        hear: str | None = None,
         acknowledged: Acknowledged,
         received: Callable[[str, bytes, bool], None],
+        granted: Callable[[str, bool], None] = lambda topic, yes: None,
         settled: Callable[[], None] = lambda: None,
     ) -> None:
         self.endpoint = endpoint
         self.window = WINDOW
         self.maximum_packet = 268_435_455
-        self.subscribed: bool | None = None  # None until the server answered
         self._will = will
-        self._topic = subscribe
+        self._topics = [topic for topic in (subscribe, hear) if topic is not None]
+        self._asked: dict[int | None, str] = {}  # number of a SUBSCRIBE -> its topic
+        self._granted = granted
         self._acknowledged = acknowledged
         self._received = received
         self._settled = settled
@@ -372,11 +389,13 @@ class MqttLink:
             return
         self.window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
         self.maximum_packet = getattr(properties, "MaximumPacketSize", self.maximum_packet)
-        if self._topic is not None:
+        for topic in self._topics:
             if self.endpoint.protocol == 5:
-                client.subscribe(self._topic, options=SubscribeOptions(qos=1, noLocal=True, retainHandling=2))
+                options = SubscribeOptions(qos=1, noLocal=True, retainHandling=2)
+                _, mid = client.subscribe(topic, options=options)
             else:
-                client.subscribe(self._topic, qos=1)
+                _, mid = client.subscribe(topic, qos=1)
+            self._asked[mid] = topic
         if not self._connected.done():
             self._connected.set_result(None)
 
@@ -445,7 +464,9 @@ class MqttLink:
     def _on_subscribe(
         self, client: Client, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Properties | None
     ) -> None:
-        self.subscribed = not any(reason.is_failure for reason in reasons)
+        topic = self._asked.pop(mid, None)
+        if topic is not None:
+            self._granted(topic, not any(reason.is_failure for reason in reasons))
 
     # Driving paho
 
@@ -576,6 +597,31 @@ def tls_context(end: Endpoint) -> ssl.SSLContext:
         except OSError as error:
             raise _file_error("key_file", end.key_file or end.cert_file, error, "the PEM key") from None
     return context
+
+
+async def may_publish(endpoint: Endpoint, message: Outgoing) -> bool | None:
+    """Whether the server takes this message, asked in MQTT 5, where a refusal has a code; None: it did not say."""
+    answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def acknowledged(mid: int, code: int, reason: str) -> None:
+        if not answer.done():
+            answer.set_result(code)
+
+    link = MqttLink(
+        replace(endpoint, protocol=5, client_id=f"{endpoint.client_id}-ask"),
+        acknowledged=acknowledged,
+        received=lambda topic, payload, retained: None,
+    )
+    try:
+        await link.open()
+        link.publish(message)
+        link.flush()
+        async with asyncio.timeout(_ANSWER_S):
+            return await answer < 0x80
+    except (LinkError, TimeoutError):
+        return None
+    finally:
+        await link.close(speak_will=False)
 
 
 @contextmanager

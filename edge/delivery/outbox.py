@@ -40,6 +40,7 @@ class Outbox:
         self._writer = ThreadPoolExecutor(1, "journal")
         self.refused = 0
         self.stuck_since: float | None = None  # monotonic time since which the journal refuses
+        self.refusal: JournalError | None = None  # and why
 
     def put(self, messages: Iterable[Message]) -> None:
         """Hand messages over; they keep their order."""
@@ -82,7 +83,7 @@ class Outbox:
             await asyncio.get_running_loop().run_in_executor(self._writer, self._journal.append, batch)
         except JournalError as error:
             if self.stuck_since is None:
-                self.stuck_since = time.monotonic()
+                self.stuck_since, self.refusal = time.monotonic(), error
                 log.critical("%s", error)
                 self._on_trouble("journal_refused", True, str(error))
             await asyncio.sleep(_RETRY_S)
@@ -94,7 +95,7 @@ class Outbox:
             self._progress.notify_all()
         if self.stuck_since is not None:
             held_s, lost = time.monotonic() - self.stuck_since, self.refused
-            self.stuck_since, self.refused = None, 0
+            self.stuck_since, self.refusal, self.refused = None, None, 0
             text = f"the disk refused for {held_s:.0f} s; {lost} messages were lost at the bound of the queue"
             log.warning("%s", text)
             self._on_trouble("journal_refused", False, text)

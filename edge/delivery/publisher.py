@@ -12,21 +12,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random as randomness
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import msgspec
 
 from edge.config import Collector
 from edge.delivery.entry import Entry, Severity, uuid7
+from edge.delivery.hearing import Hearing
 from edge.delivery.journal import Journal, JournalError
-from edge.delivery.mqtt import Acknowledged, Endpoint, LinkError, MqttLink, Outgoing, Trouble
-from edge.messages import TOPIC_ROOT, Backlog, ReplayRequest, Status, encode, stamped, topic_of, utc_text
+from edge.delivery.mqtt import Acknowledged, Endpoint, LinkError, MqttLink, Outgoing, Trouble, may_publish
+from edge.messages import (
+    TOPIC_ROOT,
+    Backlog,
+    CollectorStatus,
+    Message,
+    ReplayRequest,
+    Status,
+    encode,
+    kind_of,
+    stamped,
+    topic_of,
+    utc_text,
+)
 
 log = logging.getLogger("collector")
 
@@ -45,9 +59,18 @@ CAREFUL_FROM = 1  # ... until messages go one by one: some servers close after a
 CAREFUL_FIRST = 32  # if more is under way; so many do
 STABLE_S = 60.0  # a connection that held so long makes the next wait short again
 WAIT_FIRST_S, WAIT_EARLY_S, WAIT_MOST_S = 1.0, 5.0, 60.0
-LONG_WAIT_S: dict[Trouble, float] = {"duplicate": 300.0, "refused": 60.0, "certificate": 30.0, "configuration": 30.0}
+LONG_WAIT_S: dict[Trouble, float] = {
+    "duplicate": 300.0,
+    "refused": 60.0,
+    "certificate": 30.0,
+    "configuration": 30.0,
+    "unheard": 60.0,
+}
 UNREACHABLE_AFTER_S = 10.0  # an outage this long is an alarm; a refusal is one at once
 PARK_S = 60.0  # a kind that the server refuses to take is tried again after this
+NO_READER_S, NO_READER_COUNT = 60.0, 3  # so long and so many messages without a reader are an alarm
+WORDS_MAX = 32
+_LOG_AGAIN_S, _LOG_AGAIN_MOST_S = 10.0, 3600.0  # a failure that stays is logged at growing intervals
 _RETRY_JOURNAL_S = 1.0
 _PACKET_MARGIN = 256  # bytes of a PUBLISH beside topic and payload, at most
 
@@ -61,7 +84,9 @@ ALARM_OF: dict[Trouble, tuple[str, Severity]] = {
     "protocol": ("collector_protocol", "warning"),
     "silent": ("collector_unreachable", "warning"),
     "lost": ("collector_unreachable", "warning"),
+    "unheard": ("collector_unheard", "critical"),
 }
+_END_BY_THEMSELVES = frozenset({"collector_no_replay", "collector_no_reader"})  # a good connection does not end them
 
 
 class Link(Protocol):
@@ -86,8 +111,10 @@ class LinkFactory(Protocol):
         *,
         will: Outgoing | None,
         subscribe: str | None,
+        hear: str | None = None,
         acknowledged: Acknowledged,
         received: Callable[[str, bytes, bool], None],
+        granted: Callable[[str, bool], None] = ...,
         settled: Callable[[], None],
     ) -> Link: ...
 
@@ -143,6 +170,7 @@ class Publisher:
         self._random = random or randomness.Random()
         self._clock = clock
         self._alarms: dict[str, str] = {}
+        self._logged: dict[Trouble, tuple[float, float, int]] = {}  # when again, the interval after, attempts since
         self._wait_s = WAIT_FIRST_S
         self._down_since: float | None = None
         self._connected_at = 0.0  # monotonic; 0: not in this attempt
@@ -158,6 +186,14 @@ class Publisher:
         self._link: Link | None = None
         self._in_flight: dict[int, Entry] = {}
         self._late_in_flight = 0
+        self._hearing = Hearing()
+        self.replay_granted: bool | None = None  # whether requests for replay can be heard; None until it is answered
+        self._ended_unproven = False  # the last connection ended while that was open
+        self._unproven: list[Entry] = []  # acknowledged while it is open whether that is worth anything
+        self._nobody_since: float | None = None  # monotonic time since which no message found a reader
+        self._nobody_count = 0
+        self._words: deque[Outgoing] = deque(maxlen=WORDS_MAX)  # to be said outside the journal
+        self._speaking: set[int] = set()  # numbers of those under way
         self._parked: dict[str, float] = {}  # kind -> monotonic time until which it is not sent
         self._too_large: dict[str, int] = {}  # parked kind -> bytes that the server would have to take
         self._requests: deque[ReplayRequest] = deque()
@@ -174,6 +210,15 @@ class Publisher:
         pending = self._journal.backlog(self.name)
         oldest = None if pending.oldest_ns is None else utc_text(pending.oldest_ns)
         return Backlog(messages=pending.messages, oldest=oldest)
+
+    def state_of_link(self) -> CollectorStatus:
+        """What an operator may know of the connection."""
+        return CollectorStatus(
+            state=self.state,
+            text=self.text if self.state != "connected" else self._hearing.why,
+            heard=self._hearing.verdict if self.state == "connected" else None,
+            replay=self.replay_granted if self.state == "connected" else None,
+        )
 
     async def stop(self, drain_s: float = 3.0) -> None:
         """Deliver what is live, for at most `drain_s`, then end the connection; `run` returns."""
@@ -223,11 +268,15 @@ class Publisher:
         link = self._link_factory(
             self._endpoint(),
             will=will,
-            subscribe=self._replay_topic(),
+            subscribe=self._own_topic("replay"),
+            hear=self._own_topic("status") if self._must_be_heard() else None,
             acknowledged=self._acknowledged,
             received=self._received,
+            granted=self._granted,
             settled=self._pump,
         )
+        self._hearing = Hearing(by_code=self._collector.protocol == 5)
+        self.replay_granted = None
         self._set_state("connecting", f"connecting to {self._collector.url}")
         clean = False
         try:
@@ -235,9 +284,14 @@ class Publisher:
             self._begin(link)
             birth = await self._make_birth()
             self._link = link
-            if birth is not None:
+            if isinstance(birth, Outgoing):
+                self._words.append(birth)
+            elif birth is not None:
                 self._birth = birth
                 self._send(birth)
+                self._hearing.said(birth.body, self._loop.time())
+            else:
+                self._not_proven("it gets no status")
             self._pump()
             clean = await self._watch(link)
         finally:
@@ -249,6 +303,9 @@ class Publisher:
             # A topic of which it took a message in this connection is not what it closed for.
             self._alone = last if last is not None and last.topic not in self._taken else None
             self._in_flight.clear()
+            self._ended_unproven = bool(self._unproven)
+            self._unproven.clear()
+            self._speaking.clear()
             await asyncio.shield(link.close(speak_will=not (clean and self._offline_told)))
             await self._flush()
 
@@ -271,10 +328,14 @@ class Publisher:
         self._down_since = None
         self._set_state("connected", f"connected to {self._collector.url}")
 
-    async def _make_birth(self) -> Entry | None:
+    async def _make_birth(self) -> Entry | Outgoing | None:
+        """The status of a new connection; where the disk takes nothing, one that is not in the journal."""
         if "status" not in self._collector.share or "status" in self._parked:
             return None
-        (birth,) = await asyncio.to_thread(self._journal.append, [self._status(True)])
+        try:
+            (birth,) = await asyncio.to_thread(self._journal.append, [self._status(True)])
+        except JournalError as error:
+            return self._outside(self._status(True, error.cause))
         return birth
 
     async def _watch(self, link: Link) -> bool:
@@ -289,16 +350,18 @@ class Publisher:
                 if link.closed.done():
                     raise link.closed.result()
                 lasted_s = self._loop.time() - self._connected_at
-                if lasted_s > SETTLED_S and not self._parked:
+                await self._look_at_hearing(link)
+                if lasted_s > SETTLED_S and not self._parked and self._hearing.counts:
                     self._clear_all(f"connected to {self._collector.url}")
                 if lasted_s > STABLE_S:
                     self._wait_s, self._short_lives = WAIT_FIRST_S, 0
+                    self._logged.clear()
                 await self._flush()
                 self._pump()
             until = self._loop.time() + self._drain_s
             while self._loop.time() < until and not link.closed.done():
                 self._pump()
-                if not self._in_flight:
+                if not self._in_flight and not self._unproven:
                     return True
                 await asyncio.wait({link.closed}, timeout=0.05)
             return False
@@ -329,6 +392,8 @@ class Publisher:
         if self._short_lives < SHORT_LIVES:
             return error
         self._short_lives = 0
+        if self._ended_unproven:
+            return self._unheard()
         return LinkError(
             "duplicate",
             f"{self._collector.url} closed {SHORT_LIVES} connections in a row soon after they began ({error}); most "
@@ -350,11 +415,21 @@ class Publisher:
             most_s = WAIT_EARLY_S if down_s < STABLE_S else WAIT_MOST_S
             self._wait_s = wait_s = min(most_s, self._random.uniform(WAIT_FIRST_S, self._wait_s * 3))
         self._set_state("waiting", f"{error}; next attempt in {wait_s:.0f} s")
-        log.warning("collector %s: %s; next attempt in %.0f s", self.name, error, wait_s)
+        self._log_failure(error, now, wait_s)
         self._go_on.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._go_on.wait()
+
+    def _log_failure(self, error: LinkError, now: float, wait_s: float) -> None:
+        """Each kind of trouble at once, then after 10 s, 20 s, … up to an hour, until a connection was stable."""
+        at, again_s, attempts = self._logged.get(error.trouble, (-math.inf, _LOG_AGAIN_S, 0))
+        if now < at:
+            self._logged[error.trouble] = (at, again_s, attempts + 1)
+            return
+        before = f" ({attempts} attempts since it was last said)" if attempts else ""
+        log.warning("collector %s: %s; next attempt in %.0f s%s", self.name, error, wait_s, before)
+        self._logged[error.trouble] = (now + again_s, min(2 * again_s, _LOG_AGAIN_MOST_S), 0)
 
     # Sending
 
@@ -382,7 +457,8 @@ class Publisher:
         window = link.window
         if self._short_lives > CAREFUL_FROM and self._trusted < CAREFUL_FIRST:
             window = 1
-        room = window - len(self._in_flight)
+        self._speak(link, window)
+        room = window - self._under_way()
         if room <= 0:
             return
         late_most = max(1, window - LATE_RESERVE)
@@ -392,12 +468,12 @@ class Publisher:
             del self._parked[kind]
         for entry in self._journal.next(self.name, room, 0, self._parked):
             self._offer(entry)
-        while not stopping and self._late_in_flight < late_most and len(self._in_flight) < window:
+        while not stopping and self._late_in_flight < late_most and self._under_way() < window:
             again = self._next_replay()
             if again is not None:
                 self._send(again, replay=True)
                 continue
-            room = window - len(self._in_flight)
+            room = window - self._under_way()
             late = self._journal.next(self.name, room, late_most - self._late_in_flight, self._parked)
             if not late:
                 break
@@ -431,22 +507,31 @@ class Publisher:
             )
         )
         self._in_flight[mid] = entry
+        if retain:
+            self._hearing.said(entry.body, self._loop.time())
         self._late_in_flight += entry.late
         self.counts.replayed += replay
 
     def _acknowledged(self, mid: int, code: int, reason: str) -> None:
         entry = self._in_flight.pop(mid, None)
         if entry is None:
+            self._speaking.discard(mid)
             return
         self._late_in_flight -= entry.late
         if code >= 0x80:
             self._refused(entry, code, reason)
             return
-        self.counts.delivered += 1
         self._trusted += 1
-        self._taken.add(entry.topic)
-        if code == 0x10:
-            self.counts.unheard += 1
+        if self._hearing.counts:
+            self._taken.add(entry.topic)
+        self._watch_readers(code == 0x10)
+        if self._hearing.counts:
+            self._delivered(entry)
+        else:
+            self._unproven.append(entry)
+
+    def _delivered(self, entry: Entry) -> None:
+        self.counts.delivered += 1
         if entry.kind == "status":
             self._offline_told = b'"online":false' in entry.body
         self._journal.acknowledge(self.name, entry)
@@ -481,6 +566,106 @@ class Publisher:
         self._parked[entry.kind] = self._loop.time() + PARK_S
         self._journal.rewind(self.name, entry.kind)
 
+    # Whether it is heard
+
+    def _must_be_heard(self) -> bool:
+        """MQTT 3.1.1 has no word for a message that was thrown away."""
+        return self._collector.protocol == 4 and "status" in self._collector.share
+
+    def _granted(self, topic: str, yes: bool) -> None:
+        """The server's answer to a subscription."""
+        if topic.endswith("/status"):
+            if not yes:
+                self._not_proven("the broker lets it not read its own status")
+            return
+        self.replay_granted = yes
+        if not yes:
+            self._raise(
+                "collector_no_replay",
+                "warning",
+                f"{self._collector.url} refuses to let this computer read {topic}: messages that a collector misses "
+                "cannot be asked for again; have the right to read it given",
+            )
+        else:
+            self._clear("collector_no_replay", f"{self._collector.url} lets {topic} be read")
+
+    def _not_proven(self, why: str) -> None:
+        self._hearing.cannot_be_proven(why)
+        self._count_unproven()
+
+    def _count_unproven(self) -> None:
+        """What was acknowledged while it was open whether that is worth anything."""
+        waiting, self._unproven = self._unproven, []
+        for entry in waiting:
+            self._delivered(entry)
+
+    async def _look_at_hearing(self, link: Link) -> None:
+        """A status that does not come back: unreadable, or thrown away? MQTT 5 tells, where it is spoken."""
+        if not self._hearing.is_overdue(self._loop.time()):
+            return
+        status = self._outside(self._status(True))
+        if status is not None and await may_publish(self._endpoint(), replace(status, retain=False)):
+            self._not_proven("its own status does not come back; the broker takes it, and lets it not be read")
+            return
+        self._hearing.verdict = "unheard"
+        raise self._unheard()
+
+    def _unheard(self) -> LinkError:
+        return LinkError(
+            "unheard",
+            f"{self._collector.url} acknowledges what this computer publishes, and {self._own_topic('status')} "
+            "does not come back: most likely it may not publish there, and MQTT 3.1.1 has no word for that. "
+            "Messages wait in the journal; have the rights mended (to write its branch, to read its own status), "
+            "or use protocol = 5",
+        )
+
+    def _watch_readers(self, nobody: bool) -> None:
+        """A broker that answers every message with "no matching subscribers" has forgotten all of them."""
+        if not nobody:
+            self._nobody_since, self._nobody_count = None, 0
+            self._clear("collector_no_reader", f"{self._collector.url} has readers again")
+            return
+        self.counts.unheard += 1
+        self._nobody_count += 1
+        now = self._loop.time()
+        if self._nobody_since is None:
+            self._nobody_since = now
+        if self._nobody_count >= NO_READER_COUNT and now - self._nobody_since >= NO_READER_S:
+            self._raise(
+                "collector_no_reader",
+                "warning",
+                f"{self._collector.url} takes every message and has nobody who reads it (no matching subscribers, "
+                "0x10), so it forgets them at once; who should read there can ask again for as long as the journal "
+                "keeps them",
+            )
+
+    # Words that do not wait for the journal
+
+    def say(self, message: Message) -> None:
+        """Publish at once, outside the count (seq 0), what cannot wait for a disk that takes nothing."""
+        if kind_of(message) in self._collector.share:
+            word = self._outside(message)
+            if word.retain:
+                self._words = deque((w for w in self._words if not w.retain), WORDS_MAX)  # only the newest counts
+            self._words.append(word)
+            self._pump()
+
+    def _speak(self, link: Link, window: int) -> None:
+        while self._words and self._under_way() < window:
+            word = self._words.popleft()
+            self._speaking.add(link.publish(word))
+            if word.retain:
+                self._hearing.said(word.payload, self._loop.time())
+
+    def _under_way(self) -> int:
+        return len(self._in_flight) + len(self._unproven) + len(self._speaking)
+
+    def _outside(self, message: Message) -> Outgoing:
+        id = uuid7(self._clock(), self._random.randbytes(8))
+        body = encode(stamped(message, id=id, epoch=self._journal.epoch, seq=0))
+        retain = kind_of(message) == "status"
+        return Outgoing(topic=topic_of(message), payload=body, retain=retain, id=id, schema=message.schema)
+
     def _pump_later(self, delay_s: float) -> None:
         if self._pump_timer is None:
 
@@ -493,7 +678,12 @@ class Publisher:
     # Replay
 
     def _received(self, topic: str, payload: bytes, retained: bool) -> None:
-        """A request on the replay topic; what is not one is counted and forgotten."""
+        """A request on the replay topic, or our own status; what is neither is counted and forgotten."""
+        if topic.endswith("/status"):
+            if self._hearing.came(payload):
+                self._count_unproven()
+                self._pump()
+            return
         request = None if retained or len(payload) > REPLAY_PAYLOAD_MAX else self._valid_request(payload)
         if request is None or len(self._requests) >= REPLAY_REQUESTS_MAX:
             self.counts.ignored += 1
@@ -545,18 +735,15 @@ class Publisher:
         except ValueError as error:
             raise LinkError("configuration", f"url {error}") from None
 
-    def _replay_topic(self) -> str:
+    def _own_topic(self, kind: str) -> str:
         status = self._status(True)
-        return f"{TOPIC_ROOT}/{status.site.country}/{status.site.port}/{status.source}/_/replay"
+        return f"{TOPIC_ROOT}/{status.site.country}/{status.site.port}/{status.source}/_/{kind}"
 
     def _message_of_status(self, online: bool, cause: str) -> Outgoing | None:
         """The last will. The broker speaks it, so it is not in the journal: its seq is 0, outside the count."""
         if "status" not in self._collector.share:
             return None
-        status = self._status(online, cause)
-        id = uuid7(self._clock(), self._random.randbytes(8))
-        body = encode(stamped(status, id=id, epoch=self._journal.epoch, seq=0))
-        return Outgoing(topic=topic_of(status), payload=body, retain=True, id=id, schema=status.schema)
+        return self._outside(self._status(online, cause))
 
     def _set_state(self, state: State, text: str) -> None:
         if (state, text) != (self.state, self.text):
@@ -568,7 +755,12 @@ class Publisher:
             self._alarms[code] = text
             self._on_alarm(self.name, code, "begin", severity, text)
 
-    def _clear_all(self, text: str) -> None:
-        for code in list(self._alarms):
+    def _clear(self, code: str, text: str) -> None:
+        if code in self._alarms:
             del self._alarms[code]
             self._on_alarm(self.name, code, "end", "info", text)
+
+    def _clear_all(self, text: str) -> None:
+        for code in list(self._alarms):
+            if code not in _END_BY_THEMSELVES:
+                self._clear(code, text)

@@ -124,6 +124,7 @@ async def test_birth_will_and_clean_end(broker: Mosquitto, journal: Journal, pro
     async with publishing(journal, plain(broker), protocol=protocol) as watched:
         assert await until(lambda: states() == [(True, None)])
         assert watched.publisher.state == "connected"
+        assert await until(lambda: watched.publisher.backlog().messages == 0)  # with 3.1.1: it came back too
     assert await until(lambda: states()[1:] == [(False, "connection lost")])  # cancelled: the will speaks
     will = collector.bodies("status")[-1]
     assert will["seq"] == 0  # outside the count

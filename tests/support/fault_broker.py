@@ -20,6 +20,8 @@ class Fault:
     connack: int | None = 0  # reason code of CONNACK; None: it never comes
     receive_maximum: int | None = None
     maximum_packet: int | None = None
+    deny_read: str | None = None  # a subscription to a topic that ends so is refused
+    deaf_reader: bool = False  # subscriptions are granted, and nothing comes (MQTT 3.1.1)
     cut_connect: bool = False  # a CONNECT is never answered: the socket closes
     only_mqtt_3: bool = False  # a CONNECT of MQTT 5 is cut without an answer, as RabbitMQ 3.10 does
     puback: Callable[[int, str], int | None] = lambda number, topic: 0  # number from 1; None: never acknowledged
@@ -138,9 +140,12 @@ class FaultBroker:
                 if not await self._go_on(fault, connection, writer):
                     return
             elif kind >> 4 == 8:
-                connection.subscriptions.append(_subscribed(body, connection.protocol))
+                topic = _subscribed(body, connection.protocol)
+                denied = fault.deny_read is not None and topic.endswith(fault.deny_read)
+                if not denied:
+                    connection.subscriptions.append(topic)
                 extra = b"\0" if connection.protocol == 5 else b""
-                answer = body[:2] + extra + b"\x01"
+                answer = body[:2] + extra + ((b"\x87" if connection.protocol == 5 else b"\x80") if denied else b"\x01")
                 writer.write(b"\x90" + _length(len(answer)) + answer)
             elif kind >> 4 == 12:
                 writer.write(b"\xd0\x00")
@@ -163,6 +168,9 @@ class FaultBroker:
         connection.publishes.append(Publish(topic, body[at:], bool(kind & 1), bool(kind & 8), properties))
         if not mid:
             return
+        if topic in connection.subscriptions and connection.protocol == 4 and not fault.deaf_reader:
+            echo = _text(topic) + body[at:]
+            writer.write(b"\x30" + _length(len(echo)) + echo)
         connection.unacknowledged += 1
         connection.most_unacknowledged = max(connection.most_unacknowledged, connection.unacknowledged)
         code = fault.puback(len(connection.publishes), topic)

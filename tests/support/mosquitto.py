@@ -31,6 +31,7 @@ class Mosquitto:
         persistent: bool = True,
         within: Sequence[str] = (),
         address: str = "127.0.0.1",
+        most_queued: int = 0,
     ) -> None:
         """`within` comes before its command, for a network namespace; `address` is where it is looked for."""
         assert MOSQUITTO is not None
@@ -41,7 +42,8 @@ class Mosquitto:
         self._config = directory / "mosquitto.conf"
         self._store = store = directory / "broker-store"
         store.mkdir(exist_ok=True)
-        text = f"listener {self.port} {address}\n{lines}\nlog_dest stderr\nlog_type all\nmax_queued_messages 0\n"
+        text = f"listener {self.port} {address}\n{lines}\nlog_dest stderr\nlog_type all\n"
+        text += f"max_queued_messages {most_queued}\n"
         if os.geteuid() == 0:
             text += "user root\n"
         if persistent:

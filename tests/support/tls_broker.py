@@ -13,6 +13,7 @@ topic read borderflow/#
 topic write borderflow/v1/+/+/+/_/replay
 pattern write borderflow/v1/+/+/%u/#
 pattern read borderflow/v1/+/+/%u/_/replay
+pattern read borderflow/v1/+/+/%u/_/status
 """
 
 
