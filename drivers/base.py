@@ -50,6 +50,8 @@ class ProtocolError(ValueError):
 class DeviceError(Exception):
     """The session with a device cannot go on; the text says where and what to do. It never holds a tag or a plate."""
 
+    of_link: bool = False  # the text says only what happened: what to do follows from how the device is connected
+
 
 @dataclass(frozen=True, slots=True)
 class Serial:
@@ -102,6 +104,7 @@ class Driver(ABC):
     serial: ClassVar[Serial] = Serial()  # how the device's line is set when it leaves the factory
     port: ClassVar[int | None] = None  # TCP port where the URL names none
     reads_identifiers: ClassVar[bool] = False  # its bytes hold tags or plates: not recorded unless asked for
+    service: ClassVar[bool] = False  # no hardware, but a program beside us, such as gpsd
     reports: ClassVar[frozenset[str]] = frozenset()  # inputs by which it tells how it is itself: alarms, no signals
     silent_after_s: float = 4.0
     deaf_s: float = 0.0  # added to that until the first sign of life of a session: what the device needs to wake up

@@ -96,6 +96,7 @@ class Chrony(Driver):
     Options: ClassVar[type[Options]] = ChronyOptions
     summary = "chrony: whether this computer's clock follows a reference, and how closely"
     schemes = ("chrony",)
+    service = True
     reports = frozenset({"clock_synchronised"})
     silent_after_s = 4.8
     options: ChronyOptions

@@ -97,12 +97,18 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class DeviceState:
-    """The state of a device changed; `text` says where and what to do, in words for a person at 3 a.m."""
+    """The state of a device changed; `text` says where and what to do, in words for a person at 3 a.m.
+
+    It is made of `reason`, what happened, and a remedy: `remedy` names the one of drivers/remedies.py, and is empty
+    where the reason says itself what to do.
+    """
 
     device: str
     time_ns: int
     state: LinkState
     text: str = ""
+    reason: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +121,12 @@ class Rejected:
     count: int = 1
 
 
-Event = SampleBlock | TagRead | PlateRead | InputChange | Measurement | DeviceState | Rejected
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """After something was rejected, the device said something valid again."""
+
+    device: str
+    time_ns: int
+
+
+Event = SampleBlock | TagRead | PlateRead | InputChange | Measurement | DeviceState | Rejected | Heard

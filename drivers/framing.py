@@ -1,8 +1,9 @@
 """The loop that all frame codecs share: hunt for a frame in a bounded buffer, count what is thrown away.
 
 A codec derives from `FrameCodec` and says with `scan` what stands at the head of the buffer. Bytes and their time
-come in through `feed`, records go out; there is no I/O and no clock. A run of garbage is one `Rejected`, however it
-was cut into chunks, so the result does not depend on the cutting.
+come in through `feed`, records go out; there is no I/O and no clock. A run of garbage is a `Rejected` for every
+`GARBAGE_BYTES` that it has begun, however it was cut into chunks: the result does not depend on the cutting, and a line
+of pure garbage goes on being counted.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Generic, TypeVar
 from drivers.events import Rejected
 
 Record = TypeVar("Record")
+
+GARBAGE_BYTES = 64  # about what a frame would have held
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class FrameCodec(ABC, Generic[Record]):
         self._taken = 0  # bytes of the stream before the buffer
         self._marks: deque[tuple[int, int]] = deque()  # (position in the stream, time_ns) where each chunk begins
         self._garbage = ""  # the reason of the run of garbage under way
+        self._garbage_bytes = 0  # of it so far
 
     @abstractmethod
     def scan(self, buffer: bytearray, time_ns: int) -> Frame[Record] | Skip | None:
@@ -65,7 +69,7 @@ class FrameCodec(ABC, Generic[Record]):
     def reset(self) -> None:
         """Forget a half-received frame, for example after the link was opened anew."""
         self._drop(len(self._buffer))
-        self._garbage = ""
+        self._end_garbage()
 
     def _hunt(self, out: list[Record | Rejected]) -> None:
         while self._buffer:
@@ -76,13 +80,26 @@ class FrameCodec(ABC, Generic[Record]):
                     return
                 step = Skip(1, "too_long")
             if isinstance(step, Skip):
-                if step.reason and not self._garbage:
-                    self._garbage = step.reason
-                    out.append(Rejected(self.device, time_ns, step.reason))
+                self._skip(step, out)
             else:
-                self._garbage = ""
+                self._end_garbage()
                 out.extend(step.records)
             self._drop(step.used)
+
+    def _skip(self, step: Skip, out: list[Record | Rejected]) -> None:
+        if not step.reason:
+            return  # padding
+        self._garbage = self._garbage or step.reason
+        before, self._garbage_bytes = self._garbage_bytes, self._garbage_bytes + step.used
+        for byte in range(before + -before % GARBAGE_BYTES, self._garbage_bytes, GARBAGE_BYTES):
+            out.append(Rejected(self.device, self._time_ns(self._taken + byte - before), self._garbage))
+
+    def _end_garbage(self) -> None:
+        self._garbage, self._garbage_bytes = "", 0
+
+    def _time_ns(self, position: int) -> int:
+        """When the byte at a position of the stream, which stands in the buffer, was read."""
+        return next(time_ns for start, time_ns in reversed(self._marks) if start <= position)
 
     def _head_time_ns(self) -> int:
         while len(self._marks) > 1 and self._marks[1][0] <= self._taken:

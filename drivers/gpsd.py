@@ -183,6 +183,7 @@ class Gpsd(Driver):
     Options: ClassVar[type[Options]] = GpsdOptions
     summary = "gpsd: GPS fix and the offset of this computer's clock from the pulse per second"
     schemes = ("tcp",)
+    service = True
     reports = frozenset({"gps_fix", "clock_synchronised"})
     port = 2947
     options: GpsdOptions

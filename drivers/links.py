@@ -49,6 +49,8 @@ _TCP_OPTIONS = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3, "TCP_US
 class LinkLost(DeviceError):
     """The link ended: unplugged, closed by the peer, or an I/O error."""
 
+    of_link = True
+
 
 class Link(ABC):
     """Bytes in both directions. One task reads."""
@@ -103,7 +105,7 @@ class Link(ABC):
             async with asyncio.timeout(WRITE_TIMEOUT_S):
                 await self._send(data)
         except TimeoutError:
-            raise LinkLost(f"{self.address}: takes no data; check cable and flow control") from None
+            raise LinkLost(f"{self.address}: takes no data") from None
         except (OSError, pyserial.SerialException) as error:
             raise LinkLost(f"{self.address}: {_reason(error)}") from None
 
@@ -193,7 +195,7 @@ class Link(ABC):
 
 
 async def open_link(address: Address, *, clock: Clock = time.time_ns, tap: Tap | None = None) -> Link:
-    """Open a link. Raises LinkLost with a text that says what to look at."""
+    """Open a link. Raises LinkLost."""
     try:
         if address.scheme == "serial":
             return SerialLink(address, clock, tap)
@@ -203,10 +205,9 @@ async def open_link(address: Address, *, clock: Clock = time.time_ns, tap: Tap |
             return await Rfc2217Link.open(address, clock, tap)
         raise ValueError("this is no link")
     except TimeoutError:
-        raise LinkLost(f"{address}: no answer within {CONNECT_TIMEOUT_S:g} s; check power, cable and address") from None
+        raise LinkLost(f"{address}: no answer within {CONNECT_TIMEOUT_S:g} s") from None
     except (OSError, ValueError, pyserial.SerialException) as error:
-        hint = "is the adapter plugged in?" if address.scheme == "serial" else "check power, cable and address"
-        raise LinkLost(f"{address}: cannot be opened: {_reason(error)}; {hint}") from None
+        raise LinkLost(f"{address}: cannot be opened: {_reason(error)}") from None
 
 
 @contextlib.asynccontextmanager

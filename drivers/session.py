@@ -24,7 +24,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from drivers.base import DeviceError, Driver, Emit, ProtocolError
-from drivers.events import DeviceState, Event, LinkState, Rejected
+from drivers.events import DeviceState, Event, Heard, LinkState, Rejected
+from drivers.remedies import DOWN, GARBAGE, SILENT, connection
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +59,9 @@ async def keep_alive(
     keeper.tell(LinkState.CONNECTING, f"{driver.url}: opening")
     while True:
         began_s = monotonic()
-        state, text = await keeper.one_session()
+        await keeper.one_session()
         if monotonic() - began_s >= STABLE_AFTER_S:
             pause_s = FIRST_PAUSE_S
-        keeper.tell(state, text)
         await sleep(rng.uniform(0.5, 1.0) * pause_s)
         pause_s = min(LONGEST_PAUSE_S, 2.0 * pause_s)
 
@@ -76,41 +76,54 @@ class _Keeper:
         self._state: tuple[LinkState, str] | None = None
         self._rejected: Counter[str] = Counter()
         self._rejected_since_life = 0
+        self._signs_of_life = 0  # in this session
+        self._doubted = self._heard = False  # something was rejected, and since then something valid came
+        self._faults_told: set[str] = set()
+        self._connection = connection(type(driver), driver.url)
         self._last_flush_s = -math.inf
         self._last_life_s = monotonic()
-        self._lived = False  # in this session
 
-    def tell(self, state: LinkState, text: str) -> None:
+    def tell(self, state: LinkState, reason: str, remedy: str = "", what_to_do: str = "") -> None:
         """Emit a DeviceState if it says anything new."""
+        text = f"{reason}; {what_to_do}" if what_to_do else reason
         if (state, text) != self._state:
             self._state = (state, text)
-            self._emit(DeviceState(self._driver.name, self._driver.clock(), state, text))
+            self._emit(DeviceState(self._driver.name, self._driver.clock(), state, text, reason, remedy))
 
-    async def one_session(self) -> tuple[LinkState, str]:
-        """Run one session to its end: the state in which it leaves the device."""
+    async def one_session(self) -> None:
+        """Run one session to its end, and tell the state in which it leaves the device."""
         url = self._driver.url
         self._last_life_s = self._monotonic()
-        self._lived = False
+        self._signs_of_life = 0
         try:
             await self._watched(asyncio.ensure_future(self._driver.session(self._event, self._alive)))
         except _Silent:
-            return LinkState.SILENT, self._silence()
+            self._tell_silence()
         except ProtocolError as error:
             self._event(Rejected(self._driver.name, self._driver.clock(), error.reason))
-            return LinkState.DOWN, f"{url}: unexpected answer ({error}); is this the right device and driver?"
-        except DeviceError as error:
-            return LinkState.DOWN, str(error)
-        except OSError as error:
-            return LinkState.DOWN, f"{url}: {error.strerror or type(error).__name__}; check cable, power and address"
+            self.tell(LinkState.DOWN, f"{url}: unexpected answer ({error}); is this the right device and driver?")
         except Exception as error:
-            if isinstance(leaf := _leaf(error), DeviceError | OSError):  # out of a driver's task group
-                return LinkState.DOWN, f"{url}: {leaf}"
-            where = _where(leaf)  # neither logged nor sent with its message: that may hold a tag or a plate
-            log.error("%s: fault in driver %s: %s", self._driver.name, type(self._driver).__name__, where)
-            return LinkState.DOWN, f"{url}: fault in the driver itself, please report it: {where}; trying again"
+            self._tell_down(_leaf(error))  # it may come out of a driver's task group
+        else:
+            self._tell_down(ConnectionError(0, "the device ended the session"))
         finally:
             self._flush()
-        return LinkState.DOWN, f"{url}: the device ended the session"
+
+    def _tell_down(self, error: BaseException) -> None:
+        if isinstance(error, DeviceError) and not error.of_link:
+            self.tell(LinkState.DOWN, str(error))
+        elif isinstance(error, DeviceError | OSError):
+            reason = str(error)
+            if isinstance(error, OSError):
+                reason = f"{self._driver.url}: {error.strerror or type(error).__name__}"
+            self.tell(LinkState.DOWN, reason, self._connection, DOWN[self._connection])
+        else:
+            where = _where(error)  # neither logged nor sent with its message: that may hold a tag or a plate
+            if where not in self._faults_told:
+                self._faults_told.add(where)
+                log.error("%s: fault in driver %s: %s", self._driver.name, type(self._driver).__name__, where)
+            text = f"{self._driver.url}: fault in the driver itself, please report it: {where}; trying again"
+            self.tell(LinkState.DOWN, text)
 
     async def _watched(self, session: asyncio.Future[None]) -> None:
         """Wait for the session; end it when the device falls silent or when this task is cancelled."""
@@ -135,12 +148,13 @@ class _Keeper:
 
     def _patience_s(self) -> float:
         """How long the device may say nothing: longer while it wakes up."""
-        return self._driver.silent_after_s + (0.0 if self._lived else self._driver.deaf_s)
+        return self._driver.silent_after_s + (0.0 if self._signs_of_life else self._driver.deaf_s)
 
     def _alive(self) -> None:
         self._last_life_s = self._monotonic()
-        self._lived = True
         self._rejected_since_life = 0
+        self._signs_of_life += 1
+        self._heard = self._heard or self._signs_of_life > 1  # the first may say no more than that the link is open
         if self._state is None or self._state[0] is not LinkState.ONLINE:
             self.tell(LinkState.ONLINE, f"{self._driver.url}: in order")
 
@@ -148,7 +162,9 @@ class _Keeper:
         if isinstance(event, Rejected):
             self._rejected[event.reason] += event.count  # noise comes in thousands; one event a second is enough
             self._rejected_since_life += event.count
+            self._doubted, self._heard = True, False
         else:
+            self._heard = True
             self._emit(event)
 
     def _flush(self) -> None:
@@ -156,12 +172,17 @@ class _Keeper:
         for reason, count in sorted(self._rejected.items()):
             self._emit(Rejected(self._driver.name, self._driver.clock(), reason, count))
         self._rejected.clear()
+        if self._doubted and self._heard:
+            self._doubted = False
+            self._emit(Heard(self._driver.name, self._driver.clock()))
 
-    def _silence(self) -> str:
+    def _tell_silence(self) -> None:
         quiet = f"{self._driver.url}: no sign of life for {self._driver.silent_after_s:g} s"
         if self._rejected_since_life:
-            return f"{quiet}, only bytes that make no sense; check baud rate, parity, wiring and the driver's name"
-        return f"{quiet}; check the device's power, its cable and its settings"
+            reason, remedy = f"{quiet}, only bytes that make no sense", GARBAGE[self._connection]
+            self.tell(LinkState.SILENT, reason, f"garbage_{self._connection}", remedy)
+        else:
+            self.tell(LinkState.SILENT, quiet, self._connection, SILENT[self._connection])
 
 
 def _look_at(session: asyncio.Future[None]) -> None:

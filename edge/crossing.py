@@ -15,6 +15,7 @@ from drivers import registry
 from drivers.events import (
     DeviceState,
     Event,
+    Heard,
     InputChange,
     LinkState,
     Measurement,
@@ -25,11 +26,13 @@ from drivers.events import (
 )
 from edge import config as cfg
 from edge.alarms import Alarms, Condition
+from edge.clock_steps import Leap
 from edge.core import WimVehicle
 from edge.delivery.identity import Pseudonyms
 from edge.delivery.sealing import Sealer
 from edge.health.crossing import Health
 from edge.messages import (
+    Args,
     DeviceStatus,
     Identity,
     Medium,
@@ -55,43 +58,21 @@ _MOST_PULSES = 20  # between two looks at an input; more is a counter that was c
 
 @dataclass(frozen=True, slots=True)
 class _Reported:
-    """What a device says of itself, as an alarm: its code, the state that is bad, texts for begin and end."""
+    """What a device says of itself, as an alarm: its code and the state that is bad."""
 
     code: str
     bad: bool
     severity: Severity
-    begins: str
-    ends: str
 
 
 _REPORTED = {
-    "clock_synchronised": _Reported(
-        "clock_unsynchronised", False, "warning",
-        "this computer's clock follows no reference, or is too far off; look at `chronyc sources`, at the GPS date",
-        "the clock follows its reference",
-    ),
-    "gps_fix": _Reported(
-        "gps_lost", False, "warning", "the GPS receiver has no fix; look at its antenna", "the GPS receiver has a fix"
-    ),
-    "overload": _Reported(
-        "scale_overloaded", True, "warning",
-        "the scale says that its signal is out of range; look at what stands on it, then at load cells and cable",
-        "the scale is within its range",
-    ),
-    "fault": _Reported(
-        "scale_fault", True, "critical",
-        "the scale says that a sensor or its own memory is at fault; look at load cells, cable and its display",
-        "the scale says that it is in order",
-    ),
-    "too_hot": _Reported(
-        "reader_hot", True, "warning",
-        "the reader is too hot and reads less; look at its ventilation and duty cycle", "the reader has cooled down",
-    ),
-    "antenna_fault": _Reported(
-        "antenna_fault", True, "critical",
-        "the reader gets its own power back; look at antenna, cable and plugs", "the antenna is in order",
-    ),
-}  # fmt: skip
+    "clock_synchronised": _Reported("clock_unsynchronised", False, "warning"),
+    "gps_fix": _Reported("gps_lost", False, "warning"),
+    "overload": _Reported("scale_overloaded", True, "warning"),
+    "fault": _Reported("scale_fault", True, "critical"),
+    "too_hot": _Reported("reader_hot", True, "warning"),
+    "antenna_fault": _Reported("antenna_fault", True, "critical"),
+}
 
 
 @dataclass(slots=True)
@@ -178,6 +159,7 @@ class Crossing:
             Measurement: self._measurement,
             DeviceState: self._state,
             Rejected: self._rejected,
+            Heard: self._heard,
         }
 
     def event(self, event: Event) -> list[Message]:
@@ -204,8 +186,8 @@ class Crossing:
                 messages += [wait for wait in waits if parse_utc(wait.time) > kept.told_ns]
         for text in kept.trouble:
             said = Condition("waits_anew")
-            messages += self.alarms.set(said, True, now_ns, text=text)
-            messages += self.alarms.set(said, False, now_ns, text=text)
+            messages += self.alarms.set(said, True, now_ns, args={"reason": text})
+            messages += self.alarms.set(said, False, now_ns)
         return messages
 
     def _saw(self, seen: Seen) -> None:
@@ -219,21 +201,23 @@ class Crossing:
         if now_ns - self._channels_looked_at_ns >= _CHANNELS_EVERY_NS:
             self._channels_looked_at_ns = now_ns
             for lane_id, lane in self._lanes.items():
-                self._health.channels(lane_id, now_ns, lane.channels())
+                self._health.channels(lane_id, lane.channels())
                 lane.ignore_loops(self._health.loops_at_fault(lane_id, now_ns))
         messages += self._health_alarms(now_ns)
+        messages += self.alarms.advance(now_ns)
         return messages
 
-    def clock_stepped(self, now_ns: int, text: str) -> list[Message]:
+    def clock_stepped(self, now_ns: int, leap: Leap) -> list[Message]:
         """The clock leapt to `now_ns`, or nobody looked for long: what reckons with times begins anew."""
         self._waits.restart()
-        self._health = Health(self.config)
+        self._health.clock_stepped(leap.by_ns)
+        self.alarms.clock_stepped(leap.by_ns)
         self._channels_looked_at_ns = 0
         said = Condition("clock_stepped")
         return [
             *self._flow.restart(),
-            *self.alarms.set(said, True, now_ns, text=f"{text}; waits, flow and watches begin anew"),
-            *self.alarms.set(said, False, now_ns, text=text),
+            *self.alarms.set(said, True, now_ns, args={"case": leap.kind, "step_s": round(abs(leap.by_ns) / 1e9)}),
+            *self.alarms.set(said, False, now_ns),
         ]
 
     def devices(self) -> dict[str, DeviceStatus]:
@@ -256,17 +240,13 @@ class Crossing:
             return []
         needed, width = self._channels_needed[lane_id], block.samples.shape[1]
         missing = width < needed
-        text = (
-            f"lane {lane_id}: {block.device} sends {width} channels, a sensor has channel {needed - 1} "
-            "(they count from 0); correct its `channel`, or let the device sample it too"
-        )
         messages: list[Message] = [
             *self.alarms.set(
                 Condition("channels_missing", block.device, lane_id),
                 missing,
                 block.time_ns,
                 severity="critical",
-                text=text if missing else "all channels are there",
+                args={"channels": width, "highest": needed - 1},
             )
         ]
         if missing:
@@ -373,7 +353,7 @@ class Crossing:
                 holds,
                 change.time_ns,
                 severity=reported.severity,
-                text=reported.begins if holds else reported.ends,
+                args=self._at_point(change.device),
             )
         ]
 
@@ -383,6 +363,14 @@ class Crossing:
         self._health.rejected(rejected)
         return []
 
+    def _heard(self, heard: Heard) -> list[Message]:
+        self._health.heard(heard)
+        return []
+
+    def _at_point(self, device: str) -> Args:
+        point = self._devices[device].config.point
+        return {"point": point} if point else {}
+
     def _state(self, state: DeviceState) -> list[Message]:
         device = self._devices[state.device]
         device.state, device.since_ns, device.text = state.state, state.time_ns, state.text
@@ -390,19 +378,20 @@ class Crossing:
         if state.state is LinkState.CONNECTING:
             return []  # neither good nor bad yet
         lane = device.config.lane or "_"
+        args: Args = {**self._at_point(state.device), "driver": device.config.driver, "case": state.remedy}
+        args["reason"] = state.reason or state.text
+        severity: Severity = "critical" if lane != "_" else "warning"
         messages: list[Message] = []
         for code, bad in (("device_down", LinkState.DOWN), ("device_silent", LinkState.SILENT)):
-            messages += self.alarms.set(
-                Condition(code, state.device, lane),
-                state.state is bad,
-                state.time_ns,
-                severity="critical" if lane != "_" else "warning",
-                text=state.text,
-            )
+            # A device that went from one trouble to the other is in order in neither way: what it says ends both.
+            if state.state in (bad, LinkState.ONLINE):
+                messages += self.alarms.set(
+                    Condition(code, state.device, lane), state.state is bad, state.time_ns, severity=severity, args=args
+                )
         return messages
 
     def _health_alarms(self, now_ns: int) -> list[Message]:
         messages: list[Message] = []
         for found in self._health.judge(now_ns):
-            messages += self.alarms.set(found.condition, found.holds, now_ns, severity=found.severity, text=found.text)
+            messages += self.alarms.set(found.condition, found.holds, now_ns, severity=found.severity, args=found.args)
         return messages

@@ -12,7 +12,6 @@ import asyncio
 import logging
 import resource
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ from drivers.base import Driver
 from drivers.events import DeviceState, Event, LinkState
 from drivers.session import keep_alive
 from edge import config as cfg
-from edge import sdnotify
+from edge import logs, sdnotify
 from edge.admission import Admission
 from edge.alarms import Condition
 from edge.clock_steps import ClockSteps
@@ -44,14 +43,14 @@ from edge.delivery.sealing import Sealer
 from edge.exchange.codec import local_sightings
 from edge.exchange.link import SiteExchange
 from edge.exchange.tokens import ExchangeKeys
-from edge.messages import Alarm, Message, Severity, Site, Status, Wait, parse_utc, utc_text
+from edge.messages import Alarm, Args, Message, Severity, Site, Status, Wait, parse_utc, utc_text
+from edge.status_pace import StatusPace
 from edge.waiting.memory import Memory, Recalled
 from edge.waiting.sightings import Sighting
 
 log = logging.getLogger("daemon")
 
 _TICK_S = 0.25
-_STATUS_EVERY_S = 30.0
 _STUCK_S = 20.0  # without a durable append for so long the watchdog is no longer fed
 _LAST_WORDS_S = 3.0
 
@@ -66,8 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    level = logging.DEBUG if args.verbose else logging.INFO
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s")
+    logs.to_stderr(logging.DEBUG if args.verbose else logging.INFO)
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # memory holds plates: a crash must not put them on the disk
     admitted = Admission(args.config, args.trust)
@@ -123,7 +121,7 @@ class Daemon:
             carry = partial(local_sightings, keys=keys)  # what is kept has no identity in clear
         store = Path(config.store.path)
         self._memory = Memory(store / "waits", config, keys)
-        self._from_threads: deque[tuple[Condition, bool, Severity, str]] = deque()
+        self._from_threads: deque[tuple[Condition, bool, Severity, Args]] = deque()
         self._crossing = Crossing(
             config, source=self._source, pseudonyms=pseudonyms, carry=carry, sealers=self._sealers(),
             note=self._memory.note,
@@ -136,7 +134,9 @@ class Daemon:
         self._since_ns = time.time_ns()
         self._clock = ClockSteps(self._since_ns, time.monotonic_ns())
         self._stop = asyncio.Event()
-        self._status_changed = True
+        self._pace = StatusPace()
+        self._devices_changed = False
+        self._were_online: set[str] = set()
         self._forgetful = False  # what the waits took could not be kept
 
     async def main(self) -> int:
@@ -233,6 +233,7 @@ class Daemon:
             devices=self._crossing.devices(),
             backlog={publisher.name: publisher.backlog() for publisher in self._publishers},
             collectors={publisher.name: publisher.state_of_link() for publisher in self._publishers},
+            alarms=self._crossing.alarms.holding() if online else UNSET,
             cause=cause,
             timezone=self._config.site.timezone,
             site_name=self._config.site.name or UNSET,
@@ -245,8 +246,8 @@ class Daemon:
             if collector.identifier_key_file is not None:
                 sealer = Sealer(collector.identifier_key_file)
                 sealers.append(sealer)
-                text = f"plates and tags go to {collector.name}, encrypted to its key {sealer.key_id}"
-                self._from_threads.append((Condition("identifiers_disclosed", collector.name), True, "info", text))
+                said: Args = {"collector": collector.name, "key": sealer.key_id}
+                self._from_threads.append((Condition("identifiers_disclosed", collector.name), True, "info", said))
         return sealers
 
     def _evidence(self) -> list[Message]:
@@ -268,7 +269,6 @@ class Daemon:
         now_ns = time.time_ns()
         leap = self._clock.look(now_ns, time.monotonic_ns())
         if leap is not None:
-            log.warning("%s", leap)
             self._put(self._crossing.clock_stepped(now_ns, leap))
             self._memory.forget()
         return now_ns
@@ -277,9 +277,11 @@ class Daemon:
         self._watch_clock()
         self._put(self._crossing.event(event))
         if isinstance(event, DeviceState):
-            level = logging.WARNING if event.state in (LinkState.DOWN, LinkState.SILENT) else logging.INFO
+            first = event.state is LinkState.ONLINE and event.device not in self._were_online
+            self._were_online.update([event.device] if first else [])
+            level = logging.INFO if first else logging.DEBUG  # what is wrong is an alarm, which says so itself
             log.log(level, "device %s is %s: %s", event.device, event.state.value, event.text)
-            self._status_changed = True
+            self._devices_changed = True
 
     def _from_site(self, seen: Sighting) -> None:
         """Another computer of this crossing saw something."""
@@ -300,7 +302,6 @@ class Daemon:
     async def _tick(self) -> None:
         """The clock: ends intervals, says how things are, and feeds the watchdog while the loop and the disk go on."""
         loop = asyncio.get_running_loop()
-        status_at = 0.0
         signed_at = loop.time()
         while True:
             await asyncio.sleep(_TICK_S)
@@ -311,8 +312,8 @@ class Daemon:
             if self._remember(made):
                 await asyncio.to_thread(self._memory.sync)
             now = loop.time()
-            if self._status_changed or now - status_at > _STATUS_EVERY_S:
-                self._status_changed, status_at = False, now
+            if self._pace.due(now, alarm_changes=self._crossing.alarms.changes, devices_changed=self._devices_changed):
+                self._devices_changed = False
                 refusal = self._outbox.refusal
                 self._put([self.status(online=True, cause=None if refusal is None else refusal.cause)])
             if self._config.evidence is not None and now - signed_at > self._config.evidence.interval_s:
@@ -322,23 +323,19 @@ class Daemon:
             if stuck_since is None or time.monotonic() - stuck_since < _STUCK_S:
                 sdnotify.notify("WATCHDOG=1")
 
-    def _alarm(self, condition: Condition, holds: bool, severity: Severity, text: str) -> None:
-        messages = self._crossing.alarms.set(condition, holds, time.time_ns(), severity=severity, text=text)
-        for alarm in messages:
-            level = logging.WARNING if holds else logging.INFO
-            log.log(level, "%s %s %s: %s", alarm.code, alarm.device or "", "begins" if holds else "ends", text)
-        self._put([*messages])
-        self._status_changed = True
+    def _alarm(self, condition: Condition, holds: bool, severity: Severity, args: Args) -> None:
+        self._put([*self._crossing.alarms.set(condition, holds, time.time_ns(), severity=severity, args=args)])
 
     def _outbox_trouble(self, code: str, holds: bool, text: str) -> None:
-        self._alarm(Condition(code), holds, "critical", text)
+        self._alarm(Condition(code), holds, "critical", _said(holds, text))
 
     def _collector_alarm(self, collector: str, code: str, state: str, severity: Severity, text: str) -> None:
-        self._alarm(Condition(code, collector), state == "begin", severity, text)
+        begins = state == "begin"
+        self._alarm(Condition(code, collector), begins, severity, {"collector": collector, **_said(begins, text)})
 
     def _journal_alarm(self, code: str, state: str, severity: Severity, text: str) -> None:
         """Comes from the thread that writes; the clock's task takes it from here."""
-        self._from_threads.append((Condition(code), state == "begin", severity, text))
+        self._from_threads.append((Condition(code), state == "begin", severity, _said(state == "begin", text)))
 
     def _reload(self) -> None:
         """SIGHUP: a good configuration is taken by starting anew, a bad one is refused and the running one kept."""
@@ -350,3 +347,8 @@ class Daemon:
             return
         log.info("configuration is good; ending so that the service manager starts it anew")
         self._stop.set()
+
+
+def _said(begins: bool, text: str) -> Args:
+    """What somebody says of a trouble, or of its end."""
+    return {"reason" if begins else "ended": text}

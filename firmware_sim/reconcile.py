@@ -337,7 +337,10 @@ def _faults(truth: list[Line], alarms: list[Line]) -> tuple[FaultResult, ...]:
             (a for a in alarms if a.get("device") == fault["device"] and line in (None, a.get("sensor", line))),
             key=lambda a: _seconds(a["time"]),
         )
-        began = [a for a in mine if a["state"] == "begin" and begin <= _seconds(a["time"]) <= end + ALARM_WITHIN_S]
+        # An alarm ends some time after its fault: a fault that comes before that finds it begun.
+        held = {a["code"]: a for a in mine if _seconds(a["time"]) < begin}
+        began = [a for a in held.values() if a["state"] == "begin"]
+        began += [a for a in mine if a["state"] == "begin" and begin <= _seconds(a["time"]) <= end + ALARM_WITHIN_S]
         expected = EXPECTED.get(fault["fault"], ())
         first = next((a for a in began if a["code"] in expected), began[0] if began else None)
         ended = first is not None and any(

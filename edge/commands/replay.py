@@ -17,10 +17,10 @@ from pathlib import Path
 import msgspec
 
 from edge import config as cfg
+from edge.alarm_texts import text_of
 from edge.config_file import load
 from edge.core import CoreError
 from edge.exit_codes import EXIT_DATA
-from edge.health.sensors import REMEDY
 from edge.messages import Vehicle, encode, utc_text
 from edge.recording import Recording, RecordingError, Stretch, blocks, open_recording
 from edge.weighing.lane import LanePipeline, constant_blocks
@@ -86,8 +86,8 @@ def _lane_vehicles(
             faults.append(recording.damage)
     yield from run.finish()
     for (sensor, state), time_ns in run.channel_states.items():
-        remedy = REMEDY.get(state, state)
-        _warn(f"lane {lane_id}, sensor {sensor!r}: {remedy} ({state}, seen at {utc_text(time_ns)})")
+        text = text_of("sensor_fault", {"lane": lane_id, "sensor": sensor, "case": state})
+        _warn(f"{text} ({state}, seen at {utc_text(time_ns)})")
 
 
 def _warn(text: str) -> None:

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
+from edge.alarm_texts import text_of
 from edge.delivery.entry import Loss
-from edge.messages import Alarm, Gap, Site, utc_text
-
-_TEXTS = {
-    "dropped": "the journal was full: {count} messages were dropped before every collector had them: {where}; "
-    "give [store] max_bytes more room, or mend the collector",
-    "damaged": "{count} messages were changed on the disk, and are not sent: {where}; replace the disk before it dies",
-}
+from edge.messages import Alarm, Args, Gap, Site, utc_text
 
 
 def loss_alarm(loss: Loss, *, site: Site, source: str) -> Alarm:
     """A loss is an event: its alarm begins and never ends."""
+    code = f"journal_{loss.cause}"
+    args: Args = {"count": loss.messages, "topic": loss.topic, "from_seq": loss.from_seq, "to_seq": loss.to_seq}
     return Alarm(
         time=utc_text(loss.time_ns),
         site=site,
         lane="_",
         source=source,
-        code=f"journal_{loss.cause}",
+        code=code,
         state="begin",
         severity="critical",
-        text=_TEXTS[loss.cause].format(count=loss.messages, where=f"{loss.topic} seq {loss.from_seq} to {loss.to_seq}"),
+        text=text_of(code, args),
+        args=args,
         device=None,
         gap=Gap(
             topic=loss.topic,

@@ -84,7 +84,6 @@ class Outbox:
         except JournalError as error:
             if self.stuck_since is None:
                 self.stuck_since, self.refusal = time.monotonic(), error
-                log.critical("%s", error)
                 self._on_trouble("journal_refused", True, str(error))
             await asyncio.sleep(_RETRY_S)
             return
@@ -97,7 +96,6 @@ class Outbox:
             held_s, lost = time.monotonic() - self.stuck_since, self.refused
             self.stuck_since, self.refusal, self.refused = None, None, 0
             text = f"the disk refused for {held_s:.0f} s; {lost} messages were lost at the bound of the queue"
-            log.warning("%s", text)
             self._on_trouble("journal_refused", False, text)
 
     def close(self) -> None:

@@ -101,9 +101,8 @@ class SiteExchange:
             try:
                 await self._session()
             except LinkError as error:
-                reason = str(error)
-                log.warning("%s", reason)
-                self._alarm("site_exchange_down", True, reason)
+                log.debug("%s", error)  # it is said once, by the alarm
+                self._alarm("site_exchange_down", True, str(error))
             self._take_back()
             if time.monotonic() - began > 60.0:
                 wait_s = _WAIT_FIRST_S

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from drivers import registry
-from drivers.events import DeviceState, LinkState, Rejected, SampleBlock
+from drivers.events import DeviceState, Heard, LinkState, Rejected, SampleBlock
+from drivers.remedies import connection
 from edge import config as cfg
 from edge.alarms import Condition
 from edge.core import ChannelHealth, WimVehicle
@@ -34,12 +35,13 @@ from edge.health.sensors import (
     others_median,
     side_ratios,
 )
-from edge.health.watch import Watch
-from edge.messages import Severity, Vehicle
+from edge.health.watch import SECOND_NS, Watch
+from edge.messages import Args, Severity, Vehicle
 from edge.weighing.steering import SteeringWatch
 
 _W = TypeVar("_W", bound=Watch)
 _SAME_LINE_M = 0.02
+_CAREFUL_NS = 60 * SECOND_NS  # after a leap of the clock, times of devices are taken for about now
 _REJECTS_OF_A_TALKER = 3  # devices that talk all the time; a single bad frame among thousands is weather
 # Vehicles that follow closely keep a loop on together, but hardly three of eight axles; a high trailer hides a few.
 _AXLES_WHILE_ON, _AXLES_WHILE_OFF = 24, 6
@@ -49,18 +51,18 @@ _UNCLEAR = frozenset({"partial", "off_lane", "reversed", "stopped_on_sensor", "s
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A condition that holds (`text` says where and what to do) or does not."""
+    """A condition that holds (`args` say where and what to do) or does not."""
 
     condition: Condition
     holds: bool
     severity: Severity
-    text: str
+    args: Args
 
 
 class _Reader:
     """The watches of a plate or tag reader."""
 
-    def __init__(self, where: str, *, cars: bool) -> None:
+    def __init__(self, where: Args, *, cars: bool) -> None:
         self.silent = SilentReaderWatch(where)
         self.stuck = StuckIdentityWatch(where, others=2 if cars else 1)  # tags of cars follow each other closely
         self.twice = TwiceWatch(where)
@@ -71,18 +73,16 @@ class _Reader:
 class _Loop:
     """The watches of a loop that is an input of a device."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: Args) -> None:
         self.chatter = ChatterWatch(where)
-        self.stuck = StuckLoopWatch(
-            where, "vehicles with an identity", while_on=_READS_WHILE_ON, while_off=_READS_WHILE_OFF
-        )
+        self.stuck = StuckLoopWatch(where, "identities", while_on=_READS_WHILE_ON, while_off=_READS_WHILE_OFF)
         self.last_identity = ""
 
 
 class _WimLoop:
     """A loop among the samples."""
 
-    def __init__(self, where: str, sensor: cfg.Sensor) -> None:
+    def __init__(self, where: Args, sensor: cfg.Sensor) -> None:
         self.channel = sensor.channel
         self.signal = LoopSignal(sensor.threshold_counts or 0.0)
         self.chatter = ChatterWatch(where)
@@ -95,12 +95,11 @@ class _Array:
     def __init__(self, lane: cfg.Lane, wim: cfg.Wim, country: str, since: _Register) -> None:
         self._axles_seen: int | None = None
         device = wim.device
-        where = f"lane {lane.id}"
         scales = [(index, sensor) for index, sensor in enumerate(wim.sensor) if sensor.type != "loop"]
         self._channels = {
             sensor.name: since.add(
                 Condition("sensor_fault", device, lane.id, sensor.name),
-                ChannelWatch(f"{where}, sensor {sensor.name}, channel {sensor.channel}"),
+                ChannelWatch({"channel": sensor.channel}),
             )
             for _, sensor in scales
         }
@@ -114,33 +113,23 @@ class _Array:
         self._first_line = [sensor.name for _, sensor in lines[0]]
         self._halves = [_halves(line) for line in lines]
         self._leans = SideLeans(len(lines))
-        self._swaps = [
-            since.add(Condition("channels_swapped", device, lane.id, name), SwapWatch(f"{where}, sensors {name}"))
-            for name in names
-        ]
-        drifts = [
-            since.add(Condition("line_drift", device, lane.id, name), DriftWatch(f"{where}, sensors {name}"))
-            for name in names
-        ]
+        self._swaps = [since.add(Condition("channels_swapped", device, lane.id, name), SwapWatch({})) for name in names]
+        drifts = [since.add(Condition("line_drift", device, lane.id, name), DriftWatch({})) for name in names]
         self._loads = LineLoads([[index for index, _ in line] for line in lines], drifts)
         self._proposal = since.add(
-            Condition("calibration_proposed", device, lane.id), ProposalWatch(where, SteeringWatch(country))
+            Condition("calibration_proposed", device, lane.id), ProposalWatch({}, SteeringWatch(country))
         )
-        self.loops = [
-            _WimLoop(f"{where}, loop {sensor.name}, channel {sensor.channel}", sensor)
-            for sensor in wim.sensor
-            if sensor.type == "loop"
-        ]
+        self.loops = [_WimLoop({"channel": sensor.channel}, sensor) for sensor in wim.sensor if sensor.type == "loop"]
         for loop, sensor in zip(self.loops, [s for s in wim.sensor if s.type == "loop"], strict=True):
             since.add(Condition("loop_chatter", device, lane.id, sensor.name), loop.chatter)
             since.add(Condition("loop_stuck", device, lane.id, sensor.name), loop.stuck)
 
-    def channels(self, now_ns: int, channels: Iterable[ChannelHealth]) -> None:
+    def channels(self, channels: Iterable[ChannelHealth]) -> None:
         axles = 0
         for health in channels:
             watch = self._channels.get(health.name)
             if watch is not None:
-                watch.state(now_ns, health)
+                watch.state(health)
             if health.name in self._first_line:
                 axles = max(axles, health.footprints)
         if self._axles_seen is not None:
@@ -148,10 +137,10 @@ class _Array:
                 loop.stuck.passed(max(0, axles - self._axles_seen))
         self._axles_seen = axles
 
-    def samples(self, block: SampleBlock) -> None:
+    def samples(self, time_ns: int, block: SampleBlock) -> None:
         for loop in self.loops:
             changes = loop.signal.take(block.samples[:, loop.channel])
-            loop.chatter.changes(block.time_ns, changes)
+            loop.chatter.changes(time_ns, changes)
             loop.stuck.state(loop.signal.on, changed=changes > 0)
 
     def weighed(self, found: WimVehicle) -> None:
@@ -204,6 +193,9 @@ class Health:
     def __init__(self, config: cfg.Config) -> None:
         self._register = _Register()
         self._config = config
+        self._stepped_ns = 0  # all leaps of the clock so far
+        self._now_ns = 0  # steady
+        self._careful_until_ns = 0
         places_m: dict[str, tuple[str, float | None]] = {}
         self._rejects: dict[str, RejectWatch] = {}
         self._readers: dict[str, _Reader] = {}
@@ -214,17 +206,18 @@ class Health:
         self._rates: dict[str, SampleRateWatch] = {}
         for device in config.device:
             lane = device.lane or "_"
-            where = f"device {device.name}" + (f" of lane {device.lane}" if device.lane else "")
-            reads = registry.find(device.driver).reads_identifiers
+            where: Args = {"point": device.point} if device.point else {}
+            driver = registry.find(device.driver)
+            reads = driver.reads_identifiers
             self._rejects[device.name] = self._register.add(
                 Condition("frames_rejected", device.name, lane),
-                RejectWatch(where, least=1 if reads else _REJECTS_OF_A_TALKER),
+                RejectWatch(where, connection(driver, device.url), least=1 if reads else _REJECTS_OF_A_TALKER),
             )
             if reads and device.lane and device.point:
                 point: cfg.Point | None = cfg.named(config.point, device.point)
                 places_m[device.name] = (device.lane, point.x_m if point is not None else None)
                 cars = cfg.named(config.lane, device.lane).traffic == "passenger"
-                reader = _Reader(f"{where} at {device.point}", cars=cars)
+                reader = _Reader(where, cars=cars)
                 self._readers[device.name] = reader
                 self._readers_at.setdefault((device.lane, device.point), []).append(reader)
                 for watch in (reader.silent, reader.stuck, reader.twice, reader.sure, reader.time):
@@ -232,7 +225,7 @@ class Health:
             for line in device.input:
                 place = line.lane or device.lane
                 if line.signal == "loop" and line.point and place:
-                    loop = _Loop(f"lane {place}, loop {line.name} of {device.name} at {line.point}")
+                    loop = _Loop({"point": line.point})
                     self._loops[device.name, line.name] = loop
                     self._loops_at.setdefault((place, line.point), []).append(loop)
                     for part in (loop.chatter, loop.stuck):
@@ -244,21 +237,35 @@ class Health:
                 continue
             self._arrays[entry.id] = _Array(entry, entry.wim, config.site.country, self._register)
             if entry.wim.device:
-                where = f"lane {entry.id}, digitiser {entry.wim.device}"
                 at = entry.wim.device
-                self._lost[at] = self._register.add(Condition("samples_lost", at, entry.id), LostScansWatch(where))
+                self._lost[at] = self._register.add(Condition("samples_lost", at, entry.id), LostScansWatch({}))
                 self._rates[at] = self._register.add(
-                    Condition("sample_rate", at, entry.id), SampleRateWatch(where, entry.wim.sample_rate_hz)
+                    Condition("sample_rate", at, entry.id), SampleRateWatch({}, entry.wim.sample_rate_hz)
                 )
 
     # ---- what happened ----------------------------------------------------------------------------------------
 
+    def clock_stepped(self, by_ns: int) -> None:
+        """The clock leapt. Watches reckon with a time that goes on as before, and keep what they know."""
+        self._stepped_ns += by_ns
+        self._careful_until_ns = self._now_ns + _CAREFUL_NS
+
+    def _steady(self, time_ns: int) -> int:
+        """Time for the watches: without the leaps of the clock."""
+        steady_ns = time_ns - self._stepped_ns
+        if self._now_ns < self._careful_until_ns:  # devices may still stamp as before
+            return min(max(steady_ns, self._now_ns), self._careful_until_ns)
+        return steady_ns
+
     def rejected(self, rejected: Rejected) -> None:
         if rejected.reason.startswith("odd_"):
             return  # nothing of worth was lost
-        self._rejects[rejected.device].rejected(rejected.time_ns, rejected.reason, rejected.count)
+        self._rejects[rejected.device].rejected(self._steady(rejected.time_ns), rejected.reason, rejected.count)
         if rejected.reason == "frame_missing" and rejected.device in self._readers:
             self._readers[rejected.device].silent.excuse(rejected.count)
+
+    def heard(self, heard: Heard) -> None:
+        self._rejects[heard.device].heard()
 
     def state(self, state: DeviceState) -> None:
         reader = self._readers.get(state.device)
@@ -272,6 +279,7 @@ class Health:
         reader = self._readers.get(device)
         if reader is None:
             return
+        time_ns = self._steady(time_ns)
         reader.silent.read(time_ns)
         reader.stuck.read(time_ns, identifier)
         if confidence is not None:
@@ -279,9 +287,9 @@ class Health:
         if reader_ns is not None:
             reader.time.read(time_ns, reader_ns)
         other = self._same.read(device, time_ns, identifier)
+        reader.twice.read(other)
         if other is not None:
-            reader.twice.twice(time_ns, other)
-            self._readers[other].twice.twice(time_ns, device)
+            self._readers[other].twice.read(device)
         place = self._place_of(device)
         for loop in self._loops_at.get(place, ()):
             if loop.last_identity != identifier:
@@ -293,6 +301,7 @@ class Health:
         loop = self._loops.get((device, name))
         if loop is None:
             return
+        time_ns = self._steady(time_ns)
         loop.stuck.state(on, changed=not first)
         if first:
             return
@@ -309,13 +318,13 @@ class Health:
     def chatters(self, device: str, name: str, time_ns: int) -> bool:
         """Whether an input is not to be counted."""
         loop = self._loops.get((device, name))
-        return loop is not None and loop.chatter.holds(time_ns)
+        return loop is not None and loop.chatter.holds(self._steady(time_ns))
 
     def samples(self, lane: str, block: SampleBlock) -> None:
-        if block.lost_scans:
-            self._lost[block.device].lost(block.time_ns, block.lost_scans)
-        self._rates[block.device].block(block.time_ns, block.stream, block.rate_hz)
-        self._arrays[lane].samples(block)
+        time_ns = self._steady(block.time_ns)
+        self._lost[block.device].block(time_ns, block.lost_scans)
+        self._rates[block.device].block(time_ns, block.stream, block.rate_hz)
+        self._arrays[lane].samples(time_ns, block)
 
     def weighed(self, lane: str, found: WimVehicle) -> None:
         """What the core says of a vehicle, sensor by sensor."""
@@ -324,20 +333,22 @@ class Health:
     def vehicle(self, vehicle: Vehicle) -> None:
         self._arrays[vehicle.lane].vehicle(vehicle)
 
-    def channels(self, lane: str, now_ns: int, channels: Iterable[ChannelHealth]) -> None:
-        self._arrays[lane].channels(now_ns, channels)
+    def channels(self, lane: str, channels: Iterable[ChannelHealth]) -> None:
+        self._arrays[lane].channels(channels)
 
     # ---- what follows -----------------------------------------------------------------------------------------
 
     def loops_at_fault(self, lane: str, now_ns: int) -> bool:
         """Whether the lane's loop cuts no vehicles for now."""
+        now_ns = self._steady(now_ns)
         return any(loop.chatter.holds(now_ns) or loop.stuck.holds for loop in self._arrays[lane].loops)
 
     def judge(self, now_ns: int) -> Iterator[Found]:
         """Every condition, whether it holds or not."""
+        self._now_ns = self._steady(now_ns)
         for condition, watch in self._register.watches:
-            text = watch.judge(now_ns)
-            yield Found(condition, text is not None, watch.severity, text or "in order again")
+            args = watch.judge(self._now_ns)
+            yield Found(condition, args is not None, watch.severity, args or {})
 
     def _place_of(self, device: str) -> tuple[str, str]:
         found: cfg.Device = cfg.named(self._config.device, device)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.health.watch import SECOND_NS
-from edge.messages import Severity
+from edge.messages import Args, Severity
 
 _WITHIN_NS = 2 * SECOND_NS
 _MOST_CHANGES = 8  # in that time; two motorcycles one behind the other make four
@@ -18,15 +18,16 @@ _RELEASE = 0.9  # of the threshold: below it an analogue loop is free again
 
 
 class ChatterWatch:
-    """A loop that comes and goes faster than vehicles can."""
+    """A loop that comes and goes faster than vehicles can, until it comes or goes as with a vehicle."""
 
     code: ClassVar[str] = "loop_chatter"
     severity: ClassVar[Severity] = "warning"
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: Args) -> None:
         self._where = where
         self._recent: deque[tuple[int, int]] = deque(maxlen=1000)
         self._last_ns: int | None = None
+        self._bad = False
 
     def changes(self, time_ns: int, count: int) -> None:
         if count <= 0:
@@ -35,18 +36,16 @@ class ChatterWatch:
         while self._recent and time_ns - self._recent[0][0] > _WITHIN_NS:
             self._recent.popleft()
         if sum(count for _, count in self._recent) > _MOST_CHANGES:
-            self._last_ns = time_ns
+            self._last_ns, self._bad = time_ns, True
+        elif not self.holds(time_ns):
+            self._bad = False
 
     def holds(self, now_ns: int) -> bool:
+        """Whether it is not to be counted."""
         return self._last_ns is not None and now_ns - self._last_ns <= _QUIET_NS
 
-    def judge(self, now_ns: int) -> str | None:
-        if not self.holds(now_ns):
-            return None
-        return (
-            f"{self._where}: comes and goes faster than vehicles can, so it is not counted; check the loop's cable and "
-            "joints, and the detector's sensitivity"
-        )
+    def judge(self, now_ns: int) -> Args | None:
+        return dict(self._where) if self._bad else None
 
 
 class StuckLoopWatch:
@@ -55,7 +54,7 @@ class StuckLoopWatch:
     code: ClassVar[str] = "loop_stuck"
     severity: ClassVar[Severity] = "warning"
 
-    def __init__(self, where: str, what: str, *, while_on: int, while_off: int) -> None:
+    def __init__(self, where: Args, what: Literal["axles", "identities"], *, while_on: int, while_off: int) -> None:
         self._where, self._what = where, what
         self._least = {True: while_on, False: while_off}
         self._on = False
@@ -74,13 +73,10 @@ class StuckLoopWatch:
     def holds(self) -> bool:
         return self._passed >= self._least[self._on]
 
-    def judge(self, now_ns: int) -> str | None:
+    def judge(self, now_ns: int) -> Args | None:
         if not self.holds:
             return None
-        return (
-            f"{self._where}: stays {'on' if self._on else 'off'} while {self._passed} {self._what} passed; reset its "
-            "detector, then check the loop and its cable"
-        )
+        return {**self._where, "case": f"{'on' if self._on else 'off'}_{self._what}", "passed": self._passed}
 
 
 class LoopSignal:

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from typing import ClassVar
 
 from edge.health.watch import SECOND_NS
-from edge.messages import Severity
+from edge.messages import Args, Severity
 
 _BY_CHANCE = 1e-4  # that so many vehicles in a row pass unread by chance
 _FEWEST_MISSED = 3
@@ -21,7 +21,6 @@ _LEAVES_NS = 4 * SECOND_NS  # a vehicle that has left the loop is out of a reade
 _SAME_STAY_NS = 120 * SECOND_NS
 _STUCK_READS = 3
 _STUCK_QUIET_NS = 10 * SECOND_NS
-_TWICE_QUIET_NS = 30 * SECOND_NS
 _MOST_SPEED_MPS = 40.0
 _LEAST_TRAVEL_NS = SECOND_NS
 _SLACK, _ENOUGH = 1.0, 5.0  # of the cumulative sum of confidence lost, in standard deviations
@@ -30,7 +29,6 @@ _FEW_SHARE = 0.5  # of vehicles that a reader with a fault still reads, at most
 _FEW, _FEW_MOST, _FEW_OVER = 9.2, 12.0, 6.0  # ln of the odds that it has one: begins (1e4 to 1); no more; ends
 _STAMP_OFF_NS = 5 * SECOND_NS // 2  # stamps have whole seconds
 _STAMPS_KEPT, _STAMPS_LEAST = 9, 4
-_STAMP_QUIET_NS = 15 * SECOND_NS
 
 
 class SilentReaderWatch:
@@ -39,7 +37,7 @@ class SilentReaderWatch:
     code: ClassVar[str] = "reader_silent"
     severity: ClassVar[Severity] = "warning"
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: Args) -> None:
         self._where = where
         self._passed = self._read = self._missed = 0
         self._few = 0.0
@@ -71,8 +69,9 @@ class SilentReaderWatch:
             self._credit_ns = time_ns
 
     def forgive(self) -> None:
-        """The link is down, which is an alarm of its own: what passes now says nothing."""
-        self._missed = 0
+        """The link is down, which is an alarm of its own: what passes now says nothing, and nothing good either."""
+        if self._missed < self.most_missed:
+            self._missed = 0
 
     def _odds(self, *, read: bool) -> float:
         """What one vehicle more says: ln of how likely it is with a fault against how likely without."""
@@ -97,26 +96,22 @@ class SilentReaderWatch:
         share = min(0.999, (self._read + 1) / (self._passed - self._missed + 2))  # before it fell silent
         return max(_FEWEST_MISSED, math.ceil(math.log(_BY_CHANCE) / math.log1p(-share)))
 
-    def judge(self, now_ns: int) -> str | None:
+    def judge(self, now_ns: int) -> Args | None:
         if self._missed >= self.most_missed:
-            what = f"read none of the last {self._missed} vehicles although the loop counted them"
-        elif self._holds_few:
-            what = "reads far fewer of the vehicles that the loop counts than it did"
-        else:
-            return None
-        return (
-            f"{self._where}: {what}; check that it sees the lane (dirt, light, aim, antenna cable) and that it is "
-            "switched on"
-        )
+            return {**self._where, "case": "none", "missed": self._missed}
+        return {**self._where, "case": "few"} if self._holds_few else None
 
 
 class StuckIdentityWatch:
-    """One tag or plate again and again, though its vehicle has gone: it left the loop, or others were read since."""
+    """One tag or plate again and again, though its vehicle has gone: it left the loop, or others were read since.
+
+    It ends when another is read and the stuck one was not for a while.
+    """
 
     code: ClassVar[str] = "identity_stuck"
     severity: ClassVar[Severity] = "warning"
 
-    def __init__(self, where: str, *, others: int = 1) -> None:
+    def __init__(self, where: Args, *, others: int = 1) -> None:
         self._where, self._others = where, others
         self._stays: OrderedDict[str, _Stay] = OrderedDict()
         self._loop_on = False
@@ -149,14 +144,11 @@ class StuckIdentityWatch:
         stay.late += gone or followed
         if stay.late >= _STUCK_READS:
             self._stuck_ns, self._reads = time_ns, stay.late
+        elif self._stuck_ns is not None and time_ns - self._stuck_ns > _STUCK_QUIET_NS:
+            self._stuck_ns = None
 
-    def judge(self, now_ns: int) -> str | None:
-        if self._stuck_ns is None or now_ns - self._stuck_ns > _STUCK_QUIET_NS:
-            return None
-        return (
-            f"{self._where}: reads one and the same identity again and again ({self._reads} times after its vehicle "
-            "had gone); look for a tag or plate left near it, else restart the reader"
-        )
+    def judge(self, now_ns: int) -> Args | None:
+        return None if self._stuck_ns is None else {**self._where, "reads": self._reads}
 
 
 class _Stay:
@@ -174,26 +166,22 @@ class _Stay:
 
 
 class TwiceWatch:
-    """What this reader reads another one reads as well, sooner than any vehicle can drive from one to the other."""
+    """What this reader reads another one reads as well, sooner than any vehicle can drive from one to the other; until
+    it reads one that the other did not."""
 
     code: ClassVar[str] = "identity_twice"
     severity: ClassVar[Severity] = "warning"
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: Args) -> None:
         self._where = where
         self._other = ""
-        self._last_ns: int | None = None
 
-    def twice(self, time_ns: int, other: str) -> None:
-        self._other, self._last_ns = other, time_ns
+    def read(self, other: str | None) -> None:
+        """An identity was read here, and by the `other` reader at the same time."""
+        self._other = other or ""
 
-    def judge(self, now_ns: int) -> str | None:
-        if self._last_ns is None or now_ns - self._last_ns > _TWICE_QUIET_NS:
-            return None
-        return (
-            f"{self._where}: an identity was read here and by {self._other} at the same time; lower the power or turn "
-            "the antenna of the one that reads the other's vehicles"
-        )
+    def judge(self, now_ns: int) -> Args | None:
+        return {**self._where, "other": self._other} if self._other else None
 
 
 class SameIdentity:
@@ -226,7 +214,7 @@ class ConfidenceWatch:
     code: ClassVar[str] = "reads_doubtful"
     severity: ClassVar[Severity] = "warning"
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: Args) -> None:
         self._where = where
         self._usual: deque[float] = deque(maxlen=200)
         self._lacks = 0.0
@@ -243,10 +231,10 @@ class ConfidenceWatch:
             self._lacks = min(2.0 * _ENOUGH, max(0.0, self._lacks + step - _SLACK))
         self._usual.append(confidence)
 
-    def judge(self, now_ns: int) -> str | None:
+    def judge(self, now_ns: int) -> Args | None:
         if self._lacks < _ENOUGH:
             return None
-        return f"{self._where}: is far less sure of what it reads than it was; clean it, check its light, aim and focus"
+        return dict(self._where)
 
 
 class ReaderTimeWatch:
@@ -255,24 +243,17 @@ class ReaderTimeWatch:
     code: ClassVar[str] = "reader_time"
     severity: ClassVar[Severity] = "warning"
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: Args) -> None:
         self._where = where
         self._offsets: deque[int] = deque(maxlen=_STAMPS_KEPT)
         self._step_ns = 0
-        self._last_ns: int | None = None
 
     def read(self, time_ns: int, reader_ns: int) -> None:
         offset_ns = time_ns - reader_ns
         if len(self._offsets) >= _STAMPS_LEAST:
             step_ns = offset_ns - round(statistics.median(self._offsets))
-            if abs(step_ns) > _STAMP_OFF_NS:
-                self._step_ns, self._last_ns = step_ns, time_ns
+            self._step_ns = step_ns if abs(step_ns) > _STAMP_OFF_NS else 0
         self._offsets.append(offset_ns)
 
-    def judge(self, now_ns: int) -> str | None:
-        if self._last_ns is None or now_ns - self._last_ns > _STAMP_QUIET_NS:
-            return None
-        return (
-            f"{self._where}: a message came {self._step_ns / SECOND_NS:+.0f} s off its usual time by the reader's own "
-            "clock; if the clock was not set, messages are held up on the way: look at what stands between"
-        )
+    def judge(self, now_ns: int) -> Args | None:
+        return {**self._where, "step_s": round(self._step_ns / SECOND_NS)} if self._step_ns else None

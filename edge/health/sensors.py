@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from edge.core import ChannelHealth
-from edge.health.watch import SECOND_NS
-from edge.messages import Severity
+from edge.messages import Args, Severity
 from edge.weighing.steering import LineDrift, LineWatch, Proposal, SteeringWatch
 
-_OK_FOR_NS = 5 * SECOND_NS
 _SIDE_SIGMA, _SIDE_SIGMA_LEAST = 0.04, 0.02  # of ln(left / right) of an axle at one line against the others
 _AXLES_KEPT, _AXLES_FIRST, _MOST_LEAN = 50, 10, 0.25
 _VEHICLES_KEPT = 20
@@ -25,34 +23,23 @@ _ONE_VEHICLE, _FORGOTTEN = 2.5, 0.2  # no vehicle alone decides; what each takes
 _SURE, _MOST = 6.0, 9.0  # ln of the odds that halves are swapped: where it begins; where it stops growing
 # Trucks of one road bounce at the same places, so lines differ a little for ever, and a few dozen axles by chance.
 _DRIFT, _DRIFT_AXLES = 0.04, 200
-REMEDY = {
-    "dead": "gives no signal under wheels that other lines see; check cable and amplifier",
-    "noisy": "is far noisier than its fellows; check shielding, ground and plugs",
-    "saturated": "stands at the end of its range, or reaches it under wheels; check its cable, lower the gain",
-    "stuck": "stays at one value; check cable and amplifier",
-    "reversed": "swings the wrong way under wheels and is read reversed for now; swap its wires, or the sign of gain_n",
-}
 
 
 class ChannelWatch:
-    """The core's word on one channel; it ends when the channel has been in order for some seconds."""
+    """The core's word on one channel."""
 
     code: ClassVar[str] = "sensor_fault"
     severity: ClassVar[Severity] = "warning"
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: Args) -> None:
         self._where = where
         self._state = "ok"
-        self._bad_ns = 0
 
-    def state(self, now_ns: int, health: ChannelHealth) -> None:
-        if health.state != "ok":
-            self._state, self._bad_ns = health.state, now_ns
+    def state(self, health: ChannelHealth) -> None:
+        self._state = health.state
 
-    def judge(self, now_ns: int) -> str | None:
-        if self._state != "ok" and now_ns - self._bad_ns > _OK_FOR_NS:
-            self._state = "ok"
-        return None if self._state == "ok" else f"{self._where}: {REMEDY.get(self._state, self._state)}"
+    def judge(self, now_ns: int) -> Args | None:
+        return None if self._state == "ok" else {**self._where, "case": self._state}
 
 
 class SideLeans:
@@ -83,7 +70,7 @@ class SwapWatch:
     code: ClassVar[str] = "channels_swapped"
     severity: ClassVar[Severity] = "warning"
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: Args) -> None:
         self._where = where
         self._noise = _SIDE_SIGMA**2  # slow variance, under the better of the two assumptions for each vehicle
         self._vehicles = 1
@@ -104,13 +91,8 @@ class SwapWatch:
         self._odds = min(_MOST, max(0.0, self._odds + min(_ONE_VEHICLE, max(-_ONE_VEHICLE, odds))))
         self._holds = self._odds > (0.0 if self._holds else _SURE)
 
-    def judge(self, now_ns: int) -> str | None:
-        if not self._holds:
-            return None
-        return (
-            f"{self._where}: axles lean to the other side here than at all other lines; the channels of its halves "
-            "are most likely swapped: exchange their plugs, or their `channel` in the configuration"
-        )
+    def judge(self, now_ns: int) -> Args | None:
+        return dict(self._where) if self._holds else None
 
 
 def side_ratios(
@@ -136,20 +118,17 @@ class DriftWatch:
     code: ClassVar[str] = "line_drift"
     severity: ClassVar[Severity] = "warning"
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: Args) -> None:
         self._where = where
         self._drift: LineDrift | None = None
 
     def finding(self, drift: LineDrift) -> None:
         self._drift = drift if drift.begin else None
 
-    def judge(self, now_ns: int) -> str | None:
+    def judge(self, now_ns: int) -> Args | None:
         if self._drift is None:
             return None
-        return (
-            f"{self._where}: weighs {100 * self._drift.deviation:+.1f} % against its neighbours; look at the pavement "
-            "and the sensor, then weigh reference vehicles and run `borderflow calibrate`"
-        )
+        return {**self._where, "deviation_percent": round(100 * self._drift.deviation, 1)}
 
 
 class ProposalWatch:
@@ -158,7 +137,7 @@ class ProposalWatch:
     code: ClassVar[str] = "calibration_proposed"
     severity: ClassVar[Severity] = "info"
 
-    def __init__(self, where: str, steering: SteeringWatch) -> None:
+    def __init__(self, where: Args, steering: SteeringWatch) -> None:
         self._where, self._steering = where, steering
         self._proposal: Proposal | None = None
 
@@ -175,12 +154,16 @@ class ProposalWatch:
         if self._steering.count < before:  # a window was full and has been judged
             self._proposal = proposal
 
-    def judge(self, now_ns: int) -> str | None:
+    def judge(self, now_ns: int) -> Args | None:
         if self._proposal is None:
             return None
-        return (
-            f"{self._where}: {self._proposal.text}; nothing changes before a person accepts it (`borderflow calibrate`)"
-        )
+        return {
+            **self._where,
+            "trucks": self._proposal.vehicles,
+            "seen_percent": round(100 * (self._proposal.seen - 1), 1),
+            "sigma_percent": round(200 * self._proposal.sigma, 1),
+            "factor": round(self._proposal.factor, 4),
+        }
 
 
 class LineLoads:

@@ -1,18 +1,22 @@
-"""What all watches have in common: asked at a time, they give the text of a condition that holds, or None."""
+"""What all watches have in common: asked at a time, they give the args of a condition that holds, or None.
+
+A watch holds until good data came: that nothing bad is heard any more says nothing, the device may have died. It may
+come and go: edge/alarms.py makes one alarm of that.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
-from edge.messages import Severity
+from edge.messages import Args, Severity
 
 SECOND_NS = 1_000_000_000
 
 
 class Watch(Protocol):
-    """`code` is that of the alarm; `judge` says where it is and what to do, for a person at 3 a.m."""
+    """`code` is that of the alarm; `judge` says where it is and what to do, as args of its text."""
 
     code: ClassVar[str]
     severity: ClassVar[Severity]
 
-    def judge(self, now_ns: int) -> str | None: ...
+    def judge(self, now_ns: int) -> Args | None: ...

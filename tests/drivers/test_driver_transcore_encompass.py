@@ -202,7 +202,7 @@ async def test_unplugging_and_replugging(tmp_path: Path) -> None:
             stable.unlink()
             first.unplug()
             await events.until_state(LinkState.DOWN)
-            await events.until(lambda: "is the adapter plugged in" in events.of(DeviceState)[-1].text)
+            await events.until(lambda: "check its adapter" in events.of(DeviceState)[-1].text)
             with pty() as second:
                 reader(second)
                 stable.symlink_to(second.path)

@@ -166,7 +166,7 @@ async def test_serial_that_takes_no_data(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_serial_that_is_not_there() -> None:
-    with pytest.raises(LinkLost, match=r"/dev/nothing: cannot be opened: No such file or directory; is the adapter"):
+    with pytest.raises(LinkLost, match=r"/dev/nothing: cannot be opened: No such file or directory"):
         await opened("/dev/nothing")
 
 
@@ -208,7 +208,7 @@ async def test_tcp_holds_the_peer_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_tcp_refused() -> None:
-    with pytest.raises(LinkLost, match="check power, cable and address"):
+    with pytest.raises(LinkLost, match="cannot be opened: Connection refused"):
         await opened(f"tcp://127.0.0.1:{free_port()}")
 
 

@@ -534,7 +534,7 @@ async def test_rtu_unplugged() -> None:
 
 
 async def test_no_line() -> None:
-    with pytest.raises(LinkLost, match="is the adapter plugged in"):
+    with pytest.raises(LinkLost, match="cannot be opened"):
         async with opened("/dev/does-not-exist", 1):
             pass
     assert not modbus._buses

@@ -12,7 +12,8 @@ from driver_peers import Events, running
 
 from drivers import session
 from drivers.base import DeviceError, Driver, Emit, Options, ProtocolError
-from drivers.events import DeviceState, LinkState, Measurement, Rejected
+from drivers.events import DeviceState, Heard, LinkState, Measurement, Rejected
+from drivers.links import LinkLost
 from drivers.session import LONGEST_PAUSE_S, keep_alive
 
 Script = Callable[[Emit, Callable[[], None]], Awaitable[None]]
@@ -21,8 +22,8 @@ Script = Callable[[Emit, Callable[[], None]], Awaitable[None]]
 class Scripted(Driver):
     """Plays the scripts one after another, the last for ever."""
 
-    def __init__(self, *scripts: Script, silent_after_s: float = 0.4) -> None:
-        super().__init__("dev", "tcp://192.0.2.1:1", Options(), clock=lambda: 42)
+    def __init__(self, *scripts: Script, silent_after_s: float = 0.4, url: str = "tcp://192.0.2.1:1") -> None:
+        super().__init__("dev", url, Options(), clock=lambda: 42)
         self.silent_after_s = silent_after_s
         self.scripts = list(scripts)
         self.sessions = 0
@@ -64,15 +65,16 @@ async def test_online_then_down_then_online() -> None:
         await events.until(lambda: events.states.count(LinkState.ONLINE) == 2)
     assert events.states == [LinkState.CONNECTING, LinkState.ONLINE, LinkState.DOWN, LinkState.ONLINE]
     assert events.of(DeviceState)[2] == DeviceState(
-        "dev", 42, LinkState.DOWN, "tcp://192.0.2.1:1: closed by the device"
-    )
+        "dev", 42, LinkState.DOWN, "tcp://192.0.2.1:1: closed by the device",
+        reason="tcp://192.0.2.1:1: closed by the device",
+    )  # fmt: skip
     assert len(events.of(Measurement)) == 1
 
 
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (OSError(113, "No route to host"), ["No route to host", "check cable"]),
+        (OSError(113, "No route to host"), ["tcp://192.0.2.1:1: No route to host; check power, cable"]),
         (ProtocolError("bad_header", "no header"), ["no header", "right device"]),
         (KeyError("ABC123"), ["fault in the driver", "KeyError", "test_session.py"]),
         (ExceptionGroup("two", [DeviceError("gone")]), ["gone"]),
@@ -105,9 +107,85 @@ async def test_a_babbling_device_is_silent_with_another_text() -> None:
 
     async with running(Scripted(babble)) as events:
         await events.until_state(LinkState.SILENT)
-        assert "check baud rate" in events.of(DeviceState)[-1].text
+        assert "sends in the format that its driver expects" in events.of(DeviceState)[-1].text
         assert sum(event.count for event in events.of(Rejected)) == 1000 * 1
         assert len(events.of(Rejected)) <= 2, "a thousand rejects are one event"
+
+
+@pytest.mark.parametrize(
+    ("url", "down", "silent", "garbage"),
+    [
+        ("serial:///dev/ttyS0", "check its adapter", "its settings", "check baud rate, parity"),
+        ("/dev/ttyS0", "check its adapter", "its settings", "check baud rate, parity"),
+        ("tcp://192.0.2.1:1", "power, cable and address", "whether it hangs", "format that its driver expects"),
+        ("rtu+tcp://192.0.2.1:1", "of the serial server", "the serial server", "baud rate and parity in the serial"),
+        ("rfc2217://192.0.2.1:1", "of the serial server", "the serial server", "baud rate and parity in the serial"),
+        ("http://0.0.0.0:1/plates", "this computer listens", "to which it posts", "posts in the format"),
+    ],
+)
+async def test_what_to_do_suits_how_the_device_is_connected(url: str, down: str, silent: str, garbage: str) -> None:
+    async def babble(emit: Emit, alive: Callable[[], None]) -> None:
+        emit(Rejected("dev", 1, "bad_crc"))
+        await asyncio.sleep(3600)
+
+    for script, words in (
+        (failing(LinkLost(f"{url}: closed by the device")), down),
+        (quiet, silent),
+        (babble, garbage),
+    ):
+        async with running(Scripted(script, silent_after_s=0.05, url=url)) as events:
+            await events.until(lambda: len(events.of(DeviceState)) > 1)
+        text = events.of(DeviceState)[1].text
+        assert words in text
+        assert ("baud" in text) == ("baud" in words)  # a camera has no baud rate
+
+
+async def test_what_is_valid_after_a_reject_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection alone is nothing valid: the first sign of life may say no more than that the link is open."""
+    monkeypatch.setattr(session, "_REJECTED_EVERY_S", 0.0)
+    monkeypatch.setattr(session, "_WATCH_S", 0.01)
+    valid = asyncio.Event()
+
+    async def opened_and_bad(emit: Emit, alive: Callable[[], None]) -> None:
+        alive()
+        emit(Rejected("dev", 1, "bad_crc"))
+        raise DeviceError("ended")
+
+    async def opened_and_quiet(emit: Emit, alive: Callable[[], None]) -> None:
+        alive()
+        await valid.wait()
+        for _ in range(100):
+            alive()
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(3600)
+
+    async with running(Scripted(opened_and_bad, opened_and_quiet, silent_after_s=3600.0)) as events:
+        await events.until(lambda: events.states.count(LinkState.ONLINE) == 2)
+        await asyncio.sleep(0.05)
+        assert not events.of(Heard)
+        valid.set()
+        await events.until(lambda: bool(events.of(Heard)))
+        await asyncio.sleep(0.05)
+    assert len(events.of(Heard)) == 1
+
+
+async def test_a_device_that_rejects_nothing_says_nothing_of_it() -> None:
+    async with running(Scripted(healthy)) as events:
+        await asyncio.sleep(0.2)
+    assert not events.of(Heard)
+
+
+async def test_a_fault_of_a_driver_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def no_sleep(seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    driver = Scripted(failing(RuntimeError("x")))
+    task = asyncio.create_task(keep_alive(driver, Events(), sleep=no_sleep))
+    async with asyncio.timeout(10):
+        while driver.sessions < 20:
+            await asyncio.sleep(0)
+    task.cancel()
+    assert len(caplog.records) == 1
 
 
 async def test_ending_of_its_own_accord_is_down() -> None:

@@ -62,7 +62,7 @@ def test_each_fault_is_an_alarm_and_everything_else_goes_on(
 
             weighed = count(messages, "C02")
             for device in ("daq-c01", "tag-c02-approach", "io"):
-                wait_for(f"{device} back", lambda d=device: not open_alarms(messages, d), 40)
+                wait_for(f"{device} back", lambda d=device: not open_alarms(messages, d), 70)
             wait_for("the other lane was weighed meanwhile", lambda: count(messages, "C02") > weighed, 60)
             lane_1 = count(messages, "C01")
             wait_for("the first lane is weighed again", lambda: count(messages, "C01") > lane_1, 90)
