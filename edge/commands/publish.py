@@ -13,7 +13,7 @@ from pathlib import Path
 from edge.centre.database import reading_of
 from edge.centre.gap_table import Execute
 from edge.centre.local_day import zone_of
-from edge.centre.publish import tmg
+from edge.centre.publish import csv_files, tmg
 from edge.centre.publish.day import Site, SiteDay
 from edge.centre.publish.stations import Stations
 from edge.centre.store import StoreError
@@ -90,4 +90,20 @@ def _tmg(days: list[SiteDay], args: argparse.Namespace) -> list[Path]:
     return written
 
 
-_FORMATS: dict[str, Callable[[list[SiteDay], argparse.Namespace], list[Path]]] = {"tmg": _tmg}
+def _csv(days: list[SiteDay], args: argparse.Namespace) -> list[Path]:
+    return list(csv_files.write(days, args.out))
+
+
+def _parquet(days: list[SiteDay], args: argparse.Namespace) -> list[Path]:
+    try:
+        from edge.centre.publish import parquet_files
+    except ImportError as error:
+        raise ValueError(f"Parquet needs DuckDB ({error}): pip install 'borderflow[publish]'") from None
+    return list(parquet_files.write(days, args.out))
+
+
+_FORMATS: dict[str, Callable[[list[SiteDay], argparse.Namespace], list[Path]]] = {
+    "csv": _csv,
+    "parquet": _parquet,
+    "tmg": _tmg,
+}

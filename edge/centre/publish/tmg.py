@@ -37,7 +37,7 @@ def lines(day: SiteDay, stations: Stations, station: Station, left_out: Counter[
     for vehicle in day.vehicles:
         reason = _unfit(vehicle)
         if reason is None:
-            weighed[vehicle.lane].append(vehicle)
+            weighed.setdefault(vehicle.lane, []).append(vehicle)  # of an hour that is not over, and no line yet
         else:
             left_out[reason] += 1
     for lane in lanes:
