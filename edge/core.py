@@ -307,6 +307,7 @@ PLATE_ROW: int = lib.BF_PLATE_ROW
 AXLE_FEATURES: int = lib.BF_AXLE_FEATURES
 AXLE_MOST: int = lib.BF_AXLE_MOST
 TAG, PLATE, AXLES = 1, 2, 4  # what was read of a passage, as a bit mask
+_SAMPLES = 200  # of a forecast where nobody wants them
 DEAD_SHIFT = 3  # and, by so many bits higher, whose reader was dead
 MASKS = 64
 
@@ -455,12 +456,12 @@ class Departure(Struct, frozen=True, gc=False):
 
 
 class Forecast(Struct, frozen=True, gc=False):
-    """What the queue filter expects; see bf_forecast. `waits_s` are sorted samples."""
+    """What the queue filter expects; see bf_forecast."""
 
-    waits_s: npt.NDArray[np.float64]
     p10_s: float
     p50_s: float
     p90_s: float
+    mean_s: float
     queue_n: float
     queue_sd_n: float
     free_flow_s: float
@@ -543,16 +544,40 @@ class QueueFilter:
             d.pos, d.p, d.wait_s, d.mean_s, d.sd_s, d.p_unlisted, d.p_phantom, d.p_elsewhere, d.p_busy, bool(d.in_order)
         )
 
-    def predict(self, time_ns: int, samples: int = 200, more_booths: int = 0) -> Forecast:
-        """The wait of a vehicle that enters at `time_ns`, if `more_booths` more opened then."""
-        waits = np.empty(samples, np.float64)
+    def predict(self, time_ns: int, waits_s: npt.NDArray[np.float64] | None = None, more_booths: int = 0) -> Forecast:
+        """The wait of a vehicle that enters at `time_ns`, if `more_booths` more opened then.
+
+        `waits_s` is filled with as many samples of it as it has room for (1 to 1024), sorted.
+        """
+        if waits_s is None:
+            waits_s = np.empty(_SAMPLES)
         status = lib.bf_queue_predict(
-            self._handle, time_ns, samples, more_booths, ffi.from_buffer("double[]", waits), self._forecast
+            self._handle, time_ns, len(waits_s), more_booths, ffi.from_buffer("double[]", waits_s), self._forecast
         )
         _check(status, "queue")
         f = self._forecast
         return Forecast(
-            waits, f.p10_s, f.p50_s, f.p90_s, f.queue_n, f.queue_sd_n, f.free_flow_s, f.free_flow_low_s,
+            f.p10_s, f.p50_s, f.p90_s, f.mean_s, f.queue_n, f.queue_sd_n, f.free_flow_s, f.free_flow_low_s,
             f.cycle_s, f.cycle_sd_s, f.skip, f.unlisted, f.phantom, f.free_flow_n,
             f.entries_since, f.departures, f.learned_cycles,
         )  # fmt: skip
+
+
+class Mixture:
+    """Quantiles of mixtures of the rows of `samples` (rows, most samples of a row), whose values may change."""
+
+    def __init__(self, samples: npt.NDArray[np.float64]) -> None:
+        self._samples = ffi.from_buffer("double[]", samples)
+        self._stride = samples.shape[1]
+        self._parts = ffi.new("bf_component[]", len(samples))
+        self._out = ffi.new("double[3]")
+
+    def quantiles(self, parts: Sequence[tuple[int, int, float]], qs: tuple[float, ...]) -> list[float]:
+        """At most three; each part is a row, how many sorted samples it has, and its weight."""
+        n = len(parts)
+        self._parts[0:n] = parts
+        status = lib.bf_mixture(
+            self._samples, self._stride, self._parts, n, ffi.new("double[]", qs), len(qs), self._out
+        )
+        _check(status, "mixture")
+        return list(self._out[0 : len(qs)])

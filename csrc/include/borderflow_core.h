@@ -201,6 +201,7 @@ typedef struct {
 
 typedef struct {
     double p10_s, p50_s, p90_s;  /* of the wait of a vehicle that enters now */
+    double mean_s;
     double queue_n, queue_sd_n;  /* vehicles between the points */
     double free_flow_s;          /* median travel time without a queue */
     double free_flow_low_s;      /* one of ten is faster */
@@ -242,6 +243,15 @@ bf_status bf_queue_depart(bf_queue *queue, int64_t t_ns, const int64_t *pos, con
  * With `more_booths` (0 to 100) they are the waits if so many more booths opened at `t_ns`. */
 bf_status bf_queue_predict(bf_queue *queue, int64_t t_ns, int32_t n, int32_t more_booths, double *waits_s,
                            bf_forecast *out);
+
+/* The first `n` samples, sorted, of a row of samples, and the weight of all of them together. */
+typedef struct {
+    int32_t row, n;
+    double weight;
+} bf_component;
+/* `out[i]` is the quantile `q[i]` of a mixture of rows of `stride` samples each. */
+bf_status bf_mixture(const double *samples, int32_t stride, const bf_component *parts, int32_t n_parts, const double *q,
+                     int32_t n_q, double *out);
 
 /* CFFI-END */
 #pragma GCC visibility pop

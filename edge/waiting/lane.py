@@ -40,6 +40,7 @@ class LaneState:
         self.series = Series(lane.id, lane.direction, lane.traffic, lane.program)
         self.open = float(lane.booths)
         self.booths_told = False  # whether it was ever said that a booth opened or closed
+        self.touched = True  # something happened here in this interval
         self.matches: list[Match] = []  # of this interval
         # Of this interval: a wait for every vehicle, if only that of its neighbours, and how far it may be off.
         self.rough: list[tuple[float, float]] = []
@@ -67,6 +68,7 @@ class LaneState:
 
     def entered(self, time_ns: int) -> None:
         """A vehicle passed the first point."""
+        self.touched = True
         if not self._arrival_ns:
             self._began_ns = time_ns
         self._arrival_rate = self.rate_at(time_ns) + 1.0
@@ -77,6 +79,7 @@ class LaneState:
 
     def arrived(self, match: Match) -> bool:
         """A vehicle came to the booth; True where that shows that the lane is open, whatever was said."""
+        self.touched = True
         self._through = self._through or self._shows_all(match)
         if self._through or match.by_identity:
             self._wait(match)  # else it may be one of those who stood there unseen
@@ -132,6 +135,7 @@ class LaneState:
 
     def change_booth(self, change: BoothChange) -> None:
         """A booth opened, closed or changed its program."""
+        self.touched = True
         if change.program in get_args(Program):
             self.program = change.program  # type: ignore[assignment]
             self.series.program = self.program
@@ -153,6 +157,7 @@ class LaneState:
 
     def end_interval(self) -> None:
         """The interval is over."""
+        self.touched = False
         self.matches.clear()
         self.rough.clear()
 
@@ -197,6 +202,7 @@ class LaneState:
 
     def lost(self) -> None:
         """Nobody knows any more who is between the points."""
+        self.touched = True
         self._inside_n = math.inf
         self._through = False
         self._idle.clear()

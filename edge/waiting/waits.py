@@ -298,7 +298,7 @@ class CrossingWaits:
         """Nobody looked for a while, or the clock was put on: who was in a queue then is not known now."""
         for lane in self._lanes.values():
             for pair, segment in self._ways[lane.direction].items():
-                if segment.queues[lane.id].predict(self._last_ns, 16).queue_n > _STRAYS:
+                if segment.queues[lane.id].predict(self._last_ns).queue_n > _STRAYS:
                     segment.empty(lane.id)
                     if pair == (self.from_point, self.to_point):
                         lane.lost()

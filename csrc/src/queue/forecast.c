@@ -328,6 +328,9 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_bo
         draw(&r.seed);
     }
     sample(&r, total, n, waits_s);
+    for (int32_t i = 0; i < n; i++) {
+        out->mean_s += waits_s[i] / (double)n;
+    }
     out->p10_s = waits_s[(n - 1) / 10];
     out->p50_s = waits_s[n / 2];
     out->p90_s = waits_s[(9 * n) / 10 < n ? (9 * n) / 10 : n - 1];

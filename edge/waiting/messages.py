@@ -1,0 +1,158 @@
+"""One `wait` message: a row (a lane, a program, the crossing) and what is known of its lanes in, the message out.
+
+Called by `edge.waiting.intervals`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from edge import config as cfg
+from edge.messages import Bottleneck, Experienced, Site, Traffic, Wait
+from edge.waiting.forecast import Forecasts
+from edge.waiting.lane import RATE_WINDOW_S, LaneState
+from edge.waiting.segment import Segment
+from edge.waiting.series import Series
+
+_METHOD_WINDOW_NS = 3600 * 1_000_000_000
+_OPEN, _OPEN_S = 0.05, 30.0  # a median that may be off by more, as likely as not, is none
+_UNTRIED = 30  # forecasts that are kept until the next vehicle comes
+
+Method = Literal["matched", "counted", "fused"]
+Stream = tuple[str, Traffic]
+"""A direction and a kind of traffic."""
+Gain = Callable[[Series], float | None]
+"""What a row saves against the standard program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The end of an interval, and what is common to its messages."""
+
+    end_ns: int
+    text: str
+    began_ns: int
+    forecasts: Forecasts
+    bottlenecks: Mapping[Stream, Bottleneck | None]
+    mains: Mapping[str, Segment]
+
+
+class Messages:
+    """What is common to all messages of a crossing; `source` names the publishing computer."""
+
+    def __init__(self, config: cfg.Config, *, source: str, ends: tuple[str, str]) -> None:
+        self._site = Site(config.site.country, config.site.port)
+        self._source = source
+        self._digest = cfg.digest(config)
+        self._interval_s = config.wait.interval_s
+        self._baseline = config.wait.baseline
+        self._from, self._to = ends
+
+    def of(self, series: Series, lanes: Sequence[LaneState], moment: Moment, gain_s: Gain) -> Wait:
+        """The message of the row `series`, to which these lanes belong."""
+        waits = _waits(lanes)
+        series.hour.add(moment.end_ns, waits)
+        experienced = _experienced(waits)
+        expected_s = low_s = high_s = more_s = queue_n = None
+        method: Method | None = None
+        outlook = moment.forecasts.of(lanes)
+        if outlook is not None:
+            raw = outlook.raw
+            if len(series.forecasts) < _UNTRIED:
+                series.forecasts.append((moment.end_ns, raw))
+            low_s, high_s = series.honesty.apply(raw)
+            expected_s = round(raw.median_s, 1)
+            low_s, high_s = round(min(low_s, expected_s), 1), round(max(high_s, expected_s), 1)
+            more_s = expected_s if outlook.more_s is None else round(min(expected_s, outlook.more_s), 1)
+            queue_n = round(outlook.queue_n, 1)
+            known = [lane for lane in lanes if moment.forecasts.knows(lane.id)]
+            method = _method(known, moment.mains[series.direction], moment.end_ns)
+        readable = sum(len(lane.identified) for lane in lanes)
+        reference_s = self._baseline.get(series.program) if series.program is not None else None
+        change = None
+        if reference_s is not None and experienced.median_s is not None:
+            change = round(100.0 * (experienced.median_s - reference_s) / reference_s, 2)
+        planning_s, buffer = series.hour.quantile_s(0.95), series.hour.buffer_index()
+        return Wait(
+            time=moment.text,
+            site=self._site,
+            lane=series.lane,
+            source=self._source,
+            config=self._digest,
+            direction=series.direction,
+            traffic=series.traffic,
+            program=series.program,
+            from_point=self._from,
+            to_point=self._to,
+            interval_s=self._interval_s,
+            experienced=experienced,
+            expected_s=expected_s,
+            low_s=low_s,
+            high_s=high_s,
+            queue_vehicles=queue_n,
+            throughput_per_h=_throughput_per_h(lanes, moment),
+            lower_bound=bool(moment.forecasts.full) and any(lane.id in moment.forecasts.full for lane in lanes),
+            method=method,
+            match_rate=round(sum(lane.matched_n for lane in lanes) / readable, 3) if readable else None,
+            reference_s=reference_s,
+            change=change,
+            bottleneck=moment.bottlenecks.get((series.direction, series.traffic)),
+            booths_open=_booths_open(lanes),
+            one_more_booth_s=more_s,
+            planning_time_s=None if planning_s is None else round(planning_s, 1),
+            planning_time_index=round(planning_s / reference_s, 2) if planning_s is not None and reference_s else None,
+            buffer_index=None if buffer is None else round(buffer, 1),
+            gain_s=gain_s(series),
+        )
+
+
+def _waits(lanes: Sequence[LaneState]) -> list[float]:
+    """Alone, an estimate must be good; among many lanes a rough one is better than a lane left out of the median.
+
+    Where the rough ones leave the median open, nothing is told.
+    """
+    waits = [m.wait_s for lane in lanes for m in lane.matches if m.wait_s is not None and m.sure and not m.detour]
+    if len(lanes) == 1 or not waits:
+        return waits
+    rough = [estimate for lane in lanes for estimate in lane.rough]
+    low_s, high_s = (median(wait_s + side * sd_s for wait_s, sd_s in rough) for side in (-1.0, 1.0))
+    open_s = max(_OPEN_S, _OPEN * 0.5 * (low_s + high_s))
+    return [wait_s for wait_s, _ in rough] if high_s - low_s <= 2.0 * open_s else []
+
+
+def _experienced(waits_s: list[float]) -> Experienced:
+    if not waits_s:
+        return Experienced(count=0, median_s=None, p10_s=None, p90_s=None, p95_s=None)
+    ordered = sorted(waits_s)
+    median, p10, p90, p95 = [_quantile(ordered, q) for q in (0.5, 0.1, 0.9, 0.95)]
+    return Experienced(count=len(ordered), median_s=median, p10_s=p10, p90_s=p90, p95_s=p95)
+
+
+def _quantile(ordered: list[float], q: float) -> float:
+    at = q * (len(ordered) - 1)
+    low = int(at)
+    high = min(low + 1, len(ordered) - 1)
+    return round(ordered[low] + (at - low) * (ordered[high] - ordered[low]), 1)
+
+
+def _throughput_per_h(lanes: Sequence[LaneState], moment: Moment) -> float | None:
+    if all(lane.departed_ns is None for lane in lanes):
+        return None
+    observed_s = min(RATE_WINDOW_S, max((moment.end_ns - moment.began_ns) * 1e-9, 1.0))
+    return round(sum(len(lane.departures) for lane in lanes) * 3600.0 / observed_s, 1)
+
+
+def _method(lanes: Sequence[LaneState], main: Segment, end_ns: int) -> Method:
+    """What the forecast stands on now: a reader or a loop that has died is not among it."""
+    matched = [lane.last_identity_ns > end_ns - _METHOD_WINDOW_NS and main.identifies(lane.id) for lane in lanes]
+    if not any(matched):
+        return "counted"
+    return "fused" if any(main.counts(lane.id) for lane in lanes) else "matched"
+
+
+def _booths_open(lanes: Sequence[LaneState]) -> int | None:
+    """None where nobody said so of one of the lanes: an open lane is then only a guess."""
+    return round(sum(lane.open for lane in lanes)) if all(lane.booths_told for lane in lanes) else None
