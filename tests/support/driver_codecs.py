@@ -289,4 +289,6 @@ def hostile(rng: random.Random, frames: list[bytes], size: int) -> bytes:
 def buffered(codec: Any) -> int:
     """Bytes that a codec holds back."""
     inner = getattr(codec, "_codec", codec)
-    return sum(len(value) for value in vars(inner).values() if isinstance(value, bytes | bytearray))
+    parts = (inner, getattr(inner, "_reader", None))
+    values = (value for part in parts if part is not None for value in vars(part).values())
+    return sum(len(value) for value in values if isinstance(value, bytes | bytearray))
