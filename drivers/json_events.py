@@ -31,6 +31,7 @@ import hashlib
 import json
 import math
 import re
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -129,9 +130,11 @@ class Read:
     event: PlateRead | TagRead | None  # None: of a vehicle whose plate it does not say
     identity: str = ""
     car: str = ""
+    is_first: bool = False
     is_last: bool = False
 
 
+_Get = Callable[[tuple[str, ...]], Any]
 Record = Read | Sign | Rejected
 
 
@@ -193,8 +196,8 @@ class JsonReader:
         return [record for entry in each[:_MOST_DOCUMENTS] for record in self._one(document, entry, time_ns)]
 
     def _one(self, document: Any, entry: Any, time_ns: int) -> list[Record]:
-        preset = self._preset
-        odd: list[Record] = []
+        """What an entry says: what is odd about it, and at last the read."""
+        preset, odd = self._preset, []
 
         def get(paths: tuple[str, ...]) -> Any:
             return _first(document, entry, paths)
@@ -204,41 +207,49 @@ class JsonReader:
             try:
                 reader_ns, zoned = time_of(stamp)
             except (ValueError, OverflowError):  # of a year that no clock shows
-                odd.append(self._rejected(time_ns, "odd_time"))
+                odd.append("odd_time")
         at_ns = reader_ns if self._camera_time and zoned and reader_ns is not None else time_ns
-        identity, car = _text(get(preset.identity))[:64], _text(get(preset.car))[:64]
-        is_last = _text(get(preset.state)).lower() in preset.last
-        written = get(preset.plate) if preset.plate else get(preset.tag)
-        event: PlateRead | TagRead | None = None
+        try:
+            if preset.plate:
+                event: PlateRead | TagRead | None = self._plate(get, at_ns, reader_ns, odd)
+            else:
+                event = self._tag(get, at_ns)
+            car, state = _text(get(preset.car))[:64], _text(get(preset.state)).lower()
+            if event is None and not car:
+                last: Record = Sign()
+            else:
+                last = Read(event, _text(get(preset.identity))[:64], car, state in preset.first, state in preset.last)
+        except ProtocolError as error:
+            last = self._rejected(time_ns, error.reason)
+        return [*(self._rejected(time_ns, reason) for reason in odd), last]
+
+    def _plate(self, get: _Get, at_ns: int, reader_ns: int | None, odd: list[str]) -> PlateRead | None:
+        """None where it says that there is no plate."""
+        preset = self._preset
+        written = get(preset.plate)
+        if written is None and get(preset.car) is None:
+            raise ProtocolError("no_field", "there is no plate where one is due")
+        plate = self._plates.read(_text(written))
+        if plate is None:
+            return None
+        confidence, score = None, get(preset.confidence)
+        if score not in (None, ""):
+            confidence = _share(score, preset.confidence_full)
+            if confidence is None:
+                odd.append("odd_score")
+        return PlateRead(self._device, at_ns, plate, _text(get(preset.country))[:8] or None, confidence, reader_ns)
+
+    def _tag(self, get: _Get, at_ns: int) -> TagRead:
+        preset = self._preset
+        written = get(preset.tag)
         if written is None:
-            if not car:
-                return [self._rejected(time_ns, "no_field")]
-        elif preset.plate:
-            try:
-                plate = self._plates.read(_text(written))
-            except ProtocolError as error:
-                return [*odd, self._rejected(time_ns, error.reason)]
-            if plate is None:
-                return [*odd, Read(None, identity, car, is_last) if car else Sign()]
-            confidence = None
-            if (score := get(preset.confidence)) not in (None, ""):
-                confidence = _share(score, preset.confidence_full)
-                if confidence is None:
-                    odd.append(self._rejected(time_ns, "odd_score"))
-            event = PlateRead(self._device, at_ns, plate, _text(get(preset.country))[:8] or None, confidence, reader_ns)
-        else:
-            tag = _text(written)
-            if not _TAG.fullmatch(tag):
-                return [*odd, self._rejected(time_ns, "bad_tag")]
-            antenna, rssi = _number(get(preset.antenna)), _number(get(preset.rssi))
-            event = TagRead(
-                self._device,
-                at_ns,
-                tag.upper(),
-                None if antenna is None else int(antenna),
-                None if rssi is None else rssi * preset.rssi_unit_db,
-            )
-        return [*odd, Read(event, identity, car, is_last)]
+            raise ProtocolError("no_field", "there is no tag where one is due")
+        tag = _text(written)
+        if not _TAG.fullmatch(tag):
+            raise ProtocolError("bad_tag", "what stands there is no tag")
+        antenna, rssi = _number(get(preset.antenna)), _number(get(preset.rssi))
+        rssi_dbm = None if rssi is None else rssi * preset.rssi_unit_db
+        return TagRead(self._device, at_ns, tag.upper(), None if antenna is None else int(antenna), rssi_dbm)
 
     def _rejected(self, time_ns: int, reason: str) -> Rejected:
         return Rejected(self._device, time_ns, reason)
@@ -322,40 +333,76 @@ def time_of(value: Any) -> tuple[int, bool]:
     return round(number * unit / 1000) * 1000, True
 
 
+@dataclass(slots=True)
+class _Vehicle:
+    """What is said of a vehicle so far."""
+
+    event: PlateRead | TagRead | None = None
+    last_ns: int = 0
+    told: PlateRead | TagRead | None = None  # handed on, because nothing came for so long
+
+
 class Vehicles:
-    """Of several events of one vehicle the last counts, at the time of the first."""
+    """Of several events of one vehicle the last counts, at the time of the first.
+
+    One of which nothing came for `gone_ns` counts then. What is said of it later counts only where it is another plate.
+    """
 
     def __init__(self, gone_ns: int) -> None:
         self._gone_ns = gone_ns
-        self._here: dict[str, tuple[PlateRead | TagRead | None, int]] = {}  # what is said of it, and when last
+        self._here: OrderedDict[str, _Vehicle] = OrderedDict()  # the one that was heard of last comes last
 
     def take(self, read: Read, time_ns: int) -> list[PlateRead | TagRead]:
         """The reads that are final with this one."""
         if not read.car:
             return [] if read.event is None else [read.event]
-        before, _ = self._here.get(read.car, (None, 0))
-        event = read.event or before
-        if event is not None and before is not None:
-            event = replace(event, time_ns=before.time_ns)
-            if isinstance(event, PlateRead) and isinstance(before, PlateRead):
-                event = replace(event, reader_ns=before.reader_ns)  # it belongs to that time
+        out: list[PlateRead | TagRead] = []
+        vehicle = self._here.pop(read.car, _Vehicle())
+        if read.is_first and (vehicle.told is not None or not _same(vehicle.event, read.event)):
+            out += _reads(vehicle)  # the reader counts from the beginning again: this is another one
+            vehicle = _Vehicle()
+        vehicle.event = _together(vehicle.event, read.event)
+        vehicle.last_ns = time_ns
         if read.is_last:
-            self._here.pop(read.car, None)
-            return [] if event is None else [event]
-        self._here[read.car] = (event, time_ns)
-        return self.due(time_ns) if len(self._here) < _MOST_DOCUMENTS else self.all()
+            out += _reads(vehicle)
+        else:
+            self._here[read.car] = vehicle
+            if len(self._here) > _MOST_DOCUMENTS:
+                out += _reads(self._here.popitem(last=False)[1])
+        return out + self.due(time_ns)
 
     def due(self, time_ns: int) -> list[PlateRead | TagRead]:
         """Those of whom nothing came for long enough."""
-        gone = [car for car, (_, last_ns) in self._here.items() if not 0 <= time_ns - last_ns < self._gone_ns]
-        events = [self._here.pop(car)[0] for car in gone]
-        return [event for event in events if event is not None]
+        out: list[PlateRead | TagRead] = []
+        for vehicle in self._here.values():
+            if vehicle.told is None and not 0 <= time_ns - vehicle.last_ns < self._gone_ns:
+                out += _reads(vehicle)
+                vehicle.told = vehicle.event
+        return out
 
     def all(self) -> list[PlateRead | TagRead]:
         """Those that are kept."""
-        events = [event for event, _ in self._here.values() if event is not None]
+        out = [event for vehicle in self._here.values() for event in _reads(vehicle)]
         self._here.clear()
-        return events
+        return out
+
+
+def _reads(vehicle: _Vehicle) -> list[PlateRead | TagRead]:
+    """What is to be handed on of a vehicle: nothing where that was done."""
+    return [] if vehicle.event is None or _same(vehicle.event, vehicle.told) else [vehicle.event]
+
+
+def _same(one: PlateRead | TagRead | None, other: PlateRead | TagRead | None) -> bool:
+    return isinstance(one, PlateRead) and isinstance(other, PlateRead) and one.plate == other.plate
+
+
+def _together(before: PlateRead | TagRead | None, event: PlateRead | TagRead | None) -> PlateRead | TagRead | None:
+    """The later of two events, at the time of the earlier."""
+    if event is None or before is None:
+        return event or before
+    if isinstance(event, PlateRead) and isinstance(before, PlateRead):
+        return replace(event, time_ns=before.time_ns, reader_ns=before.reader_ns)
+    return replace(event, time_ns=before.time_ns)
 
 
 class LineCodec(FrameCodec[Record]):

@@ -34,6 +34,7 @@ class Preset:
     rssi_unit_db: float = 1.0
     car: Paths = ()  # identity of a vehicle that several events are about, of which the last counts
     state: Paths = ()  # of such an event
+    first: Paths = ()  # values of `state` with which a vehicle comes
     last: Paths = ()  # values of `state` after which no event of that vehicle comes
     stream: str = "/"  # what a reader that is asked for a stream calls it
 
@@ -50,6 +51,7 @@ PRESETS: dict[str, Preset] = {
         time=("capture_timestamp", "datetime"),
         car=("carID",),
         state=("carState",),
+        first=("new",),
         last=("lost",),
     ),
     "milesight": Preset(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from drivers import registry
 from drivers.camera_stream import CameraCodec, CameraOptions
-from drivers.events import LinkState, PlateRead, Rejected
+from drivers.events import DeviceState, LinkState, PlateRead, Rejected
 from drivers.json_events import Sign
 
 PULSE: dict[str, Any] = {
@@ -190,7 +190,7 @@ async def test_who_has_no_password_and_what_is_no_camera_is_told() -> None:
         _, talk = scripted(answer)
         async with tcp_peer(talk) as port, running(driver(port)) as events:
             await events.until_state(LinkState.DOWN)
-        assert text in str(events[-1])
+        assert text in events.of(DeviceState)[-1].text
 
 
 async def test_silence_is_noticed_by_the_heartbeats() -> None:

@@ -223,6 +223,20 @@ def test_the_last_event_of_a_vehicle_counts_at_the_time_of_the_first() -> None:
     assert vehicles.due(NOW + 30 * 10**9) == []
     (event,) = vehicles.due(NOW + 31 * 10**9)
     assert (event.plate, event.time_ns) == ("AB12CD", NOW + 10**9)
+    assert say(40, carID="103", carState="update") == []
+    assert say(50, carID="103", carState="lost") == []  # it was told
+    assert say(60, plateText="GH56IJ", carID="104") == []
+    (event,) = vehicles.due(NOW + 95 * 10**9)
+    assert event.plate == "GH56IJ"
+    (event,) = say(99, plateText="GH561J", carID="104", carState="lost")  # the last counts
+    assert (event.plate, event.time_ns) == ("GH561J", NOW + 60 * 10**9)
+    assert say(120, carID="105") == []
+    assert len(vehicles.due(NOW + 155 * 10**9)) == 1
+    assert say(160, carID="105") == []  # the camera counts from the beginning again: this is another car
+    assert say(161, carID="105") == []  # posted again
+    (event,) = say(162, carID="105", plateText="KL78MN")
+    assert event.plate == "AB12CD"
+    assert [event.plate for event in vehicles.all()] == ["KL78MN"]
     assert vehicles.all() == []
 
 
