@@ -68,6 +68,7 @@ typedef struct {
     double kg; /* roughly, from the speeds between the lines */
     double misfit_m; /* of one motion for it and the axle before it; negative where they were never over the array
                       * together */
+    double apart_m; /* behind the axle before it, by that motion; NaN where not known */
     run entry, exit;
     bool lost_before; /* the stream had a gap before it */
     bool timed_out;
@@ -144,6 +145,7 @@ struct bf_wim {
     axle_seen train[TRAIN + 1]; /* the last is room for one that may follow */
     int train_count;
     axle_seen left; /* the last axle of the vehicle that left last; its footprints are gone */
+    double close_share; /* of the vehicles, that follow at a queue's distance */
     double last_doubt; /* of the last cut, cut.c */
     double stop_share; /* of the vehicles, that stood while they were over the array */
     int64_t gap_at; /* scan of the last gap in the stream, or of its beginning; -1 once a vehicle came after it */
@@ -190,7 +192,11 @@ double length_by_loop(const struct bf_wim *w, const bf_sensor *loop, const prese
 void weigh(struct bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out);
 double pass_speed(const struct bf_wim *w, const axle_seen *a, int line);
 double rough_load(const struct bf_wim *w, const axle_seen *a, double reach_m);
-/* Residual, metres, of one motion for two neighbouring axles; negative where it cannot tell. */
-double joint_misfit(struct bf_wim *w, const axle_seen *pair);
+/* One motion for two neighbouring axles: its residual, negative where they were never over the array together, and how far
+ * apart they are by it if nothing stopped in between; NaN where it cannot tell. */
+typedef struct {
+    double misfit_m, apart_m;
+} joint_motion;
+joint_motion joint_fit(struct bf_wim *w, const axle_seen *pair);
 
 #endif

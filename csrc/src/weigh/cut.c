@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <stdio.h>
 #ifdef BF_DEBUG
 #include <stdio.h>
 #endif
@@ -35,15 +36,19 @@ static double steering_cost(double kg)
     return cost < 4.0 ? cost : 4.0;
 }
 
-/* Cost of a boundary before axle k: from the last axle of a vehicle to the first of the next are both overhangs and the
- * gap, mostly 2.6 to 7 m where they queue. */
-static double boundary_cost(const axle_seen *a, const spacing *s, int k)
+/* From the last axle of a vehicle to the first of the next are both overhangs and the gap: so far where they queue. */
+static const double BUMPERS_M = 2.5, QUEUED_M = 8.0;
+
+/* Cost of a boundary before axle k: near, as often as this lane's vehicles follow each other like that, or far. */
+static double boundary_cost(const bf_wim *w, const spacing *s, int k)
 {
-    double cost = 2.0 + 2.0 * spacing_cost(&s[k], 2.5, 1e9);
+    static const double FAR_M = 20.0;
+    const axle_seen *a = &w->train[k];
+    const double near = 2.0 * spacing_cost(&s[k], BUMPERS_M, QUEUED_M), far = spacing_cost(&s[k], QUEUED_M, 1e9);
+    const double likelihood = w->close_share * exp(-near) / (QUEUED_M - BUMPERS_M) + (1.0 - w->close_share) * exp(-far) / FAR_M;
+    double cost = likelihood > 1e-9 ? -log(likelihood) : 20.0;
     if (s[k].hi < 2.0) cost += 8.0; /* bumpers do not stand between these */
-    if (s[k].doubt > 0.0 && s[k].lo + s[k].hi > 20.0) cost -= 1.0; /* as far as few trailers reach */
-    if (s[k].lo > 7.0) cost += 0.5;
-    return cost + headway_cost(&s[k], a[k].entry.v) + steering_cost(a[k].kg);
+    return cost + headway_cost(&s[k], a->entry.v) + steering_cost(a->kg);
 }
 
 typedef enum { OPEN, APART } tie;
@@ -107,7 +112,7 @@ static void find_links(const bf_wim *w, links *l)
         double more;
         l->ties[k] = tie_of(w, &l->s[k], k, &more);
         if (l->ties[k] == OPEN && l->s[k].lo > longest && spacing_cost(&l->s[k], 0.0, longest) >= IMPOSSIBLE) l->ties[k] = APART;
-        l->cut[k] = l->ties[k] == APART ? 0.0 : boundary_cost(w->train, l->s, k) + more;
+        l->cut[k] = l->ties[k] == APART ? 0.0 : boundary_cost(w, l->s, k) + more;
     }
 }
 
@@ -277,6 +282,19 @@ static bool close_behind(const bf_wim *w)
     return (s.hi - s.lo < 2.0 && 0.5 * (s.lo + s.hi) < NEAR_M) || (b->entry.v > DRIVING_MPS && b->entry.t - a->entry.t < BRIEF_S);
 }
 
+/* Learns how often vehicles follow at a queue's distance, from two cuts that were sure. */
+static void note_distance(bf_wim *w, double doubt)
+{
+    static const double RATE = 0.04, LEAST = 0.03, VAGUE_M = 6.0, LONG_S = 120.0, SURE = 4.0;
+    const axle_seen *a = &w->left, *b = &w->train[0];
+    if (a->seen == 0 || fmin(doubt, w->last_doubt) < SURE) return;
+    const spacing s = spacing_of(w, a, b);
+    const bool close = s.hi < QUEUED_M + 1.0, far = s.lo > QUEUED_M || b->entry.t - a->exit.t > LONG_S;
+    if (!far && !(close && s.hi - s.lo < VAGUE_M)) return;
+    w->close_share += RATE * ((close ? 1.0 : 0.0) - w->close_share);
+    w->close_share = fmin(fmax(w->close_share, LEAST), 1.0 - LEAST);
+}
+
 /* Learns how often vehicles stand while they are over the array. */
 static void note_stop(bf_wim *w, int count)
 {
@@ -326,6 +344,21 @@ static void emit(bf_wim *w, int count, uint32_t flags)
         weigh(w, w->train, count, v);
     }
     v->flags |= flags | (close_behind(w) ? BF_TAILGATING : 0u);
+#ifdef BF_PROBE
+    for (int k = 1; k < count; ++k) {
+        const spacing s = spacing_of(w, &w->train[k - 1], &w->train[k]);
+        const axle_seen *a = &w->train[k - 1], *b = &w->train[k];
+        double f[MOTION_MAX_COEFFS] = {0};
+        double ta = 0, tb = 0; int na = 0, nb = 0;
+        for (int j = 0; j < w->line_count; ++j) {
+            if (a->seen >> j & 1u) ta += a->at[j].mid / w->rate - w->motion_t0, ++na;
+            if (b->seen >> j & 1u) tb += b->at[j].mid / w->rate - w->motion_t0, ++nb;
+        }
+        motion_add_step(&w->motion, ta / na, tb / nb, 1.0, f);
+        fprintf(stderr, "PROBE %.1f %d %.3f %.3f %.3f %.3f %d %.2f %.2f %.2f %.2f %.2f %d %d %.2f %.2f\n", v->first_axle_scan, k, v->axles[k].position_m - v->axles[k - 1].position_m,
+                motion_sigma(&w->motion, f), s.lo, s.hi, s.unseen, b->entry.t - a->exit.t, a->exit.v, a->exit.a, b->entry.v, b->entry.a, a->exit.stood, b->entry.stood, b->apart_m, s.uneven);
+    }
+#endif
     w->left = w->train[count - 1];
     note_stop(w, count);
     for (int i = 0; i < count; ++i)
@@ -392,7 +425,7 @@ static completeness complete(const bf_wim *w)
 
 void cut_update(bf_wim *w, bool at_end)
 {
-    static const double SURE = 4.5, SURE_NO_MORE = 3.0;
+    static const double SURE = 4.5, SURE_NO_MORE = 4.0;
     links l;
     while (w->train_count > 0) {
         const completeness done = at_end ? YES : complete(w);
@@ -411,7 +444,9 @@ void cut_update(bf_wim *w, bool at_end)
         uint32_t flags = !p.certain && p.doubt < 2.0 ? BF_CUT_UNCERTAIN : 0;
         if (p.headless) flags |= w->gap_at >= 0 ? BF_PARTIAL : BF_CUT_UNCERTAIN;
         if (!p.headless && p.doubt > SURE) mix_learn(&w->mix, w->train, l.s, p.first);
-        w->last_doubt = p.certain ? CERTAIN : fmin(p.doubt, given_up);
+        const double doubt = p.certain ? CERTAIN : fmin(p.doubt, given_up);
+        note_distance(w, doubt);
+        w->last_doubt = doubt;
         emit(w, p.first, flags);
     }
 }

@@ -244,8 +244,21 @@ static int gather(bf_wim *w, const axle_seen *axles, int count, double t0, const
     return n;
 }
 
-double joint_misfit(bf_wim *w, const axle_seen *pair)
+/* Mean place of an axle against the first place of a fitted motion. */
+static double mean_place(const bf_wim *w, const axle_seen *a, double t0)
 {
+    double sum = 0.0, n = 0.0;
+    for (int j = 0; j < w->line_count; ++j) {
+        if (!(a->seen >> j & 1u)) continue;
+        sum += motion_place(&w->motion, a->at[j].mid / w->rate - t0) - w->lines[j].x;
+        n += 1.0;
+    }
+    return sum / n;
+}
+
+joint_motion joint_fit(bf_wim *w, const axle_seen *pair)
+{
+    joint_motion found = {-1.0, (double)NAN};
     double from = HUGE_VAL, to = -HUGE_VAL, last = -HUGE_VAL;
     int within = 0;
     for (int k = 0; k < 2; ++k)
@@ -256,17 +269,20 @@ double joint_misfit(bf_wim *w, const axle_seen *pair)
             if (k == 0 && pair[k].at[j].mid > last) last = pair[k].at[j].mid;
             if (k == 1 && pair[k].at[j].mid < last) ++within;
         }
-    if (within == 0) return -1.0;
     hints h;
     const double t0 = from / w->rate;
     const int n = gather(w, pair, 2, t0, NULL, &h);
-    if (!motion_fit(&w->motion, w->crossings, n, &h, -0.02, (to - from) / w->rate + 0.02)) return -1.0;
+    w->motion.sparse = w->line_count == 1;
+    if (!motion_fit(&w->motion, w->crossings, n, &h, -0.02, (to - from) / w->rate + 0.02)) return found;
+    found.apart_m = mean_place(w, &pair[1], t0) - mean_place(w, &pair[0], t0);
+    if (within == 0) return found;
     double sum = 0.0;
     for (int i = 0; i < n; ++i) { /* in metres of a crossing that is known well */
         const double r = w->crossings[i].residual * PLACE_SIGMA / w->crossings[i].sigma;
         sum += r * r;
     }
-    return sqrt(sum / n);
+    found.misfit_m = sqrt(sum / n);
+    return found;
 }
 
 /* How far right of the usual the left and the right wheels run, by the strips at an angle: they are passed so much later.

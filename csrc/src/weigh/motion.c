@@ -366,7 +366,9 @@ static bool changes_speed(motion *m, int rest_count)
         if (v < lowest) lowest = v;
         if (v > highest) highest = v;
     }
-    return lowest < 0.5 * highest && lowest < 2.0;
+    /* One that only creeps changes nothing much: its jerk is small in proportion. */
+    static const double CREEPS_MPS = 0.8;
+    return lowest < 0.5 * highest && lowest < 2.0 && highest > CREEPS_MPS;
 }
 
 /* A crossing errs in time, not in place: measured in metres, every error would be smaller if the wheels had passed more

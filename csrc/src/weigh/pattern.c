@@ -253,6 +253,24 @@ static double evenness_cost(const axle_seen *a, const grouping *g, int j)
     return cost < MOST ? cost : MOST;
 }
 
+/* Cargo is spread over all groups: axles behind the driven ones seldom bear much more than these. */
+static double burden_cost(const axle_seen *a, const spacing *s, int i, int j)
+{
+    static const double MORE = 0.35, SPREAD = 0.2, MOST = 4.0;
+    double kg[GROUPS_MOST] = {0}, n[GROUPS_MOST] = {0}, cost = 0.0;
+    int g = 0;
+    for (int k = i; k <= j; ++k) {
+        if (k > i && 0.5 * (s[k].lo + s[k].hi) >= GROUP_M && ++g == GROUPS_MOST) break;
+        kg[g] += a[k].kg;
+        n[g] += 1.0;
+    }
+    for (int k = 2; k <= g && k < GROUPS_MOST; ++k) {
+        const double r = (log(kg[k] / n[k] * n[1] / kg[1]) - MORE) / SPREAD;
+        if (r > 0.0) cost += 0.5 * r * r;
+    }
+    return cost < MOST ? cost : MOST;
+}
+
 static double heaviest_of(const axle_seen *a, int i, int j)
 {
     double most = 0.0;
@@ -279,7 +297,7 @@ double vehicle_cost(const lane_mix *m, const axle_seen *a, const spacing *s, int
         return cost + LOST_HEAD - log(l > 1e-30 ? l : 1e-30);
     }
     if (a[i].kg < 0.3 * heaviest && a[i].kg < 1500.0) cost += 6.0; /* a car does not pull a truck */
-    cost += evenness_cost(a, &g, j);
+    cost += evenness_cost(a, &g, j) + burden_cost(a, s, i, j);
     double likelihood = oddity(&g) + BY_GRAMMAR * by_grammar(g.groups, g.link, g.count, open, false);
     for (int c = 0; c < CONFIGURATIONS; ++c) {
         const double l = row_likelihood(c, &g, open);

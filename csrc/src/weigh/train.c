@@ -478,7 +478,7 @@ static bool doubtful(bf_wim *w, const axle_seen *axles, int i, int last_line)
     if (!before) return false;
     const axle_seen pair[2] = {*before, axles[i]};
     if (likes_better(&axles[i], before, last_line)) return true;
-    const double misfit = joint_misfit(w, pair);
+    const double misfit = joint_fit(w, pair).misfit_m;
     return misfit > ONE_MOTION_M && ((double)w->now - axles[i].at[last_line].end) / w->rate < 60.0;
 }
 
@@ -619,7 +619,9 @@ bool train_update(bf_wim *w, bool at_end)
         w->train[w->train_count++] = *a;
         axle_seen *last = &w->train[w->train_count - 1];
         left = i;
-        last->misfit_m = w->train_count > 1 ? joint_misfit(w, last - 1) : -1.0;
+        const joint_motion alone = {-1.0, (double)NAN}, both = w->train_count > 1 ? joint_fit(w, last - 1) : alone;
+        last->misfit_m = both.misfit_m;
+        last->apart_m = both.apart_m;
     }
     if (left == commit - 1 && left >= 0 && !full && !at_end) drop_overdue(w, &axles[left], &axles[commit], n - commit);
     for (int j = 0; j < w->line_count; ++j) drop_stale(w, j, stale_before[j]);

@@ -167,6 +167,7 @@ bf_status bf_wim_create(const bf_wim_options *options, const bf_sensor *sensors,
     w->gap_at = 0; /* before the first sample as after a gap: what stood on the array was not seen to come */
     w->stop_share = 0.3;
     w->last_doubt = 10.0;
+    w->close_share = 0.4;
     w->ways = lane_unknown();
     const size_t frame_samples = (size_t)w->frame_scans * (size_t)w->channel_count;
     w->past.channels = w->channel_count;
