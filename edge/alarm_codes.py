@@ -49,7 +49,10 @@ ALARM_CODES: Final[dict[str, Meaning]] = {
         "nothing is weighed in this lane", "`channel` of the sensors and the device's list of channels"
     ),
     "samples_lost": Meaning("vehicles over the array at that moment are weighed in part", "network to the digitiser"),
-    "sample_rate": Meaning("speeds and loads may be off by the same share", "`sample_rate_hz`, then the digitiser"),
+    "sample_rate": Meaning(
+        "speeds and loads are off by the same share: vehicles are flagged `sensor_fault`, above 2 % they are held back",
+        "`sample_rate_hz`, then the digitiser",
+    ),
     "clock_unsynchronised": Meaning("times are the computer's own; waits across computers suffer", "`chronyc sources`"),
     "clock_stepped": Meaning("waits, flow and watches began anew at that moment", "why the clock leapt"),
     "waits_anew": Meaning(

@@ -13,12 +13,13 @@ from typing import Final
 
 from drivers.remedies import DOWN, GARBAGE, SILENT
 
-_WHERE: Final = ("lane", "device", "collector", "sensor", "channel", "point")  # in this order
+_WHERE: Final = ("lane", "device", "collector", "broker", "sensor", "channel", "point")  # in this order
 
 TEXTS: Final[dict[str, str]] = {
     "where.lane": "lane {lane}",
     "where.device": "device {device}",
     "where.collector": "collector {collector}",
+    "where.broker": "the site's broker {broker}",
     "where.sensor": "sensor {sensor}",
     "where.channel": "channel {channel}",
     "where.point": "at {point}",
@@ -50,6 +51,10 @@ TEXTS: Final[dict[str, str]] = {
     "sample_rate.wrong": (
         "{where}: samples at {rate_hz:.2f} Hz, the configuration says {configured_hz:g} Hz; vehicles are flagged "
         "sensor_fault; set sample_rate_hz to what the device delivers, or look at the device"
+    ),
+    "sample_rate.useless": (
+        "{where}: samples at {rate_hz:.2f} Hz, the configuration says {configured_hz:g} Hz; vehicles are held back "
+        "({held_back} so far); set sample_rate_hz to what the device delivers, or look at the device"
     ),
     "sample_rate.strays": (
         "{where}: its sample clock runs {ppm:+.0f} ppm against what it did in the last minutes; speeds and loads "
@@ -170,10 +175,10 @@ TEXTS: Final[dict[str, str]] = {
     "collector_no_replay": "{where} cannot ask for what it misses: {reason}",
     "duplicate_identity": "{where}: another computer seems to use the name of this one, and sending waits: {reason}",
     "identifiers_disclosed": "plates and tags go to {collector}, encrypted to its key {key}",
-    "site_exchange_down": "the broker of the site cannot be reached; waits across computers pause: {reason}",
-    "site_exchange_refused": "the broker of the site refuses this computer; waits across computers pause: {reason}",
-    "site_exchange_unheard": "nobody matches what this computer sends: {reason}",
-    "site_exchange_foreign": "what other computers of the site send cannot be opened: {reason}",
+    "site_exchange_down": "{where} cannot be reached; waits across computers pause: {reason}",
+    "site_exchange_refused": "{where} refuses this computer; waits across computers pause: {reason}",
+    "site_exchange_unheard": "{where}: nobody matches what this computer sends: {reason}",
+    "site_exchange_foreign": "{where}: what other computers of the site send cannot be opened: {reason}",
 }  # fmt: skip
 _UNKNOWN = "{where}: {reason}"  # a code that has no sentence yet
 

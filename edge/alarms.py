@@ -39,7 +39,7 @@ class Condition:
     def args(self, more: Args) -> Args:
         """Where it is, as args, and `more`."""
         where: Args = {} if self.lane == "_" else {"lane": self.lane}
-        if self.device is not None and "collector" not in more:
+        if self.device is not None and not more.keys() & {"collector", "broker"}:
             where["device"] = self.device
         if self.sensor is not None:
             where["sensor"] = self.sensor

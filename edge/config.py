@@ -30,7 +30,9 @@ class Site(Table, frozen=True, kw_only=True):
     timezone: str = "UTC"
     location: str = ""  # the places on both sides as a public feed writes them, such as "Windsor, ON/Detroit, MI"
     hours: str = ""  # when it is open, in the words of a public feed, such as "24 hrs/day"
-    source: str | None = None  # name of this computer; without it the common name of the first client certificate
+    source: str | None = (
+        None  # name of this computer; else the common name of the first client certificate; else machine_name
+    )
 
 
 class Sensor(Table, frozen=True, kw_only=True):

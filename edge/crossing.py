@@ -51,6 +51,7 @@ from edge.waiting.sightings import Sighting as Seen
 from edge.waiting.timeline import LIVE_REORDER_NS, REORDER_NS
 from edge.waiting.waits import CrossingWaits
 from edge.weighing.lane import LanePipeline
+from edge.weighing.rate_doubt import RIGHT, doubted
 
 _CHANNELS_EVERY_NS = 1_000_000_000
 _MOST_PULSES = 20  # between two looks at an input; more is a counter that was cleared, or wrapped
@@ -253,12 +254,18 @@ class Crossing:
             return messages
         self._health.samples(lane_id, block)
         for vehicle in self._lanes[lane_id].samples(block):
-            messages.append(vehicle)
-            self._passed(vehicle)
+            fit = doubted(vehicle, self._health.rate_error(block.device))
+            if fit is None:
+                self._health.held_back(block.device)
+                continue
+            messages.append(fit)
+            self._passed(fit)
         return messages
 
     def _weighed(self, lane_id: str, found: WimVehicle) -> None:
-        self._health.weighed(lane_id, found)
+        wim = cfg.named(self.config.lane, lane_id).wim
+        if wim.device is None or abs(self._health.rate_error(wim.device)) <= RIGHT:
+            self._health.weighed(lane_id, found)
 
     def _passed(self, vehicle: Vehicle) -> None:
         """A vehicle has been weighed: it counts, and its axles are an identity of a kind."""

@@ -43,6 +43,7 @@ from edge.delivery.sealing import Sealer
 from edge.exchange.codec import local_sightings
 from edge.exchange.link import SiteExchange
 from edge.exchange.tokens import ExchangeKeys
+from edge.machine_name import machine_name
 from edge.messages import Alarm, Args, Message, Severity, Site, Status, Wait, parse_utc, utc_text
 from edge.status_pace import StatusPace
 from edge.waiting.memory import Memory, Recalled
@@ -83,13 +84,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def source_name(config: cfg.Config) -> str:
-    """Name of this computer in topics: the configured one, else the common name of the first client certificate."""
+    """Name of this computer in topics: the configured one, else the common name of the first client certificate, else
+    one of its own."""
     if config.site.source is not None:
         return config.site.source
     for collector in config.collector:
         if collector.cert_file is not None:
             return computer_name(collector.cert_file)
-    return "lane"
+    return machine_name()
 
 
 def _keys_of(config: cfg.Config) -> ExchangeKeys | None:
@@ -111,7 +113,10 @@ class Daemon:
         self._exchange: SiteExchange | None = None
         if config.site_exchange is not None:
             self._exchange = SiteExchange(
-                config, self._source, deliver=self._from_site, on_alarm=partial(self._collector_alarm, "site_exchange")
+                config,
+                self._source,
+                deliver=self._from_site,
+                on_alarm=partial(self._broker_alarm, config.site_exchange),
             )
         keys = _keys_of(config)
         carry: Callable[[Sighting], Sequence[Sighting]] | None = None
@@ -332,6 +337,10 @@ class Daemon:
     def _collector_alarm(self, collector: str, code: str, state: str, severity: Severity, text: str) -> None:
         begins = state == "begin"
         self._alarm(Condition(code, collector), begins, severity, {"collector": collector, **_said(begins, text)})
+
+    def _broker_alarm(self, broker: cfg.SiteExchange, code: str, state: str, severity: Severity, text: str) -> None:
+        begins = state == "begin"
+        self._alarm(Condition(code, "site_exchange"), begins, severity, {"broker": broker.url, **_said(begins, text)})
 
     def _journal_alarm(self, code: str, state: str, severity: Severity, text: str) -> None:
         """Comes from the thread that writes; the clock's task takes it from here."""

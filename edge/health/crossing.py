@@ -323,8 +323,16 @@ class Health:
     def samples(self, lane: str, block: SampleBlock) -> None:
         time_ns = self._steady(block.time_ns)
         self._lost[block.device].block(time_ns, block.lost_scans)
-        self._rates[block.device].block(time_ns, block.stream, block.rate_hz)
+        self._rates[block.device].block(time_ns, block.stream, block.rate_hz, block.first_scan)
         self._arrays[lane].samples(time_ns, block)
+
+    def rate_error(self, digitiser: str) -> float:
+        """By what share the digitiser's rate is not the configured one."""
+        return self._rates[digitiser].error
+
+    def held_back(self, digitiser: str) -> None:
+        """A vehicle was not published, because of that."""
+        self._rates[digitiser].held_back += 1
 
     def weighed(self, lane: str, found: WimVehicle) -> None:
         """What the core says of a vehicle, sensor by sensor."""

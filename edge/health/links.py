@@ -9,13 +9,15 @@ from typing import ClassVar
 from drivers.remedies import Connection
 from edge.health.watch import SECOND_NS
 from edge.messages import Args, Severity
+from edge.weighing.rate_doubt import RIGHT, USABLE
 
 _REJECTS_WITHIN_NS = 10 * SECOND_NS
 _LOSSES_TOGETHER_NS = 60 * SECOND_NS
 _SETTLED_NS = 60 * SECOND_NS  # before that the estimate of a stream's rate is still rough
 _RATES_KEPT = 600  # one a second
 _STRAYS = 25e-6  # a crystal's rate moves by a few millionths in ten minutes; network delays move the estimate as little
-_WRONG_RATE = 1e-3  # against the configuration; what a digitiser makes of a rate that it cannot divide is nearer
+_COUNTED_NS = 10 * SECOND_NS  # samples are counted over so long, a few times, because a leap of the clock counts too
+_ODD_COUNTS, _WRONG_COUNT = 2, 0.02
 
 
 class RejectWatch:
@@ -91,7 +93,8 @@ class LostScansWatch:
 
 
 class SampleRateWatch:
-    """A digitiser whose sample clock runs otherwise than it did, or than the configuration says."""
+    """A digitiser whose sample clock runs otherwise than it did, or than the configuration says: by what the digitiser
+    says of its rate, or by how many samples arrive."""
 
     code: ClassVar[str] = "sample_rate"
     severity: ClassVar[Severity] = "warning"
@@ -103,25 +106,44 @@ class SampleRateWatch:
         self._rate_hz = configured_hz
         self._rates: deque[float] = deque(maxlen=_RATES_KEPT)
         self._usual_hz: float | None = None
+        self._counted_from = (0, 0)  # time_ns, scan
+        self._odd_counts = 0  # in a row
+        self._counted_hz = configured_hz
+        self.held_back = 0  # vehicles
 
-    def block(self, time_ns: int, stream: int, rate_hz: float) -> None:
+    def block(self, time_ns: int, stream: int, rate_hz: float, scan: int) -> None:
+        """A block came whose first scan has the number `scan` in its stream."""
         if stream != self._stream:
             self._stream, self._since_ns = stream, time_ns
+            self._counted_from, self._odd_counts = (time_ns, scan), 0
         self._rate_hz = rate_hz
+        self._count(time_ns, scan)
         if time_ns - self._since_ns > _SETTLED_NS and time_ns - self._noted_ns >= SECOND_NS:
             self._noted_ns = time_ns
             self._rates.append(rate_hz)
             self._usual_hz = statistics.median(self._rates)
 
+    def _count(self, time_ns: int, scan: int) -> None:
+        passed_ns = time_ns - self._counted_from[0]
+        if not 0 <= passed_ns <= 2 * _COUNTED_NS:
+            self._counted_from = (time_ns, scan)
+        elif passed_ns >= _COUNTED_NS:
+            self._counted_hz = (scan - self._counted_from[1]) * 1e9 / passed_ns
+            odd = abs(self._counted_hz / self._configured_hz - 1.0) > _WRONG_COUNT
+            self._odd_counts = self._odd_counts + 1 if odd else 0
+            self._counted_from = (time_ns, scan)
+
     @property
-    def wrong(self) -> bool:
-        """The rate is not the configured one: speeds and loads are off by that share."""
-        return abs(self._rate_hz / self._configured_hz - 1.0) > _WRONG_RATE
+    def error(self) -> float:
+        """By what share the rate is not the configured one."""
+        hz = self._counted_hz if self._odd_counts >= _ODD_COUNTS else self._rate_hz
+        return hz / self._configured_hz - 1.0
 
     def judge(self, now_ns: int) -> Args | None:
-        if self.wrong:
-            rates: Args = {"rate_hz": round(self._rate_hz, 2), "configured_hz": self._configured_hz}
-            return {**self._where, "case": "wrong", **rates}
+        if abs(self.error) > RIGHT:
+            hz = (self.error + 1.0) * self._configured_hz
+            rates: Args = {"rate_hz": round(hz, 2), "configured_hz": self._configured_hz, "held_back": self.held_back}
+            return {**self._where, "case": "wrong" if abs(self.error) <= USABLE else "useless", **rates}
         if self._usual_hz is None or len(self._rates) < 30 or self._since_ns + _SETTLED_NS > self._noted_ns:
             return None
         strays = self._rate_hz / self._usual_hz - 1.0

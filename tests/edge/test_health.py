@@ -120,16 +120,35 @@ def test_lost_scans_are_counted_until_none_is_lost_any_more() -> None:
 def test_a_sample_clock_that_strays_and_one_that_is_configured_wrongly() -> None:
     watch = SampleRateWatch(HERE, 5000.0)
     for second in range(300):
-        watch.block(at(second), 1, 5000.0 * (1 + 40e-6))  # a crystal is off by as much, for ever
+        watch.block(at(second), 1, 5000.0 * (1 + 40e-6), 5000 * second)  # a crystal is off by as much, for ever
         assert not holds(watch, second)
-    watch.block(at(301), 1, 5000.0 * (1 + 90e-6))
+    watch.block(at(301), 1, 5000.0 * (1 + 90e-6), 5000 * 301)
     assert holds(watch, 301)
-    watch.block(at(302), 1, 5000.0 * (1 + 45e-6))
+    watch.block(at(302), 1, 5000.0 * (1 + 45e-6), 5000 * 302)
     assert not holds(watch, 302)
-    watch.block(at(303), 2, 5000.0 * (1 - 90e-6))  # a new stream knows its rate roughly at first
+    watch.block(at(303), 2, 5000.0 * (1 - 90e-6), 0)  # a new stream knows its rate roughly at first
     assert not holds(watch, 303)
-    watch.block(at(304), 2, 4900.0)
-    assert "4900.00 Hz" in str(said(watch, 304))
+    watch.block(at(304), 2, 4990.0, 5000)
+    assert "4990.00 Hz" in str(said(watch, 304))
+    assert "flagged" in str(said(watch, 304))
+    watch.block(at(305), 2, 2500.0, 10_000)
+    assert "held back" in str(said(watch, 305))
+
+
+def test_samples_that_come_otherwise_than_the_digitiser_says() -> None:
+    """Half as many arrive; a leap of the host's clock by less than a minute looks like that once."""
+    watch = SampleRateWatch(HERE, 5000.0)
+    for second in range(120):
+        late_s = 7 if second > 60 else 0
+        watch.block(at(second + late_s), 1, 5000.0, 5000 * second)
+        assert not holds(watch, second + late_s)
+    told = []
+    for second in range(120, 160):
+        watch.block(at(second + 7), 1, 5000.0, 600_000 + 2500 * (second - 120))
+        told.append(holds(watch, second + 7))
+    assert not any(told[:10])
+    assert all(told[30:])
+    assert watch.error == pytest.approx(-0.5, abs=0.01)
 
 
 def drive(watch: SilentReaderWatch, reads: Iterable[bool], first_s: float = 0.0) -> float:
