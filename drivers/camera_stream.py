@@ -58,6 +58,9 @@ class CameraOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     maker: Annotated[Literal["dahua", "hikvision"], Meta(description="whose stream it is")]
     username: Annotated[str, Meta(description="at the camera")] = ""
     password_file: Annotated[str, Meta(description="a file with the password alone")] = ""
+    ca_file: Annotated[
+        str, Meta(description="https: the camera's certificate or its authority's; empty: the system's")
+    ] = ""
     target: Annotated[str, Meta(description="path and query to ask for; empty: the maker's usual one")] = ""
     heartbeat_s: Annotated[int, Meta(ge=1, le=60, description="how often a Dahua camera is to say that it lives")] = 5
     camera_time: Annotated[bool, Meta(description="use the camera's time (it must keep time by NTP)")] = False
@@ -192,7 +195,7 @@ def _nested(lines: dict[str, str]) -> dict[str, Any]:
 class CameraStream(Driver):
     Options: ClassVar[type[Options]] = CameraOptions
     summary = "licence-plate cameras that are asked for their event stream: Dahua eventManager, Hikvision alertStream"
-    schemes = ("http",)
+    schemes = ("http", "https")
     port = 80
     reads_identifiers = True
     options: CameraOptions
@@ -206,7 +209,7 @@ class CameraStream(Driver):
         account = (options.username, password(self.url, options.password_file))
         path = parse_url(self.url, self.schemes, port=self.port).path
         target = path if path != "/" and not options.target else usual_target(options)
-        async with asked(self, target, account) as answer:
+        async with asked(self, target, account, options.ca_file) as answer:
             alive()
             kind = next(iter(answer.all("content-type")), "")
             codec = CameraCodec(self.name, options, boundary_of(kind))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -77,12 +78,17 @@ class Answer:
 
 
 @contextlib.asynccontextmanager
-async def asked(driver: Driver, target: str, account: tuple[str, str]) -> AsyncIterator[Answer]:
-    """GET `target` as `account` (user, password; both empty: nobody). Raises DeviceError where it is not given."""
+async def asked(driver: Driver, target: str, account: tuple[str, str], ca_file: str = "") -> AsyncIterator[Answer]:
+    """GET `target` as `account` (user, password; both empty: nobody). Raises DeviceError where it is not given.
+
+    Over TLS where the scheme says so. With `ca_file`, the device's own certificate or its authority's, names are not
+    compared: a device has the name that the factory gave it.
+    """
     address = parse_url(driver.url, driver.schemes, driver.serial, driver.port)
+    tls = _tls(driver.url, ca_file) if address.scheme.startswith("https") else None
     credentials: str | None = None
     while True:
-        async with _answer(driver, address, target, credentials) as answer:
+        async with _answer(driver, address, tls, target, credentials) as answer:
             if answer.status == 401 and credentials is None and account[0]:
                 asks = answer.all("www-authenticate")
                 cnonce = os.urandom(8).hex()
@@ -97,9 +103,21 @@ async def asked(driver: Driver, target: str, account: tuple[str, str]) -> AsyncI
             return
 
 
+def _tls(url: str, ca_file: str) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        reason = error.strerror or "it holds no certificate"
+        raise DeviceError(f"{url}: ca_file {ca_file} cannot be used ({reason}); give a PEM file") from None
+    context.check_hostname = not ca_file
+    return context
+
+
 @contextlib.asynccontextmanager
-async def _answer(driver: Driver, address: Address, target: str, credentials: str | None) -> AsyncIterator[Answer]:
-    link = await open_link(replace(address, scheme="tcp"), clock=driver.clock, tap=driver.tap)
+async def _answer(
+    driver: Driver, address: Address, tls: ssl.SSLContext | None, target: str, credentials: str | None
+) -> AsyncIterator[Answer]:
+    link = await open_link(replace(address, scheme="tcp"), clock=driver.clock, tap=driver.tap, tls=tls)
     try:
         answer = Answer(driver.url, link)
         try:

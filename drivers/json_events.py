@@ -86,7 +86,10 @@ class JsonOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     client_id: Annotated[str, Meta(description="mqtt: by which the broker knows us; empty: from the device's name")] = (
         ""
     )
-    ca_file: Annotated[str, Meta(description="mqtts: of the broker; empty: the system's")] = ""
+    ca_file: Annotated[
+        str,
+        Meta(description="mqtts, https-stream: certificate of the other side or its authority; empty: the system's"),
+    ] = ""
     username: Annotated[str, Meta(description="at the broker or the reader; for posts: that it must give")] = ""
     password_file: Annotated[str, Meta(description="a file with the password alone")] = ""
     camera_time: Annotated[bool, Meta(description="use the reader's time (it must keep time by NTP)")] = False
@@ -425,7 +428,7 @@ class LineCodec(FrameCodec[Record]):
 class JsonEvents(Driver):
     Options: ClassVar[type[Options]] = JsonOptions
     summary = "plates and tags as JSON by HTTP POST, MQTT or a stream: Axis, Milesight, Rekor, Impinj, Zebra and others"
-    schemes = ("http", "mqtt", "mqtts", "http-stream")
+    schemes = ("http", "mqtt", "mqtts", "http-stream", "https-stream")
     reads_identifiers = True
     options: JsonOptions
 
@@ -444,11 +447,11 @@ class JsonEvents(Driver):
                 async with listening(self, options.cameras, talk.post, talk.rejected, guard) as fault:
                     talk.stands()
                     await fault
-            elif address.scheme == "http-stream":
+            elif address.scheme in ("http-stream", "https-stream"):
                 codec = LineCodec(self.name, talk.reader)
                 account = (options.username, password(self.url, options.password_file))
                 target = address.path if address.path != "/" else PRESETS[options.preset].stream
-                async with asked(self, target, account) as answer:
+                async with asked(self, target, account, options.ca_file) as answer:
                     talk.stands()
                     while True:
                         data, time_ns = await answer.read()

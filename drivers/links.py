@@ -17,6 +17,7 @@ import errno
 import fcntl
 import os
 import socket
+import ssl
 import stat
 import termios
 import time
@@ -194,13 +195,15 @@ class Link(ABC):
         self._wake.set()
 
 
-async def open_link(address: Address, *, clock: Clock = time.time_ns, tap: Tap | None = None) -> Link:
-    """Open a link. Raises LinkLost."""
+async def open_link(
+    address: Address, *, clock: Clock = time.time_ns, tap: Tap | None = None, tls: ssl.SSLContext | None = None
+) -> Link:
+    """Open a link; `tls` goes over a TCP link. Raises LinkLost."""
     try:
         if address.scheme == "serial":
             return SerialLink(address, clock, tap)
         if address.scheme in ("tcp", "rtu+tcp"):
-            return await TcpLink.open(address, clock, tap)
+            return await TcpLink.open(address, clock, tap, tls)
         if address.scheme == "rfc2217":
             return await Rfc2217Link.open(address, clock, tap)
         raise ValueError("this is no link")
@@ -235,6 +238,10 @@ def _without(chunks: list[tuple[bytes, int]], start: int, end: int) -> list[tupl
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message}); check ca_file"
+    if isinstance(error, ssl.SSLError):  # its numbers are no errno
+        return f"no TLS with it ({error.reason})"
     if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.EBUSY):
         return "another program has it open"
     if isinstance(error, OSError) and error.errno:
@@ -364,10 +371,12 @@ class TcpLink(Link, asyncio.Protocol):
     _hung_up = "closed by the device"
 
     @classmethod
-    async def open(cls, address: Address, clock: Clock, tap: Tap | None) -> Self:
+    async def open(cls, address: Address, clock: Clock, tap: Tap | None, tls: ssl.SSLContext | None = None) -> Self:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            _, link = await loop.create_connection(lambda: cls(address, clock, tap), address.host, address.port)
+            _, link = await loop.create_connection(
+                lambda: cls(address, clock, tap), address.host, address.port, ssl=tls
+            )
         return link
 
     def __init__(self, address: Address, clock: Clock, tap: Tap | None) -> None:
@@ -467,8 +476,8 @@ class Rfc2217Link(TcpLink):
     _hung_up = "the serial server hung up"
 
     @classmethod
-    async def open(cls, address: Address, clock: Clock, tap: Tap | None) -> Self:
-        link = await super().open(address, clock, tap)
+    async def open(cls, address: Address, clock: Clock, tap: Tap | None, tls: ssl.SSLContext | None = None) -> Self:
+        link = await super().open(address, clock, tap, tls)
         try:
             await link._settle()
         except BaseException:

@@ -6,7 +6,8 @@ serial:///dev/serial/by-id/usb-FTDI_...?baud=115200&parity=even&stop=1&bits=8&fl
 rfc2217://192.0.2.11:4001?baud=9600     &ign_set_control: take no notice of what the server says to flow control
 /dev/pts/3                              a bare path is a serial line
 http://0.0.0.0:8080/plates              where a driver listens, or where it asks a camera
-http-stream://192.0.2.20/api/v1/data    lines of JSON that a reader sends for as long as one listens
+https://192.0.2.21                      a camera that is asked, over TLS
+http-stream://192.0.2.20/api/v1/data    lines of JSON that a reader sends for as long as one listens; https-stream://
 mqtts://192.0.2.5:8883                  a broker that readers publish to
 """
 
@@ -29,7 +30,9 @@ class UrlError(ValueError):
 class Address:
     """A parsed URL: `host` and `port` for all but serial, `path` for serial and http."""
 
-    scheme: Literal["serial", "tcp", "rtu+tcp", "rfc2217", "http", "http-stream", "mqtt", "mqtts", "chrony"]
+    scheme: Literal[
+        "serial", "tcp", "rtu+tcp", "rfc2217", "http", "http-stream", "https", "https-stream", "mqtt", "mqtts", "chrony"
+    ]
     host: str = ""
     port: int = 0
     path: str = ""
@@ -47,12 +50,14 @@ _EXAMPLES = {
     "rfc2217": "rfc2217://192.0.2.11:4001?baud=9600",
     "http": "http://0.0.0.0:8080/plates",  # where a driver listens for devices that push
     "http-stream": "http-stream://192.0.2.20/api/v1/data/stream",
+    "https": "https://192.0.2.21",
+    "https-stream": "https-stream://192.0.2.20/api/v1/data/stream",
     "mqtt": "mqtt://192.0.2.5:1883",
     "mqtts": "mqtts://192.0.2.5:8883",
     "chrony": "chrony://localhost",
 }
-_USUAL_PORTS = {"http-stream": 80, "mqtt": 1883, "mqtts": 8883}
-_WITH_PATH = ("http", "http-stream")
+_USUAL_PORTS = {"http-stream": 80, "https": 443, "https-stream": 443, "mqtt": 1883, "mqtts": 8883}
+_WITH_PATH = ("http", "http-stream", "https", "https-stream")
 _DEVICE_LINKS = ("serial", "tcp", "rfc2217")
 
 
@@ -88,7 +93,9 @@ def parse_url(
         given_port = _USUAL_PORTS.get(scheme, port)
     if not parts.hostname or not given_port or (scheme not in _WITH_PATH and parts.path not in ("", "/")):
         raise UrlError(f"{url!r}: a host and a port are needed and no path; write {_EXAMPLES[scheme]}")
-    kind = cast(Literal["tcp", "rtu+tcp", "rfc2217", "http", "http-stream", "mqtt", "mqtts"], scheme)
+    kind = cast(
+        Literal["tcp", "rtu+tcp", "rfc2217", "http", "http-stream", "https", "https-stream", "mqtt", "mqtts"], scheme
+    )
     if scheme in _WITH_PATH:
         return Address(kind, host=parts.hostname, port=given_port, path=parts.path or "/")
     ignored = scheme == "rfc2217" and _IGNORED in parts.query

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import Authority
 from driver_peers import running, tcp_peer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -203,3 +205,27 @@ async def test_a_password_that_cannot_be_read(tmp_path: Path) -> None:
     async with running(driver(9, username="u", password_file=str(tmp_path / "none"))) as events:
         await events.until_state(LinkState.DOWN)
     assert "password_file" in str(events[-1])
+
+
+async def test_a_camera_over_tls_is_known_by_its_certificate(tmp_path: Path) -> None:
+    ours, others = Authority(tmp_path / "a"), Authority(tmp_path / "b")
+    identity = ours.issue("factory-name", address="192.0.2.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity.cert_file, identity.key_file)
+    _, talk = scripted(HEAD + part(event()))
+    server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+
+    def made(ca_file: Path | None) -> registry.Driver:
+        options = {"maker": "dahua"} | ({"ca_file": str(ca_file)} if ca_file is not None else {})
+        return registry.create("camera_stream", "lpr", f"https://127.0.0.1:{port}", options)
+
+    try:
+        async with running(made(ours.ca_file)) as events:
+            await events.until_count(PlateRead, 1)
+        for ca_file, text in ((others.ca_file, "not trusted"), (None, "not trusted"), (tmp_path / "no", "ca_file")):
+            async with running(made(ca_file)) as events:
+                await events.until_state(LinkState.DOWN)
+            assert text in events.of(DeviceState)[-1].text
+    finally:
+        server.close()
