@@ -29,7 +29,14 @@ from edge.exit_codes import EXIT_DATA
 from edge.recording import RecordingError
 from edge.weighing.axle_groups import axle_groups
 from edge.weighing.calibration import CalibrationError
-from edge.weighing.calibration_runs import Change, from_reference, references_found, weigh_runs, weighing_lanes
+from edge.weighing.calibration_runs import (
+    Change,
+    from_reference,
+    references_found,
+    weigh_runs,
+    weighing_lanes,
+    without_passage,
+)
 from edge.weighing.conformity.pairing import BY_HAND_WINDOW_S
 from edge.weighing.conformity.records import InputError, VehicleRecord, read_references, read_vehicles
 from edge.weighing.steering import LEAST_VEHICLES, SteeringWatch
@@ -65,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     config = load(args.config)
+    facts: dict[str, Any] = {}
     try:
         if args.steering is not None:
             notes, changes = from_steering(config, read_vehicles(args.steering))
@@ -77,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
                 for lane in weighing_lanes(config)
             }
             found = references_found(references, runs)
+            missed = [vehicle.time for vehicle in without_passage(references, runs)]
+            facts["references"] = {"given": len(references), "found": len(references) - len(missed), "missed": missed}
             notes, changes = from_reference(config, {lane: of_lane.pairs for lane, of_lane in runs.items()}, found)
     except (InputError, RecordingError, CalibrationError, CoreError) as error:
         print(f"borderflow calibrate: {error}", file=sys.stderr)
@@ -85,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     after = changed(before, changes)
     if args.json:
         rows = [{name: getattr(change, name) for name in Change.__slots__} for change in changes]
-        print(json.dumps({"notes": notes, "changes": rows}, indent=2))
+        print(json.dumps(facts | {"notes": notes, "changes": rows}, indent=2))
     else:
         sys.stdout.write("".join(f"# {note}\n" for note in notes))
         name = str(args.config)

@@ -82,16 +82,21 @@ class Runs:
     measured: list[VehicleRecord]
 
 
+def without_passage(references: Sequence[VehicleRecord], runs_of_lane: dict[str, Runs]) -> list[VehicleRecord]:
+    """The references that no recording holds."""
+    paired = {id(item.truth) for runs in runs_of_lane.values() for item in runs.pairs}
+    return [vehicle for vehicle in references if id(vehicle) not in paired]
+
+
 def references_found(references: Sequence[VehicleRecord], runs_of_lane: dict[str, Runs]) -> str:
     """How many references found their passage, which did not, and what their clock may have to do with it."""
-    paired = {id(item.truth) for runs in runs_of_lane.values() for item in runs.pairs}
-    missed = [vehicle for vehicle in references if id(vehicle) not in paired]
+    missed = without_passage(references, runs_of_lane)
     text = f"{len(references) - len(missed)} of {len(references)} references found their passage"
     if not missed:
         return text
     named = ", ".join(f"{vehicle.time} ({vehicle.lane or 'any lane'})" for vehicle in missed[:_MOST_NAMED])
     more = f" and {len(missed) - _MOST_NAMED} more" if len(missed) > _MOST_NAMED else ""
-    text += f"; in no recording: {named}{more}; compare their times, lanes and zones"
+    text += f", {len(missed)} found none: {named}{more}; compare their times, lanes and zones"
     if 2 * len(missed) <= len(references):
         return text
     for lane, runs in runs_of_lane.items():

@@ -435,9 +435,12 @@ def test_references_without_a_passage_are_counted(
     assert command("--config", config, "--reference", reference, *recordings) == 0
     note = capsys.readouterr().out.splitlines()[0]
     count = len(Path(reference).read_text().splitlines())
-    assert note.startswith(f"# {count - 7} of {count} references found their passage; in no recording: ")
+    assert note.startswith(f"# {count - 7} of {count} references found their passage, 7 found none: ")
     assert note.count("(any lane)") == 5
     assert "and 2 more" in note
+    assert command("--config", config, "--reference", reference, *recordings, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)["references"]
+    assert (facts["given"], facts["found"], len(facts["missed"])) == (count, count - 7, 7)
 
 
 def test_local_time_taken_for_utc_is_named(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
