@@ -4,15 +4,22 @@
 
     SA  bits 0-2 decimals (000 x100, 001 x10, 010 none, 011 one, 100 two ..), bits 3-4 increment (1, 2, 5); bit 5 = 1
     SB  bit 0 net, 1 negative, 2 out of range, 3 moving, 4 kg (else lb), 6 zero not captured; bit 5 = 1
-    SC  bit 3 print, bit 5 = 1
+    SC  bits 0-2 unit: 0 kg or lb as SB says, 1 g, 2 t, 3 oz, 4 troy oz, 5 pennyweight, 6 short ton, 7 newton or own
+        bit 3 print, bit 4 the display shows one digit more (the decimals in SA count it), bit 5 = 1
     CC  two's complement of the sum of the low seven bits of all before, from 02 to 0D
 
     02 2A 30 20 30 31 38 32 35 30 30 30 30 30 30 30 0D 27         18250 kg gross, standing still
 
 The line is often set to 7 bits and even parity; give it in the URL (`?bits=7&parity=even`).
 
-Sources: operator manuals of indicators that document the format (57c428 guide, Cardinal 225, Kern FTC). Unconfirmed on
-hardware: SB bit 6. An indicator that sends no CC needs `checksum = false`.
+What is no weight is rejected by its name: `blank` (the display is off, or the indicator shows none), `no_weight`
+(stars, dashes or letters in place of digits), `unit_no_weight` (newton, an own unit). What such a frame says of the
+range counts.
+
+Sources: operator manuals of indicators that document the format (57c428 guide, Cardinal 225, Kern FTC, Liden LUW2001,
+whose bits 5 are not as they should be); firmware of the IND245 (ContOut.c in zpq001/DL_Scale) for SC and for what is
+sent in place of a weight. Unconfirmed on hardware: SB bit 6; units 4 and 5; that SA counts the digit of SC bit 4
+elsewhere too (else `expanded_tenths = true`). An indicator that sends no CC needs `checksum = false`.
 """
 
 from __future__ import annotations
@@ -34,6 +41,7 @@ _STX, _CR = 0x02, 0x0D
 _LENGTH = 17  # with CR, without CC
 _FIXED_BITS = 0x20
 _LB_KG = 0.45359237
+_UNITS_KG = {1: 0.001, 2: 1000.0, 3: _LB_KG / 16, 4: 0.0311034768, 5: 0.00155517384, 6: 2000 * _LB_KG}
 _SLOW_NS = 1_000_000_000
 
 
@@ -41,6 +49,9 @@ class ToledoOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rate_hz: Annotated[float, Meta(gt=0, le=100, description="frames a second that the indicator sends")] = 10.0
     per_count: Annotated[float, Meta(gt=0, description="kg in one count of the sample stream")] = 2.0
     checksum: Annotated[bool, Meta(description="the indicator sends a check character after CR")] = True
+    expanded_tenths: Annotated[
+        bool, Meta(description="with the expanded display the weight comes ten times too large (unconfirmed)")
+    ] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,16 @@ class Weight:
     out_of_range: bool
 
 
-class ToledoCodec(FrameCodec[Weight]):
+@dataclass(frozen=True, slots=True)
+class NoWeight:
+    """A frame without a weight."""
+
+    time_ns: int
+    moving: bool
+    out_of_range: bool
+
+
+class ToledoCodec(FrameCodec[Weight | NoWeight]):
     """Bytes to weights."""
 
     limit = 256
@@ -63,8 +83,9 @@ class ToledoCodec(FrameCodec[Weight]):
     def __init__(self, device: str, options: ToledoOptions) -> None:
         super().__init__(device)
         self._checksum = options.checksum
+        self._expanded = 0.1 if options.expanded_tenths else 1.0
 
-    def scan(self, buffer: bytearray, time_ns: int) -> Frame[Weight] | Skip | None:
+    def scan(self, buffer: bytearray, time_ns: int) -> Frame[Weight | NoWeight] | Skip | None:
         if buffer[0] & 0x7F != _STX:
             return Skip(1) if buffer[0] in b"\n\r" else Skip(1, "no_start")
         if len(buffer) < _LENGTH + self._checksum:
@@ -74,29 +95,28 @@ class ToledoCodec(FrameCodec[Weight]):
             return Skip(1, "no_end")
         if self._checksum and sum(plain) & 0x7F:
             return Skip(1, "bad_sum")
-        return self._weight(plain, time_ns)
+        if not self._checksum and not (plain[1] & plain[2] & plain[3] & _FIXED_BITS):
+            return Skip(1, "bad_fields")  # nothing else says that this is a frame
+        return Frame(len(plain), self._read(plain, time_ns))
 
-    @staticmethod
-    def _weight(plain: bytes, time_ns: int) -> Frame[Weight] | Skip:
+    def _read(self, plain: bytes, time_ns: int) -> tuple[Weight | NoWeight | Rejected, ...]:
         a, b, c = plain[1:4]
-        weight, tare = (plain[start : start + 6].lstrip(b" ") or b"0" for start in (4, 10))
-        if not (a & b & c & _FIXED_BITS) or not weight.isdigit() or not tare.isdigit():
-            return Skip(1, "bad_fields")
-        unit_kg = (1.0 if b & 0x10 else _LB_KG) * 10.0 ** (2 - (a & 0b111))
-        sign = -1.0 if b & 0x02 else 1.0
-        return Frame(
-            len(plain),
-            (
-                Weight(
-                    time_ns=time_ns,
-                    kg=sign * int(weight) * unit_kg,
-                    tare_kg=int(tare) * unit_kg,
-                    net=bool(b & 0x01),
-                    moving=bool(b & 0x08),
-                    out_of_range=bool(b & 0x04),
-                ),
-            ),
-        )
+        moving, out_of_range, net = bool(b & 0x08), bool(b & 0x04), bool(b & 0x01)
+        weight, tare = (plain[start : start + 6].strip(b" ") for start in (4, 10))
+        unit = c & 0b111
+        reason = ""
+        if not weight or (net and not tare):
+            reason = "blank"
+        elif not weight.isdigit() or not (tare or b"0").isdigit():
+            reason = "no_weight"
+        elif unit and unit not in _UNITS_KG:
+            reason = "unit_no_weight"
+        if reason:
+            return Rejected(self.device, time_ns, reason), NoWeight(time_ns, moving, out_of_range)
+        unit_kg = _UNITS_KG[unit] if unit else 1.0 if b & 0x10 else _LB_KG
+        one_kg = unit_kg * 10.0 ** (2 - (a & 0b111)) * (self._expanded if c & 0x10 else 1.0)
+        kg = int(weight) * one_kg
+        return (Weight(time_ns, -kg if b & 0x02 else kg, int(tare or b"0") * one_kg, net, moving, out_of_range),)
 
 
 class ToledoContinuous(Driver):
@@ -127,22 +147,24 @@ class ToledoContinuous(Driver):
             lost = 0
             while True:
                 data, time_ns = await link.read()
+                records = codec.feed(data, time_ns)
                 weights: list[Weight] = []
-                for record in codec.feed(data, time_ns):
-                    if isinstance(record, Rejected):
+                for record in records:
+                    if isinstance(record, Weight):
+                        weights.append(record)
+                    elif isinstance(record, Rejected):
                         emit(record)
                         lost += 1  # as far as can be known
-                    else:
-                        weights.append(record)
-                if not weights:
-                    continue
-                alive()
-                gross_kg = [weight.kg + weight.tare_kg if weight.net else weight.kg for weight in weights]
-                emit(stream.block(gross_kg, time_ns, lost))
-                lost = 0
-                for weight in weights:
-                    for change in inputs.look([not weight.moving, weight.out_of_range], None, weight.time_ns):
+                said = [record for record in records if not isinstance(record, Rejected)]
+                if said:
+                    alive()
+                if weights:
+                    gross_kg = [weight.kg + weight.tare_kg if weight.net else weight.kg for weight in weights]
+                    emit(stream.block(gross_kg, time_ns, lost))
+                    lost = 0
+                    if abs(time_ns - shown_ns) >= _SLOW_NS:
+                        shown_ns = time_ns
+                        emit(Measurement(self.name, time_ns, "gross", gross_kg[-1], "_kg"))
+                for frame in said:
+                    for change in inputs.look([not frame.moving, frame.out_of_range], None, frame.time_ns):
                         emit(change)
-                if abs(time_ns - shown_ns) >= _SLOW_NS:
-                    shown_ns = time_ns
-                    emit(Measurement(self.name, time_ns, "gross", gross_kg[-1], "_kg"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from drivers import registry
 from drivers.events import InputChange, Measurement, Rejected, SampleBlock
-from drivers.toledo_continuous import ToledoCodec, ToledoOptions, Weight
+from drivers.toledo_continuous import NoWeight, ToledoCodec, ToledoOptions, Weight
 
 SHEET = bytes.fromhex("022A30203031383235303030303030300D27")
 
@@ -46,12 +46,49 @@ def test_parity_bits_are_ignored() -> None:
         (frame(b=0x32), -18250.0),
         (frame(b=0x20), 18250 * 0.45359237),
         (frame(weight="   250"), 250.0),
+        (frame(weight=" 01825", a=0x2C, b=0x20, c=0x22), 18250.0),  # 18.25 t
+        (frame(weight=" 02012", a=0x2C, b=0x20, c=0x26), 20.12 * 907.18474),  # short tons
+        (frame(weight="182500", b=0x20, c=0x21), 182.5),  # g
+        (frame(weight="001600", b=0x20, c=0x23), 100 * 0.45359237),  # oz
+        (frame(weight="001000", b=0x20, c=0x24), 31.1034768),  # troy oz
+        (frame(weight="001000", b=0x20, c=0x25), 1.55517384),  # pennyweight
+        (frame(weight="182503", a=0x2B, c=0x30), 18250.3),  # one digit more, which the decimals count
+        (frame(c=0x28), 18250.0),  # print was pressed
+        (frame(a=0x5A), 18250.0),  # a LUW2001's fixed bits
+        (frame(tare="      "), 18250.0),
     ],
 )
 def test_decimals_sign_and_unit(made: bytes, kg: float) -> None:
     (weight,) = codec().feed(made, 0)
     assert isinstance(weight, Weight)
     assert weight.kg == pytest.approx(kg)
+
+
+def test_an_expanded_display_whose_decimals_do_not_count_the_digit() -> None:
+    (weight,) = codec(expanded_tenths=True).feed(frame(weight="182503", c=0x30), 0)
+    assert isinstance(weight, Weight)
+    assert weight.kg == pytest.approx(18250.3)
+    assert codec(expanded_tenths=True).feed(SHEET, 0) == codec().feed(SHEET, 0)
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (frame(weight="      "), "blank"),
+        (frame(tare="      ", b=0x31), "blank"),  # net, of which tare is not said
+        (frame(weight="******"), "no_weight"),
+        (frame(weight="------"), "no_weight"),
+        (frame(weight=" OVER "), "no_weight"),
+        (frame(weight="0182X0"), "no_weight"),
+        (frame(weight="182500", b=0x20, c=0x27), "unit_no_weight"),  # newton
+    ],
+)
+def test_what_is_no_weight_is_named(made: bytes, reason: str) -> None:
+    assert codec().feed(made, 5) == [Rejected("scale", 5, reason), NoWeight(5, False, False)]
+
+
+def test_a_blank_display_still_says_that_it_is_out_of_range() -> None:
+    assert codec().feed(frame(weight="      ", b=0x34), 5)[1] == NoWeight(5, False, True)
 
 
 def test_states() -> None:
@@ -61,14 +98,13 @@ def test_states() -> None:
 
 def test_without_a_check() -> None:
     assert len(codec(checksum=False).feed(SHEET[:-1] * 3, 0)) == 3
+    assert codec(checksum=False).feed(frame(a=0x0A)[:-1], 0)[0] == Rejected("scale", 0, "bad_fields")
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
         (SHEET[:-1] + b"\x28", "bad_sum"),
-        (frame(weight="0182X0"), "bad_fields"),
-        (frame(a=0x0A), "bad_fields"),
         (SHEET[:16] + b"\x0a\x27", "no_end"),
         (b"garbage" + SHEET, "no_start"),
     ],
