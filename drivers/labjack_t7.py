@@ -22,8 +22,14 @@ last address of each scan; each becomes a channel with values 0 and 1.
 Packets in order and without a status, as nearly all are, are read many at once: `StreamCodec` looks at them one by one
 only where something is amiss. The kernel gathers them for a tenth of a second, but not while a vehicle may just end.
 
+The device keeps what another program left in it: a trigger, an external clock, a divisor, recovery switched off, a line
+made an output. All of that is set anew before each stream, as LabJack's own samples do. What a model lacks is left out:
+a T8 has differential inputs alone and no settling time, its ranges are 11, 9.6, 4.8, 2.4, 1.2, 0.75, 0.6, 0.36, 0.3,
+0.18 and 0.15 V (the next larger one is taken); a T4 has 10 V on its first four inputs.
+
 Sources: register list of LabJack (ljm_constants.json), LabJack's C sample for the stream socket, data sheet section
-"Low-level streaming". Unconfirmed on hardware: that a scan of nothing but FFFF beside status 2941 is a mark of the
+"Low-level streaming"; LabJack's stream samples for LJM; EPICS driver for T4, T7, T8 (epics-modules/LabJack) for the
+ranges of a T8. Unconfirmed on hardware: that a scan of nothing but FFFF beside status 2941 is a mark of the
 device and no data (`overflow_marks = false` keeps it); that it stands where the skipped scans are missing.
 """
 
@@ -59,6 +65,14 @@ _RATE_ACTUAL = 4494
 _AIN_RANGE = 40000
 _AIN_NEGATIVE, _SINGLE_ENDED = 41000, 199
 _FIO_EIO_STATE = 2580
+_LINES = 2000  # + n: line n; to read it makes it an input
+_KNOWN_STATE = ((4014, 0), (4022, 1), (4024, 0), (4028, 0))  # clock source, divisor, trigger, recovery
+_STREAM_RESOLUTION = 4010
+_RANGES_V = {
+    "T4": (10.0,),
+    "T7": (10.0, 1.0, 0.1, 0.01),
+    "T8": (11.0, 9.6, 4.8, 2.4, 1.2, 0.75, 0.6, 0.36, 0.3, 0.18, 0.15),
+}
 _STREAM_NOT_RUNNING = 2620
 _ETHERNET = 1  # bit 0 of STREAM_AUTO_TARGET
 _MOST_SAMPLES = 512  # in a packet
@@ -85,7 +99,9 @@ class LabJackOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=T
         tuple[str, ...], Meta(min_length=1, description="channels in order: AIN0..AIN253, FIO0..FIO7, EIO0..EIO7")
     ]
     scan_rate_hz: Annotated[float, Meta(gt=0, le=100_000, description="scans a second, each of all channels")]
-    range_v: Annotated[float, Meta(gt=0, description="full scale of the analogue inputs: 10, 1, 0.1 or 0.01")] = 10.0
+    range_v: Annotated[
+        float, Meta(gt=0, le=11, description="full scale of the analogue inputs: T7 10, 1, 0.1 or 0.01; T8 up to 11")
+    ] = 10.0
     settling_us: Annotated[float, Meta(ge=0, le=50_000, description="pause between channels; 0: automatic")] = 0.0
     resolution_index: Annotated[int, Meta(ge=0, le=12, description="0: automatic; larger: less noise, slower")] = 0
     stream_port: Annotated[int, Meta(gt=0, lt=65536, description="TCP port of the sample stream")] = 702
@@ -99,8 +115,9 @@ class LabJackOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=T
             match = _LINE.fullmatch(name)
             if match is None or int(match[2]) > (253 if match[1] == "AIN" else 7):
                 raise ValueError(f"scan_list: {name!r} is none of AIN0..AIN253, FIO0..FIO7, EIO0..EIO7")
-        if self.range_v not in (10.0, 1.0, 0.1, 0.01):
-            raise ValueError(f"range_v: {self.range_v:g} is none of 10, 1, 0.1, 0.01")
+        if all(self.range_v not in ranges_v for ranges_v in _RANGES_V.values()):
+            known = sorted({value for ranges_v in _RANGES_V.values() for value in ranges_v}, reverse=True)
+            raise ValueError(f"range_v: {self.range_v:g} is none of {', '.join(f'{value:g}' for value in known)}")
         if len(set(self.scan_list)) < len(self.scan_list):
             raise ValueError("scan_list: a channel is named twice")
         if len(ScanList(self.scan_list).addresses) > 128:
@@ -113,6 +130,7 @@ class ScanList:
     def __init__(self, names: Sequence[str]) -> None:
         lines = [(match[1], int(match[2])) for name in names if (match := _LINE.fullmatch(name))]
         self.inputs = [number for kind, number in lines if kind == "AIN"]
+        self.lines = [number + (8 if kind == "EIO" else 0) for kind, number in lines if kind != "AIN"]
         self.addresses = [2 * number for number in self.inputs]
         if len(self.inputs) < len(lines):
             self.addresses.append(_FIO_EIO_STATE)
@@ -283,9 +301,9 @@ class LabJackT7(Driver):
         scan_list = ScanList(self.options.scan_list)
         rate = self._rate = self._rate or ToldRate()
         async with open_port(self, self.options.unit_id, timeout_s=1.0, alive=alive) as port:
-            await self._identify(port)
+            model = await self._identify(port)
             await self._stop(port)
-            scans_per_packet = await self._configure(port, scan_list)
+            scans_per_packet = await self._configure(port, scan_list, model)
             async with connect(self, port=self.options.stream_port) as link:
                 rate_hz = await self._start(port)
                 try:
@@ -305,7 +323,7 @@ class LabJackT7(Driver):
                                 emit(self._block(record, clock))
                                 rate.check(self.url)
                             elif isinstance(record, StreamEnd):
-                                raise DeviceError(f"{self.url}: the T7 stopped its stream: {record.text}")
+                                raise DeviceError(f"{self.url}: the LabJack stopped its stream: {record.text}")
                             else:
                                 emit(record)
                 finally:
@@ -324,13 +342,15 @@ class LabJackT7(Driver):
             samples=scans.samples,
         )
 
-    async def _identify(self, port: ModbusPort) -> None:
+    async def _identify(self, port: ModbusPort) -> str:
+        """Which model it is."""
         test = u32(await port.read_holding(_TEST, 2))
         if test != _TEST_VALUE:
             raise DeviceError(f"{self.url}: register TEST reads {test:#010x}, not 0x00112233; is it a LabJack?")
         product = f32(await port.read_holding(_PRODUCT_ID, 2))
         if product not in _PRODUCTS:
             raise DeviceError(f"{self.url}: product {product:g} is none of T4, T7, T8")
+        return _PRODUCTS[product]
 
     async def _stop(self, port: ModbusPort) -> None:
         """Stop a stream that an earlier session left running."""
@@ -343,23 +363,28 @@ class LabJackT7(Driver):
     async def _last_error(self, port: ModbusPort) -> int:
         return (await port.read_holding(_LAST_ERROR, 1))[0]
 
-    async def _configure(self, port: ModbusPort, scan_list: ScanList) -> int:
-        """Set up the stream; returns the scans in a packet."""
+    async def _configure(self, port: ModbusPort, scan_list: ScanList, model: str) -> int:
+        """Set up the stream, whatever was set before; returns the scans in a packet."""
         options = self.options
+        range_v = self._range_v(model)
         for number in scan_list.inputs:
-            await port.write_registers(_AIN_RANGE + 2 * number, from_f32(options.range_v))
-            await port.write_register(_AIN_NEGATIVE + number, _SINGLE_ENDED)
+            await self._write(port, _AIN_RANGE + 2 * number, from_f32(range_v))
+            if model == "T7":
+                await port.write_register(_AIN_NEGATIVE + number, _SINGLE_ENDED)
+        for line in scan_list.lines:
+            await port.read_holding(_LINES + line, 1)
+        for address, value in _KNOWN_STATE:
+            with contextlib.suppress(*(() if model == "T7" else (DeviceError,))):  # others lack some of them
+                await self._write(port, address, from_u32(value))
         width = len(scan_list.addresses)
         scans_per_packet = max(1, min(_MOST_SAMPLES // width, int(options.scan_rate_hz * _PACKET_S)))
-        settings = [
-            *from_f32(options.scan_rate_hz),
-            *from_u32(width),
-            *from_u32(scans_per_packet * width),
-            *from_f32(options.settling_us),
-            *from_u32(options.resolution_index),
-            *from_u32(_BUFFER_BYTES),
-        ]
-        await self._write(port, _STREAM_SETTINGS, settings)
+        packets = [*from_f32(options.scan_rate_hz), *from_u32(width), *from_u32(scans_per_packet * width)]
+        rest = [*from_u32(options.resolution_index), *from_u32(_BUFFER_BYTES)]
+        if model == "T8":
+            await self._write(port, _STREAM_SETTINGS, packets)
+            await self._write(port, _STREAM_RESOLUTION, rest)
+        else:
+            await self._write(port, _STREAM_SETTINGS, [*packets, *from_f32(options.settling_us), *rest])
         datatype_raw, scans_without_end = 0, 0
         targets = [*from_u32(_ETHERNET), *from_u32(datatype_raw), *from_u32(scans_without_end)]
         await self._write(port, _STREAM_TARGETS, targets)
@@ -368,12 +393,24 @@ class LabJackT7(Driver):
             await self._write(port, _SCAN_LIST + start, words[start : start + 120])
         return scans_per_packet
 
+    def _range_v(self, model: str) -> float:
+        """The model's range that holds the wanted one. Raises DeviceError where there is none."""
+        ranges_v = _RANGES_V[model]
+        if model == "T8":
+            return min(value for value in ranges_v if value >= self.options.range_v)
+        if self.options.range_v not in ranges_v:
+            known = ", ".join(f"{value:g}" for value in ranges_v)
+            raise DeviceError(
+                f"{self.url}: a {model} has no range of {self.options.range_v:g} V; set range_v to {known}"
+            )
+        return self.options.range_v
+
     async def _start(self, port: ModbusPort) -> float:
         """Enable the stream; returns the rate that the device really makes of the one it was asked for."""
         await self._write(port, _STREAM_ENABLE, from_u32(1))
         rate_hz = f32(await port.read_holding(_RATE_ACTUAL, 2))
         if not 0.0 < rate_hz < 1e6:
-            raise DeviceError(f"{self.url}: the T7 says that its scan rate is {rate_hz:g} Hz")
+            raise DeviceError(f"{self.url}: the LabJack says that its scan rate is {rate_hz:g} Hz")
         return rate_hz
 
     async def _write(self, port: ModbusPort, address: int, registers: list[int]) -> None:
@@ -382,4 +419,4 @@ class LabJackT7(Driver):
         except ModbusRefused as refused:
             code = await self._last_error(port)
             text = _ERRORS.get(code, f"LabJack error {code}")
-            raise DeviceError(f"{self.url}: the T7 refuses register {address}: {text} ({refused})") from None
+            raise DeviceError(f"{self.url}: the LabJack refuses register {address}: {text} ({refused})") from None

@@ -59,5 +59,6 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "lost_stop": (),
     "too_hot": ("reader_hot",),
     "return_loss": ("antenna_fault",),
+    "antenna_lost": ("antenna_fault",),
     "unknown_plates": ("reader_silent",),
 }

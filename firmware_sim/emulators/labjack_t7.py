@@ -392,8 +392,8 @@ class LabJackT7(Emulator, Unit):
     def tick(self, now_s: float, congested: frozenset[str] = frozenset()) -> Output:
         self._now_s = max(now_s, self._now_s)
         stream = self._stream
-        if stream is None:
-            return []
+        if stream is None or self._u32(4014) or self._u32(4024):
+            return []  # none, or it waits for a clock or a trigger that nobody gives
         blocked = self._stalled or STREAM in congested or not self._listeners
         output: Output = [Send(packet, STREAM) for packet in stream.run(blocked, self._drift)]
         if stream.ended:

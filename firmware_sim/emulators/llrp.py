@@ -66,6 +66,12 @@ def event_connected(time_us: int, result: int = 0) -> bytes:
     return message(EVENT, 0, tlv(246, body))
 
 
+def event_antenna(time_us: int, antenna: int, connected: bool) -> bytes:
+    """READER_EVENT_NOTIFICATION with an AntennaEvent."""
+    body = tlv(128, struct.pack(">Q", time_us)) + tlv(255, struct.pack(">BH", connected, antenna))
+    return message(EVENT, 0, tlv(246, body))
+
+
 @dataclass(slots=True)
 class _Spec:
     """A ROSpec: what it asks for, and whether it runs."""
@@ -117,7 +123,7 @@ def capabilities(antennas: int) -> bytes:
 class Llrp(Emulator):
     """The device core. `clock` gives the time that the reader's clock shows at a world time."""
 
-    faults = frozenset({"stuck_tag", "phantom_tag", "clock_step"})
+    faults = frozenset({"stuck_tag", "phantom_tag", "clock_step", "antenna_lost"})
 
     def __init__(self, clock: Callable[[float], datetime], *, antennas: int = 2, reads: int = 3) -> None:
         self._clock = clock
@@ -128,6 +134,7 @@ class Llrp(Emulator):
         self._power_up()
 
     def _power_up(self) -> None:
+        self._tells_antennas = False  # only to a client that asked for it
         self._client: int | None = None
         self._buffer = bytearray()
         self._specs: dict[int, _Spec] = {}
@@ -190,6 +197,9 @@ class Llrp(Emulator):
                     period_ms = int.from_bytes(data[1:5], "big")
                     self._keepalive_s = period_ms / 1000 if data[0] == 1 and period_ms else None
                     self._alive_s = now_s
+                elif inner == 244:
+                    states = [state for kind_, state in parameters(data) if kind_ == 245]
+                    self._tells_antennas = any(state[:2] == b"\x00\x08" and state[2] & 0x80 for state in states)
             return [self._say(message(kind + 10, number, status()))]
         if kind in ACCESS_SPECS:
             return [self._say(message(kind + 10, number, status()))]
@@ -305,6 +315,9 @@ class Llrp(Emulator):
                 self._is_stuck, self._stuck = active, str(options.get("tag", "")) if active else ""
             case "phantom_tag" if active:
                 return self._read(str(options.get("tag", "30000000000000000000DEAD")), -70, now_s)
+            case "antenna_lost" if self._tells_antennas and self._client is not None:
+                antenna = int(options.get("antenna", 1))
+                return [self._say(event_antenna(self._time_us(now_s), antenna, not active))]
             case "clock_step":
                 self._step_us = int(float(options.get("step_s", 3600.0)) * 1e6) if active else 0
         return []

@@ -214,6 +214,34 @@ async def test_streams_and_stops(t7: T7) -> None:
     assert t7.u32(4990) == 0, "the device is left without a stream"
 
 
+async def test_what_another_program_left_is_set_anew(t7: T7) -> None:
+    for address, value in ((4014, 2), (4022, 50), (4024, 2000), (4028, 1), (4008, 1), (4010, 8), (4018, 3), (4020, 99)):
+        t7.set_u32(address, value)
+    async with tcp_peer(t7.talk) as stream_port, running(driver(t7, stream_port)) as events:
+        await events.until_count(SampleBlock, 1)
+    assert [t7.u32(address) for address in (4014, 4022, 4024, 4028, 4008, 4010, 4018, 4020)] == [0, 1, 0, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("product", "range_v", "written_v", "negative"),
+    [(7.0, 1.0, 1.0, 199), (8.0, 10.0, 11.0, 0), (8.0, 0.1, 0.15, 0), (8.0, 4.8, 4.8, 0), (4.0, 10.0, 10.0, 0)],
+)
+async def test_each_model_gets_what_it_has(
+    t7: T7, product: float, range_v: float, written_v: float, negative: int
+) -> None:
+    t7.set_f32(60000, product)
+    async with tcp_peer(t7.talk) as stream_port, running(driver(t7, stream_port, range_v=range_v)) as events:
+        await events.until_count(SampleBlock, 1)
+    assert t7.u32(40000) == int.from_bytes(struct.pack(">f", written_v), "big")
+    assert t7.bank.get_holding_registers(41000, 1) == [negative]
+
+
+async def test_a_range_that_the_model_does_not_have(t7: T7) -> None:
+    async with running(driver(t7, free_port(), range_v=4.8)) as events:
+        await events.until_state(LinkState.DOWN)
+    assert "a T7 has no range of 4.8 V; set range_v to 10, 1, 0.1, 0.01" in events.of(DeviceState)[-1].text
+
+
 async def test_a_new_stream_after_the_socket_was_reset(t7: T7) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if t7.streams == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
+from typing import Any
 
 import pytest
 from driver_peers import running, tcp_peer
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 
 from drivers import registry
 from drivers.base import ProtocolError
-from drivers.events import DeviceState, LinkState, Rejected, TagRead
-from drivers.llrp import Message, MessageCodec, encode, parameter, parameters, rospec, tags
+from drivers.events import DeviceState, InputChange, LinkState, Rejected, TagRead
+from drivers.llrp import Antennas, Message, MessageCodec, encode, parameter, parameters, rospec, tags
 
 GREETING = bytes.fromhex("043F00000020000000 0000F600160080000C000640B5EECE000001000006 0000")
 REPORT = bytes.fromhex(
@@ -77,8 +78,11 @@ def test_hostile_bytes_are_a_named_error(data: bytes) -> None:
 class Reader:
     """Answers as the sheet says a reader does."""
 
-    def __init__(self, *, greeting: bytes = GREETING, refuse: int = 0) -> None:
+    def __init__(self, *, greeting: bytes = GREETING, refuse: int = 0, told: bytes = b"", old: bool = False) -> None:
         self.greeting = greeting
+        self.old = old  # knows neither events of antennas nor access specs
+        self.told = told  # before it answers the second request
+        self.bodies: list[bytes] = []
         self.refuse = refuse
         self.asked: list[int] = []
 
@@ -86,12 +90,15 @@ class Reader:
         writer.write(self.greeting)
         while True:
             kind, length, number = struct.unpack(">HII", await reader.readexactly(10))
-            await reader.readexactly(length - 10)
+            self.bodies.append(await reader.readexactly(length - 10))
             kind &= 0x3FF
             self.asked.append(kind)
-            if kind == 72:
+            if kind in (64, 72):
                 continue
-            code = 101 if kind == self.refuse else 0
+            if kind == 21:
+                writer.write(self.told)
+            unknown = self.old and (kind == 41 or b"\x00\xf4" in self.bodies[-1])
+            code = 101 if kind == self.refuse or unknown else 0
             writer.write(encode(kind + 10, number, parameter(287, struct.pack(">HH", code, 3) + b"bad")))
             if kind == 24:
                 writer.write(KEEPALIVE + REPORT)
@@ -105,8 +112,59 @@ async def test_reads_tags() -> None:
     ):
         await events.until_count(TagRead, 1)
         assert events.states == [LinkState.CONNECTING, LinkState.ONLINE]
-    assert reader.asked[:4] == [3, 21, 20, 24]
+    assert reader.asked[:6] == [3, 21, 20, 24, 64, 41]
     assert "E280" not in repr(events)
+
+
+def antenna(number: int, connected: bool) -> bytes:
+    event = parameter(255, struct.pack(">BH", connected, number))
+    return encode(63, 7, parameter(246, parameter(128, bytes(8)) + event))
+
+
+def test_antennas_that_count() -> None:
+    antennas = Antennas((1, 2))
+    antennas.event(b"\x00\x00\x03")
+    assert not antennas.faulty, "nobody reads on it"
+    antennas.event(b"\x00\x00\x02")
+    assert antennas.faulty
+    antennas.event(b"\x01\x00\x02")
+    antennas.event(b"")
+    assert not antennas.faulty
+
+
+def faults(events: Any) -> list[bool]:
+    return [change.on for change in events.of(InputChange) if change.name == "antenna_fault"]
+
+
+async def test_a_lost_antenna_is_told_also_while_an_answer_is_awaited() -> None:
+    reader = Reader(told=antenna(2, False) + REPORT + antenna(2, True))
+    async with (
+        tcp_peer(reader.talk) as port,
+        running(registry.create("llrp", "rfid", f"tcp://127.0.0.1:{port}", {"antennas": [1, 2]})) as events,
+    ):
+        await events.until_count(TagRead, 2)
+    assert faults(events) == [False, True, False]
+    assert b"\x00\xf4" in reader.bodies[0]
+    assert b"\x00\xf5\x00\x07\x00\x08\x80" in reader.bodies[0], "events of antennas are asked for"
+    assert reader.bodies[0].endswith(bytes.fromhex("00E2000500")), "nothing is held back"
+
+
+async def test_a_reader_that_cannot_tell_of_antennas_reads_all_the_same() -> None:
+    reader = Reader(old=True)
+    async with (
+        tcp_peer(reader.talk) as port,
+        running(registry.create("llrp", "rfid", f"tcp://127.0.0.1:{port}", {})) as events,
+    ):
+        await events.until_count(TagRead, 1)
+        await asyncio.sleep(0.1)
+        assert events.states[-1] is LinkState.ONLINE
+    assert reader.asked[:3] == [3, 3, 21]
+
+
+def test_an_epc_is_read_whatever_stands_behind_it() -> None:
+    body = b"\x8d" + bytes(range(12)) + b"\x81\x00\x01" + b"\xff\xff"
+    (tag,) = tags(Message(61, 1, parameter(240, body), 0), "rfid")
+    assert tag == TagRead("rfid", 0, bytes(range(12)).hex().upper(), 1, None)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,18 @@ def test_documented_messages() -> None:
     assert message(30, 2, status()) == x("04 1E 00000012 00000002 011F 0008 0000 0000")
 
 
+def test_a_lost_antenna_is_told_to_who_asked_for_it() -> None:
+    reader = Llrp(clock)
+    reader.connected("main", 1, 0.0)
+    assert reader.fault("antenna_lost", True, {"antenna": 2}, 0.5) == []
+    asked = tlv(244, tlv(245, struct.pack(">HB", 8, 0x80)))
+    assert data(reader.received("main", 1, message(3, 1, b"\0" + asked), 1.0)) == message(13, 1, status())
+    stamp = tlv(128, struct.pack(">Q", int(clock(2.0).timestamp() * 1e6)))
+    lost, back = (message(63, 0, tlv(246, stamp + tlv(255, struct.pack(">BH", connected, 2)))) for connected in (0, 1))
+    assert data(reader.fault("antenna_lost", True, {"antenna": 2}, 2.0)) == lost
+    assert data(reader.fault("antenna_lost", False, {"antenna": 2}, 2.0)) == back
+
+
 def test_inventory_from_connect_to_report() -> None:
     reader = Llrp(clock, reads=1)
     assert data(reader.connected("main", 1, 0.0))[:2] == x("04 3F")

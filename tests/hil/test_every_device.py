@@ -79,6 +79,7 @@ SELF_REPORTED = (
     ("load_cell_error", "laumas", "scale_fault"),
     ("over_range", "toledo", "scale_overloaded"),
     ("return_loss", "mercury", "antenna_fault"),
+    ("antenna_lost", "llrp", "antenna_fault"),
 )
 
 
