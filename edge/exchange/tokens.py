@@ -2,7 +2,7 @@
 
 In: what a reader read, with its time; out: keyed hashes for the site's broker, and how well two sets of them agree, on
 the scale of the clear comparison without formats (ln of a likelihood ratio, csrc/src/match/plates.c). Pure: no clock,
-no network. Called by `edge.exchange.codec` (both computers) and, through `TokenIndex`, by `edge.waiting.segment` (the
+no network. Called by `edge.exchange.codec` (both computers) and, through `TokenIndex`, by `edge.waiting.evidence` (the
 computer that matches).
 
 A hash of a plate says nothing about a plate that differs in one character, and readers misread one in twelve. So each

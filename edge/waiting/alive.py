@@ -2,7 +2,7 @@
 
 In: for each passage whether the reader saw it. Out: `works`. A reader that sees nine of ten vehicles is thought dead
 after three or four misses in a row, one that sees one of ten after some forty; it works again with the first reading.
-That something was not read then says nothing of the vehicle. Called by `edge.waiting.segment`.
+That something was not read then says nothing of the vehicle. Called by `edge.waiting.ends`.
 """
 
 from __future__ import annotations

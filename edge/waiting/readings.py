@@ -2,7 +2,7 @@
 
 `ReadModel` turns "read here, not read there" into evidence: where nine of ten tags are read at both points, an untagged
 vehicle is not the one whose tag was read. `AxleModel` knows how far two measurements of one vehicle differ.
-Called by `edge.waiting.segment`.
+Called by `edge.waiting.evidence`.
 """
 
 from __future__ import annotations
@@ -29,20 +29,23 @@ class ReadModel:
         self._counts = [[1.0, 1.0], [1.0, 1.0]]
         self._evidence = self._table()
         self._fresh = 1
-        self.version = 0
 
-    def learn(self, upstream: bool, downstream: bool) -> None:
-        """One vehicle that was surely matched by something else, or by its place in the queue."""
+    def learn(self, upstream: bool, downstream: bool) -> bool:
+        """One vehicle that was surely matched by something else, or by its place in the queue.
+
+        True where the evidence has changed by it.
+        """
         total = sum(map(sum, self._counts))
         if total > self.MEMORY:
             keep = 1.0 - 1.0 / self.MEMORY
             self._counts = [[keep * count for count in row] for row in self._counts]
         self._counts[upstream][downstream] += 1.0
         self._fresh -= 1
-        if self._fresh <= 0:  # the table moves slowly once there are many counts
-            self._fresh = max(1, min(16, int(total) // 16))
-            self._evidence = self._table()
-            self.version += 1
+        if self._fresh > 0:
+            return False
+        self._fresh = max(1, min(16, int(total) // 16))  # the table moves slowly once there are many counts
+        self._evidence = self._table()
+        return True
 
     def evidence(self, upstream: bool, downstream: bool) -> float:
         """Ln likelihood ratio "one vehicle" of these two facts; for two readings: of two that differ."""
