@@ -470,8 +470,9 @@ class JsonEvents(Driver):
                 async with subscribed(address, options.topic, account_there) as subscription:
                     talk.stands()
                     while True:
-                        message = await subscription.next()
-                        if await talk.message(message):
+                        messages = await subscription.next()
+                        await talk.messages(messages)
+                        for message in messages:
                             subscription.acknowledge(message)
         finally:
             waiting.cancel()
@@ -504,18 +505,23 @@ class _Talk:
             return True
         return await self._taken(bodies, time_ns)
 
-    async def message(self, message: Message) -> bool:
-        """A message of the broker; whether it may be acknowledged."""
+    async def messages(self, messages: list[Message]) -> None:
+        """What a broker brought; returns when it is durable. Raises DeviceError where it cannot be."""
         time_ns = self._driver.clock()
-        if self._driver.tap is not None:
-            self._driver.tap("rx", message.payload, time_ns)
-        digest = hashlib.sha256(message.payload).hexdigest()
-        if not self._known.is_new(digest) and message.again:
-            return True
-        if await self._taken([message.payload], time_ns):
-            return True
-        self._known.forget(digest)
-        raise DeviceError(f"{self._driver.url}: what it says cannot be stored; the broker sends it again")
+        bodies, digests = [], []
+        for message in messages:
+            if self._driver.tap is not None:
+                self._driver.tap("rx", message.payload, time_ns)
+            digest = hashlib.sha256(message.payload).hexdigest()
+            if self._known.is_new(digest):
+                digests.append(digest)
+            elif message.again:
+                continue
+            bodies.append(message.payload)
+        if bodies and not await self._taken(bodies, time_ns):
+            for digest in digests:
+                self._known.forget(digest)
+            raise DeviceError(f"{self._driver.url}: what it says cannot be stored; the broker sends it again")
 
     async def _taken(self, bodies: list[bytes], time_ns: int) -> bool:
         new: list[str] = []

@@ -2,8 +2,9 @@
 
 In: an address, a topic filter; out: messages, each acknowledged only when the caller says that it is durable. The
 session at the broker is kept, so that it holds what comes while this computer is away, and sends again what was not
-acknowledged. A broker that may have 20 messages unacknowledged on the way bounds what waits here. paho runs in its own
-thread: a reader's few messages a second need no more. Called by drivers/json_events.py.
+acknowledged. A broker that may have 20 messages unacknowledged on the way bounds what waits here; of those that want no
+acknowledgement a bounded number waits. paho runs in its own thread: a reader's few messages a second need no more.
+Called by drivers/json_events.py.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -23,11 +25,13 @@ from paho.mqtt.properties import Properties
 from drivers.base import DeviceError
 from drivers.urls import Address
 
-MOST_MESSAGE_BYTES = 4 << 20
+MOST_MESSAGE_BYTES = 2 << 20
+MOST_WAITING = 32  # messages; a broker sends those of QoS 0 as fast as it can
 _ON_THE_WAY = 20
 _KEPT_S = 7 * 86_400  # that the broker keeps our session
 _CONNECT_S = 10.0
 _KEEPALIVE_S = 10
+_NO_ROOM_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,8 @@ class Subscription:
         self._where, self._topic, self._account = where, topic, account
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Message | DeviceError] = asyncio.Queue()
+        self._ended: DeviceError | None = None
+        self._room = threading.BoundedSemaphore(MOST_WAITING)
         self._granted: asyncio.Future[None] = self._loop.create_future()
         new = account.protocol == 5
         self._client = _Client(
@@ -77,12 +83,19 @@ class Subscription:
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
 
-    async def next(self) -> Message:
-        """The next message. Raises DeviceError when the connection ended."""
-        message = await self._queue.get()
-        if isinstance(message, DeviceError):
-            raise message
-        return message
+    async def next(self) -> list[Message]:
+        """The messages that came, at least one: to be made durable together. Raises DeviceError when it ended."""
+        messages: list[Message] = []
+        while self._ended is None and (not messages or not self._queue.empty()):
+            came = await self._queue.get()
+            if isinstance(came, DeviceError):
+                self._ended = came
+            else:
+                self._room.release()
+                messages.append(came)
+        if not messages and self._ended is not None:
+            raise self._ended
+        return messages
 
     def acknowledge(self, message: Message) -> None:
         """It is durable: the broker may forget it."""
@@ -152,6 +165,10 @@ class Subscription:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""
+        if not self._room.acquire(timeout=_NO_ROOM_S):  # meanwhile nothing is read, and TCP holds the broker back
+            client.disconnect()
+            self._end("messages come faster than they can be stored")
+            return
         taken = Message(topic, bytes(message.payload), message.dup, message.mid, message.qos)
         self._call(lambda: self._queue.put_nowait(taken))
 
