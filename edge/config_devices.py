@@ -185,7 +185,8 @@ def _check_shared(first: _Owner, second: _Owner, faults: Faults) -> None:
             tell(f"{key}.options.unit_id", f"{unit} on {address} is {other.name!r} already; give each unit its own")
         elif address != others_address:
             faults.add(
-                f"{key}.url", f"is the line of {other.name!r} under another name or setting; write both URLs alike"
+                f"{key}.url",
+                f"is the line of {other.name!r} under another name or setting; write path, baud, parity alike in both",
             )
         return
     if address.scheme == "serial":

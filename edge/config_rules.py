@@ -232,7 +232,7 @@ def _check_places(wim: Wim, key: str, faults: Faults) -> None:
 
 
 def _metres(text: str) -> str:
-    return f"{text}, in metres (not centimetres or millimetres)"
+    return f"{text}; lengths are in metres, not centimetres or millimetres"
 
 
 def _overlap(first: Sensor, second: Sensor) -> bool:

@@ -284,7 +284,7 @@ def test_one_line_under_two_names_is_one(scales: Path, tmp_path: Path, capsys: p
     scales.write_text(both)
     status, said = check(scales, capsys)
     assert status == 78
-    assert "device[two].url: is the line of 'one' under another name or setting; write both URLs alike" in said
+    assert "device[two].url: is the line of 'one' under another name or setting; write path, baud, parity" in said
     scales.write_text(both.replace("laumas_tlb", "toledo_continuous").replace("unit_id = 1", "rate_hz = 20.0").replace(
         "unit_id = 2", "rate_hz = 20.0"))  # fmt: skip
     status, said = check(scales, capsys)
