@@ -54,7 +54,7 @@ ALARM_CODES: Final[dict[str, Meaning]] = {
         "`sample_rate_hz`, then the digitiser",
     ),
     "clock_unsynchronised": Meaning("times are the computer's own; waits across computers suffer", "`chronyc sources`"),
-    "clock_stepped": Meaning("waits, flow and watches began anew at that moment", "why the clock leapt"),
+    "clock_stepped": Meaning("waits and flow began anew at that moment", "why the clock leapt"),
     "waits_anew": Meaning(
         "what was kept of the last hours could not be used; expected waits are null until the queues are known again",
         "the disk, where nobody changed lanes, points or the key",

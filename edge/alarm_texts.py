@@ -140,13 +140,13 @@ TEXTS: Final[dict[str, str]] = {
     "antenna_fault": "{where}: the reader gets its own power back; look at antenna, cable and plugs",
     # this computer
     "clock_stepped.forward": (
-        "the system clock went forward by {step_s:.0f} s; waits, flow and watches begin anew; find out what set it"
+        "the system clock went forward by {step_s:.0f} s; waits and flow begin anew; find out what set it"
     ),
     "clock_stepped.back": (
-        "the system clock went back by {step_s:.0f} s; waits, flow and watches begin anew; find out what set it"
+        "the system clock went back by {step_s:.0f} s; waits and flow begin anew; find out what set it"
     ),
     "clock_stepped.still": (
-        "this computer stood still for {step_s:.0f} s; waits, flow and watches begin anew; look at its load and disk"
+        "this computer stood still for {step_s:.0f} s; waits and flow begin anew; look at its load and disk"
     ),
     "journal_refused": "the journal takes no messages, which wait in memory: {reason}; look at the disk",
     "journal_corrupt": "the journal was damaged and a new epoch began: {reason}",

@@ -8,6 +8,7 @@ it ends when it has been in order for `HEALTHY_NS`, so that trouble that comes a
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -15,7 +16,7 @@ from msgspec import UNSET
 
 from edge.alarm_codes import ALARM_CODES
 from edge.alarm_texts import text_of
-from edge.messages import ActiveAlarm, Alarm, Args, Severity, Site, utc_text
+from edge.messages import ActiveAlarm, Alarm, Args, Severity, Site, parse_utc, utc_text
 
 log = logging.getLogger("alarm")
 
@@ -62,6 +63,18 @@ class Alarms:
         self._site, self._source = site, source
         self._active: dict[Condition, _Active] = {}
         self.changes = 0
+
+    def resume(self, held: Iterable[ActiveAlarm], now_ns: int) -> None:
+        """Take up what held when the process ended, so that it does not begin again, and ends if it has gone.
+
+        It counts as in order from now on until somebody says that it still holds: what lasts is found again sooner than
+        that makes an end.
+        """
+        for alarm in held:
+            sensor = alarm.sensor if isinstance(alarm.sensor, str) else None
+            if alarm.code in ALARM_CODES:
+                condition = Condition(alarm.code, alarm.device, alarm.lane, sensor)
+                self._active[condition] = _Active(parse_utc(alarm.since), alarm.severity, alarm.args, now_ns)
 
     def set(
         self,

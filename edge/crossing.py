@@ -209,7 +209,7 @@ class Crossing:
         return messages
 
     def clock_stepped(self, now_ns: int, leap: Leap) -> list[Message]:
-        """The clock leapt to `now_ns`, or nobody looked for long: what reckons with times begins anew."""
+        """The clock leapt to `now_ns`, or nobody looked for long: what counts by intervals begins anew."""
         self._waits.restart()
         self._health.clock_stepped(leap.by_ns)
         self.alarms.clock_stepped(leap.by_ns)

@@ -15,10 +15,12 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
 from msgspec import UNSET
 
 from drivers import registry
@@ -44,7 +46,7 @@ from edge.exchange.codec import local_sightings
 from edge.exchange.link import SiteExchange
 from edge.exchange.tokens import ExchangeKeys
 from edge.machine_name import machine_name
-from edge.messages import Alarm, Args, Message, Severity, Site, Status, Wait, parse_utc, utc_text
+from edge.messages import Alarm, Args, Message, Severity, Site, Status, Wait, parse_utc, topic_of, utc_text
 from edge.status_pace import StatusPace
 from edge.waiting.memory import Memory, Recalled
 from edge.waiting.sightings import Sighting
@@ -194,14 +196,17 @@ class Daemon:
         return 0
 
     def _recall(self) -> None:
-        """Before any device speaks: the waits take up what they knew when the process ended."""
+        """Before any device speaks: the alarms and the waits take up what they knew when the process ended."""
         now_ns, began = time.time_ns(), time.monotonic()
+        last = self._journal.last(topic_of(self.status(online=False)))
+        if last is not None:
+            with suppress(msgspec.ValidationError):  # of another version
+                said = msgspec.json.decode(last.body, type=Status)
+                self._crossing.alarms.resume(() if said.alarms is UNSET else said.alarms, now_ns)
         try:
             kept = self._memory.recall(now_ns)
         except OSError as error:
             kept = Recalled(trouble=[f"{self._config.store.path}/waits: cannot be read ({error.strerror})"])
-        for text in kept.trouble:
-            log.warning("%s", text)
         self._put(self._crossing.recall(kept, now_ns))
         if kept.sightings:
             text = "%d sightings of the last hours taken up again in %.1f s"
@@ -238,7 +243,7 @@ class Daemon:
             devices=self._crossing.devices(),
             backlog={publisher.name: publisher.backlog() for publisher in self._publishers},
             collectors={publisher.name: publisher.state_of_link() for publisher in self._publishers},
-            alarms=self._crossing.alarms.holding() if online else UNSET,
+            alarms=self._crossing.alarms.holding() if online or cause == "shutdown" else UNSET,
             cause=cause,
             timezone=self._config.site.timezone,
             site_name=self._config.site.name or UNSET,

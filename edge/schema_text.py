@@ -206,7 +206,10 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "devices": "state of each device",
         "backlog": "what each collector has not acknowledged",
         "collectors": "the connection to each collector",
-        "alarms": "every condition that holds; left out in the last will, where nobody knows",
+        "alarms": (
+            "every condition that holds, or held when the service was stopped; left out in the last will, where nobody "
+            "knows"
+        ),
         "cause": "why the computer is offline; null where not known",
         "timezone": "time zone of the crossing (IANA), by which its days and hours are counted",
         "site_name": "name of the crossing",

@@ -765,6 +765,12 @@ class Journal:
 
     # Keeping house
 
+    def last(self, topic: str) -> Entry | None:
+        """The newest message of a topic in this epoch; None where the journal has it no more."""
+        head = self.heads().get(topic)
+        found = self.replay(topic, head[0], head[1], head[1]) if head is not None else []
+        return found[0] if found else None
+
     def flush(self) -> None:
         """Store the cursors, and set aside what failed its seal; what is not stored is sent again after a crash."""
         try:

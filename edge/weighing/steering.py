@@ -4,12 +4,11 @@ Called by `borderflow calibrate --steering` with a file of vehicles; the daemon 
 steering axle of a loaded five-axle tractor-semitrailer weighs nearly the same on every truck, so its mean over many of
 them watches the scale; each line of sensors is watched against its neighbours.
 
-Every proposal is small and bounded, goes to the log, and waits for a person to accept it.
+Every proposal is small and bounded, and waits for a person to accept it.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import statistics
 from collections import deque
@@ -21,8 +20,6 @@ from msgspec import Struct
 
 from edge.weighing.axle_groups import group_code
 from edge.weighing.table_files import About, TableFile, load_table
-
-log = logging.getLogger(__name__)
 
 LEAST_VEHICLES: Final = 50
 SHARE: Final = 0.3  # of what the mean says is taken over at once: the fleet changes too
@@ -60,7 +57,7 @@ class Proposal:
 
     @property
     def text(self) -> str:
-        """For a log, an alarm or a person."""
+        """For a person."""
         return (
             f"steering axles of {self.vehicles} trucks weigh {100 * (self.seen - 1):+.1f} % "
             f"(± {200 * self.sigma:.1f}) against what is usual; proposed: gains times {self.factor:.4f}"
@@ -126,7 +123,6 @@ class SteeringWatch:
         if abs(step) < _SMALLEST:
             return None
         proposal = Proposal(1.0 + step, seen, sigma, len(ratios), self._about)
-        log.warning("%s", proposal.text)
         return proposal
 
 

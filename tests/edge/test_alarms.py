@@ -184,6 +184,20 @@ def test_a_device_that_goes_from_down_to_silent_is_in_order_only_when_it_speaks(
     assert states(told) == [("device_down", "end"), ("device_silent", "end")]
 
 
+def test_what_held_when_the_process_ended_goes_on_or_ends(alarms: Alarms) -> None:
+    gone, device = Condition("sensor_fault", "daq", "C03", "line1-left"), DOWN_AT
+    alarms.set(gone, True, at(0), args={"case": "dead", "channel": 3})
+    alarms.set(device, True, at(10), severity="critical", args=REFUSED)
+    after = Alarms(Site("CA", "0453"), "lane-1")
+    after.resume(alarms.holding(), at(100))
+    assert after.holding() == alarms.holding()
+    assert after.set(device, True, at(105), args=REFUSED) == []  # it did not begin now
+    (end,) = after.advance(at(130))
+    assert (end.code, end.state, end.sensor, end.args["held_s"]) == ("sensor_fault", "end", "line1-left", 100)
+    (held,) = after.holding()
+    assert (held.code, held.severity, held.since) == ("device_down", "critical", "2026-11-24T10:00:10.000000Z")
+
+
 # ---- as long as the fault -----------------------------------------------------------------------------------------
 
 

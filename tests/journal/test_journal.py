@@ -617,3 +617,17 @@ def test_writers_and_readers_in_many_threads(tmp_path: Path) -> None:
     stop()
     assert sorted(entry.n for entry in got) == sorted(entry.n for entry in made) == list(range(1, 401))
     journal.close()
+
+
+def test_the_newest_message_of_a_topic_is_found_again_after_a_restart(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    assert journal.last(f"{ROOT}/_/status") is None
+    journal.append([*mixed(8), status(True), *mixed(8)])
+    (newest,) = journal.append([status(False, "shutdown")])
+    journal.append(mixed(8))
+    journal.close()
+    journal = opened(tmp_path)
+    found = journal.last(f"{ROOT}/_/status")
+    assert found is not None
+    assert found.body == newest.body
+    journal.close()
