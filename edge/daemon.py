@@ -45,6 +45,7 @@ from edge.delivery.sealing import Sealer
 from edge.exchange.codec import local_sightings
 from edge.exchange.link import SiteExchange
 from edge.exchange.tokens import ExchangeKeys
+from edge.exit_codes import EXIT_CANNOT_WRITE
 from edge.machine_name import machine_name
 from edge.messages import Alarm, Args, Message, Severity, Site, Status, Wait, parse_utc, topic_of, utc_text
 from edge.status_pace import StatusPace
@@ -78,6 +79,9 @@ def run(args: argparse.Namespace) -> int:
     except (IdentityError, CoreError) as error:
         raise cfg.ConfigError([f"{args.config}: {error}"]) from None
     except JournalError as error:
+        if error.cause == "disk_full":  # passes: the service manager starts it again until there is room
+            log.critical("%s", error)
+            return EXIT_CANNOT_WRITE
         raise cfg.ConfigError([f"{args.config}: store.path: {error}"]) from None
     admitted.keep(config)
     for doubt in admitted.found.doubts:

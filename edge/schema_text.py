@@ -210,7 +210,8 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
             "every condition that holds, or held when the service was stopped; left out in the last will, where nobody "
             "knows"
         ),
-        "cause": "why the computer is offline; null where not known",
+        "cause": "why it is offline, or what it suffers from (`disk_full`, `disk`: the journal takes nothing); "
+        "null where not known",
         "timezone": "time zone of the crossing (IANA), by which its days and hours are counted",
         "site_name": "name of the crossing",
     },

@@ -176,6 +176,9 @@ class Journal:
         except layout.MigrationError as error:
             raise JournalError(f"{self.path}: {error}; install the version before, and report this") from None
         except DatabaseError as error:
+            if store.has_no_room(error, self.path):
+                text = f"{self.path}: cannot be opened, the disk is full ({error}); make room on it"
+                raise JournalError(text, "disk_full") from None
             if not store.is_damage(error, self.path):
                 raise JournalError(f"{self.path}: cannot be opened ({error}); check the disk and its rights") from None
             self._replace(str(error))
@@ -459,7 +462,8 @@ class Journal:
 
     def _refusal(self, error: Error) -> JournalError:
         """Why nothing can be appended: the disk, unless the journal has come to its own bound."""
-        if store.is_full(error) and self._used_bytes() < self.max_bytes * 19 // 20:
+        bound = store.is_full(error) and self._used_bytes() >= self.max_bytes * 19 // 20
+        if not bound and (store.is_full(error) or store.has_no_room(error, self.path)):
             text = f"{self.path}: cannot be written, the disk is full ({error}); make room on it"
             return JournalError(text, "disk_full")
         return JournalError(f"{self.path}: cannot be written ({error}); check the disk")

@@ -188,6 +188,7 @@ class Publisher:
         self._late_in_flight = 0
         self._hearing = Hearing()
         self.replay_granted: bool | None = None  # whether requests for replay can be heard; None until it is answered
+        self._journal_trouble = ""  # what was last logged of it
         self._ended_unproven = False  # the last connection ended while that was open
         self._unproven: list[Entry] = []  # acknowledged while it is open whether that is worth anything
         self._nobody_since: float | None = None  # monotonic time since which no message found a reader
@@ -371,7 +372,14 @@ class Publisher:
     async def _flush(self) -> None:
         try:
             await asyncio.to_thread(self._journal.flush)
+            self._journal_trouble = ""
         except JournalError as error:
+            self._log_journal(error)
+
+    def _log_journal(self, error: JournalError) -> None:
+        """Once for as long as it says the same."""
+        if str(error) != self._journal_trouble:
+            self._journal_trouble = str(error)
             log.warning("collector %s: %s", self.name, error)
 
     def _judged(self, error: LinkError) -> LinkError:
@@ -450,7 +458,7 @@ class Publisher:
             self._fill_window(link)
             link.flush()
         except JournalError as error:
-            log.warning("collector %s: %s", self.name, error)
+            self._log_journal(error)
             self._pump_later(_RETRY_JOURNAL_S)
 
     def _fill_window(self, link: Link) -> None:

@@ -14,6 +14,8 @@ PAGE = 4096
 Error = sqlite3.Error
 DatabaseError = sqlite3.DatabaseError
 
+_ROOM = 256 * 1024  # less than this is no room to begin with
+
 _DAMAGE_CODES = (
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
@@ -89,6 +91,14 @@ def code(error: Error) -> int:
 
 def is_full(error: Error) -> bool:
     return code(error) == sqlite3.SQLITE_FULL
+
+
+def has_no_room(error: Error, path: Path) -> bool:
+    """A full disk, also where SQLite calls it an I/O error (its shared memory cannot grow)."""
+    if code(error) not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        return False
+    there = os.statvfs(path.parent)
+    return there.f_bavail * there.f_frsize < _ROOM
 
 
 def is_damage(error: Error, path: Path | None = None) -> bool:
