@@ -41,7 +41,7 @@ from drivers.http_stream import asked
 from drivers.json_events import Sign, parse
 from drivers.multipart import MultipartReader, Part, boundary_of
 from drivers.plates import NoPlate, Plates
-from drivers.secrets import password
+from drivers.secrets import check_account, password
 from drivers.urls import parse_url
 
 _QUIET_S = 0.3  # a camera writes a part in one go
@@ -68,6 +68,9 @@ class CameraOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     silent_after_s: Annotated[
         float, Meta(ge=0, description="silence that is an alarm; 0: 3 heartbeats (dahua), 12 (hikvision, unconfirmed)")
     ] = 0.0
+
+    def __post_init__(self) -> None:
+        check_account(self.username, self.password_file)
 
 
 def usual_target(options: CameraOptions) -> str:

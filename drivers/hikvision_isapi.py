@@ -39,6 +39,7 @@ from drivers.http_listener import listening
 from drivers.http_posts import Request
 from drivers.plates import NoPlate, Plates
 from drivers.pushed import KnownEvents, documents, durable, guard_of
+from drivers.secrets import check_account
 
 
 class HikvisionOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +52,9 @@ class HikvisionOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
     answer_within_s: Annotated[
         float, Meta(gt=0, le=25, description="a plate that is not durable by then is answered 503 (unconfirmed)")
     ] = 5.0
+
+    def __post_init__(self) -> None:
+        check_account(self.username, self.password_file)
 
 
 def read_post(request: Request, device: str, time_ns: int, plates: Plates, *, camera_time: bool = False) -> Alert:

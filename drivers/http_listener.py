@@ -262,14 +262,14 @@ class _Listener:
 
     async def _answer(self, connection: _Connection, request: Request, time_ns: int) -> None:
         posts, mount = connection.posts, self._mount(connection, request.head)
-        if mount is None or request.head.method != "POST":
+        if mount is None or request.head.method not in ("POST", "PUT"):
             self._reject(connection, "foreign_request")
             await self._send(connection, posts.answer(200))  # it would not make more sense the second time
             return
         if request.odd:
             mount.rejected("http_odd_head")
         guard, said = mount.guard, request.head.headers.get("authorization", "")
-        if guard is not None and not guard.admits("POST", request.head.target, said):
+        if guard is not None and not guard.admits(request.head.method, request.head.target, said):
             if said:  # the first try of a camera that knows Digest says nothing
                 mount.rejected("http_wrong_password")
             await self._send(connection, posts.answer(401, guard.challenges()))

@@ -31,6 +31,7 @@ import hashlib
 import json
 import math
 import re
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -40,7 +41,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from drivers.base import DeviceError, Driver, Emit, Offer, Options, ProtocolError
+from drivers.base import Clock, DeviceError, Driver, Emit, Offer, Options, ProtocolError
 from drivers.events import PlateRead, Rejected, TagRead
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.http_listener import listening
@@ -50,7 +51,7 @@ from drivers.json_presets import PRESETS, Preset
 from drivers.mqtt_link import Account, Message, subscribed
 from drivers.plates import NoPlate, Plates
 from drivers.pushed import KnownEvents, documents, durable, guard_of
-from drivers.secrets import password
+from drivers.secrets import check_account, password
 from drivers.urls import parse_url
 
 _MOST_JSON_BYTES = 262_144  # without pictures
@@ -103,6 +104,7 @@ class JsonOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 5.0
 
     def __post_init__(self) -> None:
+        check_account(self.username, self.password_file)
         for name in self.fields:
             if name not in _FIELDS:
                 raise ValueError(f"fields: there is no {name!r}; there are {', '.join(_FIELDS)}")
@@ -432,6 +434,11 @@ class JsonEvents(Driver):
     reads_identifiers = True
     options: JsonOptions
 
+    def __init__(self, name: str, url: str, options: Any, clock: Clock = time.time_ns) -> None:
+        super().__init__(name, url, options, clock)
+        if parse_url(url, self.schemes).scheme.startswith("mqtt") and not self.options.topic:
+            raise ValueError(f"{url}: the option `topic` is missing: what the reader publishes to")
+
     def offer(self) -> Offer:
         return Offer(channels=0, inputs=frozenset(), temperatures=frozenset())
 
@@ -458,8 +465,6 @@ class JsonEvents(Driver):
                         for record in codec.feed(data, time_ns):
                             talk.hand_on(record, time_ns)
             else:
-                if not options.topic:
-                    raise DeviceError(f"{self.url}: option `topic` is missing: what the reader publishes to")
                 account_there = Account(
                     client_id=options.client_id or f"borderflow-{self.name}",
                     protocol=options.protocol,

@@ -11,6 +11,12 @@ from pathlib import Path
 from drivers.base import DeviceError
 
 
+def check_account(username: str, password_file: str) -> None:
+    """Options that name one of the two only are a slip. Raises ValueError."""
+    if bool(username) != bool(password_file):
+        raise ValueError(f"{'password_file' if username else 'username'} is missing: the two go together")
+
+
 def password(url: str, file: str) -> str:
     """What stands in the file, without blanks around it; empty where no file is given. Raises DeviceError."""
     if not file:
