@@ -7,7 +7,7 @@ from collections import Counter, deque
 from typing import ClassVar
 
 from drivers.remedies import Connection
-from edge.health.watch import SECOND_NS
+from edge.health.watch import SECOND_NS, Latch
 from edge.messages import Args, Severity
 from edge.weighing.rate_doubt import RIGHT, USABLE
 
@@ -75,11 +75,11 @@ class LostScansWatch:
         self._where = where
         self._last_ns = 0
         self._gaps = self._scans = 0
-        self._holds = False
+        self._latch = Latch()
 
     def block(self, time_ns: int, lost_scans: int) -> None:
         """A block came, and so many scans are missing before it."""
-        self._holds = lost_scans > 0
+        self._latch.note(lost_scans > 0)
         if not lost_scans:
             return
         if time_ns - self._last_ns > _LOSSES_TOGETHER_NS:
@@ -89,7 +89,7 @@ class LostScansWatch:
         self._scans += lost_scans
 
     def judge(self, now_ns: int) -> Args | None:
-        return {**self._where, "scans": self._scans, "gaps": self._gaps} if self._holds else None
+        return {**self._where, "scans": self._scans, "gaps": self._gaps} if self._latch.look() else None
 
 
 class SampleRateWatch:

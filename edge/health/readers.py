@@ -10,7 +10,7 @@ import statistics
 from collections import OrderedDict, deque
 from typing import ClassVar
 
-from edge.health.watch import SECOND_NS
+from edge.health.watch import SECOND_NS, Latch
 from edge.messages import Args, Severity
 
 _BY_CHANCE = 1e-4  # that so many vehicles in a row pass unread by chance
@@ -175,13 +175,15 @@ class TwiceWatch:
     def __init__(self, where: Args) -> None:
         self._where = where
         self._other = ""
+        self._latch = Latch()
 
     def read(self, other: str | None) -> None:
         """An identity was read here, and by the `other` reader at the same time."""
-        self._other = other or ""
+        self._other = other or self._other
+        self._latch.note(other is not None)
 
     def judge(self, now_ns: int) -> Args | None:
-        return {**self._where, "other": self._other} if self._other else None
+        return {**self._where, "other": self._other} if self._latch.look() else None
 
 
 class SameIdentity:
@@ -247,13 +249,16 @@ class ReaderTimeWatch:
         self._where = where
         self._offsets: deque[int] = deque(maxlen=_STAMPS_KEPT)
         self._step_ns = 0
+        self._latch = Latch()
 
     def read(self, time_ns: int, reader_ns: int) -> None:
         offset_ns = time_ns - reader_ns
         if len(self._offsets) >= _STAMPS_LEAST:
             step_ns = offset_ns - round(statistics.median(self._offsets))
-            self._step_ns = step_ns if abs(step_ns) > _STAMP_OFF_NS else 0
+            late = abs(step_ns) > _STAMP_OFF_NS
+            self._step_ns = step_ns if late else self._step_ns
+            self._latch.note(late)
         self._offsets.append(offset_ns)
 
     def judge(self, now_ns: int) -> Args | None:
-        return {**self._where, "step_s": round(self._step_ns / SECOND_NS)} if self._step_ns else None
+        return {**self._where, "step_s": round(self._step_ns / SECOND_NS)} if self._latch.look() else None

@@ -13,6 +13,23 @@ from edge.messages import Args, Severity
 SECOND_NS = 1_000_000_000
 
 
+class Latch:
+    """Bad until something good comes, but for one look at least: both may come between two looks."""
+
+    def __init__(self) -> None:
+        self._bad = self._unseen = False
+
+    def note(self, bad: bool) -> None:
+        """Something bad came, or something good."""
+        self._bad = bad
+        self._unseen = self._unseen or bad
+
+    def look(self) -> bool:
+        """Whether it is bad, or was since the last look."""
+        seen, self._unseen = self._bad or self._unseen, False
+        return seen
+
+
 class Watch(Protocol):
     """`code` is that of the alarm; `judge` says where it is and what to do, as args of its text."""
 

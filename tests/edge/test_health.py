@@ -114,7 +114,9 @@ def test_lost_scans_are_counted_until_none_is_lost_any_more() -> None:
     watch.block(at(301), 0)
     assert not holds(watch, 301)
     watch.block(at(302), 7)
-    assert "7 scans were lost in 1 gaps" in str(said(watch, 302))
+    watch.block(at(302.1), 0)  # all is well again before anybody has looked
+    assert "7 scans were lost in 1 gaps" in str(said(watch, 302.2))
+    assert not holds(watch, 302.3)
 
 
 def test_a_sample_clock_that_strays_and_one_that_is_configured_wrongly() -> None:

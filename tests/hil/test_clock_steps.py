@@ -76,8 +76,8 @@ def test_the_clock_leaps_under_load(tmp_path: Path, stepped_clock: Path, monkeyp
     assert len({message["epoch"] for message in national.bodies() if message["seq"] > 0}) == 1
     leaps = [alarm for alarm in national.bodies("alarm") if alarm["code"] == "clock_stepped"]
     states = [alarm["state"] for alarm in leaps]  # one alarm where the next leap comes within half a minute
+    assert states
     assert states == (["begin", "end"] * len(STEPS_S))[: len(states)]
-    assert len(states) >= 2
     # Neither the hours nor the years that were leapt over become intervals without a vehicle.
     assert len(national.bodies("flow")) + len(national.bodies("wait")) < 12 * (len(STEPS_S) + 3)
     assert size < 20_000_000
