@@ -87,7 +87,11 @@ def parse(line: str) -> Tracking:
         raise ProtocolError("chrony_number", "chronyc prints no number where an offset is due") from None
     if not all(map(math.isfinite, numbers)):
         raise ProtocolError("chrony_number", "chronyc prints no number where an offset is due")
-    followed = columns[13] != "Not synchronised" and columns[2] != "0" and not columns[0].upper().startswith(_ITSELF)
+    followed = (
+        columns[13] != "Not synchronised"
+        and columns[2] not in ("0", "16")
+        and not columns[0].upper().startswith(_ITSELF)
+    )
     error_s = dispersion_s + delay_s / 2.0 + abs(correction_s)
     return Tracking(followed, offset_s, correction_s, error_s, updated_s, interval_s)
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -47,8 +47,8 @@ class Tpv(msgspec.Struct, frozen=True, tag_field="class", tag="TPV"):
     """A report of position and time; only what is used."""
 
     mode: int = 0
-    device: str = ""
-    time: str = ""
+    device: Any = ""
+    time: Any = ""  # text; whatever else stands there must not cost the fix
 
 
 class _Moment(msgspec.Struct, frozen=True):
@@ -58,7 +58,7 @@ class _Moment(msgspec.Struct, frozen=True):
     real_nsec: int
     clock_sec: int
     clock_nsec: int
-    device: str = ""
+    device: Any = ""
 
     @property
     def offset_s(self) -> float:
@@ -130,20 +130,21 @@ class Fixes:
     """Which receivers have a fix."""
 
     def __init__(self) -> None:
-        self._times: dict[str, tuple[str, int]] = {}  # by receiver: the time it said last, and when that was new
+        self._times: dict[str, tuple[Any, int]] = {}  # by receiver: the time it said last, and when that was new
         self._fixed_ns: dict[str, int] = {}
 
     def look(self, report: Tpv, time_ns: int) -> bool:
         """Take a report; whether any receiver has a fix now."""
-        said, since_ns = self._times.get(report.device, ("", time_ns))
+        receiver = str(report.device)
+        said, since_ns = self._times.get(receiver, ("", time_ns))
         if report.time != said:
             since_ns = time_ns
-        self._times[report.device] = report.time, since_ns
+        self._times[receiver] = report.time, since_ns
         stands = bool(report.time) and time_ns - since_ns > _REPORTED_NS // 2
         if report.mode >= 2 and not stands:
-            self._fixed_ns[report.device] = time_ns
+            self._fixed_ns[receiver] = time_ns
         else:
-            self._fixed_ns.pop(report.device, None)
+            self._fixed_ns.pop(receiver, None)
         return any(0 <= time_ns - seen_ns <= _REPORTED_NS for seen_ns in self._fixed_ns.values())
 
 
@@ -170,7 +171,7 @@ class ClockJudge:
 
 def _offset_s(report: Tpv, time_ns: int) -> float | None:
     """The host's clock less the time of a report with a fix."""
-    if report.mode < 2 or not report.time:
+    if report.mode < 2 or not isinstance(report.time, str):
         return None
     try:
         said = datetime.fromisoformat(report.time)

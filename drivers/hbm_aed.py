@@ -43,6 +43,7 @@ _RATES_HZ = {
 _NEVER = 0x30  # status bits that are always 0
 _QUIET_S = 0.1
 _REPLY_S = 1.0
+_ASKED = 3
 _FORMATS = {"binary": b"COF40;", "ascii": b"COF11;"}
 _WINDOW_BYTES = 4 * 32
 _LINE = re.compile(rb"([+-]? *\d{1,8})(?:,(\d{1,3}))?")
@@ -140,6 +141,7 @@ class HbmAed(Driver):
     schemes = ("serial", "tcp", "rfc2217")
     reports = frozenset({"overload"})
     serial = Serial(baud=9600, parity="even")
+    deaf_s = 2.0
     options: HbmOptions
 
     _push: PushStream | None = None
@@ -191,13 +193,21 @@ class HbmAed(Driver):
         await link.say(b"S%02d;" % self.options.unit_id)
         await self._run_dry(link)
         for command in (_FORMATS[self.options.format], b"ICR%d;" % self.options.rate_index):
-            await link.say(command)
-            answer = await self._line(link, command)
+            answer = await self._answer(link, command)
             if not answer.startswith(b"0"):
                 raise DeviceError(
                     f"{self.url}: answers {answer[:20].decode('latin-1')!r} to {command.decode()}; is it an AED?"
                 )
         await link.say(b"MSV?0;")
+
+    async def _answer(self, link: Link, command: bytes) -> bytes:
+        """The line that answers a command; a transmitter that starts is asked again."""
+        for _ in range(_ASKED - 1):
+            await link.say(command)
+            with contextlib.suppress(DeviceError):
+                return await self._line(link, command)
+        await link.say(command)
+        return await self._line(link, command)
 
     async def _run_dry(self, link: Link) -> None:
         try:

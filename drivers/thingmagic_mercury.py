@@ -12,9 +12,12 @@
 
 Conditions 0504 and 0505 come out as the inputs `too_hot` and `antenna_fault`. The EPC is passed on as hex text.
 
+A module whose boot loader runs refuses all but a few commands. Where one is refused or not answered while the reader is
+set up, it is asked for its program (0C; low two bits 1: boot loader) and told to boot its firmware (04), as the maker's
+own API does. A module that starts gets some seconds to answer.
+
 Sources: SparkFun UHF RFID library, Mercury API C (both open), with captured frames. Unconfirmed on hardware: what
-stands in the answer to start and stop (any is taken); that the reader is in its application, not its boot loader, after
-power-up.
+stands in the answer to start and stop (any is taken); how long booting takes (`_BOOT_S`).
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from drivers.links import Link, connect
 
 _START = 0xFF
 _MOST_DATA = 248
+_BOOT, _PROGRAM, _BOOT_LOADER = 0x04, 0x0C, 1
 _VERSION, _READ, _MULTI, _ANTENNAS, _POWER, _PROTOCOL, _REGION, _FILTER = 0x03, 0x22, 0x2F, 0x91, 0x92, 0x93, 0x97, 0x9A
 _GEN2 = 5
 _NO_TAGS, _TOO_HOT, _REFLECTS = 0x0400, 0x0504, 0x0505
@@ -44,6 +48,8 @@ _RSSI, _ANTENNA, _DATA = 0x02, 0x04, 0x80
 _BEGIN = bytes.fromhex("00000122000005072210001B03E801FF")
 _STOP = bytes.fromhex("000002")
 _REPLY_S = 1.0
+_BOOT_S = 3.0
+_ASKED_FIRST = 3  # so often a module that starts is asked its first question
 _REGIONS = {
     "NA": 1, "IN": 4, "JP": 5, "PRC": 6, "EU3": 8, "KR2": 9, "AU": 0x0B, "NZ": 0x0C, "NA2": 0x0D, "NA3": 0x0E,
 }  # fmt: skip
@@ -148,6 +154,7 @@ class ThingmagicMercury(Driver):
     schemes = ("serial", "tcp", "rfc2217")
     reports = frozenset({"too_hot", "antenna_fault"})
     serial = Serial(baud=115200)
+    deaf_s = 4.0
     reads_identifiers = True
     options: MercuryOptions
 
@@ -181,10 +188,18 @@ class ThingmagicMercury(Driver):
                     await link.write(command(_MULTI, _STOP))
 
     async def _set_up(self, link: Link, codec: MercuryCodec) -> None:
-        options = self.options
         await link.say(command(_MULTI, _STOP))  # an earlier session may have left it reading
         with contextlib.suppress(DeviceError):
             await self._reply(link, codec, _MULTI)
+        try:
+            await self._configure(link, codec)
+        except DeviceError:
+            if not await self._booted(link, codec):
+                raise
+            await self._configure(link, codec)
+
+    async def _configure(self, link: Link, codec: MercuryCodec) -> None:
+        options = self.options
         ports = b"".join(bytes((antenna, antenna)) for antenna in options.antennas)
         for op, data in (
             (_VERSION, b""),
@@ -194,14 +209,33 @@ class ThingmagicMercury(Driver):
             (_POWER, round(100.0 * options.power_dbm).to_bytes(2, "big")),
             (_FILTER, b"\x01\x0c\x00"),
         ):
-            await link.write(command(op, data))
-            reply = await self._reply(link, codec, op)
+            reply = await self._ask(link, codec, op, data, times=_ASKED_FIRST if op == _VERSION else 1)
             if reply.status:
                 raise DeviceError(f"{self.url}: the reader refuses command {op:02X}: status {reply.status:04X}")
 
-    async def _reply(self, link: Link, codec: MercuryCodec, op: int) -> Reply:
+    async def _booted(self, link: Link, codec: MercuryCodec) -> bool:
+        """Whether the boot loader ran, and was left."""
+        with contextlib.suppress(DeviceError):
+            program = await self._ask(link, codec, _PROGRAM)
+            if program.status == 0 and program.data[:1] and program.data[0] & 3 == _BOOT_LOADER:
+                with contextlib.suppress(DeviceError):  # its answer may be lost in the change
+                    await self._ask(link, codec, _BOOT, within_s=_BOOT_S)
+                return True
+        return False
+
+    async def _ask(
+        self, link: Link, codec: MercuryCodec, op: int, data: bytes = b"", *, times: int = 1, within_s: float = _REPLY_S
+    ) -> Reply:
+        for _ in range(times - 1):
+            await link.write(command(op, data))
+            with contextlib.suppress(DeviceError):
+                return await self._reply(link, codec, op, within_s)
+        await link.write(command(op, data))
+        return await self._reply(link, codec, op, within_s)
+
+    async def _reply(self, link: Link, codec: MercuryCodec, op: int, within_s: float = _REPLY_S) -> Reply:
         try:
-            async with asyncio.timeout(_REPLY_S):
+            async with asyncio.timeout(within_s):
                 while True:
                     for record in codec.feed(*await link.read()):
                         if isinstance(record, Reply) and record.op == op:

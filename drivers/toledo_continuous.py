@@ -105,9 +105,11 @@ class ToledoCodec(FrameCodec[Weight | NoWeight]):
         weight, tare = (plain[start : start + 6].strip(b" ") for start in (4, 10))
         unit = c & 0b111
         reason = ""
-        if not weight or (net and not tare):
+        if not net and not tare.isdigit():
+            tare = b"0"  # nothing depends on it
+        if not weight or not tare:
             reason = "blank"
-        elif not weight.isdigit() or not (tare or b"0").isdigit():
+        elif not (weight.isdigit() and tare.isdigit()):
             reason = "no_weight"
         elif unit and unit not in _UNITS_KG:
             reason = "unit_no_weight"
@@ -116,7 +118,7 @@ class ToledoCodec(FrameCodec[Weight | NoWeight]):
         unit_kg = _UNITS_KG[unit] if unit else 1.0 if b & 0x10 else _LB_KG
         one_kg = unit_kg * 10.0 ** (2 - (a & 0b111)) * (self._expanded if c & 0x10 else 1.0)
         kg = int(weight) * one_kg
-        return (Weight(time_ns, -kg if b & 0x02 else kg, int(tare or b"0") * one_kg, net, moving, out_of_range),)
+        return (Weight(time_ns, -kg if b & 0x02 else kg, int(tare) * one_kg, net, moving, out_of_range),)
 
 
 class ToledoContinuous(Driver):

@@ -18,6 +18,9 @@ is one passage.
 A two-wire line or a terminal server with local echo gives our own commands back: "01" and "00" would pass for tags. The
 link takes them out (`Link.say`).
 
+A reader that was set to ECP while this says `data` would give tags with its numbers and CRC: these are rejected as
+`ecp_frame`; set `protocol = "ecp"`.
+
 Sources: Encompass 4 System Guide, MPRX guide (CRC listing). Unconfirmed on hardware: the CRC against a printed example
 (`crc_wildcard = true` sends "````", which the reader takes for any CRC); that the few milliseconds in command mode lose
 no tag (`probe_s = 0` never probes; then silence is no alarm).
@@ -46,6 +49,7 @@ _LONGEST = 128  # of a message; the tag id with all its parts has at most 72 cha
 _WILDCARD = b"````"
 _AUX = re.compile(rb"%([0-9A-F]{2})-([0-9A-F])-([0-9A-F]{2})-([0-3])(?:-[0-9A-F]{1,3})?$")
 _STAMP = re.compile(rb"&\d\d:\d\d:\d\d\.\d\d \d\d/\d\d/\d\d$")
+_ECP = re.compile(rb"[02468ACE].+[0-9A-F]{4}")
 _REPLY = re.compile(rb"Done$|Error\d{0,2}$|Model |MAIN |ECPS |IDAP |IOST |PWRB ")
 _COMMAND_MODE, _DATA_MODE = b"01", b"00"
 
@@ -148,6 +152,8 @@ class TransCoreCodec(FrameCodec[TransCoreRecord]):
         if stamp := _STAMP.search(data):
             data = data[: stamp.start()]
         tag = data.rstrip().decode("ascii")
+        if self._options.protocol == "data" and _ECP.fullmatch(data) and data[-4:] == crc(data[:-4]):
+            return (self._rejected(time_ns, "ecp_frame"),)  # a tag with a number before it and a CRC behind is none
         if len(tag) < self._options.min_tag_length or len(tag) > 72:
             return (self._rejected(time_ns, "bad_tag"),)
         return (TagRead(self.device, time_ns, tag, antenna),)

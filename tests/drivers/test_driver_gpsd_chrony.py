@@ -91,6 +91,13 @@ def at(second: int, device: str = "/dev/ttyS0", mode: int = 3) -> Tpv:
     return Tpv(mode, device, datetime.fromtimestamp(second, UTC).isoformat() if mode > 1 else "")
 
 
+def test_an_odd_field_does_not_cost_the_fix() -> None:
+    (report,) = GpsdCodec("gps").feed(b'{"class":"TPV","device":7,"mode":3,"time":null}\n', 0)
+    assert isinstance(report, Tpv)
+    assert Fixes().look(report, 0)
+    assert ClockJudge(0.005).look(report, 0) is None
+
+
 def test_one_of_several_receivers_has_a_fix() -> None:
     fixes, held, told = Fixes(), Held(3.0), []
     for second in range(START, START + 30):
@@ -211,6 +218,7 @@ def test_columns() -> None:
         (line(c5="0.006"), False),
         (line(c13="Not synchronised"), False),
         (line(ITSELF), False),
+        (line(c2="16"), False),
         (line(c0="7F7F0103"), False),
         (line(c0="50505300", c1="PPS", c2="1", c12="16.0"), True),
     ],

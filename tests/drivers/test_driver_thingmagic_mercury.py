@@ -92,8 +92,10 @@ def test_back_in_step_after_garbage(garbage: bytes) -> None:
 
 
 class Reader:
-    def __init__(self, line: Pty, *, refuse: int = 0) -> None:
+    def __init__(self, line: Pty, *, refuse: int = 0, boot_loader: bool = False, deaf: int = 0) -> None:
         self.ops: list[int] = []
+        self.boot_loader = boot_loader
+        self.deaf = deaf  # so many commands are not heard
         self.reading = False
         self.refuse = refuse
         line.on_data(self.answer)
@@ -106,6 +108,16 @@ class Reader:
             assert crc(message[1:-2]) == int.from_bytes(message[-2:], "big")
             op = message[2]
             self.ops.append(op)
+            if len(self.ops) <= self.deaf:
+                continue
+            if op == 0x0C:
+                out += reply(op, 0, b"\x11" if self.boot_loader else b"\x12")
+                continue
+            if op == 0x04:
+                self.boot_loader = False
+            if self.boot_loader and op != 0x03:
+                out += reply(op, 0x0101)
+                continue
             if op == 0x2F:
                 self.reading = message[5] == 1
             out += VERSION if op == 3 else reply(op, 0x0105 if op == self.refuse else 0)
@@ -127,6 +139,25 @@ async def test_reads_tags() -> None:
     changes = [(c.name, c.on) for c in events.of(InputChange)]
     assert changes == [("too_hot", False), ("antenna_fault", False), ("too_hot", True)]
     assert "1545" not in repr(events)
+
+
+async def test_a_module_in_its_boot_loader_is_booted() -> None:
+    with pty() as line:
+        reader = Reader(line, boot_loader=True)
+        async with running(registry.create("thingmagic_mercury", "rfid", line.path, {"region": "NA"})) as events:
+            await eventually(lambda: reader.reading)
+            line.send(TAG)
+            await events.until_count(TagRead, 1)
+            assert LinkState.DOWN not in events.states
+    assert reader.ops[:6] == [0x2F, 0x03, 0x97, 0x0C, 0x04, 0x03]
+
+
+async def test_a_module_that_is_still_starting_gets_its_seconds() -> None:
+    with pty() as line:
+        reader = Reader(line, deaf=3)
+        async with running(registry.create("thingmagic_mercury", "rfid", line.path, {"region": "NA"})) as events:
+            await eventually(lambda: reader.reading)
+            assert LinkState.DOWN not in events.states
 
 
 async def test_a_refusal_is_told() -> None:

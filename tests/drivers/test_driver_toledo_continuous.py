@@ -56,6 +56,7 @@ def test_parity_bits_are_ignored() -> None:
         (frame(c=0x28), 18250.0),  # print was pressed
         (frame(a=0x5A), 18250.0),  # a LUW2001's fixed bits
         (frame(tare="      "), 18250.0),
+        (frame(tare="------"), 18250.0),  # gross: no tare is needed
     ],
 )
 def test_decimals_sign_and_unit(made: bytes, kg: float) -> None:

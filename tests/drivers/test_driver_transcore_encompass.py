@@ -58,6 +58,11 @@ def test_ecp_acknowledges_and_repeats_are_no_second_read() -> None:
     assert tags(made.feed(b"#" + following + crc(following) + b"\r\n", 3)) == ["KING 1302"]
 
 
+def test_a_reader_in_ecp_gives_no_tags_with_numbers_and_crc() -> None:
+    assert codec().feed(b"#4KING 13029A91\r\n", 0) == [Rejected("rfid", 0, "ecp_frame")]
+    assert tags(codec().feed(b"#4KING 13029A92\r\n", 0)) == ["4KING 13029A92"]
+
+
 def test_ecp_asks_again_after_a_bad_crc() -> None:
     records = codec(ECP).feed(b"#4KING 13039A91\r\n", 0)
     assert records == [Rejected("rfid", 0, "bad_crc"), Send(b"#4?" + crc(b"4?") + b"\r")]
