@@ -22,6 +22,7 @@ COMMANDS = {
     "replay": ("edge.commands.replay", "run recordings through the pipeline; prints vehicle messages"),
     "wait": ("edge.commands.wait", "run a file of sightings through the wait-time code; prints wait messages"),
     "collect": ("edge.commands.collect", "the collector: MQTT brokers into a database, for the centre"),
+    "board": ("edge.commands.board", "wait board for the public and operators, from the centre's database"),
     "publish": ("edge.commands.publish", "one day of the centre's database, as authorities deliver and publish it"),
     "export": ("edge.commands.export", "wait messages in the shape of an authority's public feed"),
     "accuracy": ("edge.commands.accuracy", "compare measured vehicles with reference weighings"),

@@ -62,9 +62,11 @@ class Upkeep:
         for country, port, body in self._store.query("SELECT country, port, body FROM presence ORDER BY time"):
             said = json.loads(body)
             zone, name = said.get("timezone"), said.get("site_name")
-            found.setdefault((country, port), ("UTC", ""))
-            if isinstance(zone, str) and _known(zone):
-                found[country, port] = (zone, name if isinstance(name, str) else "")
+            before = found.get((country, port), ("UTC", ""))
+            found[country, port] = (
+                zone if isinstance(zone, str) and _known(zone) else before[0],
+                name if isinstance(name, str) else before[1],
+            )
         for (topic,) in self._store.query("SELECT DISTINCT topic FROM span"):
             country, port = topic.split("/")[2:4]
             found.setdefault((country, port), ("UTC", ""))

@@ -1,0 +1,82 @@
+"""The board's words: texts.toml, the language of a reader, and values as people say them. Called by the pages."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from edge.centre.board.waits import Group
+from edge.centre.local_day import zone_of
+
+LANGUAGES = ("en", "fr", "es")
+
+
+@cache
+def texts() -> dict[str, dict[str, Any]]:
+    """All texts by language and key."""
+    return tomllib.loads((resources.files("edge.centre.board") / "texts.toml").read_text(encoding="utf-8"))
+
+
+def language_of(asked: str | None, accepts: str) -> str:
+    """`asked` is what the address says, `accepts` the browser's Accept-Language; English where neither fits."""
+    if asked in LANGUAGES:
+        return asked
+    ranked: list[tuple[float, int, str]] = []
+    for n, part in enumerate(accepts[:500].split(",")):
+        name, _, rest = part.strip().partition(";")
+        try:
+            weight = float(rest.strip().removeprefix("q=")) if rest.strip() else 1.0
+        except ValueError:
+            weight = 0.0
+        ranked.append((-weight, n, name.lower()[:2]))
+    return next((name for weight, _, name in sorted(ranked) if name in LANGUAGES and weight < 0), "en")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a template says, in one language."""
+
+    language: str
+
+    def __getitem__(self, key: str) -> str:
+        return str(texts()[self.language][key])
+
+    def say(self, key: str, **values: object) -> str:
+        return self[key].format(**values)
+
+    def traffic(self, group: Group) -> str:
+        return self._named("traffic", group.traffic)
+
+    def direction(self, group: Group) -> str:
+        return self._named("direction", group.direction)
+
+    def program(self, group: Group) -> str:
+        return self._named("program", group.program)
+
+    def _named(self, kind: str, value: str | None) -> str:
+        """A word of ours, or the value itself where we have none (FAST, NEXUS, a direction of the site's own)."""
+        return str(texts()[self.language].get(f"{kind}_{value or ''}", value))
+
+    def minutes(self, seconds: float | None) -> str:
+        """Whole minutes, halves up; a word where it is not known."""
+        return self["unknown"] if seconds is None else str(int(seconds / 60 + 0.5))
+
+    def age(self, seconds: float) -> str:
+        for unit, size_s, most in (("minutes", 60, 90), ("hours", 3600, 48), ("days", 86_400, 10**9)):
+            n = int(seconds / size_s + 0.5)
+            if n < most:
+                return self["age_now"] if n == 0 else self.say(f"age_{unit}", n=n)
+        return self["unknown"]
+
+    def weekday(self, at_s: int, zone: str) -> str:
+        days: list[str] = texts()[self.language]["weekdays"]
+        return days[datetime.fromtimestamp(at_s, UTC).astimezone(zone_of(zone)).weekday()]
+
+
+def clock(at_s: float, zone: str) -> str:
+    """`14:05` in the time of a crossing."""
+    return f"{datetime.fromtimestamp(at_s, UTC).astimezone(zone_of(zone)):%H:%M}"
