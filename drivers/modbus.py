@@ -53,6 +53,7 @@ from drivers.links import Link, LinkLost, open_link
 from drivers.urls import Address, parse_url
 
 log = logging.getLogger(__name__)
+_advised: set[Address] = set()  # what a log said once is known
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it logs what we report ourselves
 
 _LATE_S = 0.5  # no unit in order answers later than this after its time-out
@@ -489,7 +490,9 @@ class _Bus:
         await self._reopen()
         with contextlib.suppress(NoReply, LinkLost):
             pdu = await self._exchange(request, timeout_s, doubtful=False)
-            log.warning("%s: answers in RTU frames, as serial servers do; write rtu+%s", self.address, self.address)
+            if self.address not in _advised:
+                _advised.add(self.address)
+                log.warning("%s: answers in RTU frames, as serial servers do; write rtu+%s", self.address, self.address)
             return pdu
         self.frames = silent
         await self._reopen()

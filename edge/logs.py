@@ -1,7 +1,7 @@
-"""How the daemon's log looks: with priorities for systemd's journal, with times for a person at a terminal.
+"""How the log of a service looks: with priorities for systemd's journal, with times for a person at a terminal.
 
-Set up once by `borderflow run`. The journal stamps lines itself; a priority in front of a line (sd-daemon(3)) lets
-`journalctl -p warning` find it.
+Set up once by `borderflow run` and `borderflow collect`. The journal stamps lines itself; a priority in front of a line
+(sd-daemon(3)) lets `journalctl -p warning` find it.
 """
 
 from __future__ import annotations

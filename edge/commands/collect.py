@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from edge import logs
 from edge.centre.collector import Collecting
 from edge.centre.database import store_of
 from edge.centre.feed import WAITING_MOST, Feed, Inbox
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 at the end of the time and at SIGTERM or Ctrl-C; 73 where the database cannot be used; 78 for a wrong URL."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
+    logs.to_stderr(logging.INFO)
     inbox: Inbox = queue.Queue(WAITING_MOST)
     try:
         feeds = _feeds(args, inbox)
