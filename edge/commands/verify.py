@@ -1,8 +1,8 @@
 """`borderflow verify`: proves from a collector's copy that no message was changed, removed or inserted.
 
-In: files with one message a line, as they came from MQTT (`borderflow watch --json` writes such lines), and the public
-key of the computer that made them. Out: what is proven; what the computer removed itself and says so, and every fault,
-on lines of their own; exit 1 where there is a fault.
+In: files with one message a line, as they came from MQTT (`borderflow watch --json` writes such lines), or the database
+that `borderflow collect` writes, and the public key of the computer that made them. Out: what is proven; what the
+computer removed itself and says so, and every fault, on lines of their own; exit 1 where there is a fault.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from edge.centre.copies import bodies, is_database
+from edge.centre.store import StoreError
 from edge.delivery.evidence import key_id, read_public_key
 from edge.delivery.identity import IdentityError
 from edge.delivery.proof import verify
@@ -19,7 +21,9 @@ from edge.delivery.proof import verify
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", type=Path, required=True, metavar="FILE", help="public key of the computer (PEM)")
-    parser.add_argument("copy", type=Path, nargs="+", metavar="COPY", help="messages as they came, one a line")
+    parser.add_argument(
+        "copy", nargs="+", metavar="COPY", help="messages as they came, one a line; or the database of the collector"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
     cannot be proven, or nothing was signed; 65: a file cannot be read."""
     try:
         key = read_public_key(args.key)
-        proof = verify(_lines(args.copy), key)
-    except (IdentityError, OSError) as error:
+        proof = verify(_lines(args.copy, key_id(key)), key)
+    except (IdentityError, StoreError, OSError) as error:
         print(f"borderflow verify: {error}", file=sys.stderr)
         return 65
     for line in (*proof.explained, *proof.faults):
@@ -42,7 +46,10 @@ def run(args: argparse.Namespace) -> int:
     return 0 if proof.heads and not proof.faults and not proof.unproven else 1
 
 
-def _lines(paths: list[Path]) -> Iterator[bytes]:
-    for path in paths:
-        with path.open("rb") as file:
-            yield from file
+def _lines(copies: list[str], key: str) -> Iterator[bytes]:
+    for copy in copies:
+        if is_database(copy):
+            yield from bodies(copy, key)
+        else:
+            with Path(copy).open("rb") as file:
+                yield from file

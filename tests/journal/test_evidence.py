@@ -133,13 +133,13 @@ def test_the_command(copy: Copy, tmp_path: Path, capsys: pytest.CaptureFixture[s
     good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
     good.write_bytes(b"\n".join(lines))
     bad.write_bytes(b"\n".join(lines[1:]))
-    assert verify_command.run(argparse.Namespace(key=public, copy=[good])) == 0
+    assert verify_command.run(argparse.Namespace(key=public, copy=[str(good)])) == 0
     assert capsys.readouterr().out.startswith("122 messages proven by")
-    assert verify_command.run(argparse.Namespace(key=public, copy=[bad])) == 1
+    assert verify_command.run(argparse.Namespace(key=public, copy=[str(bad)])) == 1
     assert f"{ROOT}/C01/vehicle" in capsys.readouterr().out
-    assert verify_command.run(argparse.Namespace(key=good, copy=[good])) == 65
+    assert verify_command.run(argparse.Namespace(key=good, copy=[str(good)])) == 65
     assert "is no public key" in capsys.readouterr().err
-    assert verify_command.run(argparse.Namespace(key=public, copy=[tmp_path / "none"])) == 65
+    assert verify_command.run(argparse.Namespace(key=public, copy=[str(tmp_path / "none")])) == 65
 
 
 def test_keys_of_openssl_work_and_others_are_named(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_the_command_says_what_was_dropped(gapped: Copy, tmp_path: Path, capsys:
     lines, _, public = gapped
     file = tmp_path / "copy.jsonl"
     file.write_bytes(b"\n".join(lines))
-    assert verify_command.run(argparse.Namespace(key=public, copy=[file])) == 0
+    assert verify_command.run(argparse.Namespace(key=public, copy=[str(file)])) == 0
     said = capsys.readouterr().out
     assert "were dropped or damaged at the computer, as it says itself" in said
     assert "missing" not in said
