@@ -17,7 +17,7 @@ from edge.waiting.honest import Interval
 from edge.waiting.lane import LaneState
 from edge.waiting.segment import Segment
 
-_SAMPLES, _WHAT_IF_SAMPLES = 128, 32
+_SAMPLES, _WHAT_IF_SAMPLES = 96, 24
 _NOBODY = 0.05  # vehicles between the points
 _SOMEBODY = 0.5  # below it one more booth changes nothing
 

@@ -11,7 +11,7 @@ from edge import config as cfg
 from edge.messages import Bottleneck, Program, Wait, utc_text
 from edge.waiting.forecast import Forecasts
 from edge.waiting.lane import LaneState
-from edge.waiting.messages import Messages, Moment, Stream
+from edge.waiting.messages import Messages, Moment, Stream, facts_of
 from edge.waiting.segment import Segment
 from edge.waiting.series import Series
 
@@ -46,7 +46,8 @@ class Reporter:
         for lane in self._lanes:
             lane.forget_departures(end_ns)
         self._forecasts.look(end_ns, mains)
-        moment = Moment(end_ns, utc_text(end_ns), began_ns, self._forecasts, bottlenecks, mains)
+        facts = {lane.id: facts_of(lane, mains.get(lane.direction), self._forecasts, end_ns) for lane in self._lanes}
+        moment = Moment(end_ns, utc_text(end_ns), began_ns, self._forecasts, bottlenecks, facts)
         programs: dict[tuple[Stream, Program], list[LaneState]] = {}
         streams: dict[Stream, list[LaneState]] = {}
         for lane in self._lanes:

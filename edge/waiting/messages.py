@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from edge import config as cfg
 from edge.messages import Bottleneck, Experienced, Site, Traffic, Wait
@@ -19,6 +19,7 @@ from edge.waiting.series import Series
 
 _METHOD_WINDOW_NS = 3600 * 1_000_000_000
 _OPEN, _OPEN_S = 0.05, 30.0  # a median that may be off by more, as likely as not, is none
+_NOBODY = Experienced(count=0, median_s=None, p10_s=None, p90_s=None, p95_s=None)
 _UNTRIED = 30  # forecasts that are kept until the next vehicle comes
 
 Method = Literal["matched", "counted", "fused"]
@@ -26,6 +27,38 @@ Stream = tuple[str, Traffic]
 """A direction and a kind of traffic."""
 Gain = Callable[[Series], float | None]
 """What a row saves against the standard program."""
+
+
+class LaneFacts(NamedTuple):
+    """What a lane adds to the rows that it belongs to, at one moment."""
+
+    departed: bool  # somebody ever did
+    departures_n: int  # within the window of the rate
+    readable_n: int  # arrivals of which an identity was read
+    matched_n: int  # and of these those that were found upstream
+    booths_told: bool
+    open: float
+    identified: bool  # an identity was matched lately, by readers that work
+    counted: bool  # the loop at the first point works
+    full: bool  # the queue reaches beyond the first point
+    known: bool  # something is expected
+
+
+def facts_of(lane: LaneState, main: Segment | None, forecasts: Forecasts, end_ns: int) -> LaneFacts:
+    """`main` is the way from the first point to the booth in the direction of the lane."""
+    lately = lane.last_identity_ns > end_ns - _METHOD_WINDOW_NS
+    return LaneFacts(
+        lane.departed_ns is not None,
+        len(lane.departures),
+        len(lane.identified),
+        lane.matched_n,
+        lane.booths_told,
+        lane.open,
+        lately and main is not None and main.identifies(lane.id),
+        main is not None and main.counts(lane.id),
+        lane.id in forecasts.full,
+        forecasts.knows(lane.id),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +70,7 @@ class Moment:
     began_ns: int
     forecasts: Forecasts
     bottlenecks: Mapping[Stream, Bottleneck | None]
-    mains: Mapping[str, Segment]
+    facts: Mapping[str, LaneFacts]  # by lane
 
 
 class Messages:
@@ -53,6 +86,7 @@ class Messages:
 
     def of(self, series: Series, lanes: Sequence[LaneState], moment: Moment, gain_s: Gain) -> Wait:
         """The message of the row `series`, to which these lanes belong."""
+        facts = [moment.facts[lane.id] for lane in lanes]
         waits = _waits(lanes)
         series.hour.add(moment.end_ns, waits)
         experienced = _experienced(waits)
@@ -68,9 +102,8 @@ class Messages:
             low_s, high_s = round(min(low_s, expected_s), 1), round(max(high_s, expected_s), 1)
             more_s = expected_s if outlook.more_s is None else round(min(expected_s, outlook.more_s), 1)
             queue_n = round(outlook.queue_n, 1)
-            known = [lane for lane in lanes if moment.forecasts.knows(lane.id)]
-            method = _method(known, moment.mains[series.direction], moment.end_ns)
-        readable = sum(len(lane.identified) for lane in lanes)
+            method = _method(facts)
+        readable_n = sum([fact.readable_n for fact in facts])
         reference_s = self._baseline.get(series.program) if series.program is not None else None
         change = None
         if reference_s is not None and experienced.median_s is not None:
@@ -93,14 +126,14 @@ class Messages:
             low_s=low_s,
             high_s=high_s,
             queue_vehicles=queue_n,
-            throughput_per_h=_throughput_per_h(lanes, moment),
-            lower_bound=bool(moment.forecasts.full) and any(lane.id in moment.forecasts.full for lane in lanes),
+            throughput_per_h=_throughput_per_h(facts, moment),
+            lower_bound=True in [fact.full for fact in facts],
             method=method,
-            match_rate=round(sum(lane.matched_n for lane in lanes) / readable, 3) if readable else None,
+            match_rate=round(sum([fact.matched_n for fact in facts]) / readable_n, 3) if readable_n else None,
             reference_s=reference_s,
             change=change,
             bottleneck=moment.bottlenecks.get((series.direction, series.traffic)),
-            booths_open=_booths_open(lanes),
+            booths_open=_booths_open(facts),
             one_more_booth_s=more_s,
             planning_time_s=None if planning_s is None else round(planning_s, 1),
             planning_time_index=round(planning_s / reference_s, 2) if planning_s is not None and reference_s else None,
@@ -114,7 +147,7 @@ def _waits(lanes: Sequence[LaneState]) -> list[float]:
 
     Where the rough ones leave the median open, nothing is told.
     """
-    waits = [m.wait_s for lane in lanes for m in lane.matches if m.wait_s is not None and m.sure and not m.detour]
+    waits = [m.wait_s for lane in lanes for m in lane.matches if m.sure and m.wait_s is not None and not m.detour]
     if len(lanes) == 1 or not waits:
         return waits
     rough = [estimate for lane in lanes for estimate in lane.rough]
@@ -125,7 +158,7 @@ def _waits(lanes: Sequence[LaneState]) -> list[float]:
 
 def _experienced(waits_s: list[float]) -> Experienced:
     if not waits_s:
-        return Experienced(count=0, median_s=None, p10_s=None, p90_s=None, p95_s=None)
+        return _NOBODY
     ordered = sorted(waits_s)
     median, p10, p90, p95 = [_quantile(ordered, q) for q in (0.5, 0.1, 0.9, 0.95)]
     return Experienced(count=len(ordered), median_s=median, p10_s=p10, p90_s=p90, p95_s=p95)
@@ -138,21 +171,20 @@ def _quantile(ordered: list[float], q: float) -> float:
     return round(ordered[low] + (at - low) * (ordered[high] - ordered[low]), 1)
 
 
-def _throughput_per_h(lanes: Sequence[LaneState], moment: Moment) -> float | None:
-    if all(lane.departed_ns is None for lane in lanes):
+def _throughput_per_h(facts: Sequence[LaneFacts], moment: Moment) -> float | None:
+    if True not in [fact.departed for fact in facts]:
         return None
     observed_s = min(RATE_WINDOW_S, max((moment.end_ns - moment.began_ns) * 1e-9, 1.0))
-    return round(sum(len(lane.departures) for lane in lanes) * 3600.0 / observed_s, 1)
+    return round(sum([fact.departures_n for fact in facts]) * 3600.0 / observed_s, 1)
 
 
-def _method(lanes: Sequence[LaneState], main: Segment, end_ns: int) -> Method:
+def _method(facts: Sequence[LaneFacts]) -> Method:
     """What the forecast stands on now: a reader or a loop that has died is not among it."""
-    matched = [lane.last_identity_ns > end_ns - _METHOD_WINDOW_NS and main.identifies(lane.id) for lane in lanes]
-    if not any(matched):
+    if True not in [fact.known and fact.identified for fact in facts]:
         return "counted"
-    return "fused" if any(main.counts(lane.id) for lane in lanes) else "matched"
+    return "fused" if True in [fact.known and fact.counted for fact in facts] else "matched"
 
 
-def _booths_open(lanes: Sequence[LaneState]) -> int | None:
+def _booths_open(facts: Sequence[LaneFacts]) -> int | None:
     """None where nobody said so of one of the lanes: an open lane is then only a guess."""
-    return round(sum(lane.open for lane in lanes)) if all(lane.booths_told for lane in lanes) else None
+    return None if False in [fact.booths_told for fact in facts] else round(sum([fact.open for fact in facts]))

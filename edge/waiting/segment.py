@@ -86,8 +86,10 @@ class Segment:
 
     def identifies(self, lane: str) -> bool:
         """Whether one kind of identity is read upstream, in any lane, and at this lane downstream."""
-        here = ~self._down[self._number[lane]].dead & 7
-        return any(here & ~up.dead for up in self._up)
+        read = 0
+        for up in self._up:
+            read |= ~up.dead
+        return bool(~self._down[self._number[lane]].dead & read & 7)
 
     def empty(self, lane: str) -> None:
         """All that were seen in the lane upstream have gone, and nobody knows how many came after them unseen."""

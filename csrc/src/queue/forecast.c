@@ -15,7 +15,7 @@
 #define BITS 16
 #define ONE 65536.0
 
-static const double PACE_DRIFT = 0.005;   /* variance of ln of the pace over the time of a wait: officers change */
+static const double PACE_DRIFT = 0.010;   /* variance of ln of the pace over the time of a wait: officers change */
 static const double USUAL_LONG = 4.5;     /* a long inspection, in usual cycles, while none was seen */
 
 static double clamp(double x, double low, double high)
