@@ -30,28 +30,22 @@ class RejectWatch:
     def __init__(self, where: Args, how: Connection, *, least: int) -> None:
         self._where, self._how, self._least = where, how, least
         self._recent: deque[tuple[int, str, int]] = deque(maxlen=200)
-        self._holds = False
-        self._heard = True  # something valid came since
+        self._latch = Latch()
 
     def rejected(self, time_ns: int, reason: str, count: int) -> None:
-        self._heard = False
         self._recent.append((time_ns, reason, count))
-        self._holds = self._holds or self._many(time_ns)
+        within = [entry for entry in self._recent if time_ns - entry[0] <= _REJECTS_WITHIN_NS]
+        if not self._latch.bad:
+            self._recent = deque(within, self._recent.maxlen)
+        if sum(entry[2] for entry in within) >= self._least:
+            self._latch.note(bad=True)
 
     def heard(self) -> None:
         """Something valid came."""
-        self._heard = True
-
-    def _many(self, now_ns: int) -> bool:
-        return sum(count for at_ns, _, count in self._recent if now_ns - at_ns <= _REJECTS_WITHIN_NS) >= self._least
+        self._latch.note(bad=False)
 
     def judge(self, now_ns: int) -> Args | None:
-        if self._recent and self._heard and not self._many(now_ns):
-            self._holds = False
-            self._recent = deque(
-                (entry for entry in self._recent if now_ns - entry[0] <= _REJECTS_WITHIN_NS), self._recent.maxlen
-            )
-        if not self._holds:
+        if not self._latch.look():
             return None
         reasons: Counter[str] = Counter()
         for _, reason, count in self._recent:
@@ -79,7 +73,7 @@ class LostScansWatch:
 
     def block(self, time_ns: int, lost_scans: int) -> None:
         """A block came, and so many scans are missing before it."""
-        self._latch.note(lost_scans > 0)
+        self._latch.note(bad=lost_scans > 0)
         if not lost_scans:
             return
         if time_ns - self._last_ns > _LOSSES_TOGETHER_NS:

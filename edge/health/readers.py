@@ -180,7 +180,7 @@ class TwiceWatch:
     def read(self, other: str | None) -> None:
         """An identity was read here, and by the `other` reader at the same time."""
         self._other = other or self._other
-        self._latch.note(other is not None)
+        self._latch.note(bad=other is not None)
 
     def judge(self, now_ns: int) -> Args | None:
         return {**self._where, "other": self._other} if self._latch.look() else None
@@ -257,7 +257,7 @@ class ReaderTimeWatch:
             step_ns = offset_ns - round(statistics.median(self._offsets))
             late = abs(step_ns) > _STAMP_OFF_NS
             self._step_ns = step_ns if late else self._step_ns
-            self._latch.note(late)
+            self._latch.note(bad=late)
         self._offsets.append(offset_ns)
 
     def judge(self, now_ns: int) -> Args | None:

@@ -17,16 +17,16 @@ class Latch:
     """Bad until something good comes, but for one look at least: both may come between two looks."""
 
     def __init__(self) -> None:
-        self._bad = self._unseen = False
+        self.bad = self._unseen = False
 
     def note(self, bad: bool) -> None:
         """Something bad came, or something good."""
-        self._bad = bad
+        self.bad = bad
         self._unseen = self._unseen or bad
 
     def look(self) -> bool:
         """Whether it is bad, or was since the last look."""
-        seen, self._unseen = self._bad or self._unseen, False
+        seen, self._unseen = self.bad or self._unseen, False
         return seen
 
 

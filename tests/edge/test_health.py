@@ -65,8 +65,11 @@ def test_a_talker_may_lose_a_frame_and_a_reader_may_not() -> None:
     talker.heard()
     assert not holds(talker, 20)
     reader.heard()
-    assert holds(reader, 10)
-    assert not holds(reader, 12)
+    assert not holds(reader, 20)
+    reader.rejected(at(30), "bad_crc", 1)
+    reader.heard()  # before anybody has looked
+    assert "bad_crc 1)" in str(said(reader, 30))
+    assert not holds(reader, 31)
 
 
 def test_garbage_that_streams_on_keeps_its_alarm() -> None:
