@@ -12,6 +12,7 @@ from random import Random
 from urllib.parse import parse_qs, urlsplit
 
 from firmware_sim.links import Device, Endpoint, EndpointError
+from firmware_sim.mqtt_endpoint import MqttEndpoint
 from firmware_sim.serial_endpoints import PtyEndpoint, SerialEndpoint
 from firmware_sim.tcp_endpoints import PushEndpoint, TcpEndpoint
 
@@ -42,7 +43,8 @@ def endpoint_at(
     Raises EndpointError.
 
     `pty`, `tcp`, `tcp://HOST:PORT[?NAME_port=N]`, both with `rtu+tcp` (a serial line behind a serial server),
-    `/dev/...`, `serial:///dev/...[?baud=N]`, or for a device that pushes `tcp` or `http://HOST:PORT/`.
+    `/dev/...`, `serial:///dev/...[?baud=N]`, or for a device that pushes `tcp`, `http://HOST:PORT/` or
+    `mqtt://HOST:PORT/TOPIC`.
     """
     if pushes:
         return _push_endpoint(target)
@@ -73,17 +75,21 @@ def endpoint_at(
     raise EndpointError(f"{target}: give pty, tcp, tcp://HOST:PORT, /dev/ttyX or serial:///dev/ttyX?baud=N")
 
 
-def _push_endpoint(target: str) -> PushEndpoint:
+def _push_endpoint(target: str) -> Endpoint:
     if target == "tcp":
         with socket.create_server(("127.0.0.1", 0)) as free:  # the host is going to listen there
             target = f"http://127.0.0.1:{free.getsockname()[1]}"
     parts = urlsplit(target)
     try:
+        if parts.scheme == "mqtt" and parts.hostname and len(parts.path) > 1:
+            return MqttEndpoint(parts.hostname, parts.port or 1883, parts.path[1:])
         if parts.scheme == "http" and parts.hostname:
             return PushEndpoint(target, parts.hostname, parts.port or 80)
     except ValueError as error:
         raise EndpointError(f"{target}: {error}") from error
-    raise EndpointError(f"{target}: this device connects to the host; give tcp or http://HOST:PORT")
+    raise EndpointError(
+        f"{target}: this device connects to the host; give tcp, http://HOST:PORT or mqtt://HOST:PORT/TOPIC"
+    )
 
 
 def _one_port(target: str, ports: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 SERIAL_PORT = "main"
 
@@ -25,7 +25,7 @@ class Endpoint(Protocol):
     """A link. `url` and `options` are what the configuration of the daemon needs; valid after `open`."""
 
     url: str
-    options: dict[str, int]
+    options: dict[str, Any]
 
     async def open(self, device: Device) -> None: ...
 

@@ -15,6 +15,7 @@ import termios
 import tty
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from firmware_sim.links import SERIAL_PORT, Device, EndpointError
 
@@ -34,7 +35,7 @@ class _SerialLine:
 
     def __init__(self, baud: int) -> None:
         self.baud = baud
-        self.options: dict[str, int] = {}
+        self.options: dict[str, Any] = {}
         self.url = ""
         self._queue = bytearray()
         self._since = 0.0  # when the first byte of the queue began to travel

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from typing import Any
 
 from firmware_sim.links import SERIAL_PORT, Device, EndpointError
 
@@ -62,7 +63,7 @@ class TcpEndpoint:
         self._count = 0
         self.device: Device | None = None
         self.url = ""
-        self.options: dict[str, int] = {}
+        self.options: dict[str, Any] = {}
 
     async def open(self, device: Device) -> None:
         self.device = device
@@ -138,7 +139,7 @@ class PushEndpoint:
 
     def __init__(self, url: str, host: str, number: int) -> None:
         self.url = url
-        self.options: dict[str, int] = {}
+        self.options: dict[str, Any] = {}
         self._host, self._number = host, number
         self._plugged = True
         self._tasks: set[asyncio.Task[None]] = set()

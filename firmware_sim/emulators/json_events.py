@@ -135,6 +135,7 @@ class JsonEvents(Emulator):
         *,
         preset: str,
         path: str = "/plates",
+        bare: bool = False,
         gone_s: float = 10.0,
         misread_first: float = 0.3,
         seed: int = 1,
@@ -144,6 +145,7 @@ class JsonEvents(Emulator):
         self._clock = clock
         self._preset = preset
         self._path = path
+        self._bare = bare  # documents alone, for an endpoint that is a broker
         self._gone_s = gone_s
         self._misread_first = misread_first
         self._random = Random(seed)
@@ -187,6 +189,8 @@ class JsonEvents(Emulator):
 
     def _post(self, document: Any) -> Send:
         body = json.dumps(document).encode()
+        if self._bare:
+            return Send(body)
         head = f"POST {self._path} HTTP/1.1\r\nHost: 192.0.2.1\r\nContent-Type: application/json\r\n"
         return Send((head + f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n").encode() + body)
 

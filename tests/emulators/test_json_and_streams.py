@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 from driver_peers import free_port, running
+from mosquitto import MOSQUITTO, Mosquitto
 
 from drivers import registry
 from drivers.events import LinkState, PlateRead, TagRead
 from firmware_sim.emulators.base import Emulator, Output, Send
 from firmware_sim.emulators.camera_stream import CameraStream
 from firmware_sim.emulators.json_events import PRESETS, JsonEvents, JsonStream
-from firmware_sim.endpoints import PushEndpoint, TcpEndpoint
+from firmware_sim.endpoints import EndpointError, PushEndpoint, TcpEndpoint, endpoint_at
 from firmware_sim.events import PlatePassed, TagPassed, WorldEvent
 from firmware_sim.faults import Wire
 from firmware_sim.serve import Unit
@@ -165,3 +166,38 @@ async def test_curl_gets_in_with_the_password_only() -> None:
         assert (await curl("--digest", "-u", "admin:falsch", url))[0] == "401"
         assert (await curl(url))[0] == "401"
         assert (await curl("--digest", "-u", "admin:geheim", url.replace("event", "snap")))[0] == "404"
+
+
+@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+@pytest.mark.parametrize("preset", ["zebra_iotc", "impinj_r700"])
+async def test_our_driver_reads_what_is_published_to_a_broker(preset: str, tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path)
+    await asyncio.to_thread(broker.start)
+    target = f"mqtt://127.0.0.1:{broker.port}/readers/booth"
+    endpoint = endpoint_at(target, ("main",), link=Path("unused"), baud=9600, random=Random(1), pushes=True)
+    unit = Unit(JsonEvents(clock, preset=preset, bare=True), endpoint, Wire(Random(1)), lambda: 0.0)
+    made = registry.create("json_events", "d", endpoint.url, {"preset": preset, **endpoint.options})
+    try:
+        await endpoint.open(unit)
+        async with running(made) as events:
+            await events.until_state(LinkState.ONLINE)
+            unit.step([TAG], 0.1)
+            await events.until_count(TagRead, 1)
+            await endpoint.unplug()
+            unit.step([TAG], 0.2)
+            await endpoint.plug()
+            unit.step([TAG], 0.3)
+            await events.until_count(TagRead, 2)
+        assert [read.tag for read in events.of(TagRead)] == [TAG.tag, TAG.tag]
+    finally:
+        await endpoint.close()
+        await asyncio.to_thread(broker.kill)
+
+
+async def test_a_broker_that_is_not_there_is_named() -> None:
+    target = f"mqtt://127.0.0.1:{free_port()}/readers"
+    endpoint = endpoint_at(target, ("main",), link=Path("unused"), baud=9600, random=Random(1), pushes=True)
+    with pytest.raises(EndpointError, match="mqtt://"):
+        await endpoint.plug()
+    with pytest.raises(EndpointError, match="TOPIC"):
+        endpoint_at("mqtt://host", ("main",), link=Path("unused"), baud=9600, random=Random(1), pushes=True)
