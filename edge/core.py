@@ -42,6 +42,7 @@ _FLAGS: tuple[tuple[int, str], ...] = (
     (lib.BF_SPEED_CHANGE, "speed_change"),
     (lib.BF_TAILGATING, "tailgating"),
     (lib.BF_CUT_UNCERTAIN, "cut_uncertain"),
+    (lib.BF_SPACING_UNCERTAIN, "spacing_uncertain"),
 )
 _SENSOR_TYPES = {"strip": lib.BF_STRIP, "plate": lib.BF_PLATE, "loop": lib.BF_LOOP}
 _CHANNEL_STATES = ("ok", "dead", "noisy", "saturated", "stuck", "reversed")
@@ -58,6 +59,7 @@ class WimAxle:
     left_kg: float | None
     right_kg: float | None
     dual_tyres: bool | None
+    position_sigma_m: float = 0.0
     sensor_kg: tuple[float | None, ...] = ()  # what each sensor weighed of it, in the order of the table
 
 
@@ -76,6 +78,7 @@ class WimVehicle:
     gross_sigma_kg: float
     axles: tuple[WimAxle, ...]
     flags: tuple[str, ...]
+    lateral_m: float | None = None  # right of the lane's middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +242,7 @@ def _vehicle(v: Any, sensors: int) -> WimVehicle:
             left_kg=_number(a.left_kg),
             right_kg=_number(a.right_kg),
             dual_tyres=None if a.dual_tyres < 0 else bool(a.dual_tyres),
+            position_sigma_m=a.position_sigma_m,
             sensor_kg=tuple(kg or None for kg in a.sensor_kg[0:sensors]),
         )
         for a in v.axles[0 : v.axle_count]
@@ -253,6 +257,7 @@ def _vehicle(v: Any, sensors: int) -> WimVehicle:
         gross_sigma_kg=v.gross_sigma_kg,
         axles=axles,
         flags=tuple(word for bit, word in _FLAGS if v.flags & bit),
+        lateral_m=_number(v.lateral_m),
     )
 
 

@@ -29,6 +29,7 @@ Flag = Literal[
     "speed_change",
     "tailgating",
     "cut_uncertain",
+    "spacing_uncertain",
 ]
 
 
@@ -74,6 +75,7 @@ class Axle(Struct, frozen=True, kw_only=True):
     """One axle, in the order of arrival; `position_m` counts from the first axle, backwards along the vehicle."""
 
     position_m: float
+    position_sigma_m: float | None = None
     load_kg: float
     sigma_kg: float
     left_kg: float | None = None
@@ -112,6 +114,7 @@ class Vehicle(Message, frozen=True, kw_only=True):
     speed_mps: float | None
     length_m: float | None
     wheelbase_m: float
+    lateral_m: float | None = None
     gross_kg: float
     gross_sigma_kg: float
     axles: tuple[Axle, ...]

@@ -33,6 +33,7 @@ FLAGS: Final[dict[Flag, str]] = {
     "speed_change": "it braked or accelerated much over the array",
     "tailgating": "it followed the vehicle before it within about a metre or a second, or the loop stayed busy",
     "cut_uncertain": "where it begins or ends could not be told for sure from its neighbours",
+    "spacing_uncertain": "it may have stood with no wheel on the array: a `position_sigma_m` above 0.5 m",
 }
 
 MEANINGS: Final[dict[str, dict[str, str]]] = {
@@ -42,6 +43,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
     },
     "Axle": {
         "position_m": "distance behind the first axle",
+        "position_sigma_m": "standard deviation of `position_m`; large where it may have stood off the strips",
         "load_kg": "static load of the axle",
         "sigma_kg": "standard deviation of `load_kg`",
         "left_kg": "share of the left wheels; null where not known",
@@ -69,6 +71,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "speed_mps": "mean speed over the array; null where not known",
         "length_m": "length of the vehicle; null without a loop that measures it",
         "wheelbase_m": "distance from the first to the last axle",
+        "lateral_m": "how far right of the lane's middle it drove; null where strips at different angles do not tell",
         "gross_kg": "gross weight",
         "gross_sigma_kg": "standard deviation of `gross_kg`",
         "axles": "the axles in the order of arrival",

@@ -65,13 +65,15 @@ enum {
     BF_SENSOR_FAULT = 64,
     BF_SPEED_CHANGE = 128,
     BF_TAILGATING = 256,
-    BF_CUT_UNCERTAIN = 512
+    BF_CUT_UNCERTAIN = 512,
+    BF_SPACING_UNCERTAIN = 1024
 };
 
 enum { BF_MAX_AXLES = 24, BF_MAX_SENSORS = 64, BF_MAX_CHANNELS = 128, BF_MAX_LINES = 16 };
 
 typedef struct {
     double position_m;               /* from the first axle, backwards */
+    double position_sigma_m;         /* large where it may have stood with no wheel on the array */
     double load_kg, sigma_kg;
     double left_kg, right_kg;        /* NaN where not known */
     int32_t dual_tyres;              /* 1 yes, 0 no, -1 not known */
@@ -84,6 +86,7 @@ typedef struct {
     double exit_scan;                /* when the last axle has left the last line */
     double speed_mps;
     double length_m;                 /* NaN where not known */
+    double lateral_m;                /* right of the lane's middle; NaN where strips at different angles do not tell */
     double gross_kg, gross_sigma_kg;
     uint32_t flags;
     int32_t axle_count;

@@ -32,6 +32,7 @@ Scheme = Literal["fhwa", "eu", "cost323"]
 _HALF_DIGIT = 0.005  # the rules hold for values rounded to 0.01, so an interval reaches half a digit further
 _NEGLIGIBLE = 1e-3  # probability below which a cell of the rules' space is not looked at
 _LEAST_SIGMA = 1e-9
+_USUAL_APART_SIGMA_M = 0.042  # of a distance between axles
 _NORMAL = NormalDist()
 
 
@@ -95,17 +96,19 @@ class Classifier:
         positions_m: Sequence[float],
         loads_kg: Sequence[float],
         *,
-        position_sigma_m: float = 0.03,
+        position_sigma_m: Sequence[float] = (),
         load_sigma_kg: Sequence[float] | None = None,
         gross_sigma_kg: float | None = None,
     ) -> VehicleClass:
         """The class of a vehicle with these axles, first axle first.
 
-        Without `load_sigma_kg` the loads count as exact; without `gross_sigma_kg` their errors as independent.
+        `position_sigma_m` grows from axle to axle as the distances between them are known; without it each is known to
+        4 cm. Without `load_sigma_kg` the loads count as exact; without `gross_sigma_kg` their errors as independent.
         Axles in the wrong order fit no rule. ValueError if the sequences differ in length.
         """
         if len(positions_m) != len(loads_kg):
             raise ValueError(f"{len(positions_m)} positions but {len(loads_kg)} loads")
+        apart_sigma_m = _apart(position_sigma_m, len(positions_m))
         sigmas = [0.0] * len(loads_kg) if load_sigma_kg is None else list(load_sigma_kg)
         if gross_sigma_kg is None:
             gross_sigma_kg = sum(sigma**2 for sigma in sigmas) ** 0.5
@@ -113,10 +116,10 @@ class Classifier:
         if self.scheme == "fhwa":
             spacings = [b - a for a, b in pairwise(positions_m)]
             values = [*spacings, gross_kg, loads_kg[0] if loads_kg else 0.0]
-            spreads = [*[position_sigma_m * 2**0.5] * len(spacings), gross_sigma_kg, sigmas[0] if sigmas else 0.0]
+            spreads = [*apart_sigma_m, gross_sigma_kg, sigmas[0] if sigmas else 0.0]
             code, confidence = self._by_rules(len(loads_kg), values, spreads)
         else:
-            code, confidence = self._by_groups(positions_m, position_sigma_m, gross_kg, gross_sigma_kg)
+            code, confidence = self._by_groups(positions_m, apart_sigma_m, gross_kg, gross_sigma_kg)
         return VehicleClass(scheme=self.scheme, code=code, confidence=round(min(confidence, 1.0), 3))
 
     def _by_rules(self, axles: int, values: list[float], spreads: list[float]) -> tuple[str, float]:
@@ -128,14 +131,14 @@ class Classifier:
         return code, mass.get(code, 0.0) / total if total > 0 else 0.0
 
     def _by_groups(
-        self, positions_m: Sequence[float], position_sigma_m: float, gross_kg: float, gross_sigma_kg: float
+        self, positions_m: Sequence[float], apart_sigma_m: Sequence[float], gross_kg: float, gross_sigma_kg: float
     ) -> tuple[str, float]:
         code = group_code(axle_groups(positions_m, self._country))
         limit_m = group_spacing_m(self._country)
         confidence = 1.0
-        for ahead_m, position_m in pairwise(positions_m):
+        for (ahead_m, position_m), sigma_m in zip(pairwise(positions_m), apart_sigma_m, strict=True):
             distance = abs(position_m - ahead_m - limit_m)
-            confidence *= _NORMAL.cdf(distance / max(position_sigma_m * 2**0.5, _LEAST_SIGMA))
+            confidence *= _NORMAL.cdf(distance / max(sigma_m, _LEAST_SIGMA))
         if self.scheme == "eu":
             return code, confidence
         for category in self._categories:
@@ -148,6 +151,13 @@ class Classifier:
             elif category.groups is None or code in category.groups:
                 return category.code, confidence
         raise AssertionError("the last category takes every vehicle")
+
+
+def _apart(position_sigma_m: Sequence[float], axles: int) -> list[float]:
+    """Standard deviations of the distances between neighbours, where those of the positions add up from the first."""
+    if len(position_sigma_m) != axles:
+        return [_USUAL_APART_SIGMA_M] * max(axles - 1, 0)
+    return [max(0.0, behind**2 - ahead**2) ** 0.5 for ahead, behind in pairwise(position_sigma_m)]
 
 
 def _by_axles(table: RuleTable, extended: bool) -> dict[int, tuple[_Rule, ...]]:

@@ -146,6 +146,7 @@ class LanePipeline:
         axles = tuple(
             Axle(
                 position_m=round(axle.position_m, 3),
+                position_sigma_m=round(axle.position_sigma_m, 3),
                 load_kg=round(axle.load_kg, 1),
                 sigma_kg=round(axle.sigma_kg, 1),
                 left_kg=_rounded(axle.left_kg, 1),
@@ -158,6 +159,7 @@ class LanePipeline:
         vehicle_class = self._classifier.classify(
             positions_m,
             loads_kg,
+            position_sigma_m=[axle.position_sigma_m for axle in found.axles],
             load_sigma_kg=[axle.sigma_kg for axle in found.axles],
             gross_sigma_kg=found.gross_sigma_kg,
         )
@@ -172,6 +174,7 @@ class LanePipeline:
             speed_mps=_rounded(found.speed_mps, 3),
             length_m=_rounded(found.length_m, 2),
             wheelbase_m=round(found.wheelbase_m, 3),
+            lateral_m=_rounded(found.lateral_m, 3),
             gross_kg=round(found.gross_kg, 1),
             gross_sigma_kg=round(found.gross_sigma_kg, 1),
             axles=axles,

@@ -129,7 +129,8 @@ class Limits:
             limits = ((span, bridge_limit(bridge, axles, span.first, span.last) * table.unit_kg) for span in spans)
             worst = max(limits, key=lambda pair: pair[0].load_kg / pair[1], default=None)
             if worst is not None:
-                found.extend(_exceeded(bridge.rule, worst[0], worst[1]))
+                limit_sigma_kg = bridge_limit_sigma(bridge, axles, worst[0].first, worst[0].last) * table.unit_kg
+                found.extend(_exceeded(bridge.rule, worst[0], worst[1], limit_sigma_kg=limit_sigma_kg))
         return tuple(found)
 
     def _axle_violations(self, table: LimitTable, vehicle: _Vehicle) -> Iterator[Violation]:
@@ -219,10 +220,13 @@ def _fits(row: AxleRow, span: _Span, tolerance_m: float) -> bool:
     return row.axles[0] <= span.axles <= row.axles[1] and low_m - tolerance_m < span.extent_m <= high_m + tolerance_m
 
 
-def _exceeded(rule: str, span: _Span, limit_kg: float, where: str | None = None) -> Iterator[Violation]:
+def _exceeded(
+    rule: str, span: _Span, limit_kg: float, where: str | None = None, *, limit_sigma_kg: float = 0.0
+) -> Iterator[Violation]:
     if span.load_kg <= limit_kg:
         return
-    over = (span.load_kg - limit_kg) / span.sigma_kg if span.sigma_kg > 0 else math.inf
+    sigma_kg = math.hypot(span.sigma_kg, limit_sigma_kg)
+    over = (span.load_kg - limit_kg) / sigma_kg if sigma_kg > 0 else math.inf
     where = span.label if where is None else where
     yield Violation(
         rule=f"{rule}, {where}" if where else rule,
@@ -247,3 +251,11 @@ def bridge_limit(bridge: BridgeRow, axles: Sequence[Axle], first: int, last: int
         if max(positions_m[1] - positions_m[0], positions_m[3] - positions_m[2]) <= bridge.tandem_m:
             return max(weight, bridge.tandem_pair_limit)
     return weight
+
+
+def bridge_limit_sigma(bridge: BridgeRow, axles: Sequence[Axle], first: int, last: int) -> float:
+    """How far that limit may be off, in the table's unit, by what is not known of the distance from axle to axle."""
+    count = last - first + 1
+    ahead, behind = axles[first].position_sigma_m or 0.0, axles[last].position_sigma_m or 0.0
+    extent_sigma_m = math.sqrt(max(0.0, behind**2 - ahead**2))
+    return bridge.factor * count / (count - 1) * extent_sigma_m / bridge.unit_m

@@ -166,7 +166,12 @@ def test_every_vehicle_gets_one_class(spacings_m: list[float], load_kg: float, s
     for spacing in spacings_m:
         positions_m.append(positions_m[-1] + spacing)
     loads = [load_kg] * len(positions_m)
-    result = Classifier().classify(positions_m, loads, position_sigma_m=sigma_m, load_sigma_kg=[sigma_kg] * len(loads))
+    result = Classifier().classify(
+        positions_m,
+        loads,
+        position_sigma_m=[sigma_m * i**0.5 for i in range(len(loads))],
+        load_sigma_kg=[sigma_kg] * len(loads),
+    )
     assert result.code in {str(code) for code in range(1, 14)} | {UNCLASSIFIED}
     assert 0.0 <= result.confidence <= 1.0
     groups = axle_groups(positions_m, "US")
@@ -178,5 +183,5 @@ def test_every_vehicle_gets_one_class(spacings_m: list[float], load_kg: float, s
 def test_exact_measurement_is_certain(s1: float, s2: float, s3: float, s4: float, load: float) -> None:
     spacings = [s1, s2, s3, s4]
     assume(all(abs(s * 100 - round(s * 100)) < 0.45 for s in spacings))
-    result = Classifier().classify(positions(spacings), [load] * 5, position_sigma_m=0.0)
+    result = Classifier().classify(positions(spacings), [load] * 5, position_sigma_m=[0.0] * 5)
     assert result.confidence == 1.0

@@ -1,11 +1,11 @@
 /* Axles to vehicles: where one vehicle ends and the next begins, by the loop where there is one, and by geometry. */
+#include "apart.h"
 #include "loops.h"
 #include "pattern.h"
 #include "prints.h"
 
 #include <math.h>
 #include <string.h>
-#include <stdio.h>
 #ifdef BF_DEBUG
 #include <stdio.h>
 #endif
@@ -344,21 +344,6 @@ static void emit(bf_wim *w, int count, uint32_t flags)
         weigh(w, w->train, count, v);
     }
     v->flags |= flags | (close_behind(w) ? BF_TAILGATING : 0u);
-#ifdef BF_PROBE
-    for (int k = 1; k < count; ++k) {
-        const spacing s = spacing_of(w, &w->train[k - 1], &w->train[k]);
-        const axle_seen *a = &w->train[k - 1], *b = &w->train[k];
-        double f[MOTION_MAX_COEFFS] = {0};
-        double ta = 0, tb = 0; int na = 0, nb = 0;
-        for (int j = 0; j < w->line_count; ++j) {
-            if (a->seen >> j & 1u) ta += a->at[j].mid / w->rate - w->motion_t0, ++na;
-            if (b->seen >> j & 1u) tb += b->at[j].mid / w->rate - w->motion_t0, ++nb;
-        }
-        motion_add_step(&w->motion, ta / na, tb / nb, 1.0, f);
-        fprintf(stderr, "PROBE %.1f %d %.3f %.3f %.3f %.3f %d %.2f %.2f %.2f %.2f %.2f %d %d %.2f %.2f\n", v->first_axle_scan, k, v->axles[k].position_m - v->axles[k - 1].position_m,
-                motion_sigma(&w->motion, f), s.lo, s.hi, s.unseen, b->entry.t - a->exit.t, a->exit.v, a->exit.a, b->entry.v, b->entry.a, a->exit.stood, b->entry.stood, b->apart_m, s.uneven);
-    }
-#endif
     w->left = w->train[count - 1];
     note_stop(w, count);
     for (int i = 0; i < count; ++i)
@@ -368,6 +353,8 @@ static void emit(bf_wim *w, int count, uint32_t flags)
         const int first = presence_of(w, l, &w->train[0]), last = presence_of(w, l, &w->train[count - 1]);
         if (first >= 0 && first == last) v->length_m = length_by_loop(w, &w->sensors[l->sensor].s, &l->marks[first]);
     }
+    apart_settle(w, w->train, v);
+    if (v->flags & BF_SPACING_UNCERTAIN) v->length_m = (double)NAN; /* it may have stood: so may its end have */
     v->first_axle_scan += (double)w->lost;
     v->exit_scan += (double)w->lost;
     const bool since_gap = on_loop_since_gap(w);

@@ -287,7 +287,7 @@ joint_motion joint_fit(bf_wim *w, const axle_seen *pair)
 
 /* How far right of the usual the left and the right wheels run, by the strips at an angle: they are passed so much later.
  * From the residuals of a fit that believed those strips little. */
-static void find_aside(const crossing_at *o, int count, double aside[SIDES])
+static void find_aside(const crossing_at *o, int count, double aside[SIDES], double known[2])
 {
     double top[2] = {0.0, 0.0}, bottom[2] = {1.0 / (ASIDE_M * ASIDE_M), 1.0 / (ASIDE_M * ASIDE_M)};
     for (int i = 0, j; i < count; i = j) {
@@ -305,7 +305,10 @@ static void find_aside(const crossing_at *o, int count, double aside[SIDES])
             bottom[of] += weight * slope * slope;
         }
     }
-    for (int of = 0; of < 2; ++of) aside[of] += top[of] / bottom[of];
+    for (int of = 0; of < 2; ++of) {
+        aside[of] += top[of] / bottom[of];
+        known[of] = 1.0 - 1.0 / (ASIDE_M * ASIDE_M * bottom[of]);
+    }
     aside[SIDE_FULL] = 0.5 * (aside[SIDE_LEFT] + aside[SIDE_RIGHT]);
 }
 
@@ -408,6 +411,20 @@ static int dual_tyres(const extents *e)
     return width > BETWEEN_M2;
 }
 
+/* Where across the lane it drove, from its sides that strips at an angle tell. */
+static double lateral(const double aside[SIDES], const double known[2])
+{
+    static const double TOLD = 0.8; /* of what was unknown */
+    double sum = 0.0;
+    int n = 0;
+    for (int of = 0; of < 2; ++of)
+        if (known[of] > TOLD) {
+            sum += aside[of];
+            ++n;
+        }
+    return n > 0 ? sum / n : (double)NAN;
+}
+
 void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
 {
     hints h;
@@ -423,9 +440,9 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     m->sparse = w->line_count == 1;
     int crossings = gather(w, axles, count, t0, NULL, &h);
     bool fitted = motion_fit(m, w->crossings, crossings, &h, -0.02, (to - from) / w->rate + 0.02);
-    double aside[SIDES] = {0.0, 0.0, 0.0};
+    double aside[SIDES] = {0.0, 0.0, 0.0}, known[2] = {0.0, 0.0};
     for (int round = 0; round < 2 && fitted && w->slopes_differ; ++round) {
-        find_aside(w->crossings, crossings, aside);
+        find_aside(w->crossings, crossings, aside, known);
         crossings = gather(w, axles, count, t0, aside, &h);
         fitted = motion_fit(m, w->crossings, crossings, &h, -0.02, (to - from) / w->rate + 0.02);
     }
@@ -440,6 +457,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     for (int i = 0; i < w->sensor_count; ++i)
         if (w->channels[i].sign != w->channels[i].wired) flags |= BF_SENSOR_FAULT;
     out->length_m = (double)NAN;
+    out->lateral_m = lateral(aside, known);
     out->exit_scan = to;
 
     /* Loads of each side at each line. */

@@ -306,6 +306,49 @@ double vehicle_cost(const lane_mix *m, const axle_seen *a, const spacing *s, int
     return cost - log(likelihood > 1e-30 ? likelihood : 1e-30);
 }
 
+static void add_range(link_shares *l, double from, double to, double share)
+{
+    l->from[l->count] = from;
+    l->to[l->count] = to;
+    l->share[l->count++] = share;
+}
+
+void pattern_link(const lane_mix *m, const axle_seen *a, const spacing *s, int count, int k, link_shares *out)
+{
+    static const double ANY = 1e-4, GROUP_FROM_M = 1.0; /* what no row says is possible, too */
+    grouping g;
+    out->count = 0;
+    if (heaviest_of(a, 0, count - 1) < LIGHT_KG) {
+        if (k == 1) add_range(out, 1.8, 4.7, 1.0);
+        else add_range(out, 0.6, 7.0, 1.0);
+        return;
+    }
+    group_axles(s, 0, count - 1, &g);
+    int link = 0;
+    for (int i = 1; i < g.count; ++i)
+        if (g.link[i] == &s[k]) link = i;
+    add_range(out, link ? GROUP_M : GROUP_FROM_M, link ? 13.2 : GROUP_M, ANY);
+    for (int c = 0; link && c < CONFIGURATIONS; ++c) {
+        const configuration *row = &KNOWN[c];
+        if (!fits(row, g.groups, g.count, false)) continue;
+        double off = 0.0;
+        for (int i = 1; i < g.count; ++i)
+            if (i != link) off += link_cost(g.link[i], row->link[i - 1][0], row->link[i - 1][1]);
+        add_range(out, row->link[link - 1][0], row->link[link - 1][1], share_of(m, c) * exp(-off));
+    }
+}
+
+double link_density(const link_shares *l, double d)
+{
+    static const double EDGE_M = 0.2;
+    double sum = 0.0;
+    for (int i = 0; i < l->count; ++i) {
+        const double out = d < l->from[i] ? l->from[i] - d : (d > l->to[i] ? d - l->to[i] : 0.0), z = out / EDGE_M;
+        sum += l->share[i] / (l->to[i] - l->from[i]) * exp(-0.5 * z * z);
+    }
+    return sum;
+}
+
 void mix_learn(lane_mix *m, const axle_seen *a, const spacing *s, int count)
 {
     if (count < 2 || heaviest_of(a, 0, count - 1) < LIGHT_KG) return;

@@ -9,6 +9,16 @@
  * open one may be an axle that has not come yet (spacing_ahead). */
 double vehicle_cost(const lane_mix *m, const axle_seen *a, const spacing *s, int i, int j, bool open, bool headless);
 
+/* How link `k` of a vehicle (between axles k - 1 and k) may be built: ranges, each as likely as its row is for all that is known
+ * of the others. And the density of that at `d` metres. */
+enum { LINK_RANGES = MIX_ROWS + 1 };
+typedef struct {
+    int count;
+    double from[LINK_RANGES], to[LINK_RANGES], share[LINK_RANGES];
+} link_shares;
+void pattern_link(const lane_mix *m, const axle_seen *a, const spacing *s, int count, int k, link_shares *out);
+double link_density(const link_shares *l, double d);
+
 /* A vehicle that was surely told apart: its configuration is seen more often here. `s[0]` is not used. */
 void mix_learn(lane_mix *m, const axle_seen *a, const spacing *s, int count);
 

@@ -227,7 +227,8 @@ spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *b)
     s.hi = s.base + way + 2.0 * sd;
     if (isfinite(b->apart_m) && w->line_count > 1 && !w->lines[0].plate) {
         /* One motion fitted to both is about twice as near, as measured over vehicles that did not stop. */
-        const double even = 0.03 + 0.05 * pow(after, 1.7), uneven = 0.15 * fabs(b->apart_m) + 0.3;
+        const double span = w->lines[w->line_count - 1].x - w->lines[0].x, brief = span < 3.0 ? 3.0 / span : 1.0;
+        const double even = 0.03 + 0.06 * brief * pow(after, 1.7), uneven = 0.15 * fabs(b->apart_m) + 0.3;
         const double fit_sd = fmin(even, uneven) + (from->stood || to->stood ? 0.03 * after : 0.0);
         if (fit_sd < sd || !from->stood || !to->stood) {
             s.lo = b->apart_m - 2.0 * fit_sd;
@@ -273,8 +274,7 @@ spacing spacing_ahead(const bf_wim *w, const axle_seen *a)
     return s;
 }
 
-/* What it costs that a stop was in between and the spacing is at most `to`. */
-static double stop_cost_of(const spacing *s, double to)
+double stop_cost_of(const spacing *s, double to)
 {
     const double way = to - s->base;
     if (!s->unseen || !(way > 0.05)) return HUGE_VAL;

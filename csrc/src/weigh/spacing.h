@@ -31,6 +31,9 @@ double spacing_cost(const spacing *s, double from, double to);
  * come, the chance that it is no shorter than what is known. */
 double link_cost(const spacing *s, double from, double to);
 
+/* What it costs that it stopped in between and the spacing is at most `to`; infinite where it cannot have. */
+double stop_cost_of(const spacing *s, double to);
+
 /* Where, when and how fast an axle came onto the array and left it; what it weighs, roughly. */
 void find_runs(const bf_wim *w, axle_seen *a);
 
