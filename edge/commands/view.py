@@ -42,12 +42,28 @@ class CrossingView:
             self.waits[(topic, direction, traffic, program)] = message
         elif kind == "status":
             self.statuses[topic] = message
+            self._hold(topic, message)
         elif kind == "alarm":
             key = (topic, str(message.get("code")), str(message.get("device")), str(message.get("sensor")))
             if message.get("state") == "begin":
                 self.alarms[key] = message
             else:
                 self.alarms.pop(key, None)
+
+    def _hold(self, topic: str, status: dict[str, Any]) -> None:
+        """A status says what holds at its computer, also to those who came later; the last will does not know."""
+        if (said := status.get("alarms")) is None:
+            return
+        root = topic.rsplit("/", 2)[0]
+        held = {
+            (f"{root}/{alarm['lane']}/alarm", alarm["code"], str(alarm["device"]), str(alarm.get("sensor"))): alarm
+            for alarm in said
+        }
+        for key, alarm in list(self.alarms.items()):
+            over = alarm.get("time", "") <= status["time"] and "gap" not in alarm  # what explains a gap never ends
+            if key not in held and key[0].startswith(f"{root}/") and over:
+                del self.alarms[key]
+        self.alarms |= held
 
     def truth_of(self, vehicle: dict[str, Any]) -> dict[str, Any] | None:
         """The simulator's vehicle that this message is about, or None."""
