@@ -31,12 +31,12 @@ async def _at_once() -> bool:
     return True
 
 
-Hurried = Callable[[], bool]
-"""Whether something waits for the next samples, so that a stream hands on each packet as it comes."""
+Patience = Callable[[], float]
+"""For how many seconds of samples a stream may gather packets; 0 where something waits for each."""
 
 
-def _never() -> bool:
-    return False
+def _patient() -> float:
+    return 0.2
 
 
 class ProtocolError(ValueError):
@@ -110,7 +110,7 @@ class Driver(ABC):
     deaf_s: float = 0.0  # added to that until the first sign of life of a session: what the device needs to wake up
     tap: Tap | None = None  # set by `borderflow record` before the session begins
     stored: Stored = staticmethod(_at_once)  # set by the daemon before the session begins
-    hurried: Hurried = staticmethod(_never)  # likewise
+    patience_s: Patience = staticmethod(_patient)  # likewise
 
     def __init__(self, name: str, url: str, options: _AnyOptions, clock: Clock = time.time_ns) -> None:
         self.name = name

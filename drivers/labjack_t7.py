@@ -20,7 +20,7 @@ Lines FIO0-7 and EIO0-7 of the scan list are bits 0-7 and 8-15 of one word (FIO_
 last address of each scan; each becomes a channel with values 0 and 1.
 
 Packets in order and without a status, as nearly all are, are read many at once: `StreamCodec` looks at them one by one
-only where something is amiss. The kernel gathers them for a tenth of a second, but not while a vehicle may just end.
+only where something is amiss. The kernel gathers them for some tenths of a second, but not while a vehicle may end.
 
 The device keeps what another program left in it: a trigger, an external clock, a divisor, recovery switched off, a line
 made an output. All of that is set anew before each stream, as LabJack's own samples do. What a model lacks is left out:
@@ -77,7 +77,6 @@ _STREAM_NOT_RUNNING = 2620
 _ETHERNET = 1  # bit 0 of STREAM_AUTO_TARGET
 _MOST_SAMPLES = 512  # in a packet
 _BUFFER_BYTES = 32768  # the most a T7 has
-_GATHERED_S = 0.1  # of samples taken at once while nothing waits for them
 _PACKET_S = 0.05  # at low rates packets are made shorter than they could be, so that samples are not old
 
 _SKIPPED, _OVERFLOWING = 2941, 2940
@@ -312,10 +311,9 @@ class LabJackT7(Driver):
                     )
                     clock = rate.begin(rate_hz)
                     packet_s = scans_per_packet / rate_hz
-                    gathered = codec.packet_bytes * max(1, round(_GATHERED_S / packet_s))
                     self._streams += 1
                     while True:
-                        link.gather(codec.packet_bytes if self.hurried() else gathered)
+                        link.gather(codec.packet_bytes * max(1, round(self.patience_s() / packet_s)))
                         data, time_ns = await link.read()
                         for record in codec.feed(data, time_ns):
                             if isinstance(record, Scans):

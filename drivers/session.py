@@ -25,6 +25,7 @@ from pathlib import Path
 
 from drivers.base import DeviceError, Driver, Emit, ProtocolError
 from drivers.events import DeviceState, Event, Heard, LinkState, Rejected
+from drivers.pace import pause_s
 from drivers.remedies import DOWN, GARBAGE, SILENT, connection
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,8 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0  # a lane loses what passes meanwhile, and trying costs next to nothing
 STABLE_AFTER_S = 30.0  # a session that lived this long starts the back-off anew
 END_AGAIN_S = 2.0  # a session takes less to close its link in order
-_WATCH_S = 0.25
 _REJECTED_EVERY_S = 1.0
+_LEAST_PAUSE_S = 0.01
 
 
 class _Silent(Exception):
@@ -129,9 +130,11 @@ class _Keeper:
         """Wait for the session; end it when the device falls silent or when this task is cancelled."""
         try:
             while not session.done():
-                await asyncio.wait((session,), timeout=_WATCH_S)
+                left_s = self._last_life_s + self._patience_s() - self._monotonic()
+                look_s = min(pause_s(time.monotonic(), _REJECTED_EVERY_S), max(left_s, _LEAST_PAUSE_S))
+                await asyncio.wait((session,), timeout=look_s)
                 now_s = self._monotonic()
-                if now_s - self._last_flush_s >= _REJECTED_EVERY_S:
+                if now_s - self._last_flush_s >= 0.9 * _REJECTED_EVERY_S:  # looked at once in that time
                     self._flush()
                 if not session.done() and now_s - self._last_life_s > self._patience_s():
                     raise _Silent

@@ -54,6 +54,7 @@ from edge.weighing.lane import LanePipeline
 from edge.weighing.rate_doubt import RIGHT, doubted
 
 _CHANNELS_EVERY_NS = 1_000_000_000
+_UNUSED_PATIENCE_S = 0.2
 _MOST_PULSES = 20  # between two looks at an input; more is a counter that was cleared, or wrapped
 
 
@@ -167,10 +168,10 @@ class Crossing:
         """Take what a driver said; gives the messages that follow from it."""
         return self._handlers[type(event)](event)
 
-    def hurried(self, device: str) -> bool:
-        """Whether the next samples of that device may finish a vehicle."""
+    def patience_s(self, device: str) -> float:
+        """For how many seconds the samples of that device may be gathered."""
         lane_id = self._lane_of_device.get(device)
-        return lane_id is not None and self._lanes[lane_id].may_finish
+        return self._lanes[lane_id].patience_s if lane_id is not None else _UNUSED_PATIENCE_S
 
     def sighting(self, seen: Seen) -> None:
         """Take what another computer of this crossing saw."""
@@ -204,7 +205,7 @@ class Crossing:
             for lane_id, lane in self._lanes.items():
                 self._health.channels(lane_id, lane.channels())
                 lane.ignore_loops(self._health.loops_at_fault(lane_id, now_ns))
-        messages += self._health_alarms(now_ns)
+            messages += self._health_alarms(now_ns)
         messages += self.alarms.advance(now_ns)
         return messages
 

@@ -26,6 +26,7 @@ from msgspec import UNSET
 from drivers import registry
 from drivers.base import Driver
 from drivers.events import DeviceState, Event, LinkState
+from drivers.pace import pause_s
 from drivers.session import keep_alive
 from edge import config as cfg
 from edge import logs, sdnotify
@@ -275,7 +276,7 @@ class Daemon:
     def _driver(self, device: cfg.Device) -> Driver:
         driver = registry.create(device.driver, device.name, device.url, device.options)
         driver.stored = self._outbox.stored
-        driver.hurried = partial(self._crossing.hurried, device.name)
+        driver.patience_s = partial(self._crossing.patience_s, device.name)
         return driver
 
     def _watch_clock(self) -> int:
@@ -318,7 +319,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         signed_at = loop.time()
         while True:
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(pause_s(loop.time(), _TICK_S))
             while self._from_threads:
                 self._alarm(*self._from_threads.popleft())
             made = self._crossing.advance(self._watch_clock())

@@ -27,6 +27,7 @@ from edge.weighing.limits import Limits
 _IDENTITY_BEFORE_NS = 5_000_000_000  # a tag or plate may be read this long before the first axle crosses x = 0
 _ANCHOR_NS = 1_000  # a device clock that strays less than this from its line needs no new anchor
 _MOST_LOST_SCANS = 1 << 40
+_PATIENCE_S = 0.2  # at the pace of a queue, a vehicle that left the loop is finished 0.3 s later and more
 
 
 class ScanClock:
@@ -52,6 +53,24 @@ class ScanClock:
                 break
         first, time_ns, rate_hz = chosen
         return time_ns + round((scan - first) / rate_hz * 1e9)
+
+
+@dataclass(slots=True)
+class _Loop:
+    """What the last block said of a loop."""
+
+    channel: int
+    threshold_counts: float
+    on: bool = False
+
+    def look(self, samples: npt.NDArray[np.int16]) -> bool:
+        """Whether a vehicle left it in this block."""
+        if not len(samples):
+            return False
+        above = samples[:, self.channel] > self.threshold_counts
+        left = (self.on and not above[0]) or bool((above[:-1] > above[1:]).any())
+        self.on = bool(above[-1])
+        return left
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +108,11 @@ class LanePipeline:
         self._reads: deque[_Read] = deque(maxlen=64)
         self._stream: int | None = None
         self._loops = [
-            (sensor.channel, sensor.threshold_counts or 0.0)
+            _Loop(sensor.channel, sensor.threshold_counts or 0.0)
             for sensor in lane.wim.sensor
             if sensor.type == "loop" and lane.wim.mode == "loop"
         ]
-        self._over_loop = False
+        self._left_loop_scan = 0
 
     def samples(self, block: SampleBlock) -> list[Vehicle]:
         """Take the next block; returns the vehicles that are finished with it."""
@@ -108,14 +127,22 @@ class LanePipeline:
             found += self._wim.gap(lost)
         self._clock.note(self._wim.scans, block.time_ns, block.rate_hz)
         found += self._wim.push(block.samples)
-        last = block.samples[-1] if self._loops else ()
-        self._over_loop = any(last[channel] > threshold for channel, threshold in self._loops)
+        for loop in self._loops:
+            if loop.look(block.samples):
+                self._left_loop_scan = self._wim.scans
         return [self._message(vehicle) for vehicle in found]
 
     @property
-    def may_finish(self) -> bool:
-        """Whether a vehicle is open that the next scans may finish: none does that stands over the loop."""
-        return self._wim.open_since is not None and not self._over_loop
+    def patience_s(self) -> float:
+        """For how many seconds of scans a message can be waited for, because none of them can finish a vehicle.
+
+        None is finished that still has to come; none that stands over the loop, and some time passes after it left.
+        """
+        since = self._wim.open_since
+        if since is None:
+            return _PATIENCE_S
+        stays = any(loop.on for loop in self._loops) and self._left_loop_scan <= since
+        return _PATIENCE_S if stays else 0.0
 
     def finish(self) -> list[Vehicle]:
         """The stream has ended: what is still open is finished as it stands."""

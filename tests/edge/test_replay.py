@@ -78,7 +78,7 @@ def test_the_daemons_small_blocks_give_the_bytes_of_replay(
     hurried: list[bool] = []  # whether a digitiser hands each block on at once
     awaited: list[bool] = []  # so for the block that finished a vehicle
     for first in range(0, len(samples), 57):
-        hurried.append(pipeline.may_finish)
+        hurried.append(pipeline.patience_s == 0.0)
         time_ns = recording.captures[0].time_ns + round(first / recording.rate_hz * 1e9)
         block = samples[first : first + 57]
         found += pipeline.samples(
