@@ -205,7 +205,7 @@ class Crossing:
             for lane_id, lane in self._lanes.items():
                 self._health.channels(lane_id, lane.channels())
                 lane.ignore_loops(self._health.loops_at_fault(lane_id, now_ns))
-            messages += self._health_alarms(now_ns)
+        messages += self._health_alarms(now_ns)
         messages += self.alarms.advance(now_ns)
         return messages
 

@@ -142,8 +142,7 @@ async def test_what_to_do_suits_how_the_device_is_connected(url: str, down: str,
 
 async def test_what_is_valid_after_a_reject_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection alone is nothing valid: the first sign of life may say no more than that the link is open."""
-    monkeypatch.setattr(session, "_REJECTED_EVERY_S", 0.0)
-    monkeypatch.setattr(session, "_WATCH_S", 0.01)
+    monkeypatch.setattr(session, "_REJECTED_EVERY_S", 0.01)
     valid = asyncio.Event()
 
     async def opened_and_bad(emit: Emit, alive: Callable[[], None]) -> None:
