@@ -10,7 +10,8 @@
 time that goes on. `clock_synchronised` is on while the host's clock is within `largest_offset_s` of the pulse; without
 pulses it is held against TOFF and the time in TPV, as closely as those can be. A receiver whose week count rolled over
 is 1024 weeks off then, and says so here. Both change only when the new state has lasted `hold_s`: a single report
-without a fix is none lost. Without any sign of the clock `clock_synchronised` is not told.
+without a fix is none lost. Only a clock that is a second and more off is told at once: that is no noise. Without any
+sign of the clock `clock_synchronised` is not told.
 
 Source: gpsd_json(5), gpsd 3.22 and 3.25. This only watches; what sets the clock is chrony or gpsd's shared memory.
 """
@@ -32,6 +33,7 @@ from drivers.links import connect
 _WATCH = b'?WATCH={"enable":true,"json":true,"pps":true};\n'
 _LONGEST = 10240  # gpsd's own bound of a response
 _REPORTED_NS = 10_000_000_000  # a receiver of which nothing was heard for longer has no fix, a source of time is gone
+_CERTAIN_S = 1.0
 _SENTENCE_S, _REPORT_S = 1.5, 10.0  # how far TOFF and the time of a TPV can be off with a clock in order
 
 
@@ -112,15 +114,15 @@ class Held:
         self._told: bool | None = None
         self._other_since_ns: int | None = None
 
-    def look(self, on: bool, time_ns: int) -> bool | None:
-        """The state to tell, where there is a new one."""
+    def look(self, on: bool, time_ns: int, *, certain: bool = False) -> bool | None:
+        """The state to tell, where there is a new one; at once where it is `certain`."""
         if on == self._told:
             self._other_since_ns = None
             return None
         if self._other_since_ns is None or not 0 <= time_ns - self._other_since_ns <= _REPORTED_NS + self._hold_ns:
             self._other_since_ns = time_ns
-        first_good = on and self._told is None
-        if not first_good and time_ns - self._other_since_ns < self._hold_ns:
+        at_once = certain or (on and self._told is None)
+        if not at_once and time_ns - self._other_since_ns < self._hold_ns:
             return None
         self._told, self._other_since_ns = on, None
         return on
@@ -154,6 +156,7 @@ class ClockJudge:
     def __init__(self, largest_offset_s: float) -> None:
         self._limits_s = (largest_offset_s, max(largest_offset_s, _SENTENCE_S), max(largest_offset_s, _REPORT_S))
         self._heard_ns: list[int | None] = [None, None, None]
+        self.certain = False  # what was judged last is no noise
 
     def look(self, report: Tpv | Pps | Toff, time_ns: int) -> bool | None:
         """Whether the clock is right; None where this report says nothing, or a better one did lately."""
@@ -166,6 +169,7 @@ class ClockJudge:
         self._heard_ns[rank] = time_ns
         if any(seen is not None and 0 <= time_ns - seen <= _REPORTED_NS for seen in self._heard_ns[:rank]):
             return None
+        self.certain = rank < 2 and abs(offset_s) > max(_CERTAIN_S, self._limits_s[rank])
         return abs(offset_s) <= self._limits_s[rank]
 
 
@@ -198,8 +202,8 @@ class Gpsd(Driver):
         fixes, clock = Fixes(), ClockJudge(options.largest_offset_s)
         held = {"gps_fix": Held(options.hold_s), "clock_synchronised": Held(options.hold_s)}
 
-        def tell(name: str, on: bool | None, time_ns: int) -> None:
-            if on is not None and (new := held[name].look(on, time_ns)) is not None:
+        def tell(name: str, on: bool | None, time_ns: int, *, certain: bool = False) -> None:
+            if on is not None and (new := held[name].look(on, time_ns, certain=certain)) is not None:
                 emit(InputChange(self.name, time_ns, name, new))
 
         async with connect(self) as link:
@@ -215,4 +219,5 @@ class Gpsd(Driver):
                             tell("gps_fix", fixes.look(record, time_ns), time_ns)
                         elif isinstance(record, Pps):
                             emit(Measurement(self.name, time_ns, "clock_offset", record.offset_s, "_s"))
-                        tell("clock_synchronised", clock.look(record, time_ns), time_ns)
+                        good = clock.look(record, time_ns)
+                        tell("clock_synchronised", good, time_ns, certain=clock.certain)

@@ -259,16 +259,7 @@ class SerialLink(Link):
     def __init__(self, address: Address, clock: Clock, tap: Tap | None) -> None:
         super().__init__(address, clock, tap)
         exclusive = not _is_pty(address.path)
-        try:
-            self._port = _open_serial(address.path, address.serial, exclusive)
-        except (termios.error, ValueError) as error:  # ValueError: a rate that the adapter's driver does not take
-            if exclusive or isinstance(error, ValueError):
-                raise LinkLost(
-                    f"{address}: the line cannot be set to {_spelt(address.serial)} "
-                    f"({error.args[-1]}); look at baud, bits, parity and stop of the URL, and at the adapter"
-                ) from None
-            # A pseudo-terminal carries whole bytes, whatever it is told, and Linux 6.18 refuses to be told otherwise.
-            self._port = _open_serial(address.path, Serial(baud=address.serial.baud), exclusive)
+        self._port = _open_serial(address, exclusive)
         self._fd: int = self._port.fileno()
         os.set_blocking(self._fd, False)
         if exclusive:
@@ -337,17 +328,29 @@ class SerialLink(Link):
         return False
 
 
-def _open_serial(path: str, line: Serial, exclusive: bool) -> pyserial.Serial:
-    return pyserial.Serial(
-        path,
-        baudrate=line.baud,
-        bytesize=line.bits,
-        parity={"none": "N", "even": "E", "odd": "O"}[line.parity],
-        stopbits=line.stop,
-        xonxoff=line.flow == "xonxoff",
-        rtscts=line.flow == "rtscts",
-        timeout=0,
-        exclusive=exclusive or None,
+def _open_serial(address: Address, exclusive: bool) -> pyserial.Serial:
+    """The line, set as asked. A pseudo-terminal carries whole bytes, whatever it is told, and Linux 6.18 refuses to be
+    told otherwise: it is opened all the same."""
+    plain = Serial(baud=address.serial.baud)
+    refused = ""
+    for line in (address.serial,) if exclusive else (address.serial, plain):
+        try:
+            return pyserial.Serial(
+                address.path,
+                baudrate=line.baud,
+                bytesize=line.bits,
+                parity={"none": "N", "even": "E", "odd": "O"}[line.parity],
+                stopbits=line.stop,
+                xonxoff=line.flow == "xonxoff",
+                rtscts=line.flow == "rtscts",
+                timeout=0,
+                exclusive=exclusive or None,
+            )
+        except (termios.error, ValueError) as error:  # ValueError: a rate that the adapter's driver does not take
+            refused = refused or str(error.args[-1])
+    raise LinkLost(
+        f"{address}: the line cannot be set to {_spelt(address.serial)} ({refused}); "
+        "look at baud, bits, parity and stop of the URL, and at the adapter"
     )
 
 

@@ -25,6 +25,9 @@ _TRUST_SPAN_S = 5.0  # a slope over less than this is worse than what the device
 _MOST_SKEW = 300e-6
 _STEP_S = 0.02  # a point this far below the line: the host's clock was set back
 _JUDGED = ((3.0, 0.10), (30.0, 0.01))  # windows in seconds, and how far off the told rate two in a row must be
+_DOUBTED = 0.0005  # in place of that, where the clock stepped within each of the two
+_LONG_SPAN_S, _MANY_FITS = 60.0, 20  # over such a time so many slopes in a row beyond `_MOST_SKEW` are no noise
+_NEAR = 0.012  # of the told rate: it is corrected; what is further off is another rate
 _LEAST_JUDGED = 40  # scans in a window
 _MOST_SKEW_MEASURED = 0.01  # of a rate that was counted over seconds
 _STEP_BUCKETS = 6  # so many pieces in a row this late: no congestion, the clock was set ahead or scans are missing
@@ -47,18 +50,20 @@ class RateJudge:
         self._begin: _Point | None = None
         self._last = _Point(0, 0)
         self._before_hz: float | None = None
+        self._steps = 0
 
-    def note(self, scans: int, time_ns: int) -> float | None:
-        """As `SampleClock.note`; the rate that contradicts the told one, once."""
+    def note(self, scans: int, time_ns: int, steps: int = 0) -> float | None:
+        """As `SampleClock.note`, with the steps of that clock so far; the rate that contradicts the told one, once."""
         if self._begin is None or time_ns < self._last.time_ns or scans < self._last.scan:
-            self._begin, self._before_hz = _Point(scans, time_ns), None
+            self._begin, self._before_hz, self._steps = _Point(scans, time_ns), None, steps
         self._last = _Point(scans, time_ns)
         elapsed_ns, counted = time_ns - self._begin.time_ns, scans - self._begin.scan
         if elapsed_ns < self._window_ns or counted < _LEAST_JUDGED / 4:
             return None
         rate_hz, before_hz = 1e9 * counted / elapsed_ns, self._before_hz
+        doubted, self._steps = steps > self._steps, steps
         self._begin = self._last
-        off = abs(rate_hz / self._told_hz - 1.0) > self._tolerance
+        off = abs(rate_hz / self._told_hz - 1.0) > (_DOUBTED if doubted else self._tolerance)
         self._before_hz = rate_hz if off else None
         if off and before_hz is not None and abs(rate_hz / before_hz - 1.0) < self._tolerance / 2.0:
             return (rate_hz + before_hz) / 2.0
@@ -69,7 +74,8 @@ class SampleClock:
     """The clock of one stream.
 
     `nominal_hz` is the rate that the device says it has; the true one is taken to be within 300 ppm of it, or of a rate
-    that was `measured` by counting within a hundredth. `true_hz` is set where scans come at quite another rate.
+    that was `measured` by counting within a hundredth. A crystal that is further off is found within two minutes, and
+    its rate corrected; `true_hz` is set where scans come at quite another rate.
     """
 
     def __init__(self, nominal_hz: float, *, measured: bool = False) -> None:
@@ -79,6 +85,7 @@ class SampleClock:
         self.true_hz: float | None = None
         self._most_skew = _MOST_SKEW_MEASURED if measured else _MOST_SKEW
         self._judges = [RateJudge(nominal_hz, *judged) for judged in _JUDGED]
+        self._beyond = 0  # fits in a row whose slope lies beyond the bounds
         self.steps = 0  # how often the host's clock (or the count) was found to have stepped
         self._rate_hz = nominal_hz
         self._points: deque[_Point] = deque(maxlen=_WINDOW_BUCKETS)
@@ -97,9 +104,16 @@ class SampleClock:
 
     def note(self, scans: int, time_ns: int) -> None:
         """A packet arrived at `time_ns`; with its last scan the device had taken `scans` (lost ones included)."""
-        for judge in self._judges:
-            self.true_hz = judge.note(scans, time_ns) or self.true_hz
         point = _Point(scans, time_ns)
+        for judge in self._judges:
+            if (found_hz := judge.note(scans, time_ns, self.steps)) is None:
+                continue
+            if abs(found_hz / self.nominal_hz - 1.0) > _NEAR:
+                self.true_hz = found_hz
+            else:
+                self._correct(found_hz)
+                self._restart(point)
+                return
         if not self._points:
             self._restart(point)
             return
@@ -145,6 +159,11 @@ class SampleClock:
         if span_s >= _TRUST_SPAN_S:
             slope = self._hull_slope_ns()
             nominal = 1e9 / self.nominal_hz
+            beyond = abs(slope / nominal - 1.0) > self._most_skew and span_s >= _LONG_SPAN_S
+            self._beyond = self._beyond + 1 if beyond else 0
+            if self._beyond >= _MANY_FITS:
+                self._correct(1e9 / slope)
+                nominal = slope
             slope = min(max(slope, nominal * (1.0 - self._most_skew)), nominal * (1.0 + self._most_skew))
             self._rate_hz = 1e9 / slope
         slope = 1e9 / self._rate_hz
@@ -153,6 +172,13 @@ class SampleClock:
             return (point.time_ns - first.time_ns) - (point.scan - first.scan) * slope
 
         self._anchor = min(self._points, key=height_ns)  # the line is lowered until it touches the least delayed point
+
+    def _correct(self, rate_hz: float) -> None:
+        """The device's own word on its rate was nearly right."""
+        self.nominal_hz = self._rate_hz = rate_hz
+        self._most_skew = _MOST_SKEW_MEASURED
+        self._judges = [RateJudge(rate_hz, *judged) for judged in _JUDGED]
+        self._beyond = 0
 
     def _hull_slope_ns(self) -> float:
         """Slope, ns a scan, of the lower hull's edge above the mean scan number."""

@@ -148,6 +148,16 @@ def test_the_clock_is_judged_by_whatever_there_is(report: Tpv | Pps | Toff, good
     assert ClockJudge(0.005).look(report, START * S) is good
 
 
+def test_what_is_no_noise_is_told_at_once() -> None:
+    judge, held = ClockJudge(0.005), Held(3.0)
+    told = []
+    for report in (Pps(START, 0, START, 0), Pps(START, 0, START, 8_000_000), Pps(START - WEEKS_S, 0, START, 0)):
+        good = judge.look(report, START * S)
+        assert good is not None
+        told.append(held.look(good, START * S, certain=judge.certain))
+    assert told == [True, None, False]
+
+
 def test_the_best_source_of_late_judges() -> None:
     judge = ClockJudge(0.005)
     assert judge.look(Toff(START, 0, START, 0), START * S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import termios
 import threading
 import time
 from typing import Any
@@ -323,6 +324,30 @@ async def test_a_real_line_is_ours_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         await link.close()
         again = await opened(line.path)
         await again.close()
+
+
+async def test_a_line_that_cannot_be_set_as_asked_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = termios.tcsetattr
+
+    def refuses(fd: int, when: int, attributes: Any) -> None:
+        if attributes[2] & termios.PARENB:
+            raise termios.error(22, "Invalid argument")
+        real(fd, when, attributes)
+
+    monkeypatch.setattr(termios, "tcsetattr", refuses)
+    with pty() as line:
+        shared = await opened(f"serial://{line.path}?parity=even")
+        await shared.close()
+        monkeypatch.setattr(links, "_is_pty", lambda path: False)
+        with pytest.raises(LinkLost, match=r"cannot be set to 9600 baud, 8 bits, even parity, 1 stop \(Invalid arg"):
+            await opened(f"serial://{line.path}?parity=even")
+
+
+async def test_a_pseudo_terminal_with_parity_is_opened_again_and_again() -> None:
+    with pty() as line:
+        for _ in range(3):  # Linux 6.18 refuses to set what a pseudo-terminal does not have
+            link = await opened(f"serial://{line.path}?parity=even&bits=7")
+            await link.close()
 
 
 def test_only_pseudo_terminals_are_shared() -> None:

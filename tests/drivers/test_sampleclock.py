@@ -169,7 +169,20 @@ def test_scans_at_another_rate_than_was_told(told_hz: float, true_hz: float) -> 
     assert clock.true_hz == pytest.approx(true_hz, rel=0.01)
 
 
-@pytest.mark.parametrize("true_hz", [1000.0, 1000.3, 999.7])
+@pytest.mark.parametrize("true_hz", [1009.0, 1004.0, 1000.6, 999.4, 998.9, 997.0, 992.0])
+def test_a_crystal_that_is_further_off_than_most_is_found(true_hz: float) -> None:
+    clock = SampleClock(1000.0)
+    fed(clock, true_hz, 150.0)
+    assert clock.rate_hz == pytest.approx(true_hz, rel=1e-5)
+    assert clock.true_hz is None
+    steps = clock.steps
+    for count in range(3000, 6000):
+        clock.note(round(count / 20 * true_hz), round((1000.0 + count / 20) * 1e9))
+    assert clock.steps == steps
+    assert clock.time_ns(300 * true_hz) == pytest.approx(1300e9, abs=2e6)
+
+
+@pytest.mark.parametrize("true_hz", [1000.0, 1000.2, 999.8])
 @pytest.mark.parametrize(
     "late_s",
     [
@@ -183,6 +196,7 @@ def test_a_device_in_order_is_never_doubted(true_hz: float, late_s: Callable[[fl
     clock = SampleClock(1000.0)
     fed(clock, true_hz, 120.0, late_s)
     assert clock.true_hz is None
+    assert clock.nominal_hz == 1000.0
 
 
 def test_a_rate_that_was_counted_is_refined() -> None:
