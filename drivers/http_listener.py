@@ -70,7 +70,12 @@ class _Connection:
     posts: HttpPosts = field(default_factory=HttpPosts)
     task: asyncio.Task[None] | None = None
     answering: _Mount | None = None
+    answering_bytes: int = 0
     cut: str = ""  # why it was ended for the others' sake
+
+    @property
+    def held_bytes(self) -> int:
+        return self.posts.held_bytes + self.answering_bytes
 
     @property
     def may_be_cut_s(self) -> float:
@@ -146,17 +151,17 @@ class _Listener:
         while True:
             try:
                 peer, address = await loop.sock_accept(self._server)
-                await asyncio.sleep(0)  # as in _received
             except OSError:  # the peer is gone already, or this process has no more files
                 await asyncio.sleep(0.1)
                 continue
-            connection = _Connection(str(address[0]), peer, time.monotonic())
-            if not any(mount.admits(connection.host) for mount in self.mounts):
+            connection = _Connection(str(address[0]).removeprefix("::ffff:"), peer, time.monotonic())
+            if any(mount.admits(connection.host) for mount in self.mounts):
+                self._connections.add(connection)
+                connection.task = asyncio.create_task(self._serve(connection))
+            else:
                 self._reject(connection, "foreign_host")
                 peer.close()
-                continue
-            self._connections.add(connection)
-            connection.task = asyncio.create_task(self._serve(connection))
+            await asyncio.sleep(0)  # as in _received
             while len(self._live()) >= MOST_CONNECTIONS:
                 await self._make_room()
 
@@ -181,8 +186,11 @@ class _Listener:
         return [one for one in self._connections if not one.cut]
 
     def _bound_memory(self) -> None:
-        while sum(one.posts.held_bytes for one in self._live()) > MOST_HELD_BYTES:
-            self._cut(max(self._live(), key=lambda one: one.posts.held_bytes), "http_too_much_at_once")
+        while sum(one.held_bytes for one in self._live()) > MOST_HELD_BYTES:
+            waiting = [one for one in self._live() if one.answering is None]
+            if not waiting:
+                return
+            self._cut(max(waiting, key=lambda one: one.held_bytes), "http_too_much_at_once")
 
     def _cut(self, connection: _Connection, reason: str) -> None:
         connection.cut = reason
@@ -274,7 +282,7 @@ class _Listener:
                 mount.rejected("http_wrong_password")
             await self._send(connection, posts.answer(401, guard.challenges()))
             return
-        connection.answering = mount
+        connection.answering, connection.answering_bytes = mount, len(request.body)
         try:
             taken = await mount.take(request, time_ns)
         except Exception as error:
@@ -282,7 +290,7 @@ class _Listener:
                 mount.fault.set_exception(error)
             taken = False
         finally:
-            connection.answering = None
+            connection.answering, connection.answering_bytes = None, 0
             connection.since_s = time.monotonic()
             self._room.set()
         await self._send(connection, posts.answer(200) if taken else posts.answer(503, _RETRY, close=True))

@@ -192,6 +192,19 @@ async def test_who_sends_without_a_pause_keeps_nobody_waiting() -> None:
     assert len(turns) == 2
 
 
+async def test_what_waits_for_the_disk_counts_and_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_listener, "MOST_HELD_BYTES", 1 << 20)
+    port = free_port()
+    reader = Reader("lpr", f"http://127.0.0.1:{port}/a")
+    reader.pause_s = 0.3
+    async with reader.listens():
+        two = [asyncio.create_task(said(port, post(bytes(500_000)))) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        assert b" 503 " in await said(port, post(bytes(500_000)))
+        assert all(b" 200 " in answer for answer in await asyncio.gather(*two))
+    assert reader.rejected == {"http_too_much_at_once": 1}
+
+
 async def test_the_connection_that_holds_most_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_listener, "MOST_HELD_BYTES", 4 << 20)
     port = free_port()
