@@ -38,7 +38,7 @@ from drivers.hikvision_alerts import Alert, is_alert, read_alert
 from drivers.http_listener import listening
 from drivers.http_posts import Request
 from drivers.plates import NoPlate, Plates
-from drivers.pushed import KnownEvents, documents, durable, guard_of
+from drivers.pushed import KnownEvents, durable, guard_of
 from drivers.secrets import check_account
 
 
@@ -59,7 +59,7 @@ class HikvisionOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
 
 def read_post(request: Request, device: str, time_ns: int, plates: Plates, *, camera_time: bool = False) -> Alert:
     """What a request says. Raises ProtocolError where it is no alert that can be read."""
-    for document in documents(request):
+    for document in request.documents:
         if is_alert(document):
             return read_alert(document, device, time_ns, plates, camera_time=camera_time)
     raise ProtocolError("no_xml", "no part of the request is XML")

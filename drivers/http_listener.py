@@ -282,7 +282,7 @@ class _Listener:
                 mount.rejected("http_wrong_password")
             await self._send(connection, posts.answer(401, guard.challenges()))
             return
-        connection.answering, connection.answering_bytes = mount, len(request.body)
+        connection.answering, connection.answering_bytes = mount, request.held_bytes
         try:
             taken = await mount.take(request, time_ns)
         except Exception as error:

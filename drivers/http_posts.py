@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import h11
 
 from drivers.base import ProtocolError
+from drivers.http_body import MOST_BYTES, BodyReader
 
 MOST_HEAD_BYTES = 16_384
-MOST_BODY_BYTES = 8 << 20  # a plate with pictures has 1 to 3 MB
 _LINE_END = re.compile(rb"\r?\n")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
@@ -46,11 +46,15 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A whole request. `odd` says that its head had to be mended."""
+    """A whole request: the documents of its body, without pictures. `odd` says that its head had to be mended."""
 
     head: Head
-    body: bytes = field(repr=False)
+    documents: tuple[bytes, ...] = field(repr=False)
     odd: bool = False
+
+    @property
+    def held_bytes(self) -> int:
+        return sum(map(len, self.documents))
 
 
 class HttpPosts:
@@ -62,7 +66,7 @@ class HttpPosts:
     def __init__(self) -> None:
         self._h11 = h11.Connection(h11.SERVER, MOST_HEAD_BYTES)
         self._raw_head = bytearray()  # of the request under way, as long as h11 has not taken it
-        self._body = bytearray()
+        self._body = BodyReader("")
         self._odd = False
         self.head: Head | None = None  # of the request under way
 
@@ -73,7 +77,7 @@ class HttpPosts:
 
     @property
     def held_bytes(self) -> int:
-        return len(self._raw_head) + len(self._body)
+        return len(self._raw_head) + self._body.held_bytes
 
     @property
     def closes(self) -> bool:
@@ -101,14 +105,11 @@ class HttpPosts:
             if isinstance(event, h11.Request):
                 self._begin(event)
             elif isinstance(event, h11.Data):
-                self._body += event.data
-                if len(self._body) > MOST_BODY_BYTES:
-                    raise ProtocolError("http_too_large", "a body is larger than plates with pictures are")
+                self._body.feed(event.data)
             elif isinstance(event, h11.EndOfMessage):
                 assert self.head is not None
-                request = Request(self.head, bytes(self._body), self._odd)
-                self._body.clear()
-                return request
+                body, self._body = self._body, BodyReader("")
+                return Request(self.head, body.end(), self._odd)
             else:
                 return None
 
@@ -136,7 +137,7 @@ class HttpPosts:
     def forget(self) -> None:
         """Let go of what is held: nothing more is read."""
         self._raw_head.clear()
-        self._body.clear()
+        self._body = BodyReader("")
 
     def _event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         try:
@@ -154,8 +155,9 @@ class HttpPosts:
         headers = {bytes(name).decode("latin-1"): bytes(value).decode("latin-1") for name, value in event.headers}
         self.head = Head(event.method.decode("latin-1"), event.target.decode("latin-1"), headers)
         self._raw_head.clear()
+        self._body = BodyReader(headers.get("content-type", ""))
         length = headers.get("content-length", "0")
-        if "transfer-encoding" not in headers and int(length[:12]) > MOST_BODY_BYTES:
+        if "transfer-encoding" not in headers and int(length[:12]) > MOST_BYTES:
             raise ProtocolError("http_too_large", "a body is larger than plates with pictures are")
 
     def _sent(self, event: h11.Event) -> bytes:

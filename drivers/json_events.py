@@ -50,7 +50,7 @@ from drivers.http_stream import asked
 from drivers.json_presets import PRESETS, Preset
 from drivers.mqtt_link import Account, Message, subscribed
 from drivers.plates import NoPlate, Plates
-from drivers.pushed import KnownEvents, documents, durable, guard_of
+from drivers.pushed import KnownEvents, durable, guard_of
 from drivers.secrets import check_account, password
 from drivers.urls import parse_url
 
@@ -504,7 +504,7 @@ class _Talk:
 
     async def post(self, request: Request, time_ns: int) -> bool:
         """A post; whether what it says is durable."""
-        bodies = [body for body in documents(request) if body.strip()[:1] in (b"{", b"[", b"\xef")]
+        bodies = [body for body in request.documents if body.strip()[:1] in (b"{", b"[", b"\xef")]
         if not bodies:
             self.rejected("no_json")
             return True

@@ -42,14 +42,6 @@ def boundary_of(content_type: str) -> str | None:
     return text if 0 < len(text) <= 70 else None
 
 
-def parts_of(body: bytes, boundary: str) -> list[Part]:
-    """The parts of a whole body, pictures left out. A last part without an end counts."""
-    reader = MultipartReader(boundary)
-    parts = reader.feed(body + b"\r\n")
-    last = reader.pending(quiet=True)
-    return parts if last is None else [*parts, last]
-
-
 class MultipartReader:
     """Bytes of one body or stream to parts."""
 
@@ -64,6 +56,10 @@ class MultipartReader:
         self._length = 0  # of the body, as its head says; 0: it does not
         self._shown = False  # that length was reached, and `pending` said so
         self._searched = 0  # so many bytes of the buffer hold no delimiter
+
+    @property
+    def held_bytes(self) -> int:
+        return len(self._buffer)
 
     def pending(self, *, quiet: bool = False) -> Part | None:
         """The part under way, once, when it is as long as its head says; with `quiet` as far as it came."""

@@ -1,7 +1,6 @@
-"""What all readers that push have in common: the documents of a post, and an answer only when what it says is durable.
+"""What all readers that push have in common: who may, what comes again, and an answer only when it is durable.
 
-In: requests of drivers/http_listener.py; out: bodies to be parsed, and whether to answer 200 or 503. Called by
-drivers/hikvision_isapi.py and drivers/json_events.py.
+Called by drivers/hikvision_isapi.py and drivers/json_events.py.
 """
 
 from __future__ import annotations
@@ -9,30 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from urllib.parse import unquote_to_bytes
 
 from drivers.base import Driver
 from drivers.http_auth import Guard
-from drivers.http_posts import Request
-from drivers.multipart import boundary_of, parts_of
 from drivers.secrets import password
 
-_MOST_FIELDS = 100  # of a form
 _EVENTS_KEPT = 512  # identities of the last ones
-
-
-def documents(request: Request) -> list[bytes]:
-    """The body, the values of a form, or the parts of a multipart body that are no pictures."""
-    kind = request.head.headers.get("content-type", "")
-    if "urlencoded" in kind and request.body.lstrip()[:1].isalnum():  # many call so what is none
-        fields = request.body.split(b"&", _MOST_FIELDS)[:_MOST_FIELDS]
-        return [unquote_to_bytes(field.partition(b"=")[2].replace(b"+", b" ")) for field in fields]
-    boundary = boundary_of(kind)
-    if boundary is None and request.body.startswith(b"--"):  # a device that does not say that it is multipart
-        boundary = request.body[:80].split(b"\n")[0].strip().lstrip(b"-").decode("latin-1")
-    if not boundary:
-        return [request.body]
-    return [part.body for part in parts_of(request.body, boundary) if not part.fault]
 
 
 class KnownEvents:

@@ -16,6 +16,7 @@ from drivers.base import ProtocolError
 from drivers.events import DeviceState, LinkState, PlateRead, Rejected
 from drivers.hikvision_alerts import Alert, read_alert, stamp_ns
 from drivers.hikvision_isapi import read_post
+from drivers.http_body import documents_of
 from drivers.http_posts import Head, Request
 from drivers.plates import Plates
 from drivers.pushed import KnownEvents
@@ -34,7 +35,7 @@ def body(xml: str = XML) -> bytes:
 
 
 def request(data: bytes, kind: str = "multipart/form-data; boundary=B") -> Request:
-    return Request(Head("POST", "/plates", {"content-type": kind}), data)
+    return Request(Head("POST", "/plates", {"content-type": kind}), documents_of(kind, data))
 
 
 ARRIVED_NS = 1795500960 * 10**9  # a second after the event

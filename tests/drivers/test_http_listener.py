@@ -45,10 +45,11 @@ class Reader(Driver):
 
     async def take(self, request: Request, time_ns: int) -> bool:
         await asyncio.sleep(self.pause_s)
-        if request.body == b"fault":
+        (body,) = request.documents
+        if body == b"fault":
             raise ZeroDivisionError
-        self.bodies.append(request.body)
-        return request.body != b"full"
+        self.bodies.append(body)
+        return body != b"full"
 
     @contextlib.asynccontextmanager
     async def listens(self) -> AsyncIterator[asyncio.Future[None]]:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers import http_posts
 from drivers.base import ProtocolError
+from drivers.http_body import MOST_HELD_BYTES
 from drivers.http_posts import HttpPosts, Request
 
 BODY = b'{"a": 1}\r\n\r\n'
@@ -43,7 +43,7 @@ def talk(data: bytes, sizes: list[int] | None = None) -> tuple[list[Request], by
 @given(st.lists(st.integers(1, 200)), st.lists(st.sampled_from([sized(), chunked(), b"\r\n" + sized()]), max_size=4))
 def test_cutting_does_not_matter(sizes: list[int], requests: list[bytes]) -> None:
     asked, answered, posts = talk(b"".join(requests), sizes)
-    assert [request.body for request in asked] == [BODY] * len(requests)
+    assert [request.documents for request in asked] == [(BODY,)] * len(requests)
     assert answered.count(b"HTTP/1.1 200 OK\r\n") == len(requests)
     assert posts.idle
     assert not posts.closes
@@ -78,14 +78,14 @@ def test_a_head_that_is_odd_costs_no_plate(head: str) -> None:
     data = f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
     for sizes in ([], [1] * len(data)):
         (request,), _, _ = talk(data, sizes)
-        assert (request.body, request.odd) == (BODY, True)
+        assert (request.documents, request.odd) == ((BODY,), True)
     first, second = talk(data + sized())[0]
     assert (first.odd, second.odd) == (True, False)
 
 
 def test_a_head_with_bare_line_feeds_is_in_order() -> None:
     (request,), _, _ = talk(sized().replace(b"\r\n", b"\n", 3))
-    assert (request.body, request.odd) == (BODY, False)
+    assert (request.documents, request.odd) == ((BODY,), False)
 
 
 def test_a_device_that_asks_before_it_sends_is_told_to() -> None:
@@ -98,7 +98,7 @@ def test_a_device_that_asks_before_it_sends_is_told_to() -> None:
     posts.feed(body)
     request = posts.next()
     assert request is not None
-    assert request.body == body
+    assert request.documents == (body,)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +125,10 @@ def test_what_cannot_be_used_is_named_and_answered(data: bytes, reason: str) -> 
 def test_a_body_without_end_is_held_up_to_a_bound() -> None:
     posts = HttpPosts()
     posts.feed(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
-    for _ in range(http_posts.MOST_BODY_BYTES // 65_536):
+    for _ in range(MOST_HELD_BYTES // 65_536):
         posts.feed(b"10000\r\n" + bytes(65_536) + b"\r\n")
         assert posts.next() is None
-        assert posts.held_bytes <= http_posts.MOST_BODY_BYTES
+        assert posts.held_bytes <= MOST_HELD_BYTES
     posts.feed(b"1\r\nx\r\n")
     with pytest.raises(ProtocolError, match="larger"):
         posts.next()

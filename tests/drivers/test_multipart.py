@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers import multipart
-from drivers.multipart import MultipartReader, Part, boundary_of, parts_of
+from drivers.multipart import MultipartReader, Part, boundary_of
 
 TEXT = b"Code=TrafficJunction;data={\n  1\n}"
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 4 + b"\r\n--\r\n\xff\xd9"
@@ -80,11 +80,6 @@ def test_a_part_is_seen_before_the_next_one_begins(length: int | None) -> None:
 )
 def test_the_boundary_that_is_declared(kind: str, boundary: str | None) -> None:
     assert boundary_of(kind) == boundary
-
-
-def test_a_whole_body_needs_no_end() -> None:
-    assert [one.body.strip() for one in parts_of(part() + part(b"last"), "B")] == [TEXT, b"last"]
-    assert parts_of(b"no part at all", "B") == []
 
 
 def test_dashes_within_a_line_and_longer_boundaries_are_no_delimiters() -> None:

@@ -25,6 +25,7 @@ from drivers.camera_stream import CameraCodec, CameraOptions
 from drivers.dataq_cdc import DataqOptions, ScanCodec
 from drivers.events import Rejected
 from drivers.gpsd import GpsdCodec
+from drivers.http_body import documents_of
 from drivers.http_posts import Head, HttpPosts, Request
 from drivers.json_events import JsonOptions, JsonReader, LineCodec
 from drivers.lpr_frame import LprOptions, ProtocolledCodec, TextCodec
@@ -178,7 +179,8 @@ class _Camera:
     """The bodies of a camera's posts."""
 
     def feed(self, data: bytes, time_ns: int) -> list[Any]:
-        request = Request(Head("POST", "/", {"content-type": "multipart/form-data; boundary=B"}), data)
+        kind = "multipart/form-data; boundary=B"
+        request = Request(Head("POST", "/", {"content-type": kind}), documents_of(kind, data))
         try:
             return [hikvision_isapi.read_post(request, "d", time_ns, Plates()).read]
         except ProtocolError as error:
