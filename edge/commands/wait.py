@@ -19,6 +19,9 @@ from edge.waiting.sightings import SightingError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="lanes and points")
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with plots too")
+    parser.add_argument(
+        "--public", action="store_true", help="the page is for the public: no lanes, nothing of fewer than 5 vehicles"
+    )
     parser.add_argument("sightings", type=Path, metavar="SIGHTINGS", help="file of sightings, a JSON object a line")
 
 
@@ -27,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     if not config.point:
         raise ConfigError([f"{args.config}: point: there is none; name the points in the order of passing"])
     gc.set_threshold(50_000, 20, 50)  # hardly anything here refers in a circle; the default looks too often for it
-    report = WaitReport(config) if args.report is not None else None
+    report = WaitReport(config, public=args.public) if args.report is not None else None
     try:
         for wait in run_file(config, args.sightings, complain=_complain):
             sys.stdout.buffer.write(encode(wait) + b"\n")

@@ -13,21 +13,39 @@ from datetime import UTC, datetime, tzinfo
 from html import escape
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #222; --dot: #0b6bcb; --two: #c2570c; --faint: #bbb; --paper: #fff }
+:root { color-scheme: light dark; --ink: #222; --dot: #0b6bcb; --two: #c2570c; --faint: #ccc; --soft: #666;
+  --paper: #fff }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #ddd; --dot: #6cb4ff; --two: #ffa257; --faint: #555; --paper: #181818 } }
-body { font: 15px/1.4 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 1.5rem auto;
+  :root { --ink: #ddd; --dot: #6cb4ff; --two: #ffa257; --faint: #444; --soft: #999; --paper: #181818 } }
+body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 1.5rem auto;
   max-width: 62rem; padding: 0 1rem }
+h1 { font-size: 1.5rem; margin-bottom: 0.2rem } h2 { font-size: 1.2rem; margin: 2rem 0 0.4rem;
+  border-bottom: 1px solid var(--faint) } h3 { font-size: 1rem; margin: 0.8rem 0 0.2rem }
+p.note, figcaption, summary { color: var(--soft); font-size: 13px }
 pre { font-size: 13px; overflow-x: auto; white-space: pre-wrap }
-table { border-collapse: collapse } td, th { padding: 0.15rem 0.7rem; text-align: right }
-td:first-child, th:first-child { text-align: left } th { border-bottom: 1px solid var(--faint) }
-svg { width: 100%; max-width: 30rem; height: auto } svg.wide { max-width: none }
-svg text { fill: var(--ink); font: 11px system-ui, sans-serif }
-svg line { stroke: var(--faint) } svg line.zero { stroke: var(--ink) } svg line.band { stroke-dasharray: 4 3 }
+div.scroll { overflow-x: auto }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px }
+td, th { padding: 0.15rem 0.45rem; text-align: right; font-weight: normal } td { white-space: nowrap }
+th { color: var(--soft); vertical-align: bottom; border-bottom: 1px solid var(--faint) }
+td:first-child, th:first-child { text-align: left; white-space: nowrap }
+figure { margin: 0.4rem 0 1rem } div.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(24rem, 1fr));
+  column-gap: 1.5rem } div.grid figure { margin-bottom: 0.3rem }
+svg { width: 100%; max-width: 30rem; height: auto } svg.wide { max-width: none } svg.half { max-width: 34rem }
+svg text { fill: var(--ink); font: 11px system-ui, sans-serif } svg text.soft { fill: var(--soft) }
+svg line { stroke: var(--faint) } svg line.zero { stroke: var(--ink) } svg line.band { stroke-dasharray: 4 3;
+  stroke: var(--soft) }
 svg circle { fill: var(--dot); fill-opacity: 0.45 } svg circle.two { fill: var(--two); fill-opacity: 0.8 }
-svg path { fill: none; stroke: var(--dot); stroke-width: 1.4 } svg path.two { stroke: var(--two) }
-svg path.area { fill: var(--dot); fill-opacity: 0.18; stroke: none }
+svg path { fill: none; stroke: var(--dot); stroke-width: 1.4; stroke-linejoin: round }
+svg path.two { stroke: var(--two) }
+svg path.area { fill: var(--dot); fill-opacity: 0.18; stroke: none } svg path.area.second { fill: var(--two) }
 .dot { color: var(--dot) } .two { color: var(--two) }
+@media print {
+  :root { color-scheme: light; --ink: #000; --dot: #0b5cad; --two: #b34d05; --faint: #bbb; --soft: #444; --paper: #fff }
+  @page { size: A4; margin: 15mm } body { margin: 0; max-width: none; padding: 0; font-size: 10pt }
+  svg, table { print-color-adjust: exact; -webkit-print-color-adjust: exact }
+  figure, table, h2, h3 { break-inside: avoid } h2, h3 { break-after: avoid } details:not([open]) { display: none }
+  div.grid { grid-template-columns: 1fr 1fr } table { font-size: 7.5pt } td, th { padding: 0.1rem 0.25rem }
+  div.scroll { overflow: visible } }
 """
 _MOST_POINTS = 2000  # of a line; a screen has no more
 _STEPS_S = (60, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 7 * 86_400)
@@ -67,53 +85,79 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The area between two values over time."""
+    """The area between two values over time, in the colour of the line that it belongs to."""
 
     points: Sequence[tuple[float, float | None, float | None]]
+    second: bool = False
 
 
-_WIDTH, _HEIGHT = 900, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 26, 24
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A dashed line across, with its name beside it."""
+
+    y: float
+    name: str
+
+
+_WIDE, _HALF, _HEIGHT = 900, 440, 220
+_TOP, _BOTTOM, _RIGHT = 26, 24, 12
+_CHARACTER = 6.4  # width of one at the size of the labels
 
 
 def over_time(
-    title: str, curves: Iterable[Curve], *, band: Band | None = None, level: float | None = None, zone: tzinfo = UTC
+    title: str,
+    curves: Iterable[Curve],
+    *,
+    band: Band | None = None,
+    level: Level | None = None,
+    zone: tzinfo = UTC,
+    half: bool = False,
+    most: float | None = None,
 ) -> str:
-    """One plot over time as SVG, from 0 upwards; `level` is a dashed line across. Times are shown in `zone`."""
-    curves = list(curves)
-    head = (
-        f'<svg class="wide" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f'<text x="{_LEFT}" y="16">{escape(title)}</text>'
-    )
+    """One plot over time as SVG, from 0 upwards, up to `most` at least; times are shown in `zone`.
+
+    `half`: of two that stand side by side.
+    """
+    curves, width = list(curves), _HALF if half else _WIDE
     values = [y for curve in curves for _, y in curve.points if y is not None]
-    if not values:
-        return f'{head}<text x="{_LEFT}" y="{_HEIGHT // 2}">no data</text></svg>'
     times = [t for curve in curves for t, _ in curve.points]
-    first, last = min(times), max(max(times), min(times) + 60.0)
     edges = [high for _, _, high in band.points if high is not None] if band is not None else []
-    y_ticks = ticks(0.0, max(*values, *edges, level or 0.0, 1e-3))
+    y_ticks = ticks(0.0, max(*values, *edges, level.y if level is not None else 0.0, most or 0.0, 1e-3, 0.0))
+    labels = [f"{y:g}" for y in y_ticks]
+    left = max(30.0, 12.0 + _CHARACTER * max(map(len, labels)))
+    head = (
+        f'<svg class="{"half" if half else "wide"}" viewBox="0 0 {width} {_HEIGHT}" role="img" '
+        f'aria-label="{escape(title)}"><text x="{left:.0f}" y="16">{escape(title)}</text>'
+    )
+    if not values:
+        return f'{head}<text x="{left:.0f}" y="{_HEIGHT // 2}">no data</text></svg>'
+    first, last = min(times), max(max(times), min(times) + 60.0)
 
     def across(t: float) -> float:
-        return _LEFT + (t - first) / (last - first) * (_WIDTH - _LEFT - _RIGHT)
+        return left + (t - first) / (last - first) * (width - left - _RIGHT)
 
     def down(y: float) -> float:
         return _TOP + (y_ticks[-1] - y) / (y_ticks[-1] - y_ticks[0]) * (_HEIGHT - _TOP - _BOTTOM)
 
     def line(y: float, style: str) -> str:
-        return f'<line class="{style}" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{down(y):.1f}" y2="{down(y):.1f}"/>'
+        return f'<line class="{style}" x1="{left:.1f}" x2="{width - _RIGHT}" y1="{down(y):.1f}" y2="{down(y):.1f}"/>'
 
     parts = [head]
-    for y in y_ticks:
+    for y, label in zip(y_ticks, labels, strict=True):
         parts.append(line(y, "zero" if y == 0 else "grid"))
-        parts.append(f'<text x="{_LEFT - 6}" y="{down(y) + 4:.1f}" text-anchor="end">{y:g}</text>')
-    for t, text in _clock(first, last, zone):
-        parts.append(f'<text x="{across(t):.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{text}</text>')
+        parts.append(f'<text x="{left - 6:.1f}" y="{down(y) + 4:.1f}" text-anchor="end">{label}</text>')
+    for t, text in _clock(first, last, zone, 5 if half else 10):
+        parts.append(_below(across(t), text, left, width))
     if band is not None:
         for low, high in _areas(band):
             path = [f"{across(t):.1f} {down(y):.1f}" for t, y in [*high, *reversed(low)]]
-            parts.append(f'<path class="area" d="M{" L".join(path)}Z"/>')
+            parts.append(f'<path class="area{" second" if band.second else ""}" d="M{" L".join(path)}Z"/>')
     if level is not None:
-        parts.append(line(level, "band"))
+        parts.append(line(level.y, "band"))
+        parts.append(
+            f'<text class="soft" x="{width - _RIGHT}" y="{down(level.y) - 4:.1f}" text-anchor="end">'
+            f"{escape(level.name)}</text>"
+        )
     for curve in curves:
         style = ' class="two"' if curve.second else ""
         if curve.dots:
@@ -124,6 +168,13 @@ def over_time(
             path = [f"{across(t):.1f} {down(y):.1f}" for t, y in stretch]
             parts.append(f'<path{style} d="M{" L".join(path)}"/>')
     return "".join(parts) + "</svg>"
+
+
+def _below(x: float, text: str, left: float, width: int) -> str:
+    """A label of the time axis: in the middle under its time, or as near to it as it fits."""
+    reach = 0.5 * _CHARACTER * len(text)
+    x = min(max(x, left + reach), width - 2.0 - reach)
+    return f'<text x="{x:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{text}</text>'
 
 
 def _thinned(points: Sequence[Point]) -> Sequence[Point]:
@@ -148,9 +199,9 @@ def _areas(band: Band) -> list[tuple[list[tuple[float, float]], list[tuple[float
     return list(zip(_stretches(known), _stretches(tops), strict=True))
 
 
-def _clock(first: float, last: float, zone: tzinfo) -> Iterable[tuple[float, str]]:
-    """At most ten round times of the day, the date at midnight."""
-    step = next((step for step in _STEPS_S if (last - first) / step <= 10), (last - first) / 8)
+def _clock(first: float, last: float, zone: tzinfo, most: int) -> Iterable[tuple[float, str]]:
+    """At most so many round times of the day, the date at midnight."""
+    step = next((step for step in _STEPS_S if (last - first) / step <= most), (last - first) / most)
     offset = datetime.fromtimestamp(first, UTC).astimezone(zone).utcoffset()
     shift = offset.total_seconds() if offset is not None else 0.0
     t = math.ceil((first + shift) / step) * step - shift

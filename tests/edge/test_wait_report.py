@@ -19,7 +19,7 @@ from edge.cli import main as borderflow
 from edge.config import Config, Lane, Point
 from edge.config import Site as SiteTable
 from edge.messages import Bottleneck, Experienced, Site, Wait, parse_utc, utc_text
-from edge.reports.plots import Band, Curve, over_time, ticks
+from edge.reports.plots import Band, Curve, Level, over_time, ticks
 from edge.reports.waits import WaitReport
 
 START_NS = parse_utc("2026-11-24T05:00:00Z")
@@ -104,15 +104,84 @@ def test_the_curves_are_the_numbers() -> None:
     for n, (_, y) in enumerate(points):
         assert (level[low] - y) / per_minute == pytest.approx(10.0 + n, abs=0.1)
     assert len(list(waits_plot.iter("circle"))) == 11
-    assert len([p for p in waits_plot.iter("path") if p.get("class") == "area"]) == 1
+    assert len([p for p in waits_plot.iter("path") if p.get("class") == "area second"]) == 1
     assert len(list(queue_plot.iter("path"))) == 1
 
 
 def test_a_gap_is_a_gap_and_no_0() -> None:
-    waits = [wait(n, expected_s=None if 3 <= n < 6 else 600.0, queue_vehicles=None) for n in range(10)]
-    waits_plot, queue_plot = plots(page_of(*waits))
+    waits = [wait(n, expected_s=None if 3 <= n < 6 else 600.0 + 30.0 * n, queue_vehicles=None) for n in range(10)]
+    page = page_of(*waits)
+    (waits_plot,) = plots(page)
     assert len([p for p in waits_plot.iter("path") if p.get("class") == "two"]) == 2
-    assert "no data" in "".join(queue_plot.itertext())
+    assert "queue: no data" in page
+
+
+def test_a_constant_is_told_in_words_and_not_drawn() -> None:
+    page = page_of(*(wait(n, expected_s=600.0, queue_vehicles=0.1) for n in range(10)))
+    assert plots(page) == []
+    assert "wait: always 10.0 min" in page
+    assert "queue: always 0.1 vehicles" in page
+
+
+def test_a_band_has_the_colour_of_its_line() -> None:
+    waits = [wait(n, expected_s=600.0 + 60.0 * n, low_s=300.0, high_s=1200.0) for n in range(11)]
+    (plot,) = plots(page_of(*waits))
+    (area,) = [p for p in plot.iter("path") if "area" in str(p.get("class"))]
+    assert area.get("class") == "area second"
+    assert "second { fill: var(--two) }" in page_of(*waits)
+
+
+def test_a_table_of_the_figures_stands_behind_each_plot() -> None:
+    waits = [wait(n, expected_s=600.0 + 60.0 * n, low_s=300.0, high_s=1200.0, queue_vehicles=n) for n in range(250)]
+    page = page_of(*waits)
+    (details,) = re.findall("<details>(.*?)</details>", page, re.DOTALL)
+    rows = re.findall("<tr><td>(.*?)</tr>", details)
+    assert 50 <= len(rows) <= 100
+    assert rows[0].startswith("24 Nov 00:02</td><td>0</td><td>–</td><td>11.0</td><td>5.0 – 20.0</td>")
+
+
+def test_directions_and_kinds_of_traffic_have_parts_of_their_own() -> None:
+    page = page_of(
+        wait(1, direction="inbound", experienced=experienced(900.0, 9)),
+        wait(1, direction="outbound", experienced=experienced(60.0, 9)),
+        wait(1, direction="outbound", traffic="bus", experienced=experienced(120.0, 9)),
+    )
+    assert re.findall("<h2>(.*?)</h2>", page) == ["Inbound commercial", "Outbound bus", "Outbound commercial"]
+    assert "saved" not in page
+
+
+def test_a_page_for_the_public_shows_nothing_of_few_vehicles() -> None:
+    report = WaitReport(config_of(), public=True)
+    for n in range(40):
+        report.take(
+            wait(n, experienced=experienced(600.0 + 60.0 * n, 1), expected_s=500.0 + 60.0 * n, queue_vehicles=n)
+        )
+        report.take(wait(n, "C1", program="standard", experienced=experienced(7777.0, 9), expected_s=600.0))
+    report.take(wait(40, direction="outbound", experienced=experienced(5555.0, 3)))
+    page = report.page()
+    assert "C1" not in page
+    assert "129.6" not in page, "a lane"
+    assert "92.6" not in page, "three vehicles"
+    assert "&lt; 5" in page
+    waits_plot, queue_plot = plots(page)
+    assert len(list(waits_plot.iter("circle"))) == 8
+    (line,) = list(queue_plot.iter("path"))
+    assert len(str(line.get("d")).split(" L")) <= 8
+
+
+@given(st.integers(1, 400_000), st.floats(1.0, 1e6), st.booleans(), st.sampled_from(["UTC", "America/Toronto"]))
+def test_no_label_is_clipped(minutes: int, most: float, half: bool, zone: str) -> None:
+    start = START_NS / 1e9
+    curve = Curve([(start, 0.0), (start + 60.0 * minutes, most)])
+    level = Level(0.3 * most, "reference 15.0")
+    svg = ElementTree.fromstring(over_time("wait, min", [curve], level=level, half=half, zone=ZoneInfo(zone)))
+    width = float(str(svg.get("viewBox")).split()[2])
+    for text in svg.iter("text"):
+        x, reach = float(str(text.get("x"))), 6.0 * len(str(text.text))
+        anchor = text.get("text-anchor")
+        left = x - reach if anchor == "end" else x - reach / 2 if anchor == "middle" else x
+        assert left >= 0.0, text.text
+        assert left + reach <= width, text.text
 
 
 def test_rows_come_crossing_first_with_their_figures() -> None:
@@ -122,26 +191,22 @@ def test_rows_come_crossing_first_with_their_figures() -> None:
         wait(1, program="FAST", expected_s=60.0),
         wait(1, bottleneck=Bottleneck(from_point="wim", to_point="booth", delay_s=900.0, share=0.75)),
     )
-    assert list(re.findall("<h2>(.*?)</h2>", page)) == [
-        "The crossing, commercial",
-        "Program commercial FAST",
-        "Lane C1 (commercial standard)",
-    ]
+    assert re.findall("<h2>(.*?)</h2>", page) == ["Commercial"]
+    assert re.findall("<h3>(.*?)</h3>", page) == ["Program FAST", "Lane C1 (standard)"]
     rows = [re.findall("<td>(.*?)</td>", row) for row in re.findall("<tr>(.*?)</tr>", page)]
     lane = next(row for row in rows if row and row[0].startswith("Lane C1"))
     assert lane == [
         *(
-            "Lane C1 (commercial standard)",
+            "Lane C1 (standard)",
             "20",
             "20.0",
             "20.0",
-            "-1.0",
-            "-5%",
+            "0.0",
+            "0%",
             "25.0",
             "-20%",
             "0.80",
-            "–",
-            "2 of 2",
+            "2",
             "1",
         )
     ]
@@ -165,11 +230,16 @@ def test_any_curve_is_drawn_inside_its_frame(points: list[tuple[float, float | N
     points.sort(key=lambda point: point[0])
     band = Band([(t, y, None if y is None else 2 * y) for t, y in points])
     svg = ElementTree.fromstring(
-        over_time("any & all", [Curve(points), Curve(points, dots=True)], band=band, level=level)
+        over_time(
+            "any & all",
+            [Curve(points), Curve(points, dots=True)],
+            band=band,
+            level=None if level is None else Level(level, "reference"),
+        )
     )
     for path in svg.iter("path"):
         for x, y in re.findall(r"(-?[\d.]+) (-?[\d.]+)", str(path.get("d"))):
-            assert 40 <= float(x) <= 900
+            assert 30 <= float(x) <= 900
             assert 20 <= float(y) <= 210
 
 
@@ -202,6 +272,7 @@ def test_the_command_writes_the_page_beside_its_messages(
     assert borderflow(["wait", "--config", str(config), "--report", str(page), str(file)]) == 0
     assert capsysbinary.readouterr().out == alone
     text = page.read_text(encoding="utf-8")
-    assert "Lane C1 (inbound commercial standard)" in text
+    assert "Inbound commercial" in text
+    assert "Lane C1 (standard)" in text
     assert "E28" not in text
     assert borderflow(["wait", "--config", str(config), "--report", str(tmp_path / "no" / "x.html"), str(file)]) == 73
