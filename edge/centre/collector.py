@@ -7,11 +7,13 @@ crash at any instruction leaves either a batch that comes again (and is then a r
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from edge.centre import gaps
@@ -25,7 +27,7 @@ from edge.messages import utc_text
 log = logging.getLogger("collect")
 
 BATCH_MOST = 2000  # messages of one transaction
-BATCH_S = 0.1  # a batch that is not full waits so long for more: one fsync for all of it
+LOOK_S = 0.1  # so long for the first message of a batch, until gaps are looked after
 GAPS_EVERY_S = 1.0
 AUDIT_EVERY_S = 20.0  # rows against numbers: what somebody removed from the database is missing too
 AUDIT_SHARE = 50  # and at the most this share of the time, where the database is large
@@ -74,13 +76,13 @@ class Collecting:
                 feed.stop()
 
     def _next_batch(self) -> list[Delivery]:
+        """What is there: the next batch gathers while this one is written. A broker that has few messages under way
+        (20 is a usual limit) would stand still while one waited for more."""
         batch: list[Delivery] = []
-        end = time.monotonic() + BATCH_S
-        while len(batch) < BATCH_MOST:
-            try:
-                batch.append(self._inbox.get(timeout=max(end - time.monotonic(), 0.0)))
-            except queue.Empty:
-                break
+        with suppress(queue.Empty):
+            batch.append(self._inbox.get(timeout=LOOK_S))
+            while len(batch) < BATCH_MOST:
+                batch.append(self._inbox.get_nowait())
         return batch
 
     def _take(self, batch: Sequence[Delivery], stop: threading.Event) -> None:
@@ -137,11 +139,23 @@ class Collecting:
     def _ask(self) -> None:
         now_ns = self._clock()
         at = utc_text(now_ns)
-        requests, lost = gaps.due(self._store.open_gaps(), now_ns)
-        for request in requests:
+        open_ = self._store.open_gaps()
+        if not open_:
+            return
+        found = gaps.due(open_, now_ns, self._serves_from())
+        for request in found.requests:
             for feed in self._feeds:
                 feed.ask(request.topic, request.body)
-        self._store.asked([request.gap for request in requests], at)
-        for gap in lost:
-            reason = f"asked for {gap.asked_times} times, never came"
+        self._store.asked([gap for request in found.requests for gap in request.gaps], at)
+        for gap, reason in found.lost:
             self._store.close_gaps((gap.topic, gap.epoch), (gap.from_seq, gap.to_seq), "lost", reason, at)
+
+    def _serves_from(self) -> dict[str, int]:
+        """The first number that each computer still has of a topic, where it says so in its status."""
+        found: dict[str, int] = {}
+        for topic, body in self._store.query("SELECT topic, body FROM presence"):
+            branch = topic.rsplit("/", 2)[0]
+            said = json.loads(body).get("replay_from")
+            if isinstance(said, dict):
+                found |= {f"{branch}/{name}": first for name, first in said.items() if isinstance(first, int)}
+        return found
