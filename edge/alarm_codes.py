@@ -44,9 +44,9 @@ ALARM_CODES: Final[dict[str, Meaning]] = {
     "antenna_fault": Meaning("few or no tags are read by that antenna", "antenna, cable and plugs"),
     "scale_overloaded": Meaning("loads of that moment are too low", "what stands on the scale; load cells and cable"),
     "scale_fault": Meaning("loads of that scale are wrong", "load cells, cable, the instrument's display"),
-    "frames_rejected": Meaning("what was in those frames is lost", "baud rate, wiring and shielding of the line"),
-    "channels_missing": Meaning(
-        "nothing is weighed in this lane", "`channel` of the sensors and the device's list of channels"
+    "frames_rejected": Meaning(
+        "what was in those frames is lost",
+        "on a serial line baud rate, wiring and shielding; on the network the format in which the device sends",
     ),
     "samples_lost": Meaning("vehicles over the array at that moment are weighed in part", "network to the digitiser"),
     "sample_rate": Meaning(

@@ -10,6 +10,8 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drivers.events import DeviceState, Heard, LinkState, PlateRead, Rejected
 from drivers.remedies import DOWN, GARBAGE, SILENT
@@ -118,6 +120,22 @@ def test_trouble_that_comes_and_goes_is_one_alarm_with_the_latest_text(alarms: A
         told += alarms.advance(at(second))
     assert states(told) == [("device_down", "begin")]
     assert "try 580" in alarms.holding()[0].text
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 40)), max_size=60))
+def test_whatever_comes_begins_and_ends_alternate_and_no_end_is_early(steps: list[tuple[bool, int]]) -> None:
+    alarms, second, last_bad = Alarms(Site("CA", "0453"), "lane-1"), 0, 0
+    told: list[Alarm] = []
+    for bad, pause_s in steps:
+        ended = alarms.advance(at(second))
+        assert not ended or second - last_bad >= HEALTHY_NS // S
+        told += [*ended, *alarms.set(DOWN_AT, bad, at(second), args=REFUSED)]
+        last_bad = second if bad else last_bad
+        assert bool(alarms.holding()) == bool(told and told[-1].state == "begin")
+        assert not bad or alarms.holding()
+        second += pause_s
+    assert [alarm.state for alarm in told] == (["begin", "end"] * len(told))[: len(told)]
+    assert alarms.changes == len(told)
 
 
 def test_neighbours_do_not_touch_each_other(alarms: Alarms) -> None:
