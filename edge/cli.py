@@ -16,6 +16,10 @@ from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG, EXIT_INTERRUPTED
 COMMANDS = {
     "demo": ("edge.commands.demo", "the whole system on this machine: simulated crossing, daemon, broker, live view"),
     "run": ("edge.daemon", "the daemon, as systemd starts it"),
+    "status": (
+        "edge.commands.status",
+        "how this computer is, from its daemon: lanes, alarms, devices, collectors",
+    ),
     "check": ("edge.commands.check", "validate a configuration without touching hardware"),
     "doctor": ("edge.commands.doctor", "try each device, the clock, the disk and each collector once"),
     "record": ("edge.commands.record", "record raw waveforms and device bytes from live hardware"),

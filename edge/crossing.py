@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from drivers import registry
 from drivers.events import (
@@ -109,6 +110,13 @@ class _Device:
         return new
 
 
+class Scope(Protocol):
+    """Somebody who looks at the lanes as they are (edge.eyes.scopes)."""
+
+    def samples(self, lane: str, block: SampleBlock, end_scan: int) -> None: ...
+    def weighed(self, lane: str, found: WimVehicle) -> None: ...
+
+
 class Crossing:
     """Everything this computer knows of its lanes. Not thread-safe: the daemon's loop owns it.
 
@@ -139,11 +147,12 @@ class Crossing:
         self._waits = CrossingWaits(config, source=source, reorder_ns=reorder_ns)
         self._flow = FlowCounter(config, source=source)
         self._health = Health(config)
-        self._lanes = {
+        self.lanes = {
             lane.id: LanePipeline(config, lane, source=source, on_weighed=partial(self._weighed, lane.id))
             for lane in config.lane
             if lane.wim is not None
         }
+        self.scope: Scope | None = None
         self._lane_of_device = {lane.wim.device: lane.id for lane in config.lane if lane.wim and lane.wim.device}
         self._channels_needed = {
             lane.id: 1 + max(sensor.channel for sensor in lane.wim.sensor) for lane in config.lane if lane.wim
@@ -171,7 +180,7 @@ class Crossing:
     def patience_s(self, device: str) -> float:
         """For how many seconds the samples of that device may be gathered."""
         lane_id = self._lane_of_device.get(device)
-        return self._lanes[lane_id].patience_s if lane_id is not None else _UNUSED_PATIENCE_S
+        return self.lanes[lane_id].patience_s if lane_id is not None else _UNUSED_PATIENCE_S
 
     def sighting(self, seen: Seen) -> None:
         """Take what another computer of this crossing saw."""
@@ -202,7 +211,7 @@ class Crossing:
         messages: list[Message] = [*self._waits.advance(now_ns), *self._flow.advance(now_ns)]
         if now_ns - self._channels_looked_at_ns >= _CHANNELS_EVERY_NS:
             self._channels_looked_at_ns = now_ns
-            for lane_id, lane in self._lanes.items():
+            for lane_id, lane in self.lanes.items():
                 self._health.channels(lane_id, lane.channels())
                 lane.ignore_loops(self._health.loops_at_fault(lane_id, now_ns))
         messages += self._health_alarms(now_ns)
@@ -254,7 +263,10 @@ class Crossing:
         if missing:
             return messages
         self._health.samples(lane_id, block)
-        for vehicle in self._lanes[lane_id].samples(block):
+        weighed = self.lanes[lane_id].samples(block)
+        if self.scope is not None:
+            self.scope.samples(lane_id, block, self.lanes[lane_id].scans)
+        for vehicle in weighed:
             fit = doubted(vehicle, self._health.rate_error(block.device))
             if fit is None:
                 self._health.held_back(block.device)
@@ -264,6 +276,8 @@ class Crossing:
         return messages
 
     def _weighed(self, lane_id: str, found: WimVehicle) -> None:
+        if self.scope is not None:
+            self.scope.weighed(lane_id, found)
         wim = cfg.named(self.config.lane, lane_id).wim
         if wim.device is None or abs(self._health.rate_error(wim.device)) <= RIGHT:
             self._health.weighed(lane_id, found)
@@ -307,8 +321,8 @@ class Crossing:
         if self._pseudonyms is None:
             return []
         pseudonym = self._pseudonyms.of(medium, identifier, time_ns)
-        if device.lane in self._lanes and device.point == self._wim_point(device.lane):
-            self._lanes[device.lane].identity(Identity(medium=medium, pseudonym=pseudonym), time_ns)
+        if device.lane in self.lanes and device.point == self._wim_point(device.lane):
+            self.lanes[device.lane].identity(Identity(medium=medium, pseudonym=pseudonym), time_ns)
         self._flow.identified(device.lane, time_ns)
         seen = Sighting(
             time=utc_text(time_ns),
@@ -346,7 +360,7 @@ class Crossing:
 
     def _measurement(self, measurement: Measurement) -> list[Message]:
         if measurement.unit == "_c":
-            for lane in self._lanes.values():  # one thermometer may serve them all
+            for lane in self.lanes.values():  # one thermometer may serve them all
                 if lane.lane.wim is not None and lane.lane.wim.temperature_device == measurement.device:
                     lane.set_temperature(measurement.value)
         return []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import resource
 import signal
 import time
@@ -47,6 +48,12 @@ from edge.exchange.codec import local_sightings
 from edge.exchange.link import SiteExchange
 from edge.exchange.tokens import ExchangeKeys
 from edge.exit_codes import EXIT_CANNOT_WRITE
+from edge.eyes.lately import Lately
+from edge.eyes.place import served_at
+from edge.eyes.scopes import Scopes
+from edge.eyes.server import Eyes
+from edge.eyes.state import Parts, StateOf
+from edge.eyes.summary import one_line
 from edge.machine_name import machine_name
 from edge.messages import Alarm, Args, Message, Severity, Site, Status, Wait, parse_utc, topic_of, utc_text
 from edge.status_pace import StatusPace
@@ -145,6 +152,7 @@ class Daemon:
         )  # fmt: skip
         self._since_ns = time.time_ns()
         self._clock = ClockSteps(self._since_ns, time.monotonic_ns())
+        self._lately = Lately()
         self._stop = asyncio.Event()
         self._pace = StatusPace()
         self._devices_changed = False
@@ -171,6 +179,7 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             outbox = group.create_task(self._outbox.run(), name="outbox")
             ticker = group.create_task(self._tick(), name="clock")
+            eyes = group.create_task(self._eyes().run(), name="eyes")
             exchanges = [group.create_task(self._exchange.run(), name="site exchange")] if self._exchange else []
             publishers = [group.create_task(p.run(), name=f"collector {p.name}") for p in self._publishers]
             devices = [
@@ -193,12 +202,20 @@ class Daemon:
                     await asyncio.gather(*(publisher.stop() for publisher in self._publishers))
             except TimeoutError:
                 log.warning("the journal or a collector did not end in %g s; the journal keeps the rest", _LAST_WORDS_S)
-            for task in (outbox, *publishers):
+            for task in (outbox, eyes, *publishers):
                 task.cancel()
         self._outbox.close()
         self._journal.close()
         self._memory.close()
         return 0
+
+    def _eyes(self) -> Eyes:
+        """Who looks from outside."""
+        parts = Parts(
+            self._config, self._source, partial(self.status, True), self._crossing, self._lately, self._outbox
+        )
+        path = served_at(self._config.store.path, os.environ)
+        return Eyes(path, StateOf(parts), Scopes(self._crossing))
 
     def _recall(self) -> None:
         """Before any device speaks: the alarms and the waits take up what they knew when the process ended."""
@@ -305,6 +322,7 @@ class Daemon:
     def _put(self, messages: list[Message]) -> None:
         """Into the journal; while the disk refuses, alarms go out past it too, and statuses only so: an old one is
         worth nothing."""
+        self._lately.take(messages)
         if self._outbox.refusal is None:
             self._outbox.put(messages)
             return
@@ -330,7 +348,9 @@ class Daemon:
             if self._pace.due(now, alarm_changes=self._crossing.alarms.changes, devices_changed=self._devices_changed):
                 self._devices_changed = False
                 refusal = self._outbox.refusal
-                self._put([self.status(online=True, cause=None if refusal is None else refusal.cause)])
+                status = self.status(online=True, cause=None if refusal is None else refusal.cause)
+                self._put([status])
+                sdnotify.notify(f"STATUS={one_line(status)}")
             if self._config.evidence is not None and now - signed_at > self._config.evidence.interval_s:
                 signed_at = now
                 self._put(self._evidence())

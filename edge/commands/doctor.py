@@ -1,7 +1,6 @@
 """`borderflow doctor`: tries each device, the clock, the disk and each collector once and says what works.
 
-While the daemon runs its devices are left alone, since a device has one owner: to try them, stop it. Exit 1 when
-anything fails.
+While the daemon runs, its devices are shown as it sees them, since a device has one owner. Exit 1 when anything fails.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ import shutil
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -25,10 +25,13 @@ from drivers.events import DeviceState, Event, InputChange, LinkState, SampleBlo
 from drivers.session import keep_alive
 from edge import config as cfg
 from edge.clock import clock_state
+from edge.commands.status import age
 from edge.config_file import load
 from edge.daemon import source_name
 from edge.delivery.identity import IdentityError, Pseudonyms
 from edge.delivery.mqtt import Endpoint, LinkError, MqttLink
+from edge.eyes.client import ask
+from edge.eyes.place import candidates
 from edge.running import Running, running_daemon
 
 Result = Literal["good", "fails", "unknown"]
@@ -57,20 +60,34 @@ def run(args: argparse.Namespace) -> int:
 
 async def _examine(config: cfg.Config) -> list[tuple[str, Result, str]]:
     daemon = running_daemon(config)
-    devices = await asyncio.gather(*(_device(config, device, daemon) for device in config.device))
+    seen = None if daemon is None else await asyncio.to_thread(_seen_by_daemon, config)
+    devices = await asyncio.gather(*(_device(config, device, daemon, seen) for device in config.device))
     brokers: list[tuple[str, cfg.Collector | cfg.SiteExchange]] = [(f"collector {c.name}", c) for c in config.collector]
     if config.site_exchange is not None:
         brokers.append(("site exchange", config.site_exchange))
     connected = await asyncio.gather(*(_broker(config, what, broker) for what, broker in brokers))
-    return [*_daemon(daemon), *devices, _clock(), _disk(Path(config.store.path)), *_identity(config), *connected]
+    return [*_daemon(daemon, seen), *devices, _clock(), _disk(Path(config.store.path)), *_identity(config), *connected]
 
 
-def _daemon(daemon: Running | None) -> list[tuple[str, Result, str]]:
+def _seen_by_daemon(config: cfg.Config) -> dict[str, Any] | None:
+    """The state that the daemon tells; None where it does not answer, or nobody may ask."""
+    for path in candidates(config.store.path):
+        with suppress(OSError, ValueError):
+            state = ask(path, {"ask": "state"})
+            if state.get("disk", {}).get("path") == config.store.path:
+                return state
+    return None
+
+
+def _daemon(daemon: Running | None, seen: dict[str, Any] | None) -> list[tuple[str, Result, str]]:
+    if seen is not None:
+        return [("daemon", "good", f"runs for {age(seen['up_s'])} (process {seen['process']['pid']})")]
     if daemon is None:
         return []
     if daemon.process is None:
         return [("daemon", "unknown", daemon.text)]
-    return [("daemon", "good", f"{daemon.text}; to try the devices, stop it: systemctl stop borderflow")]
+    text = f"{daemon.text}, and does not answer; look at its log: journalctl -u borderflow"
+    return [("daemon", "fails", text)]
 
 
 @dataclass(slots=True)
@@ -109,11 +126,24 @@ class _Heard:
         return wrong
 
 
-async def _device(config: cfg.Config, device: cfg.Device, daemon: Running | None) -> tuple[str, Result, str]:
+def _as_seen(seen: dict[str, Any]) -> tuple[Result, str]:
+    """What the daemon says of a device."""
+    results: dict[str, Result] = {"online": "good", "connecting": "unknown"}
+    lasting = "" if seen["age_s"] is None else f" for {age(seen['age_s'])}"
+    rejected = "".join(f"; {count} frames rejected ({why})" for why, count in seen["rejected"].items())
+    text = f": {seen['text']}" if seen["text"] else ""
+    return results.get(seen["state"], "fails"), f"{seen['state']}{lasting}{text}{rejected}"
+
+
+async def _device(
+    config: cfg.Config, device: cfg.Device, daemon: Running | None, state: dict[str, Any] | None
+) -> tuple[str, Result, str]:
     """One session: good when the device came online; then listens a moment and tells what it said."""
     what = f"device {device.name} ({device.driver})"
+    if state is not None and device.name in state["devices"]:
+        return what, *_as_seen(state["devices"][device.name])
     if daemon is not None:
-        return what, "unknown", "left alone: the daemon has it, or may have; its `status` and log say how the device is"
+        return what, "unknown", "left alone: the daemon has it, or may have, and cannot be asked"
     online = asyncio.Event()
     heard = _Heard()
     last = DeviceState(device.name, 0, LinkState.CONNECTING, f"{device.url}: no answer within {_DEVICE_S:g} s")

@@ -55,6 +55,11 @@ class Outbox:
         if self._waiting:
             self._something.set()
 
+    @property
+    def waiting(self) -> int:
+        """Messages that are not yet durable."""
+        return len(self._waiting)
+
     async def stored(self) -> bool:
         """Wait until all that was handed over so far is durable; false where the queue is full."""
         if len(self._waiting) >= MOST_WAITING:

@@ -133,6 +133,16 @@ class LanePipeline:
         return [self._message(vehicle) for vehicle in found]
 
     @property
+    def scans(self) -> int:
+        """Scans of the lane's stream so far, lost ones included."""
+        return self._wim.scans
+
+    @property
+    def occupied(self) -> bool:
+        """Whether a vehicle is over the array that is not finished."""
+        return self._wim.open_since is not None
+
+    @property
     def patience_s(self) -> float:
         """For how many seconds of scans a message can be waited for, because none of them can finish a vehicle.
 
