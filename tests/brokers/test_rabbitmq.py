@@ -25,6 +25,8 @@ from edge.delivery.publisher import Publisher
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "national"
 SERVER = shutil.which("rabbitmq-server") or shutil.which("rabbitmq-server", path="/usr/sbin:/usr/lib/rabbitmq/bin")
+NEW = any(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-4*"))
+CONFIG, PROTOCOLS = ("rabbitmq-4.conf", [5, 4]) if NEW else ("rabbitmq-3.10.conf", [4])
 pytestmark = [pytest.mark.skipif(SERVER is None, reason="rabbitmq-server is not installed"), pytest.mark.timeout(170)]
 
 
@@ -38,7 +40,7 @@ class Rabbit:
         server = self._authority.issue("server")
         self._process: subprocess.Popen[bytes] | None = None
         (directory / "enabled_plugins").write_text("[rabbitmq_mqtt].\n")
-        lines = (DEPLOY / "rabbitmq.conf").read_text()
+        lines = (DEPLOY / CONFIG).read_text()
         for there, here in {
             "/etc/rabbitmq/tls/ca.pem": self._authority.ca_file,
             "/etc/rabbitmq/tls/server.pem": server.cert_file,
@@ -109,12 +111,13 @@ def rabbit(tmp_path: Path) -> Iterator[Rabbit]:
         made.kill()
 
 
-async def test_a_node_is_killed_and_comes_back_under_load(rabbit: Rabbit, tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_node_is_killed_and_comes_back_under_load(rabbit: Rabbit, tmp_path: Path, protocol: int) -> None:
     journal = Journal(tmp_path / "journal.db", 100_000_000, time.time_ns)
     national = National(rabbit.port, rabbit.files("national-collector"))
     ca_file, cert_file, key_file = rabbit.files(SOURCE)
     collector = Collector(
-        name="national", url=f"mqtts://127.0.0.1:{rabbit.port}", protocol=4,
+        name="national", url=f"mqtts://127.0.0.1:{rabbit.port}", protocol=protocol,  # type: ignore[arg-type]
         ca_file=ca_file, cert_file=cert_file, key_file=key_file,
         share=("vehicle", "sighting", "flow", "status"),
     )  # fmt: skip
@@ -137,3 +140,29 @@ async def test_a_node_is_killed_and_comes_back_under_load(rabbit: Rabbit, tmp_pa
         await task
         national.close()
     journal.close()
+
+
+@pytest.mark.skipif(NEW, reason="RabbitMQ 4 speaks MQTT 5")
+async def test_mqtt_5_is_told_with_its_remedy(rabbit: Rabbit, journal_of: Journal) -> None:
+    """3.10 cuts the connection at such a CONNECT, without a word."""
+    ca_file, cert_file, key_file = rabbit.files(SOURCE)
+    collector = Collector(
+        name="national", url=f"mqtts://127.0.0.1:{rabbit.port}", protocol=5,
+        ca_file=ca_file, cert_file=cert_file, key_file=key_file,
+    )  # fmt: skip
+    told: list[tuple[str, str]] = []
+    publisher = Publisher(collector, journal_of, status, lambda *alarm: told.append((alarm[1], alarm[4])))
+    task = asyncio.create_task(publisher.run())
+    assert await until(lambda: bool(told), 30), publisher.text
+    assert told[0][0] == "collector_refused"
+    assert "does not speak MQTT 5" in told[0][1]
+    assert "write protocol = 4" in told[0][1]
+    await publisher.stop()
+    await task
+
+
+@pytest.fixture
+def journal_of(tmp_path: Path) -> Iterator[Journal]:
+    made = Journal(tmp_path / "journal.db", 100_000_000, time.time_ns)
+    yield made
+    made.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable
 
@@ -20,10 +21,13 @@ class National:
         self._client = Client(CallbackAPIVersion.VERSION2, client_id="national", protocol=MQTTv311, clean_session=False)
         self._client.on_message = lambda c, u, message: self.got.append(message)
         self._client.on_connect = lambda c, *rest: c.subscribe("borderflow/#", 1)
+        subscribed = threading.Event()  # RabbitMQ 3.10 gives wildcard subscribers nothing that was retained before
+        self._client.on_subscribe = lambda *rest: subscribed.set()
         self._client.reconnect_delay_set(1, 1)
         self._client.tls_set(*files)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
+        assert subscribed.wait(20)
 
     def lacks(self, made: list[bytes]) -> set[bytes]:
         return set(made) - {message.payload for message in list(self.got)}
