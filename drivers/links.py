@@ -67,6 +67,7 @@ class Link(ABC):
         self._wake = asyncio.Event()
         self._echo: EchoFilter | None = None
         self.echo_known = False
+        self._said = b""  # last, on a line that did not echo when it was tried
 
     async def read(self) -> tuple[bytes, int]:
         """The next bytes (never none) and when they were read, `time_ns`. Raises LinkLost at the end."""
@@ -113,8 +114,10 @@ class Link(ABC):
     async def say(self, message: bytes) -> None:
         """Write a message that the device never repeats word for word; the first one finds out whether the line does.
 
-        Whatever comes while that is found out stays there for `read`, with its times.
+        Whatever comes while that is found out stays there for `read`, with its times. A line that begins to echo later
+        (a terminal server was set anew) is noticed by what it gives back.
         """
+        self._said = message if self.echo_known and self._echo is None else b""
         await self.write(message)
         if self.echo_known or not message:
             return
@@ -133,6 +136,9 @@ class Link(ABC):
         """From now on it is known whether the line gives back what is written to it."""
         self.echo_known = True
         self._echo = EchoFilter() if present else None
+        if self._echo is not None and self._said:  # it began just now, with this
+            self._echo.sent(self._said, time.monotonic())
+        self._said = b""
 
     @property
     def echoes(self) -> bool:
@@ -168,6 +174,8 @@ class Link(ABC):
         time_ns = self._clock()
         if self._tap is not None:
             self._tap("rx", data, time_ns)
+        if self._said and self._said in data:
+            self.echo_found(True)
         if self._echo is not None:
             data = self._echo.strip(data, time.monotonic())
             if self._echo.held:

@@ -23,6 +23,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "cut_frames": ("frames_rejected",),
     "lost_frames": ("frames_rejected", "samples_lost", "reader_silent"),
     "doubled_frames": ("frames_rejected",),
+    "echo": (),
     "duplicate_tag": ("identity_twice",),
     # sensors
     "dead_channel": ("sensor_fault",),

@@ -16,6 +16,7 @@ Faults of a wire, with their options and defaults:
     wrong_baud        every byte is another one
     lost_frames, doubled_frames, cut_frames, merged_frames   each frame with the chance `rate` (0.3)
     garbage           `bytes` (16) random ones about every `every_s` (0.5)
+    echo              the line gives back what the host sends, as two-wire lines and terminal servers do
     reboot            off for the time of the fault, then as at power-up, with the banner of the device
     duplicate_tag     what the device reads is also read by the device `to`
 """
@@ -49,6 +50,7 @@ WIRE_FAULTS = frozenset(
         "cut_frames",
         "merged_frames",
         "garbage",
+        "echo",
         "reboot",
         "duplicate_tag",
     }

@@ -78,6 +78,8 @@ class Unit:
 
     def received(self, port: str, peer: int, data: bytes) -> None:
         heard = self.wire.to_device(data)
+        if self.wire.active("echo"):
+            self.put([Send(data, port, peer)])
         if heard:
             self.put(self.emulator.received(port, peer, heard, self._now()))
 

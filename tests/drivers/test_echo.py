@@ -81,6 +81,23 @@ async def test_a_line_without_echo_loses_nothing() -> None:
         await link.close()
 
 
+async def test_a_line_that_begins_to_echo_is_noticed() -> None:
+    with pty() as line:
+        link = await open_link(parse_url(line.path))
+        await link.say(b"how")
+        assert not link.echoes
+        line.on_data(lambda data: data)
+        line.on_data(lambda data: b"well")
+        for question in (b"and now?", b"and then?"):
+            await link.say(question)
+            got = b""
+            while len(got) < 4:
+                got += (await asyncio.wait_for(link.read(), 5))[0]
+            assert got == b"well"
+        assert link.echoes
+        await link.close()
+
+
 async def test_the_beginning_of_an_echo_that_is_none_is_read_after_all() -> None:
     with pty() as line:
         link = await open_link(parse_url(line.path))

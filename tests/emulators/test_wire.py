@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from firmware_sim.emulators.base import Send
 from firmware_sim.emulators.lpr_frame import LprFrame
+from firmware_sim.emulators.transcore_encompass import TransCoreEncompass
 from firmware_sim.faults import WIRE_FAULTS, Timeline, Wire, fault_problem
 from firmware_sim.scenario import Fault
+from firmware_sim.serve import Unit
 
 from .bench import clock
 
@@ -102,6 +104,26 @@ def test_same_seed_same_bytes_and_nothing_is_left(kind: str) -> None:
     assert wire.to_host(FRAMES[1], 9.0) == [FRAMES[1]]
     assert wire.to_device(b"x") == b"x"
     assert wire.tick(10.0) == []
+
+
+class Sent:
+    """An endpoint that keeps what is written to it."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def write(self, port: str, peer: int, data: bytes) -> None:
+        self.data += data
+
+
+def test_a_line_that_echoes_gives_back_what_the_host_sends_before_the_answer() -> None:
+    endpoint, wire = Sent(), Wire(Random(1))
+    unit = Unit(TransCoreEncompass(clock), endpoint, wire, lambda: 1.0)  # type: ignore[arg-type]
+    unit.received("main", 0, b"#01\r")
+    assert endpoint.data == b"#Done\r\n"
+    wire.begin("echo", {})
+    unit.received("main", 0, b"#00\r")
+    assert endpoint.data == b"#Done\r\n#00\r#Done\r\n"
 
 
 def test_timeline_gives_each_turn_once_in_order() -> None:
