@@ -41,6 +41,7 @@ class Totals:
     new: int = 0
     repeated: int = 0
     rejected: int = 0
+    failures: int = 0  # of the database
     reasons: dict[str, int] = field(default_factory=dict)
 
 
@@ -96,6 +97,7 @@ class Collecting:
                 written = self._store.write(rows, rejected, utc_text(now_ns))
                 break
             except StoreError as error:
+                self.totals.failures += 1
                 log.error("%s; nothing is acknowledged, tried again in %.1f s", error, wait_s)
                 if stop.wait(wait_s):
                     return

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--into", required=True, metavar="DATABASE", help="FILE.db (SQLite) or postgresql://user@host/name"
     )
     parser.add_argument("--for", dest="seconds", type=float, metavar="SECONDS", help="end after so long")
+    parser.add_argument("--metrics", metavar="ADDRESS", help="serve /metrics for Prometheus, like 127.0.0.1:9101")
     parser.add_argument(
         "--client-id", metavar="NAME", help="name of the session at the brokers; default: of this database"
     )
@@ -67,7 +68,12 @@ def run(args: argparse.Namespace) -> int:
         timer.start()
     collecting = Collecting(store, feeds, inbox)
     try:
+        if args.metrics is not None:
+            _serve_metrics(args.metrics, collecting, feeds, inbox)
         collecting.run(stop)
+    except (ValueError, OSError) as error:
+        print(f"borderflow collect: --metrics {args.metrics}: {error}", file=sys.stderr)
+        return EXIT_CONFIG
     finally:
         store.close()
     total = collecting.totals
@@ -95,6 +101,19 @@ def _feeds(args: argparse.Namespace, inbox: Inbox) -> list[Feed]:
         tls = tls_context(Endpoint(host="", port=0, tls=True, client_id="", **options)) if secure else None
         feeds.append(NatsFeed(nodes, inbox, tls=tls))
     return feeds
+
+
+def _serve_metrics(where: str, collecting: Collecting, feeds: list[Feed], inbox: Inbox) -> None:
+    try:
+        from edge.centre.metrics import CollectorMetrics, serve
+        from edge.web.serve import Address, ListenError
+    except ImportError as error:
+        raise ValueError(f"needs {error.name}: pip install 'borderflow[pages]'") from None
+    try:
+        address = Address.of(where)
+    except ListenError as error:
+        raise ValueError(str(error)) from None
+    serve(CollectorMetrics(collecting.totals, feeds, inbox), address.host, address.port)
 
 
 def _client_id(database: str) -> str:

@@ -43,7 +43,7 @@ PAGES = sorted(
 OURS = ("borderflow", "borderflow-sim")
 OTHERS = ("make", "pip", "pytest", "grep", "systemctl", "journalctl")
 BIN = Path(sysconfig.get_path("scripts"))
-ENDLESS = {"borderflow run", "borderflow watch", "borderflow-sim serve"}
+ENDLESS = {"borderflow run", "borderflow watch", "borderflow collect", "borderflow-sim serve"}
 JUDGES = {"borderflow doctor", "borderflow-sim verify"}  # 1: tried, and not all is good
 SMALLER = (
     (r"--for \d+", "--for 3"),
