@@ -29,6 +29,8 @@ DeviceKind = Literal[
     "hbm_aed",
     "laumas_tlb",
     "toledo_continuous",
+    "sma_scale",
+    "mt_sics",
     "gpsd",
     "chrony",
 ]
@@ -36,7 +38,7 @@ PLATE_READERS = ("lpr_frame", "hikvision_isapi", "camera_stream")
 TAG_READERS = ("transcore_encompass", "thingmagic_mercury", "llrp")
 TAG_PRESETS = ("impinj_r700", "zebra_iotc")  # of json_events; its others are plates
 DIGITISERS = ("labjack_t7", "dataq_cdc")
-TRANSMITTERS = ("scaime_enod4", "hbm_aed", "laumas_tlb", "toledo_continuous")
+TRANSMITTERS = ("scaime_enod4", "hbm_aed", "laumas_tlb", "toledo_continuous", "sma_scale", "mt_sics")
 INPUT_DEVICES = ("moxa_e1200", "adam_6000")
 
 

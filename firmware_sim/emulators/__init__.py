@@ -18,7 +18,9 @@ from firmware_sim.emulators.laumas_tlb import LaumasTlb
 from firmware_sim.emulators.llrp import Llrp
 from firmware_sim.emulators.lpr_frame import LprFrame
 from firmware_sim.emulators.moxa_e1200 import MoxaE1200
+from firmware_sim.emulators.mt_sics import MtSics
 from firmware_sim.emulators.scaime_enod4 import ScaimeEnod4
+from firmware_sim.emulators.sma_scale import SmaScale
 from firmware_sim.emulators.thingmagic_mercury import ThingMagicMercury
 from firmware_sim.emulators.toledo_continuous import ToledoContinuous
 from firmware_sim.emulators.transcore_encompass import TransCoreEncompass
@@ -30,6 +32,8 @@ TRANSMITTERS: dict[str, Callable[..., Emulator]] = {
     "hbm_aed": HbmAed,
     "laumas_tlb": LaumasTlb,
     "toledo_continuous": ToledoContinuous,
+    "sma_scale": SmaScale,
+    "mt_sics": MtSics,
 }
 # options of a driver that must be as its device is set up, and what the emulator calls them
 MIRRORED: dict[str, dict[str, str]] = {
@@ -37,6 +41,8 @@ MIRRORED: dict[str, dict[str, str]] = {
     "hbm_aed": {"unit_id": "address", "model": "model"},
     "laumas_tlb": {"unit_id": "address"},
     "toledo_continuous": {"rate_hz": "frames_hz", "checksum": "checksum"},
+    "sma_scale": {},
+    "mt_sics": {},
 }
 
 

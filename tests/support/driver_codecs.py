@@ -16,7 +16,9 @@ from drivers import (
     hikvision_isapi,
     labjack_t7,
     llrp,
+    mt_sics,
     scaime_enod4,
+    sma_scale,
     thingmagic_mercury,
     toledo_continuous,
 )
@@ -246,6 +248,8 @@ SUBJECTS = {
     "toledo_continuous": Subject(
         lambda: toledo_continuous.ToledoCodec("d", toledo_continuous.ToledoOptions()), lambda count: [_TOLEDO] * count
     ),
+    "sma_scale": Subject(lambda: sma_scale.SmaCodec("d"), lambda count: [b"\n 1G       18250kg \r"] * count),
+    "mt_sics": Subject(lambda: mt_sics.SicsCodec("d"), lambda count: [b"S S      18250 kg\r\n"] * count),
     "thingmagic_mercury": Subject(lambda: thingmagic_mercury.MercuryCodec("d"), lambda count: [_TAG] * count),
     "llrp": Subject(llrp.MessageCodec, lambda count: [_REPORT] * count, resyncs=False),
     "gpsd": Subject(lambda: GpsdCodec("d"), lambda count: [_TPV] * count),
