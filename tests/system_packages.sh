@@ -6,6 +6,7 @@ command -v mosquitto_pub >/dev/null 2>&1 || missing="$missing mosquitto-clients"
 command -v socat >/dev/null 2>&1 || missing="$missing socat"
 command -v mbpoll >/dev/null 2>&1 || missing="$missing mbpoll"
 command -v gpsd >/dev/null 2>&1 || [ -x /usr/sbin/gpsd ] || missing="$missing gpsd"
+command -v ser2net >/dev/null 2>&1 || [ -x /usr/sbin/ser2net ] || missing="$missing ser2net"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 for package in "$@"; do
