@@ -18,7 +18,9 @@ for `vehicle_gone_s`. The earlier ones are answered before they are durable: the
 
 `camera_time` takes the reader's time for that of the read, where it has a zone or counts seconds; it must be kept by
 NTP. A reader may rightly say nothing: silence is no alarm unless `silent_after_s` is given. A document without the
-field of plate or tag is counted as `no_field`: `fields` or the reader's template are wrong.
+field of plate or tag is counted as `no_field`: `fields` or the reader's template are wrong. One that is no JSON,
+because of a quote in a name or an end that is missing, is read where plate or tag stand there once, and counted as
+`odd_json`.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ from drivers.framing import Frame, FrameCodec, Skip
 from drivers.http_listener import listening
 from drivers.http_posts import Request
 from drivers.http_stream import asked
+from drivers.json_mending import mended
 from drivers.json_presets import PRESETS, Preset
 from drivers.mqtt_link import Account, Message, subscribed
 from drivers.plates import NoPlate, Plates
@@ -143,22 +146,34 @@ _Get = Callable[[tuple[str, ...]], Any]
 Record = Read | Sign | Rejected
 
 
+def readable(body: bytes) -> str:
+    """The text of a body without its pictures."""
+    return _PICTURE.sub(b'""', body).decode("utf-8", "replace").lstrip("\ufeff")
+
+
 def parse(body: bytes) -> list[Any]:
     """The documents of a body. Raises ProtocolError."""
-    text = _PICTURE.sub(b'""', body).decode("utf-8", "replace").lstrip("\ufeff")
+    found, rest = _begun(readable(body))
+    if rest:
+        raise ProtocolError("bad_json", "the JSON cannot be parsed")
+    return found
+
+
+def _begun(text: str) -> tuple[list[Any], str]:
+    """The documents that a text begins with, and what of it is none. Raises ProtocolError."""
     if len(text) > _MOST_JSON_BYTES:
         raise ProtocolError("json_too_long", "what is no picture is longer than reads are")
     found: list[Any] = []
     at = 0
-    try:
-        while (at := _next(text, at)) < len(text):
+    while (at := _next(text, at)) < len(text):
+        try:
             document, at = _DECODER.raw_decode(text, at)
-            found += document if isinstance(document, list) else [document]
-    except (ValueError, RecursionError):
-        raise ProtocolError("bad_json", "the JSON cannot be parsed") from None
+        except (ValueError, RecursionError):
+            break
+        found += document if isinstance(document, list) else [document]
     if len(found) > _MOST_DOCUMENTS:
         raise ProtocolError("json_too_many", "more documents than reads come at once")
-    return found
+    return found, text[at:]
 
 
 def _next(text: str, at: int) -> int:
@@ -179,10 +194,18 @@ class JsonReader:
     def read_all(self, body: bytes, time_ns: int) -> list[Record]:
         """What a body says."""
         try:
-            found = parse(body)
+            found, rest = _begun(readable(body))
         except ProtocolError as error:
-            return [Rejected(self._device, time_ns, error.reason)]
-        return [record for document in found for record in self.read(document, time_ns)]
+            return [self._rejected(time_ns, error.reason)]
+        records = [record for document in found for record in self.read(document, time_ns)]
+        return records + (self._mended(rest, time_ns) if rest else [])
+
+    def _mended(self, text: str, time_ns: int) -> list[Record]:
+        """What a text says that cannot be parsed: a read all the same, or nothing."""
+        records = self.read(mended(text, self._preset), time_ns)
+        if any(isinstance(record, Read) and record.event is not None for record in records):
+            return [self._rejected(time_ns, "odd_json"), *records]
+        return [self._rejected(time_ns, "bad_json")]
 
     def read(self, document: Any, time_ns: int) -> list[Record]:
         """What a document says."""

@@ -152,6 +152,44 @@ def test_a_bad_side_field_costs_no_plate() -> None:
 
 
 @pytest.mark.parametrize(
+    ("preset", "document", "old", "new"),
+    [
+        ("milesight", MILESIGHT, '"Network Camera"', '"the "north" camera"'),
+        ("milesight", MILESIGHT, '"region"', ',"region"'),
+        ("hikvision", HIKVISION, "}}", ""),
+        (
+            "platerecognizer_stream",
+            STREAM | {"data": {"timestamp": "x", "results": STREAM["data"]["results"][:1]}},
+            '"x"',
+            "x",
+        ),
+        ("axis_lpv", AXIS, '"packetCounter": "67781"', '"packetCounter": 0x1'),
+        ("rekor", GROUP, '"candidates": []', '"candidates": [,]'),
+    ],
+)
+def test_a_document_that_is_no_json_costs_no_plate(preset: str, document: Any, old: str, new: str) -> None:
+    text = json.dumps(document)
+    if preset == "platerecognizer_stream":
+        text = text.replace(', "candidates": [{"plate": "x"}]', "")
+    assert text.count(old) == 1, text
+    counted, *_, record = reads(preset, text.replace(old, new).encode())
+    assert counted == Rejected("d", NOW, "odd_json")
+    assert record.event.plate.upper() == "AB12CD"
+
+
+def test_what_stands_there_twice_is_not_relied_on() -> None:
+    text = b'{"plate": "AB12CD", "before": {"plate": "EF34GH"}, "x": "a"b"}'
+    assert reads("milesight", text) == [Rejected("d", NOW, "bad_json")]
+    assert reads("hikvision", b'{"eventType": "videoloss", "licensePlate": "AB12CD", x}') == [
+        Rejected("d", NOW, "bad_json")
+    ]
+    good = json.dumps(R700).encode()
+    read, rejected = reads("impinj_r700", good + b"{")
+    assert (read.event.tag, rejected.reason) == ("E2801190A5021F80055817CA", "bad_json")
+    assert [type(record) for record in reads("impinj_r700", good + good[:-2])] == [Read, Rejected, Read]
+
+
+@pytest.mark.parametrize(
     ("body", "reason"),
     [
         (b"{", "bad_json"),
