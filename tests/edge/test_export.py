@@ -15,10 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.centre.arrival import Row
+from edge.centre.arrival import read as read_arrival
+from edge.centre.sqlite_store import SqliteStore
 from edge.cli import main as borderflow
 from edge.config import Config, Device, Lane, Point
 from edge.config import Site as SiteTable
-from edge.messages import Experienced, Program, Site, Traffic, Wait, encode, parse_utc, utc_text
+from edge.messages import Experienced, Program, Site, Traffic, Wait, encode, parse_utc, stamped, topic_of, utc_text
 from edge.reports import cbp as export_cbp
 from edge.reports import cbsa as export_cbsa
 from edge.reports.feeds import Board, Group, board_of
@@ -358,3 +361,66 @@ def test_bad_input_is_named(config_file: str, tmp_path: Path, capsys: pytest.Cap
     file.write_bytes(encode(wait(expected_s=1.0)) + b"\n")
     assert borderflow(["export", "--config", config_file, "--format", "cbp", str(file)]) == 2
     assert "give --border" in capsys.readouterr().err
+
+
+def test_cbsa_in_french_says_what_the_french_file_says() -> None:
+    config = config_of("CA", name="Pont Ambassador", location="Windsor, ON/Detroit, MI")
+    board = board_of(config, [wait(country="CA", expected_s=1560.0), wait("_", "passenger", "NEXUS", country="CA")])
+    head, line = export_cbsa.feed([board], NOW_NS, "fr").splitlines()
+    assert head.startswith(
+        "\ufeffBureau de l'ASFC;; Emplacement;; Mis à jour;; Débit / Expéditions commerciales - Vers le"
+    )
+    assert line.startswith(
+        "Pont Ambassador;; Windsor, ON/Detroit, MI;; 2026-06-29 13:21 HAE;; 25 minutes;; Ne s'applique pas;;"
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [(Group("none"), "Ne s'applique pas"), (Group("closed"), "Fermé"), (Group("known", 10.0), "Aucun délai"),
+     (Group("known", 60.0), "1 minute"), (Group("unknown"), "--")],
+)  # fmt: skip
+def test_the_words_of_the_french_file(state: Group, words: str) -> None:
+    assert export_cbsa.value(state, "fr") == words
+
+
+@pytest.mark.parametrize(
+    ("zone", "time", "name"),
+    [("America/Halifax", "2026-06-29T12:00Z", "HAA"), ("America/Winnipeg", "2026-01-29T12:00Z", "HNC"),
+     ("America/Edmonton", "2026-06-29T12:00Z", "HAR"), ("UTC", "2026-06-29T12:00Z", "UTC")],
+)  # fmt: skip
+def test_time_zones_in_french(zone: str, time: str, name: str) -> None:
+    board = board_of(config_of("CA", timezone=zone), [wait(country="CA", expected_s=60.0)])
+    board_time = parse_utc(time)
+    moved = msgspec.structs.replace(wait(country="CA", expected_s=60.0), time=utc_text(board_time))
+    board.take(moved)
+    assert export_cbsa.row(board_of(board.config, [moved]), board_time, "fr")[2].endswith(f" {name}")
+
+
+def test_a_feed_from_the_database_of_the_centre(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(
+        '[site]\ncountry = "US"\nport = "3004"\nname = "Blaine - Pacific Highway"\ntimezone = "America/Los_Angeles"\n'
+        '[[lane]]\nid = "C1"\ntraffic = "commercial"\n'
+    )
+    store, made = SqliteStore(tmp_path / "c.db"), wait(port="3004", expected_s=1320.0, direction="inbound")
+    row = read_arrival(topic_of(made), encode(stamped(made, id="1", epoch="e", seq=1)), NOW_NS)
+    assert isinstance(row, Row)
+    store.write([row], [], utc_text(NOW_NS))
+    store.close()
+    at = utc_text(NOW_NS)
+    args = [
+        "export",
+        "--config",
+        str(config),
+        "--format",
+        "cbp",
+        "--border",
+        "canadian",
+        "--database",
+        str(tmp_path / "c.db"),
+    ]
+    assert borderflow([*args, "--at", at]) == 0
+    (entry,) = json.loads(capsysbinary.readouterr().out)
+    assert entry["commercial_vehicle_lanes"]["standard_lanes"]["delay_minutes"] == "22"
+    assert borderflow([*args, "--at", "2026-06-30T12:00:00Z"]) == 65
