@@ -48,6 +48,9 @@ ALARM_CODES: Final[dict[str, Meaning]] = {
         "what was in those frames is lost",
         "on a serial line baud rate, wiring and shielding; on the network the format in which the device sends",
     ),
+    "channels_missing": Meaning(
+        "nothing is weighed in this lane", "`channel` of the sensors and the device's list of channels"
+    ),
     "samples_lost": Meaning("vehicles over the array at that moment are weighed in part", "network to the digitiser"),
     "sample_rate": Meaning(
         "speeds and loads are off by the same share: vehicles are flagged `sensor_fault`, above 2 % they are held back",
