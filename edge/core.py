@@ -476,6 +476,7 @@ class Forecast(Struct, frozen=True, gc=False):
     skip: float
     unlisted: float
     phantom: float
+    side_road: float
     free_flow_n: float
     entries_since: float
     departures: int
@@ -563,7 +564,7 @@ class QueueFilter:
         f = self._forecast
         return Forecast(
             f.p10_s, f.p50_s, f.p90_s, f.mean_s, f.queue_n, f.queue_sd_n, f.free_flow_s, f.free_flow_low_s,
-            f.cycle_s, f.cycle_sd_s, f.skip, f.unlisted, f.phantom, f.free_flow_n,
+            f.cycle_s, f.cycle_sd_s, f.skip, f.unlisted, f.phantom, f.side_road, f.free_flow_n,
             f.entries_since, f.departures, f.learned_cycles,
         )  # fmt: skip
 

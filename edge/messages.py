@@ -135,6 +135,10 @@ class Sighting(Message, frozen=True, kw_only=True):
     confidence: float | None
 
 
+WaitMethod = Literal["matched", "counted", "fused", "no_point", "one_point", "side_road"]
+"""What a forecast stands on; the last three: why there can be none at this place."""
+
+
 class Experienced(Struct, frozen=True, kw_only=True):
     """Waits of the vehicles that arrived at `to_point` in the interval; null where none did."""
 
@@ -174,7 +178,7 @@ class Wait(Message, frozen=True, kw_only=True):
     queue_vehicles: float | None
     throughput_per_h: float | None
     lower_bound: bool
-    method: Literal["matched", "counted", "fused"] | None
+    method: WaitMethod | None
     match_rate: float | None
     reference_s: float | None
     change: float | None

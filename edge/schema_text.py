@@ -114,7 +114,10 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "queue_vehicles": "vehicles between the two points; null where not known",
         "throughput_per_h": "vehicles served in an hour; null where not known",
         "lower_bound": "true when the queue reaches beyond `from_point`, so that the true wait is longer",
-        "method": "from matched identities, from counts, or from both; null where nothing is known",
+        "method": (
+            "from matched identities, from counts, or from both; `no_point`, `one_point`, `side_road`: why no wait can "
+            "be told at this place; null where nothing is known yet, or at present"
+        ),
         "match_rate": "share of the arrivals whose identity was matched, 0 to 1; null where not known",
         "reference_s": "baseline of the authority; null where none is set",
         "change": "change of the median against the baseline in per cent, -25.0 for a quarter shorter, or null",

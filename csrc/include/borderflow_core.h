@@ -211,6 +211,7 @@ typedef struct {
     double cycle_s, cycle_sd_s;  /* from one departure to the next while there is a queue */
     double skip;                 /* share of passages upstream that never depart here */
     double unlisted, phantom;    /* share of departures not seen upstream; counted twice */
+    double side_road;            /* share of the departures that joined between the points, 0 where that is not plain */
     double free_flow_n;          /* departures that the free travel time was learned from, fading */
     double entries_since;        /* passages upstream since the last departure */
     int64_t departures;

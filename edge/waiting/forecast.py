@@ -13,12 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.core import Forecast, Mixture
+from edge.messages import WaitMethod
 from edge.waiting.honest import Interval
 from edge.waiting.lane import LaneState
 from edge.waiting.segment import Segment
 
 _SAMPLES, _WHAT_IF_SAMPLES = 96, 24
 _NOBODY = 0.05  # vehicles between the points
+LATELY_NS = 3600 * 1_000_000_000  # within which identities must have been matched
+_SIDE_ROAD = 0.3  # share of the vehicles that join between the points, with which identities still cope
 _SOMEBODY = 0.5  # below it one more booth changes nothing
 
 
@@ -46,9 +49,10 @@ class Outlook:
 
 
 class Forecasts:
-    """Of all lanes of a computer; `length_m` is from the first point to the booth."""
+    """Of all lanes of a computer with so many points; `length_m` is from the first of them to the booth."""
 
-    def __init__(self, lanes: Sequence[LaneState], length_m: float | None) -> None:
+    def __init__(self, lanes: Sequence[LaneState], length_m: float | None, points_n: int) -> None:
+        self._points_n = points_n
         self._lanes = lanes
         self._length_m = length_m
         samples = np.zeros((2 * len(lanes), _SAMPLES))
@@ -59,15 +63,19 @@ class Forecasts:
         self._known: dict[str, _LaneOutlook] = {}
         self._mixed: dict[tuple[int, ...], Outlook] = {}
         self.full: set[str] = set()  # lanes whose queue reaches beyond the first point
+        self.never: dict[str, WaitMethod] = {}  # by lane: why nothing can be told at this place
 
     def look(self, end_ns: int, mains: Mapping[str, Segment]) -> None:
         """It is `end_ns`; `mains` are the ways from the first point to the booth, by direction."""
         self._known.clear()
         self._mixed.clear()
         self.full.clear()
+        self.never.clear()
         for row, lane in enumerate(self._lanes):
             main = mains.get(lane.direction)
-            if main is not None:
+            if main is None:
+                self.never[lane.id] = "one_point" if self._points_n else "no_point"
+            else:
                 self._look_at(row, lane, main, end_ns)
 
     def _look_at(self, row: int, lane: LaneState, main: Segment, end_ns: int) -> None:
@@ -78,6 +86,10 @@ class Forecasts:
             main.empty(lane.id)
             self._last[row] = None
         if not lane.trusts(forecast, end_ns):
+            return
+        identified = lane.identified_since(end_ns - LATELY_NS) and main.identifies(lane.id)
+        if forecast.side_road > (_SIDE_ROAD if identified else 0.0):
+            self.never[lane.id] = "side_road"
             return
         more_row, more_mean_s, more_s = None, forecast.mean_s, forecast.p50_s
         if forecast.queue_n > _SOMEBODY:

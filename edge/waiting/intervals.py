@@ -24,7 +24,7 @@ class Reporter:
     ) -> None:
         self._messages = Messages(config, source=source, ends=ends)
         self._lanes = lanes
-        self._forecasts = Forecasts(lanes, length_m)
+        self._forecasts = Forecasts(lanes, length_m, len(config.point))
         self._crossings = {lane.stream: Series("_", *lane.stream, None) for lane in lanes}
         self._programs: dict[tuple[Stream, Program], Series] = {}
 

@@ -83,9 +83,7 @@ class LaneState:
         self._through = self._through or self._shows_all(match)
         if self._through or match.by_identity:
             self._wait(match)  # else it may be one of those who stood there unseen
-        self.departures.append(match.time_ns)
-        if self.departed_ns is None or match.time_ns > self.departed_ns:
-            self.departed_ns = match.time_ns
+        self.served(match.time_ns)
         self._entries_since_departure = 0
         self._departures_since_entry += 1
         if match.readable:
@@ -102,6 +100,12 @@ class LaneState:
                 self._counters["booth_contradiction"] += 1
                 return True
         return False
+
+    def served(self, time_ns: int) -> None:
+        """A vehicle came to the booth."""
+        self.departures.append(time_ns)
+        if self.departed_ns is None or time_ns > self.departed_ns:
+            self.departed_ns = time_ns
 
     def _shows_all(self, match: Match) -> bool:
         """Whether all between the points are known: this one is by its identity, or the booth has waited for vehicles.
@@ -162,6 +166,10 @@ class LaneState:
         self.rough.clear()
 
     # ---- out -----------------------------------------------------------------------------------------------------
+
+    def identified_since(self, time_ns: int) -> bool:
+        """Whether a vehicle was matched by its identity after that time."""
+        return self.last_identity_ns > time_ns
 
     def rate_at(self, time_ns: int) -> float:
         """Vehicles that came lately, fading."""

@@ -8,21 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from edge import config as cfg
-from edge.messages import Bottleneck, Experienced, Site, Traffic, Wait
-from edge.waiting.forecast import Forecasts
+from edge.messages import Bottleneck, Experienced, Site, Traffic, Wait, WaitMethod
+from edge.waiting.forecast import LATELY_NS, Forecasts
 from edge.waiting.lane import RATE_WINDOW_S, LaneState
 from edge.waiting.segment import Segment
 from edge.waiting.series import Series
 
-_METHOD_WINDOW_NS = 3600 * 1_000_000_000
 _OPEN, _OPEN_S = 0.05, 30.0  # a median that may be off by more, as likely as not, is none
 _NOBODY = Experienced(count=0, median_s=None, p10_s=None, p90_s=None, p95_s=None)
 _UNTRIED = 30  # forecasts that are kept until the next vehicle comes
 
-Method = Literal["matched", "counted", "fused"]
 Stream = tuple[str, Traffic]
 """A direction and a kind of traffic."""
 Gain = Callable[[Series], float | None]
@@ -46,7 +44,7 @@ class LaneFacts(NamedTuple):
 
 def facts_of(lane: LaneState, main: Segment | None, forecasts: Forecasts, end_ns: int) -> LaneFacts:
     """`main` is the way from the first point to the booth in the direction of the lane."""
-    lately = lane.last_identity_ns > end_ns - _METHOD_WINDOW_NS
+    lately = lane.identified_since(end_ns - LATELY_NS)
     return LaneFacts(
         lane.departed_ns is not None,
         len(lane.departures),
@@ -91,7 +89,7 @@ class Messages:
         series.hour.add(moment.end_ns, waits)
         experienced = _experienced(waits)
         expected_s = low_s = high_s = more_s = queue_n = None
-        method: Method | None = None
+        method: WaitMethod | None = None
         outlook = moment.forecasts.of(lanes)
         if outlook is not None:
             raw = outlook.raw
@@ -103,6 +101,9 @@ class Messages:
             more_s = expected_s if outlook.more_s is None else round(min(expected_s, outlook.more_s), 1)
             queue_n = round(outlook.queue_n, 1)
             method = _method(facts)
+        else:
+            reasons = {moment.forecasts.never.get(lane.id) for lane in lanes}
+            method = reasons.pop() if len(reasons) == 1 else None
         readable_n = sum([fact.readable_n for fact in facts])
         reference_s = self._baseline.get(series.program) if series.program is not None else None
         change = None
@@ -178,7 +179,7 @@ def _throughput_per_h(facts: Sequence[LaneFacts], moment: Moment) -> float | Non
     return round(sum([fact.departures_n for fact in facts]) * 3600.0 / observed_s, 1)
 
 
-def _method(facts: Sequence[LaneFacts]) -> Method:
+def _method(facts: Sequence[LaneFacts]) -> WaitMethod:
     """What the forecast stands on now: a reader or a loop that has died is not among it."""
     if True not in [fact.known and fact.identified for fact in facts]:
         return "counted"

@@ -48,6 +48,7 @@ class _Place:
     begins: list[Segment]
     ends: list[tuple[Segment, Delay]]
     first: bool  # the first point, where waits begin
+    alone: bool  # the booth, with no point before it: departures are counted, and nothing else is known
 
 
 class CrossingWaits:
@@ -117,6 +118,7 @@ class CrossingWaits:
                     if pair[1] == point
                 ],
                 point == self.from_point,
+                point == self.from_point == "booth",
             )
             for lane in self._lanes.values()
             for point in points
@@ -286,7 +288,7 @@ class CrossingWaits:
         if new:
             for segment in place.begins:
                 segment.enter(passage)
-            if place.ends:
+            if place.ends or place.alone:
                 pending.append((passage.time_ns, passage, place))
             if place.first:
                 self._entered(place.lane, passage)
@@ -339,6 +341,8 @@ class CrossingWaits:
                 self._rows[lane.id] = self._reporter.rows_of(lane)
                 self._open_booths(lane)
                 continue
+            if place.alone:
+                place.lane.served(passage.time_ns)
             for segment, delay in place.ends:
                 match = segment.depart(passage)
                 if segment is self._mains.get(place.lane.direction):

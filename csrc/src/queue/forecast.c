@@ -141,6 +141,7 @@ static void describe(const bf_queue *q, double turns, double booths, bf_forecast
     out->departures = q->departures;
     out->entries_since = q->entries_since;
     out->learned_cycles = q->pace.n_gaps;
+    out->side_road = queue_side_road(q);
     out->free_flow_n = q->free_flow.n;
 }
 

@@ -14,6 +14,8 @@ static const double PAUSE = 12.0;         /* and from there on nobody works at t
 static const double LONG_MEMORY = 400.0;
 static const double BALANCE_MEMORY = 2000.0;
 static const double TURNS_PRIOR = 125.0;  /* passages that what is learned otherwise weighs beside the balance */
+static const double SIDE_N = 60.0;        /* departures after which the balance says so */
+static const double SIDE_LEAST = 0.05;
 static const double CHANGED_N = 3.0;      /* cycles that what was known before weighs, after a change of pace */
 
 static double clamp(double x, double low, double high)
@@ -122,6 +124,13 @@ static void learn_balance(bf_queue *q, const queue_step *s, const bf_departure *
     b->departures = 0;
 }
 
+double queue_side_road(const bf_queue *q)
+{
+    const queue_balance *b = &q->balance;
+    double share = b->served > SIDE_N ? 1.0 - b->listed / b->served : 0.0;
+    return share > SIDE_LEAST ? share : 0.0;
+}
+
 static void learn_shares(bf_queue *q, const queue_step *s)
 {
     if (q->departures <= 3 || q->seen_up != 1.0 || q->seen_down != 1.0) {
@@ -140,9 +149,9 @@ static void learn_shares(bf_queue *q, const queue_step *s)
     q->skip = clamp(q->skip, 0.004, 0.8);
     /* Where a counter sees all of them few are unseen, whatever the rest says: what is not read of a vehicle must not
      * make it a stranger, and by that the next one too. */
-    double most = q->counted ? UNLISTED_MOST : 0.9;
-    q->unlisted = clamp(q->unlisted, 0.004, most);
-    q->extra = clamp(q->extra, 0.004, most);
+    double side = queue_side_road(q), most = q->counted ? UNLISTED_MOST + side : 0.9;
+    q->unlisted = clamp(q->unlisted, 0.004 + side, most);
+    q->extra = clamp(q->extra, 0.004 + side, most);
     q->phantom = clamp(q->phantom, 0.003, 0.1);
 }
 

@@ -105,6 +105,8 @@ void queue_turn(bf_queue *q);
 double queue_mean_head(const bf_queue *q);
 /* Learns from a departure that has moved the head. */
 void queue_learn(bf_queue *q, const queue_step *s, const bf_departure *found);
+/* Share of the departures that joined between the points, by a side road; 0 where that is nothing beside miscounts. */
+double queue_side_road(const bf_queue *q);
 /* Of the passages: the share that takes its turn, and how many more turns are taken for each. */
 void queue_turns(const bf_queue *q, double *skip, double *extra);
 /* Chance that the passage in slot `i` never departs here. */
