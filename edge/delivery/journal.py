@@ -2,8 +2,8 @@
 
 In: messages from the lanes (`append`) and acknowledgements from `edge.delivery.publisher`. Out: entries with id,
 epoch and seq, as the bytes that go onto the wire. A message counts as made when it is here: `append` returns when
-the entries are durable (WAL, synchronous=FULL: one fsync for each call). SQLite is behind
-`edge.delivery.store`, the tables are in `edge.delivery.layout`.
+the entries are durable (WAL, synchronous=FULL: one fsync for each call). SQLite is behind `edge.delivery.store`, the
+layout is in `layout`, rows and their seals in `tables`; what becomes of a damaged file in `salvage` and `rebuild`.
 
 Threads: every method may be called from any thread. `append`, `flush` and `maintain` wait for the disk (call them
 in a thread where that matters); `next`, `acknowledge`, `backlog` and `replay` never wait for a writer, they read on
@@ -25,21 +25,34 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any, Literal
-
-import msgspec
 
 from edge.delivery import layout, store
 from edge.delivery.cursor import Cursor, Span
 from edge.delivery.entry import AlarmSink, Entry, Loss, Pending, Severity, joined, uuid7, uuid_text
 from edge.delivery.evidence import chain_next, chain_start
-from edge.delivery.layout import COLUMNS
-from edge.delivery.salvage import SavedMessage, Wreck
-from edge.delivery.seals import seal, seal_of_message
+from edge.delivery.rebuild import carry_over, store_what_is_missing
+from edge.delivery.salvage import Wreck
 from edge.delivery.store import PAGE, Connection, Damaged, DatabaseError, Error
+from edge.delivery.tables import (
+    INSERT_MESSAGE,
+    LOG,
+    Topic,
+    explained_until,
+    insert,
+    insert_losses,
+    is_whole,
+    loss_between,
+    loss_of,
+    place_of,
+    put_meta,
+    row_of_entry,
+    sealed_rows,
+    store_topics,
+    with_seal,
+)
 from edge.messages import KINDS, Message, encode, kind_of, stamped, topic_of
 
 log = logging.getLogger("journal")
@@ -56,7 +69,6 @@ _CHECK_SYNC_BYTES = 256_000_000  # a larger file is checked in a thread, work go
 _SALVAGE_S = 60.0  # so long at most a damaged file is read before work goes on
 _FLUSH_AFTER = 2000  # acknowledgements that are kept in memory at most; losing them only repeats messages
 _SET_ASIDE_MOST = 10_000  # rows that failed their seal and are kept for who wants to look
-_ROW = "n, topic_id, seq, id, time_ns, body, link, seal"
 
 
 class JournalError(Exception):
@@ -68,20 +80,6 @@ class JournalError(Exception):
     def __init__(self, text: str, cause: str = "disk") -> None:
         super().__init__(text)
         self.cause = cause
-
-
-@dataclass(slots=True)
-class _Topic:
-    topic_id: int
-    topic: str
-    epoch: str
-    kind: str
-    seq: int  # the last one given
-    link: bytes  # head of the hash chain
-    floor: int = 0  # messages up to here may have been removed in good order
-
-    def row(self) -> tuple[Any, ...]:
-        return _with_seal("topics", self.topic_id, self.topic, self.epoch, self.kind, self.seq, self.link, self.floor)
 
 
 @dataclass(slots=True)
@@ -124,8 +122,8 @@ class Journal:
         self._write = threading.RLock()  # held while the writing connection is in use, over the fsync
         self._state = threading.RLock()  # held shortly: cursors, head, the reading connection
         self._readers: dict[str, _Reader] = {}
-        self._topics: dict[str, _Topic] = {}  # of this epoch
-        self._topics_by_id: dict[int, _Topic] = {}  # of all epochs
+        self._topics: dict[str, Topic] = {}  # of this epoch
+        self._topics_by_id: dict[int, Topic] = {}  # of all epochs
         self._failed: dict[int, str] = {}  # n -> kind of rows that failed their seal and are not set aside yet
         self._mark_path = path.with_name(path.name + ".mark")
         self._mark: int | None = None
@@ -213,7 +211,7 @@ class Journal:
                 db.close()
 
     def _load(self) -> None:
-        meta = dict(self._sealed_rows("meta"))
+        meta: dict[str, str] = dict(sealed_rows(self._db, "meta"))
         self._failed.clear()
         self.epoch = meta.get("epoch", "")
         (newest,) = self._db.execute("SELECT coalesce(max(n), 0) FROM log").fetchone()
@@ -230,12 +228,12 @@ class Journal:
                     "what is left is delivered",
                 )
             self.epoch = f"{self._clock() // 1_000_000:012x}{self._random(2).hex()}"
-            self._put_meta(self._db, "epoch", self.epoch)
+            put_meta(self._db, "epoch", self.epoch)
             if marked[1] > self._head:  # an acknowledgement still under way must not hit a new entry
                 self._head = marked[1]
                 self._db.execute("DELETE FROM sqlite_sequence WHERE name = 'log'")
                 self._db.execute("INSERT INTO sqlite_sequence VALUES ('log', ?)", (self._head,))
-        topics = [_Topic(*row) for row in self._sealed_rows("topics")]
+        topics = [Topic(*row) for row in sealed_rows(self._db, "topics")]
         self._topics_by_id = {item.topic_id: item for item in topics}
         self._topics = {item.topic: item for item in topics if item.epoch == self.epoch}
         self._last = {
@@ -243,27 +241,8 @@ class Journal:
             for kind in KINDS
         }
         (last,) = self._db.execute("SELECT coalesce(max(loss_id), 0) FROM losses").fetchone()
-        self._unexplained = last > self._explained_until()
+        self._unexplained = last > explained_until(self._db)
         self._write_mark()
-
-    def _sealed_rows(self, table: str, where: str = "", values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Rows of a small table; Damaged where one is not what was written."""
-        columns = ", ".join(COLUMNS[table])
-        found = []
-        for *row, sealed in self._db.execute(f"SELECT {columns}, seal FROM {table} {where}", values):
-            if seal(table, *row) != sealed:
-                raise Damaged(f"a row of {table} was changed")
-            found.append(tuple(row))
-        return found
-
-    @staticmethod
-    def _put_meta(db: Connection, key: str, value: str) -> None:
-        _insert(db, "meta", [_with_seal("meta", key, value)], "OR REPLACE ")
-
-    def _explained_until(self) -> int:
-        """The last loss that a message in the log explains."""
-        rows = self._sealed_rows("meta", "WHERE key = 'explained'")
-        return int(rows[0][1]) if rows else 0
 
     def _read_mark(self) -> tuple[str, int]:
         """Epoch and head as they were after the last append, from a file beside: shows where the log lost its end."""
@@ -303,8 +282,8 @@ class Journal:
         self._begin_anew()
         wreck = Wreck(self.path.with_name(name), _SALVAGE_S)
         try:
-            saved = self._salvage(wreck)
-            lost = self._store_what_is_missing(wreck)
+            saved = carry_over(wreck, self._transaction)
+            lost = store_what_is_missing(wreck, self._transaction, self._clock())
         except Error as error:
             raise JournalError(f"{self.path}: what {name} gives cannot be stored ({error}); check the disk") from None
         self._load()
@@ -316,75 +295,6 @@ class Journal:
             + ("" if wreck.in_time else f"; it was read for {_SALVAGE_S:.0f} s, what came after that is in there")
             + (f"; {wreck.unreadable_losses} records of losses cannot be read" if wreck.unreadable_losses else ""),
         )
-
-    def _salvage(self, wreck: Wreck) -> int:
-        """Put what is sound into the new file: messages with their old epoch and seq, and the cursors."""
-        ids: dict[tuple[str, str], int] = {}
-        with self._transaction() as db:
-            for topic in wreck.topics:
-                key = ids[topic.topic, topic.epoch] = len(ids) + 1
-                made = _Topic(key, topic.topic, topic.epoch, topic.kind, topic.seq, topic.link, topic.floor)
-                _insert(db, "topics", [made.row()])
-            _insert(db, "spans", [_with_seal("spans", *row) for row in wreck.spans])
-            self._put_meta(db, "salvaged", "1")
-            for _, loss in wreck.losses:
-                if (loss.topic, loss.epoch) in ids:
-                    self._insert_losses(db, [(ids[loss.topic, loss.epoch], loss)])
-            self._put_meta(db, "explained", str(self._explained_of(wreck)))
-        orphans: dict[int, _Topic] = {}  # topics of which only the messages are left
-        for batch in wreck.messages():
-            with self._transaction() as db:
-                for message in batch:
-                    key = ids.setdefault((message.topic, message.epoch), len(ids) + 1)
-                    if key > len(wreck.topics):
-                        self._widen(orphans, key, message)
-                    db.execute(
-                        f"INSERT OR IGNORE INTO log ({_ROW}, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                        (*_row_of_saved(message, key), message.kind),
-                    )
-                _insert(db, "topics", [item.row() for item in orphans.values()], "OR REPLACE ")
-        (saved,) = self._db.execute("SELECT count(*) FROM log").fetchone()
-        return int(saved)
-
-    @staticmethod
-    def _explained_of(wreck: Wreck) -> int:
-        """How many of the records of losses, which are numbered anew, were explained."""
-        return sum(number <= wreck.explained for number, _ in wreck.losses)
-
-    @staticmethod
-    def _widen(orphans: dict[int, _Topic], key: int, message: SavedMessage) -> None:
-        known = orphans.get(key)
-        after = chain_next(message.link or b"", message.body)
-        if known is None:
-            orphans[key] = _Topic(key, message.topic, message.epoch, message.kind, message.seq, after, message.seq - 1)
-            return
-        known.floor = min(known.floor, message.seq - 1)
-        if message.seq > known.seq:
-            known.seq, known.link = message.seq, after
-
-    def _store_what_is_missing(self, wreck: Wreck) -> int:
-        """Numbers that a topic must have and that were not found are losses; gives how many messages."""
-        self._topics_by_id = {row[0]: _Topic(*row) for row in self._sealed_rows("topics")}
-        told: dict[tuple[str, str], list[Loss]] = defaultdict(list)
-        for _, loss in wreck.losses:
-            told[loss.topic, loss.epoch].append(loss)
-        lost = []
-        for key, topic in self._topics_by_id.items():
-            found = self._db.execute("SELECT seq FROM log WHERE topic_id = ? ORDER BY seq", (key,)).fetchall()
-            ranges = [(loss.from_seq, loss.to_seq) for loss in told[topic.topic, topic.epoch]]
-            have = sorted({*(row[0] for row in found), *(n for first, last in ranges for n in (first, last))})
-            known = [topic.floor, *(n for n in have if n > topic.floor), topic.seq + 1]
-            for first, last in pairwise(known):
-                if last - first > 1 and not any(a <= first and last <= b for a, b in ranges):
-                    lost.append(self._loss(key, [first + 1, last - 1], last - first - 1, "damaged"))
-        with self._transaction() as db:
-            self._insert_losses(db, lost)
-        for _, loss in lost:
-            log.critical(
-                "%s: %d messages cannot be read any more: %s seq %d to %d",
-                self.path, loss.messages, loss.topic, loss.from_seq, loss.to_seq,
-            )  # fmt: skip
-        return sum(loss.messages for _, loss in lost)
 
     def _start_anew(self, why: str, epoch: str) -> None:
         """Damage met while running: go on in a new file, with the same collectors."""
@@ -471,11 +381,11 @@ class Journal:
     def _explain_losses(self, explain: Callable[[Loss], Message]) -> None:
         """Append a message for each run of lost ones; with them, in one transaction, that they are told."""
         with suppress(Error), self._write:  # on a full disk: told with the next message that finds room
-            rows = self._sealed_rows(
-                "losses", "WHERE loss_id > ? ORDER BY topic_id, from_seq", (self._explained_until(),)
+            rows = sealed_rows(
+                self._db, "losses", "WHERE loss_id > ? ORDER BY topic_id, from_seq", (explained_until(self._db),)
             )
             if rows:
-                losses = joined(self._loss_of(row) for row in rows)
+                losses = joined(loss_of(row, self._topics_by_id) for row in rows)
                 self._append([explain(loss) for loss in losses], explained=max(row[0] for row in rows))
             self._unexplained = False
         for listener in self._listeners:
@@ -483,7 +393,7 @@ class Journal:
 
     def _append(self, messages: Sequence[Message], explained: int | None = None) -> list[Entry]:
         with self._write:
-            touched: dict[str, _Topic] = {}
+            touched: dict[str, Topic] = {}
             entries: list[Entry] = []
             links: list[bytes] = []
             n = self._head
@@ -501,16 +411,16 @@ class Journal:
                 state.link = chain_next(state.link, body)
                 entries.append(Entry(n, state.kind, topic, self.epoch, state.seq, id, time_ns, body))
             with self._transaction() as db:
-                self._store_topics(db, touched.values())
+                store_topics(db, touched.values())
                 db.executemany(
-                    f"INSERT INTO log ({_ROW}, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    INSERT_MESSAGE,
                     [
-                        (*_row_of_entry(entry, touched[entry.topic].topic_id, link), entry.kind)
+                        row_of_entry(entry, touched[entry.topic].topic_id, link)
                         for entry, link in zip(entries, links, strict=True)
                     ],
                 )
                 if explained is not None:
-                    self._put_meta(db, "explained", str(explained))
+                    put_meta(db, "explained", str(explained))
             with self._state:
                 self._topics.update(touched)
                 self._topics_by_id.update((item.topic_id, item) for item in touched.values())
@@ -525,21 +435,13 @@ class Journal:
             self._appended += len(entries)
             return entries
 
-    def _topic(self, topic: str, kind: str) -> _Topic:
+    def _topic(self, topic: str, kind: str) -> Topic:
         """A copy of the state of a topic, to be put back after the commit."""
         known = self._topics.get(topic)
         if known is None:
             self._newest_topic_id = max(self._newest_topic_id, *self._topics_by_id, 0) + 1
-            return _Topic(self._newest_topic_id, topic, self.epoch, kind, 0, chain_start(topic, self.epoch))
+            return Topic(self._newest_topic_id, topic, self.epoch, kind, 0, chain_start(topic, self.epoch))
         return replace(known)
-
-    @staticmethod
-    def _store_topics(db: Connection, topics: Iterable[_Topic]) -> None:
-        columns = [column for column in (*COLUMNS["topics"], "seal") if column != "topic_id"]
-        _insert(
-            db, "topics", [item.row() for item in topics],
-            after=f"ON CONFLICT (topic_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in columns)}",
-        )  # fmt: skip
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` after every append, in the thread that appended; the answer takes it off again."""
@@ -572,7 +474,7 @@ class Journal:
     def _spans_of(self, collector: str, kind: str) -> list[tuple[Any, ...]]:
         """Where a collector was. A position that cannot be believed is no position: what is there is sent again."""
         try:
-            rows = self._sealed_rows("spans", "WHERE collector = ? AND kind = ? ORDER BY start", (collector, kind))
+            rows = sealed_rows(self._db, "spans", "WHERE collector = ? AND kind = ? ORDER BY start", (collector, kind))
         except Damaged:
             log.critical("%s: where %s was with %s messages cannot be read; all are sent again",
                          self.path, collector, kind)  # fmt: skip
@@ -655,7 +557,7 @@ class Journal:
     def _fetch(self, kind: str, span: Span, late: bool) -> list[Entry]:
         limit = span.limit(self._head)
         rows = self._read(
-            f"SELECT {_ROW} FROM log WHERE kind = ? AND n > ? AND n <= ? ORDER BY n LIMIT ?",
+            f"SELECT {LOG} FROM log WHERE kind = ? AND n > ? AND n <= ? ORDER BY n LIMIT ?",
             (kind, span.fetched, limit, _PREFETCH),
         )
         upto = rows[-1][0] if len(rows) == _PREFETCH else limit
@@ -670,7 +572,7 @@ class Journal:
 
     def _whole(self, kind: str, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """The rows that are what was appended; the others are never handed out, and set aside at the next `flush`."""
-        whole = [row for row in rows if self._is_whole(kind, row)]
+        whole = [row for row in rows if is_whole(self._reader_db, self._topics_by_id.get(row[1]), kind, row)]
         if len(whole) < len(rows):
             good = {row[0] for row in whole}
             self._failed |= {row[0]: kind for row in rows if row[0] not in good}
@@ -681,33 +583,6 @@ class Journal:
                         if row[0] not in good:
                             reader.cursors[kind].acknowledge(row[0])
         return whole
-
-    def _is_whole(self, kind: str, row: tuple[Any, ...]) -> bool:
-        n, topic_id, seq, id, time_ns, body, link, sealed = row
-        topic = self._topics_by_id.get(topic_id)
-        if topic is None or topic.kind != kind:
-            return False
-        if sealed is not None:
-            return bool(sealed == seal_of_message(n, kind, topic.topic, topic.epoch, seq, id, time_ns, body, link))
-        return self._is_whole_without_seal(topic, seq, id, body, link)
-
-    def _is_whole_without_seal(self, topic: _Topic, seq: Any, id: Any, body: Any, link: Any) -> bool:
-        """A message of a version before seals: by its body, and by the link of the one that follows."""
-        try:
-            said = msgspec.json.decode(body, type=Message)
-            same = (said.id, said.epoch, said.seq, topic_of(said)) == (uuid_text(id), topic.epoch, seq, topic.topic)
-        except (ValueError, TypeError, AttributeError, IndexError):
-            return False
-        if not isinstance(body, bytes):
-            return False
-        if not same or link is None:
-            return same
-        following = topic.link if seq == topic.seq else None
-        if following is None:
-            with self._state:
-                rows = self._read("SELECT link FROM log WHERE topic_id = ? AND seq = ?", (topic.topic_id, seq + 1))
-            following = rows[0][0] if rows else None
-        return isinstance(link, bytes) and following == chain_next(link, body)
 
     def _read(self, sql: str, values: tuple[object, ...]) -> list[Any]:
         try:
@@ -758,7 +633,7 @@ class Journal:
             while len(found) < limit:
                 want = limit - len(found)
                 rows = self._read(
-                    f"SELECT {_ROW} FROM log WHERE topic_id = ? AND seq >= ? AND seq <= ? ORDER BY seq LIMIT ?",
+                    f"SELECT {LOG} FROM log WHERE topic_id = ? AND seq >= ? AND seq <= ? ORDER BY seq LIMIT ?",
                     (known.topic_id, max(from_seq, 0), min(to_seq, 1 << 62), want),
                 )
                 found += [self._entry(known.kind, row, True) for row in self._whole(known.kind, rows)]
@@ -791,7 +666,7 @@ class Journal:
             with self._state:
                 changed = {name: reader for name, reader in self._readers.items() if reader.dirty}
                 rows = [
-                    _with_seal("spans", name, kind, span.start, span.done, span.end)
+                    with_seal("spans", name, kind, span.start, span.done, span.end)
                     for name, reader in changed.items()
                     for kind, cursor in reader.cursors.items()
                     for span in cursor.spans
@@ -807,7 +682,7 @@ class Journal:
                 with self._transaction() as db:  # together: a cursor beyond a broken row must not hide that it broke
                     self._set_aside(db, failed)
                     db.executemany("DELETE FROM spans WHERE collector = ? AND kind = ?", kinds)
-                    _insert(db, "spans", rows)
+                    insert(db, "spans", rows)
             except Error:
                 for reader in changed.values():
                     reader.dirty = True
@@ -820,34 +695,24 @@ class Journal:
     def _set_aside(self, db: Connection, failed: dict[int, str]) -> None:
         """Move rows that failed their seal where nothing reads them, and store each as a loss."""
         for n, kind in failed.items():
-            row = db.execute(f"SELECT {_ROW} FROM log WHERE n = ?", (n,)).fetchone()
+            row = db.execute(f"SELECT {LOG} FROM log WHERE n = ?", (n,)).fetchone()
             if row is None:
                 continue
-            topic_id, seq = self._place_of(db, n, row)
+            topic_id, seq = place_of(db, n, row)
             if topic_id in self._topics_by_id and isinstance(seq, int):
-                loss = self._loss(topic_id, [seq, seq], 1, "damaged")
-                self._insert_losses(db, [loss])
+                loss = loss_between(db, self._topics_by_id[topic_id], seq, seq, 1, "damaged", self._clock())
+                insert_losses(db, [loss])
                 where = f"{loss[1].topic} seq {seq}"
             else:
                 where = f"a {kind} message whose number cannot be told"
             db.execute(
-                f"INSERT OR REPLACE INTO set_aside ({_ROW}, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, kind)
+                f"INSERT OR REPLACE INTO set_aside ({LOG}, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, kind)
             )
             db.execute("DELETE FROM log WHERE n = ?", (n,))
             log.critical("%s: %s was changed on the disk; it is not sent, and told as a loss", self.path, where)
         if failed:
             db.execute("DELETE FROM set_aside WHERE n <= (SELECT max(n) FROM set_aside) - ?", (_SET_ASIDE_MOST,))
             self.damaged += len(failed)
-
-    @staticmethod
-    def _place_of(db: Connection, n: int, row: tuple[Any, ...]) -> tuple[Any, Any]:
-        """Topic and seq of a row that cannot be believed: the index has them too."""
-        claimed = row[1:3]
-        by_index = "SELECT topic_id, seq FROM log INDEXED BY log_seq WHERE topic_id {} AND {} = ?"
-        if db.execute(by_index.format("= ?", "seq") + " AND +n = ?", (*claimed, n)).fetchone():
-            return claimed
-        found = db.execute(by_index.format(">= 0", "+n"), (n,)).fetchone()
-        return found or (None, None)
 
     def maintain(self) -> None:
         """Store the cursors and keep the bounds; called by `append` now and then, and by the daemon once a minute."""
@@ -890,7 +755,7 @@ class Journal:
                 with self._transaction() as db:
                     self._remove(db, old)
         with self._transaction() as db:
-            db.execute("DELETE FROM losses WHERE time_ns < ? AND loss_id <= ?", (before_ns, self._explained_until()))
+            db.execute("DELETE FROM losses WHERE time_ns < ? AND loss_id <= ?", (before_ns, explained_until(self._db)))
 
     def _forget_acknowledged(self, most_bytes: int) -> None:
         """Delete acknowledged entries until `most_bytes` are used, or all are gone."""
@@ -922,7 +787,7 @@ class Journal:
             if topic is not None:
                 topic.floor = max(topic.floor, seq)
                 topics.append(topic)
-        self._store_topics(db, topics)
+        store_topics(db, topics)
 
     def _relieve(self) -> None:
         """A write found no room: at our own bound messages go; on a disk that others filled only what all have."""
@@ -958,62 +823,25 @@ class Journal:
             for n, topic_id, seq, _ in rows:
                 if [cursor for cursor in cursors if cursor.drop(n)] and topic_id in self._topics_by_id:
                     lost[topic_id].append(seq)
-        losses = [self._loss(key, seqs, len(seqs), "dropped") for key, seqs in lost.items()]
+        now_ns = self._clock()
+        losses = [
+            loss_between(self._db, self._topics_by_id[key], min(seqs), max(seqs), len(seqs), "dropped", now_ns)
+            for key, seqs in lost.items()
+        ]
         with self._transaction() as db:  # deletes first: that makes room for the rest
             self._remove(db, rows)
-            self._insert_losses(db, losses)
+            insert_losses(db, losses)
             if kind == "alarm" and lost:  # what explained earlier losses may be among them: all are told again
                 db.execute("DELETE FROM meta WHERE key = 'explained'")
         self._unexplained |= bool(lost)
         return lost
 
-    # Losses
-
-    def _loss(
-        self, topic_id: int, seqs: Sequence[int], messages: int, cause: Literal["dropped", "damaged"]
-    ) -> tuple[int, Loss]:
-        topic = self._topics_by_id[topic_id]
-        first, last = min(seqs), max(seqs)
-        around = self._link(topic, first), self._link(topic, last + 1)
-        return topic_id, Loss(self._clock(), topic.topic, topic.epoch, first, last, messages, *around, cause)
-
-    def _link(self, topic: _Topic, seq: int) -> bytes | None:
-        """Head of the hash chain of a topic before that message, which may be the one that comes next."""
-        if seq == 1:
-            return chain_start(topic.topic, topic.epoch)
-        if seq == topic.seq + 1:
-            return topic.link
-        for at in (seq, seq - 1):  # the message itself has it, and the one before leads to it
-            row = self._db.execute(
-                f"SELECT {_ROW} FROM log WHERE topic_id = ? AND seq = ?", (topic.topic_id, at)
-            ).fetchone()
-            if row is not None and row[6] is not None and self._is_whole(topic.kind, row):
-                return bytes(row[6]) if at == seq else chain_next(row[6], row[5])
-        return None
-
-    def _insert_losses(self, db: Connection, losses: Iterable[tuple[int, Loss]]) -> None:
-        (number,) = db.execute("SELECT coalesce(max(loss_id), 0) FROM losses").fetchone()
-        number = max(number, self._explained_until())  # also where all that were explained have been forgotten
-        rows = [
-            _with_seal(
-                "losses", number + place, loss.time_ns, topic_id, loss.from_seq, loss.to_seq, loss.messages,
-                loss.before, loss.after, loss.cause,
-            )
-            for place, (topic_id, loss) in enumerate(losses, 1)
-        ]  # fmt: skip
-        _insert(db, "losses", rows)
-
-    def _loss_of(self, row: tuple[Any, ...]) -> Loss:
-        _, time_ns, topic_id, *rest = row
-        topic = self._topics_by_id[topic_id]
-        return Loss(time_ns, topic.topic, topic.epoch, *rest)
-
     def losses(self, since_ns: int = 0) -> list[Loss]:
         """What was dropped at the bound before every collector had it, or was damaged on the disk, oldest first."""
         with self._write:
             return [
-                self._loss_of(row)
-                for row in self._sealed_rows("losses", "WHERE time_ns >= ? ORDER BY loss_id", (since_ns,))
+                loss_of(row, self._topics_by_id)
+                for row in sealed_rows(self._db, "losses", "WHERE time_ns >= ? ORDER BY loss_id", (since_ns,))
             ]
 
     def heads(self) -> dict[str, tuple[str, int, bytes]]:
@@ -1025,27 +853,3 @@ class Journal:
         alarms, self._alarms = self._alarms, []
         for alarm in alarms:
             self._on_alarm(*alarm)
-
-
-def _with_seal(table: str, *row: Any) -> tuple[Any, ...]:
-    return (*row, seal(table, *row))
-
-
-def _insert(db: Connection, table: str, rows: Sequence[tuple[Any, ...]], or_: str = "", after: str = "") -> None:
-    """Rows of a small table, with their seals; columns are named, because a newer layout may have more."""
-    columns = (*COLUMNS[table], "seal")
-    marks = ", ".join("?" * len(columns))
-    db.executemany(f"INSERT {or_}INTO {table} ({', '.join(columns)}) VALUES ({marks}) {after}", rows)
-
-
-def _row_of_entry(entry: Entry, topic_id: int, link: bytes) -> tuple[Any, ...]:
-    id = bytes.fromhex(entry.id.replace("-", ""))
-    sealed = seal_of_message(
-        entry.n, entry.kind, entry.topic, entry.epoch, entry.seq, id, entry.time_ns, entry.body, link
-    )
-    return entry.n, topic_id, entry.seq, id, entry.time_ns, entry.body, link, sealed
-
-
-def _row_of_saved(message: SavedMessage, topic_id: int) -> tuple[Any, ...]:
-    m = message
-    return m.n, topic_id, m.seq, m.id, m.time_ns, m.body, m.link, m.sealed
