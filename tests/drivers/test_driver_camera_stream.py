@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import ssl
 from pathlib import Path
@@ -11,12 +12,12 @@ from typing import Any
 
 import pytest
 from certificates import Authority
-from driver_peers import running, tcp_peer
+from driver_peers import eventually, running, tcp_peer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers import registry
-from drivers.camera_stream import CameraCodec, CameraOptions
+from drivers.camera_stream import Beat, CameraCodec, CameraOptions
 from drivers.events import DeviceState, LinkState, PlateRead, Rejected
 from drivers.json_events import Sign
 
@@ -116,12 +117,13 @@ def test_the_stream_of_a_hikvision_camera() -> None:
     def said(body: str, kind: str = "application/xml") -> list[Any]:
         return made.feed(part(body.encode(), kind, boundary="boundary"), 7)
 
-    assert said(XML.format(kind="videoloss")) == [Sign()]
+    assert said(XML.format(kind="videoloss")) == [Beat()]
+    assert said(XML.format(kind="VMD")) == [Sign()]
     assert said(XML.format(kind="ANPR")) == [PlateRead("d", 7, "AB12CD", "SE", 0.95, 1795500959 * 10**9)]
     document = {"eventType": "ANPR", "dateTime": "2026-11-24T08:15:59+02:00", "ANPR": {"licensePlate": "AB12CD"}}
     (event_,) = said(json.dumps(document), "application/json")
     assert event_ == PlateRead("d", 7, "AB12CD", reader_ns=1795500959 * 10**9)
-    assert said(json.dumps({"eventType": "videoloss"}), "application/json") == [Sign()]
+    assert said(json.dumps({"eventType": "videoloss"}), "application/json") == [Beat()]
 
 
 @given(st.lists(st.integers(1, 120)), st.lists(st.sampled_from([b"Heartbeat", event(), LINES.encode()]), max_size=4))
@@ -199,6 +201,17 @@ async def test_silence_is_noticed_by_the_heartbeats() -> None:
     _, talk = scripted(HEAD + part(b"Heartbeat"))
     async with tcp_peer(talk) as port, running(driver(port, silent_after_s=0.3)) as events:
         await events.until(lambda: LinkState.SILENT in events.states)
+
+
+async def test_a_hikvision_camera_is_missed_only_where_it_had_heartbeats() -> None:
+    head = HEAD.replace(b"myboundary", b"boundary")
+    for kind, silent_after_s in (("VMD", math.inf), ("videoloss", 12.0)):
+        _, talk = scripted(head + part(XML.format(kind=kind).encode(), boundary="boundary"))
+        async with tcp_peer(talk) as port:
+            made = driver(port, maker="hikvision", heartbeat_s=1)
+            async with running(made) as events:
+                await events.until_state(LinkState.ONLINE)
+                await eventually(lambda made=made, wanted=silent_after_s: made.silent_after_s == wanted)
 
 
 async def test_a_password_that_cannot_be_read(tmp_path: Path) -> None:
