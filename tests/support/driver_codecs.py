@@ -22,7 +22,7 @@ from drivers import (
     thingmagic_mercury,
     toledo_continuous,
 )
-from drivers.base import ProtocolError
+from drivers.base import ProtocolError, Serial
 from drivers.camera_stream import CameraCodec, CameraOptions
 from drivers.dataq_cdc import DataqOptions, ScanCodec
 from drivers.events import Rejected
@@ -34,6 +34,7 @@ from drivers.lpr_frame import LprOptions, ProtocolledCodec, TextCodec
 from drivers.modbus import RtuFrames, TcpFrames
 from drivers.multipart import MultipartReader
 from drivers.plates import Plates
+from drivers.rfc2217 import Rfc2217Client
 from drivers.transcore_encompass import TransCoreCodec, TransCoreOptions, crc
 
 
@@ -189,6 +190,21 @@ class _Camera:
             return [Rejected("d", time_ns, error.reason)]
 
 
+class _SerialServer:
+    """What comes from a serial server, as bytes of its line."""
+
+    def __init__(self) -> None:
+        self._codec = Rfc2217Client(Serial())
+
+    def feed(self, data: bytes, time_ns: int) -> list[bytes]:
+        return [self._codec.feed(data)[0]]
+
+
+def _served(count: int) -> list[bytes]:
+    settled = bytes.fromhex("FFFD2C FFFA2C65 00002580 FFF0")
+    return [settled + b"%d\xff\xff kg\r\n" % i for i in range(count)]
+
+
 class _Modbus:
     """Replies to one request for two input registers."""
 
@@ -220,6 +236,7 @@ SUBJECTS = {
         lambda count: [bytes.fromhex("0001 0000 0007 01 04 04 0000474A")] * count,
         resyncs=False,
     ),
+    "rfc2217": Subject(_SerialServer, _served, resyncs=False),
     "chrony": Subject(_Chrony, lambda count: [_TRACKING] * count, resyncs=False, whole=True),
     "hikvision_isapi event": Subject(_Camera, lambda count: [_EVENT] * count, whole=True),
     "labjack_t7": Subject(
