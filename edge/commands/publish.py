@@ -13,7 +13,7 @@ from pathlib import Path
 from edge.centre.database import reading_of
 from edge.centre.gap_table import Execute
 from edge.centre.local_day import zone_of
-from edge.centre.publish import csv_files, tmg
+from edge.centre.publish import csv_files, datex2, tmg
 from edge.centre.publish.day import Site, SiteDay
 from edge.centre.publish.stations import Stations
 from edge.centre.store import StoreError
@@ -94,6 +94,10 @@ def _csv(days: list[SiteDay], args: argparse.Namespace) -> list[Path]:
     return list(csv_files.write(days, args.out))
 
 
+def _datex2(days: list[SiteDay], args: argparse.Namespace) -> list[Path]:
+    return list(datex2.write(days, args.out))
+
+
 def _parquet(days: list[SiteDay], args: argparse.Namespace) -> list[Path]:
     try:
         from edge.centre.publish import parquet_files
@@ -104,6 +108,7 @@ def _parquet(days: list[SiteDay], args: argparse.Namespace) -> list[Path]:
 
 _FORMATS: dict[str, Callable[[list[SiteDay], argparse.Namespace], list[Path]]] = {
     "csv": _csv,
+    "datex2": _datex2,
     "parquet": _parquet,
     "tmg": _tmg,
 }
