@@ -19,7 +19,8 @@ range counts.
 Sources: operator manuals of indicators that document the format (57c428 guide, Cardinal 225, Kern FTC, Liden LUW2001,
 whose bits 5 are not as they should be); firmware of the IND245 (ContOut.c in zpq001/DL_Scale) for SC and for what is
 sent in place of a weight. Unconfirmed on hardware: SB bit 6; units 4 and 5; that SA counts the digit of SC bit 4
-elsewhere too (else `expanded_tenths = true`). An indicator that sends no CC needs `checksum = false`.
+elsewhere too (else `expanded_tenths = true`). An indicator that sends no CC needs `checksum = false`,
+and the driver says so; one that sends it all the same is read.
 """
 
 from __future__ import annotations
@@ -30,18 +31,19 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from drivers.base import Driver, Emit, Offer, Options
+from drivers.base import DeviceError, Driver, Emit, Offer, Options
 from drivers.events import Measurement, Rejected
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.inputs import InputWatch
 from drivers.links import connect
 from drivers.weighstream import PushStream
 
-_STX, _CR = 0x02, 0x0D
+_STX, _CR, _LF = 0x02, 0x0D, 0x0A
 _LENGTH = 17  # with CR, without CC
 _FIXED_BITS = 0x20
 _LB_KG = 0.45359237
 _UNITS_KG = {1: 0.001, 2: 1000.0, 3: _LB_KG / 16, 4: 0.0311034768, 5: 0.00155517384, 6: 2000 * _LB_KG}
+_SURE = 10  # frames without a check character, and none with one
 _SLOW_NS = 1_000_000_000
 
 
@@ -83,20 +85,27 @@ class ToledoCodec(FrameCodec[Weight | NoWeight]):
     def __init__(self, device: str, options: ToledoOptions) -> None:
         super().__init__(device)
         self._checksum = options.checksum
+        self._check_due: int | None = None  # the check character that may follow where none was announced
+        self.unchecked = 0  # frames in order but for their check character, in whose place the next frame begins
         self._expanded = 0.1 if options.expanded_tenths else 1.0
 
     def scan(self, buffer: bytearray, time_ns: int) -> Frame[Weight | NoWeight] | Skip | None:
+        due, self._check_due = self._check_due, None
         if buffer[0] & 0x7F != _STX:
-            return Skip(1) if buffer[0] in b"\n\r" else Skip(1, "no_start")
+            return Skip(1) if buffer[0] in b"\n\r" or buffer[0] & 0x7F == due else Skip(1, "no_start")
         if len(buffer) < _LENGTH + self._checksum:
             return None
         plain = bytes(byte & 0x7F for byte in buffer[: _LENGTH + self._checksum])
         if plain[_LENGTH - 1] != _CR:
             return Skip(1, "no_end")
+        fixed = bool(plain[1] & plain[2] & plain[3] & _FIXED_BITS)
         if self._checksum and sum(plain) & 0x7F:
+            self.unchecked += fixed and plain[_LENGTH] in (_STX, _CR, _LF)
             return Skip(1, "bad_sum")
-        if not self._checksum and not (plain[1] & plain[2] & plain[3] & _FIXED_BITS):
-            return Skip(1, "bad_fields")  # nothing else says that this is a frame
+        if not self._checksum:
+            if not fixed:
+                return Skip(1, "bad_fields")  # nothing else says that this is a frame
+            self._check_due = -sum(plain) & 0x7F
         return Frame(len(plain), self._read(plain, time_ns))
 
     def _read(self, plain: bytes, time_ns: int) -> tuple[Weight | NoWeight | Rejected, ...]:
@@ -160,6 +169,11 @@ class ToledoContinuous(Driver):
                 said = [record for record in records if not isinstance(record, Rejected)]
                 if said:
                     alive()
+                    codec.unchecked = 0
+                elif codec.unchecked >= _SURE:
+                    raise DeviceError(
+                        f"{self.url}: sends no check character; set checksum = false, or set it to send one"
+                    )
                 if weights:
                     gross_kg = [weight.kg + weight.tare_kg if weight.net else weight.kg for weight in weights]
                     emit(stream.block(gross_kg, time_ns, lost))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers import registry
-from drivers.events import InputChange, Measurement, Rejected, SampleBlock
+from drivers.events import DeviceState, InputChange, LinkState, Measurement, Rejected, SampleBlock
 from drivers.toledo_continuous import NoWeight, ToledoCodec, ToledoOptions, Weight
 
 SHEET = bytes.fromhex("022A30203031383235303030303030300D27")
@@ -100,6 +100,32 @@ def test_states() -> None:
 def test_without_a_check() -> None:
     assert len(codec(checksum=False).feed(SHEET[:-1] * 3, 0)) == 3
     assert codec(checksum=False).feed(frame(a=0x0A)[:-1], 0)[0] == Rejected("scale", 0, "bad_fields")
+
+
+def test_a_check_that_nobody_announced_is_no_noise() -> None:
+    records = codec(checksum=False).feed(SHEET * 3, 0)
+    assert [type(record) for record in records] == [Weight] * 3
+    odd = codec(checksum=False).feed(SHEET[:-1] + b"x" + SHEET, 0)
+    assert odd[1] == Rejected("scale", 0, "no_start")
+
+
+@pytest.mark.parametrize(
+    ("sent", "state", "text"),
+    [
+        (SHEET[:-1] * 4, LinkState.DOWN, "set checksum = false"),
+        (SHEET + SHEET[:-1], LinkState.ONLINE, "in order"),  # noise takes one in two
+    ],
+)
+async def test_a_check_that_does_not_come_says_what_to_set(sent: bytes, state: LinkState, text: str) -> None:
+    with pty() as line:
+        async with running(registry.create("toledo_continuous", "scale", line.path, {})) as events:
+            async with asyncio.timeout(10):
+                while state not in events.states:
+                    line.send(sent)
+                    await asyncio.sleep(0.02)
+            assert any(text in told.text for told in events.of(DeviceState))
+            await asyncio.sleep(0.3)
+            assert (LinkState.DOWN in events.states) is (state is LinkState.DOWN)
 
 
 @pytest.mark.parametrize(
