@@ -144,6 +144,7 @@ struct bf_wim {
 
     axle_seen train[TRAIN + 1]; /* the last is room for one that may follow */
     int train_count;
+    bool train_changed; /* since cut.c looked at it */
     axle_seen left; /* the last axle of the vehicle that left last; its footprints are gone */
     double close_share; /* of the vehicles, that follow at a queue's distance */
     double last_doubt; /* of the last cut, cut.c */

@@ -37,6 +37,8 @@ void channel_init(channel *c, int sensor, int index, double rate_hz, int frame_s
     int shift = 0;
     while (shift < 9 && (8 << shift) < frame_scans) ++shift;
     c->spread = RANGES[shift];
+    c->by_range = 5.64 / c->spread;
+    c->per_scan = 1.0 / frame_scans; /* a power of two: exact */
     c->tau_k = tau_s > 0.0 ? 1.0 / (tau_s * rate_hz) : 0.0;
     const int width = (int)(rate_hz * 0.0006 + 0.05);
     c->spike_width = width > 3 ? 3 : width;
@@ -68,7 +70,7 @@ void channel_restart(channel *c, int64_t scan)
 
 double channel_threshold(const channel *c)
 {
-    const double by_noise = 5.64 * c->range / c->spread + 3.0;
+    const double by_noise = c->by_range * c->range + 3.0;
     return by_noise > c->least ? by_noise : c->least;
 }
 
@@ -138,12 +140,13 @@ static void begin_wheel(channel *c, const history *h, int64_t at)
     c->top = 0.0;
     c->saturated = false;
     for (int64_t i = from; i <= at; ++i) {
-        const double x = clean_sample(c, h, i, false);
+        const double x = c->means[(i / c->frame_scans) & (MEAN_RING - 1)].idle ? sample_at(c, h, i) : clean_sample(c, h, i, false);
         integral += (x - c->base) * c->tau_k;
         const double y = x + integral;
         if (y - c->base > c->top) c->top = y - c->base;
         trace_add(&c->t, (float)y, (float)(c->range * 0.25));
     }
+    c->t.lead = c->t.count - 1;
     c->phase = CH_WHEEL;
     c->began = at;
     c->last_high = at;
@@ -201,8 +204,18 @@ static double drifted(const channel *c, double scans)
 /* Mean of the trace between two scans; the number of samples that went into it. */
 static double trace_mean(const trace *t, double from, double to, double *value, double *at)
 {
-    double sum = 0.0, moment = 0.0, n = 0.0, scan = (double)t->start;
-    for (int i = 0; i < t->count; ++i) {
+    double sum = 0.0, moment = 0.0, n = 0.0;
+    /* Before the wheel each point is one sample. */
+    const int lead = t->lead;
+    const double first = ceil(from - (double)t->start), last = floor(to - (double)t->start);
+    const int i0 = first > 0.0 ? (first < lead ? (int)first : lead) : 0, i1 = last < lead ? (last < 0.0 ? 0 : (int)last + 1) : lead;
+    for (int i = i0; i < i1; ++i) {
+        sum += (double)t->points[i].value;
+        moment += (double)(t->start + i);
+        n += 1.0;
+    }
+    double scan = (double)(t->start + lead);
+    for (int i = lead; i < t->count && scan <= to + 1.0; ++i) {
         const double k = t->points[i].n, middle = scan + 0.5 * k - 0.5;
         if (middle >= from && middle <= to) {
             sum += (double)t->points[i].value * k;
@@ -595,145 +608,180 @@ static void learn_behind(channel *c, int64_t frame, double mean)
     lobes_learn(l, LOBE_AFTER, l->near_value, l->sum / l->n, l->peak, sqrt(noise * noise + l->noise * l->noise + drift * drift));
 }
 
-void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, int64_t sum, footprint_sink sink,
-                   void *context)
+/* Minimum, maximum and mean of a frame, the way round in which a wheel is positive. */
+typedef struct {
+    int lo, hi;
+    double mean;
+} frame_range;
+
+/* What a frame says of the converter: at its rails, or flat. */
+static void note_rails(channel *c, const frame_range *r)
+{
+    static const int MOST = 1000000;
+    const bool low = at_rail(r->lo), high = at_rail(r->hi);
+    if (high || low) c->saturated_samples++;
+    c->rail_frames = low && high ? (c->rail_frames < MOST ? c->rail_frames + 1 : MOST) : 0;
+    c->flat_frames = r->hi == r->lo ? (c->flat_frames < MOST ? c->flat_frames + 1 : MOST) : 0;
+}
+
+/* The first frames give baseline and noise; the quietest of them counts. */
+static void start_frame(channel *c, const frame_range *r, frame_mean *slot)
+{
+    const double range = (double)(r->hi - r->lo);
+    if (c->start_frames == 0 || range < c->range) {
+        c->range = range;
+        c->base = r->mean;
+    }
+    slot->mean = (float)r->mean;
+    slot->idle = true;
+    if (++c->start_frames < START_FRAMES &&
+        (c->start_frames < LEAST_START_FRAMES || (double)c->start_frames * c->frame_scans < 0.1 * c->rate_hz))
+        return;
+    c->range *= 1.1;
+    c->phase = CH_IDLE;
+}
+
+/* Idle: follow the baseline (an alpha-beta tracker), and the noise. */
+static void idle_frame(channel *c, int64_t frame, const frame_range *r, frame_mean *slot)
 {
     const int n = c->frame_scans;
-    if (c->sign < 0) {
-        const int high = -lo;
-        lo = -hi;
-        hi = high;
-        sum = -sum;
+    const double range = (double)(r->hi - r->lo);
+    double y = r->mean;
+    if (c->tau_k > 0.0) {
+        const double step = (r->mean - c->base) * c->tau_k * n;
+        y = r->mean + c->integral + 0.5 * step;
+        c->integral += step;
     }
-    const double mean = (double)sum / n;
-    const double range = (double)(hi - lo);
-    frame_mean *slot = &c->means[frame & (MEAN_RING - 1)];
-    slot->idle = false;
-    if (at_rail(hi) || at_rail(lo)) c->saturated_samples++;
-    c->rail_frames = at_rail(lo) && at_rail(hi) ? (c->rail_frames < 1000000 ? c->rail_frames + 1 : c->rail_frames) : 0;
-    c->flat_frames = hi == lo ? (c->flat_frames < 1000000 ? c->flat_frames + 1 : c->flat_frames) : 0;
+    slot->mean = (float)y;
+    slot->idle = true;
+    const double predicted = c->base + c->slope * n, off = y - predicted;
+    if (c->lobes.waiting) learn_behind(c, frame, y);
+    double depth_sigma;
+    if ((double)(frame * n) < c->lobe_until && off < 0.0 && lobes_share(&c->lobes, LOBE_AFTER, &depth_sigma) > 0.0) return;
+    c->base = predicted + 0.25 * off;
+    c->slope += 0.01 * off * c->per_scan;
+    c->drift += 0.005 * (fabs(c->slope) - c->drift);
+    const double most = 2.0 * c->range + 2.0;
+    if (r->hi > r->lo) c->range += 0.02 * ((range < most ? range : most) - c->range); /* a dead channel is no measure of its noise */
+}
 
-    if (c->phase == CH_START) {
-        /* The first frames give baseline and noise; the quietest of them counts. */
-        if (c->start_frames == 0 || range < c->range) {
-            c->range = range;
-            c->base = mean;
-        }
-        slot->mean = (float)mean;
-        slot->idle = true;
-        if (++c->start_frames >= START_FRAMES ||
-            (c->start_frames >= LEAST_START_FRAMES && (double)c->start_frames * n >= 0.1 * c->rate_hz)) {
-            c->range = c->range * 1.1;
-            c->phase = CH_IDLE;
-        }
-        return;
+/* Minimum, maximum and sum of the samples of a frame with spikes and droop taken out. */
+typedef struct {
+    double lo, hi, sum;
+    bool wheel; /* there was one in it */
+} clean_range;
+
+static void one_sample(channel *c, const history *h, int64_t at, clean_range *r, footprint_sink sink, void *context)
+{
+    const double x = clean_sample(c, h, at, true);
+    const int raw = sample_at(c, h, at);
+    c->integral += (x - c->base) * c->tau_k;
+    const double y = x + c->integral, z = y - c->base;
+    r->sum += y;
+    if (y < r->lo) r->lo = y;
+    if (y > r->hi) r->hi = y;
+    if (c->phase == CH_WHEEL) {
+        r->wheel = true;
+        /* At the rail, or flat where noise should be: an amplifier that ends before the converter does. */
+        c->equal_run = raw == c->last_raw ? c->equal_run + 1 : 0;
+        c->last_raw = raw;
+        if (at_rail(raw) || is_flat(c, raw, z)) c->saturated = true;
+        if (!baseline_jumped(c, at, x, z)) wheel_sample(c, at, y, sink, context, h);
+    } else if (z > channel_threshold(c)) {
+        if (++c->above < c->confirm) return;
+        begin_wheel(c, h, at);
+        c->above = 0;
+        r->wheel = true;
+        if (at_rail(raw)) c->saturated = true;
+    } else {
+        c->above = 0;
     }
+}
 
+/* Below the baseline: a reversed channel, or the first baseline was taken under a wheel. */
+static void below_frame(channel *c, int64_t frame, const clean_range *r, double z)
+{
+    const int n = c->frame_scans;
     const double threshold = channel_threshold(c);
-    const double y0 = c->integral - c->base;
-    if (c->phase == CH_NEGATIVE && (double)hi + y0 < threshold && (double)lo + y0 > -threshold)
-        negative_over(c, frame * n);
-    if (c->phase == CH_IDLE && (double)hi + y0 < threshold && (double)lo + y0 > -threshold) {
-        /* Idle: follow the baseline (an alpha-beta tracker), and the noise. */
-        double y = mean;
-        if (c->tau_k > 0.0) {
-            const double step = (mean - c->base) * c->tau_k * n;
-            y = mean + c->integral + 0.5 * step;
-            c->integral += step;
-        }
-        slot->mean = (float)y;
-        slot->idle = true;
-        const double predicted = c->base + c->slope * n, off = y - predicted;
-        if (c->lobes.waiting) learn_behind(c, frame, y);
-        double depth_sigma;
-        if ((double)(frame * n) < c->lobe_until && off < 0.0 && lobes_share(&c->lobes, LOBE_AFTER, &depth_sigma) > 0.0) return;
-        c->base = predicted + 0.25 * off;
-        c->slope += 0.01 * off / n;
-        c->drift += 0.005 * (fabs(c->slope) - c->drift);
-        const double r = range < 2.0 * c->range + 2.0 ? range : 2.0 * c->range + 2.0;
-        if (hi > lo) c->range += 0.02 * (r - c->range); /* a dead channel is no measure of its noise */
-        return;
+    if (c->phase != CH_NEGATIVE) {
+        c->phase = CH_NEGATIVE;
+        c->depth = 0.0;
+        c->level_value = z;
+        c->level_since = c->negative_since = frame;
+        c->jumped = true;
     }
+    /* A cable's doing is there at once; a wheel that stops on a reversed channel came over its flank. */
+    if (frame == c->negative_since + 1) c->jump_value = z;
+    if (frame > c->negative_since + 1 && fabs(z - c->jump_value) > threshold + 0.05 * fabs(c->jump_value)) c->jumped = false;
+    const bool wheel = !c->jumped && c->missed_run > 0 && c->depth > 3.0 * threshold;
+    if (c->base - r->lo > c->depth) c->depth = c->base - r->lo;
+    if (fabs(z - c->level_value) > 0.5 * threshold) {
+        c->level_value = z;
+        c->level_since = frame;
+    }
+    if ((double)((frame - c->level_since) * n) <= (wheel ? 30.0 : 0.3) * c->rate_hz) return;
+    c->base = r->sum / n;
+    if (c->tau_k > 0.0) c->integral = 0.0;
+    c->slope = 0.0;
+    c->phase = CH_IDLE;
+}
 
-    c->swing_frames = (double)hi + y0 > threshold && (double)lo + y0 < -threshold ? c->swing_frames + 1 : 0;
-    if (c->swing_frames >= SWING_FRAMES) {
-        c->swing_frames = 0;
-        channel_restart(c, frame * n);
-        return;
-    }
-    double clean_sum = 0.0, clean_lo = 1e9, clean_hi = -1e9;
-    bool stayed_idle = c->phase != CH_WHEEL;
-    for (int i = 0; i < n; ++i) {
-        const int64_t at = frame * n + i;
-        const double x = clean_sample(c, h, at, true);
-        const int raw = sample_at(c, h, at);
-        c->integral += (x - c->base) * c->tau_k;
-        const double y = x + c->integral;
-        const double z = y - c->base;
-        clean_sum += y;
-        if (y < clean_lo) clean_lo = y;
-        if (y > clean_hi) clean_hi = y;
-        if (c->phase == CH_WHEEL) {
-            stayed_idle = false;
-            /* At the rail, or flat where noise should be: an amplifier that ends before the converter does. */
-            c->equal_run = raw == c->last_raw ? c->equal_run + 1 : 0;
-            c->last_raw = raw;
-            if (at_rail(raw) || is_flat(c, raw, z)) c->saturated = true;
-            if (baseline_jumped(c, at, x, z)) continue;
-            wheel_sample(c, at, y, sink, context, h);
-        } else if (z > threshold) {
-            if (++c->above >= c->confirm) {
-                begin_wheel(c, h, at);
-                c->above = 0;
-                stayed_idle = false;
-                if (at_rail(raw)) c->saturated = true;
-            }
-        } else {
-            c->above = 0;
-        }
-    }
-    slot->mean = (float)(clean_sum / n);
-    if (c->phase == CH_WHEEL || !stayed_idle) return;
-    const double z = clean_sum / n - c->base;
-    if (clean_hi - c->base < threshold && clean_lo - c->base > -threshold) {
+/* A frame that was looked at sample by sample and held no wheel. */
+static void quiet_frame(channel *c, int64_t frame, const clean_range *r, frame_mean *slot)
+{
+    const double threshold = channel_threshold(c), z = r->sum / c->frame_scans - c->base;
+    if (r->hi - c->base < threshold && r->lo - c->base > -threshold) {
         slot->idle = true; /* spikes alone */
         c->base += 0.1 * z;
         c->phase = CH_IDLE;
         return;
     }
     if (z < -0.7 * threshold) {
-        /* Below the baseline: a reversed channel, or the first baseline was taken under a wheel. */
-        if (c->phase != CH_NEGATIVE) {
-            c->phase = CH_NEGATIVE;
-            c->depth = 0.0;
-            c->level_value = z;
-            c->level_since = frame;
-            c->negative_since = frame;
-            c->jumped = true;
-        }
-        /* A cable's doing is there at once; a wheel that stops on a reversed channel came over its flank. */
-        if (frame == c->negative_since + 1) c->jump_value = z;
-        if (frame > c->negative_since + 1 && fabs(z - c->jump_value) > threshold + 0.05 * fabs(c->jump_value)) c->jumped = false;
-        const bool wheel = !c->jumped && c->missed_run > 0 && c->depth > 3.0 * threshold;
-        if (c->base - clean_lo > c->depth) c->depth = c->base - clean_lo;
-        if (fabs(z - c->level_value) > 0.5 * threshold) {
-            c->level_value = z;
-            c->level_since = frame;
-        }
-        if ((double)((frame - c->level_since) * n) > (wheel ? 30.0 : 0.3) * c->rate_hz) {
-            c->base = clean_sum / n;
-            c->integral = c->tau_k > 0.0 ? 0.0 : c->integral;
-            if (c->tau_k > 0.0) c->base = clean_sum / n;
-            c->slope = 0.0;
-            c->phase = CH_IDLE;
-        }
-    } else {
-        if (c->phase == CH_NEGATIVE) negative_over(c, frame * n);
-        c->phase = CH_IDLE;
-        /* Noise over the threshold without a wheel: the noise has grown. */
-        c->range += 0.05 * ((clean_hi - clean_lo < 2.0 * c->range + 2.0 ? clean_hi - clean_lo : 2.0 * c->range + 2.0) - c->range);
-        c->base += 0.05 * z;
+        below_frame(c, frame, r, z);
+        return;
     }
+    if (c->phase == CH_NEGATIVE) negative_over(c, frame * c->frame_scans);
+    c->phase = CH_IDLE;
+    /* Noise over the threshold without a wheel: the noise has grown. */
+    const double range = r->hi - r->lo, most = 2.0 * c->range + 2.0;
+    c->range += 0.05 * ((range < most ? range : most) - c->range);
+    c->base += 0.05 * z;
+}
+
+void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, int64_t sum, footprint_sink sink,
+                   void *context)
+{
+    const int n = c->frame_scans;
+    frame_range r = {lo, hi, (double)sum * c->per_scan};
+    if (c->sign < 0) {
+        r.lo = -hi;
+        r.hi = -lo;
+        r.mean = -r.mean;
+    }
+    frame_mean *slot = &c->means[frame & (MEAN_RING - 1)];
+    slot->idle = false;
+    note_rails(c, &r);
+    if (c->phase == CH_START) {
+        start_frame(c, &r, slot);
+        return;
+    }
+    const double threshold = channel_threshold(c), y0 = c->integral - c->base;
+    const bool above = (double)r.hi + y0 >= threshold, below = (double)r.lo + y0 <= -threshold;
+    if (c->phase == CH_NEGATIVE && !above && !below) negative_over(c, frame * n);
+    if (c->phase == CH_IDLE && !above && !below) {
+        idle_frame(c, frame, &r, slot);
+        return;
+    }
+    c->swing_frames = above && below ? c->swing_frames + 1 : 0;
+    if (c->swing_frames >= SWING_FRAMES) {
+        c->swing_frames = 0;
+        channel_restart(c, frame * n);
+        return;
+    }
+    clean_range cleaned = {1e9, -1e9, 0.0, c->phase == CH_WHEEL};
+    for (int i = 0; i < n; ++i) one_sample(c, h, frame * n + i, &cleaned, sink, context);
+    slot->mean = (float)(cleaned.sum / n);
+    if (c->phase != CH_WHEEL && !cleaned.wheel) quiet_frame(c, frame, &cleaned, slot);
 }
 
 void channel_close(channel *c, const history *h, footprint_sink sink, void *context)

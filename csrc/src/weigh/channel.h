@@ -38,6 +38,7 @@ typedef struct {
     bool plate;            /* it carries a whole wheel at once */
     double least; /* counts that the lightest wheel gives; 0 where a sensor sees but a part of a wheel */
     double spread;         /* what maximum minus minimum of a frame of white noise is, in standard deviations */
+    double by_range, per_scan; /* threshold for a count of range; 1 / frame_scans */
     double rate_hz, tau_k; /* tau_k = 1 / (tau x rate), 0 when DC-coupled */
     int wired, sign;       /* what raw counts are multiplied by: as the table says, and as wheels show that it is */
     channel_phase phase;

@@ -10,7 +10,8 @@ const double footprint_level[LEVELS] = {0.2, 0.4, 0.6, 0.8};
 
 void trace_begin(trace *t, int64_t scan)
 {
-    t->count = 0;
+    t->count = t->lead = 0;
+    t->step = 0.0;
     t->start = scan;
     t->length = 0;
 }
@@ -35,20 +36,27 @@ static int merge_pass(stretch *p, int count, double tolerance, int at_least)
     return out;
 }
 
-static int shrink(stretch *p, int count, int limit, double tolerance)
+/* Merges until no more than `limit` are left; `*step` is the tolerance to begin with, and the last one. */
+static int shrink(stretch *p, int count, int limit, double *step)
 {
-    double step = tolerance > 1e-3 ? tolerance : 1e-3;
+    if (*step < 1e-3) *step = 1e-3;
     while (count > limit) {
         const int before = count;
-        count = merge_pass(p, count, step, limit);
-        if (count > before - before / 16) step *= 1.5;
+        count = merge_pass(p, count, *step, limit);
+        if (count > before - before / 16) *step *= 1.5;
     }
     return count;
 }
 
 void trace_add(trace *t, float value, float tolerance)
 {
-    if (t->count == TRACE_POINTS) t->count = shrink(t->points, t->count, TRACE_POINTS / 2, (double)tolerance);
+    if (t->count == TRACE_POINTS) {
+        /* It began with this tolerance; the last time a larger one was needed, and a little less is tried now. */
+        const double last = t->step / 2.25;
+        t->step = last > (double)tolerance ? last : (double)tolerance;
+        t->count = shrink(t->points, t->count, TRACE_POINTS / 2, &t->step);
+        t->lead = 0;
+    }
     t->points[t->count].value = value;
     t->points[t->count].n = 1;
     t->count++;
@@ -57,12 +65,12 @@ void trace_add(trace *t, float value, float tolerance)
 
 /* Scan at which the flank passes `level`: the time spent below it between a point that is surely below and one that
  * is surely above. That averages the noise instead of picking its first excursion. `times` are the middles of the
- * stretches, `from` .. `to` the flank in its order of rising (step +1 or -1). */
-static double crossing(const stretch *p, const double *edges, int from, int to, int step, double level, double margin,
-                       double *slope)
+ * stretches, `from` .. `to` the flank in its order of rising (step +1 or -1), and `rises` where it leaves the baseline. */
+static double crossing(const stretch *p, const double *edges, int from, int rises, int to, int step, double level,
+                       double margin, double *slope)
 {
     int a = from, b = to;
-    for (int i = from; i != to; i += step) {
+    for (int i = rises; i != to; i += step) {
         if ((double)p[i].value >= level + margin) {
             b = i;
             break;
@@ -139,17 +147,19 @@ bool footprint_measure(footprint *f, const trace *t, double base_at0, double bas
     static const int min_points = 3;
     stretch p[TRACE_POINTS];
     double edges[TRACE_POINTS + 1];
-    const int count = t->count;
+    /* What lies further before the wheel than it was on the sensor is none of its flanks. */
+    const int skip = 2 * t->lead > t->count ? 2 * t->lead - t->count : 0, count = t->count - skip;
     if (count < min_points) return false;
     const double slope = base_at1 > base_at0 ? (base1 - base0) / (base_at1 - base_at0) : 0.0;
-    double at = (double)t->start;
+    const stretch *from_trace = t->points + skip;
+    double at = (double)(t->start + skip);
     for (int i = 0; i < count; ++i) {
         edges[i] = at;
-        const double middle = at + 0.5 * t->points[i].n - 0.5; /* sample times are whole scans */
-        p[i].n = t->points[i].n;
+        const double middle = at + 0.5 * from_trace[i].n - 0.5; /* sample times are whole scans */
+        p[i].n = from_trace[i].n;
         const double along = middle < base_at0 ? 0.0 : (middle > base_at1 ? base_at1 - base_at0 : middle - base_at0);
-        p[i].value = (float)((double)t->points[i].value - (base0 + slope * along));
-        at += t->points[i].n;
+        p[i].value = (float)((double)from_trace[i].value - (base0 + slope * along));
+        at += from_trace[i].n;
         edges[i] -= 0.5;
     }
     edges[count] = at - 0.5;
@@ -200,9 +210,9 @@ bool footprint_measure(footprint *f, const trace *t, double base_at0, double bas
         if (margin < 2.5 * noise) margin = 2.5 * noise;
         if (margin > 0.19 * best) margin = 0.19 * best;
         double s;
-        f->rise[q] = crossing(p, edges, from, top_at, 1, level, margin, &s);
+        f->rise[q] = crossing(p, edges, from, first, top_at, 1, level, margin, &s);
         f->rise_noise[q] = s > 0.0 ? noise / s : 0.0;
-        f->fall[q] = crossing(p, edges, to, top_at, -1, level, margin, &s);
+        f->fall[q] = crossing(p, edges, to, last, top_at, -1, level, margin, &s);
         f->fall_noise[q] = s > 0.0 ? noise / s : 0.0;
     }
 
@@ -255,7 +265,8 @@ bool footprint_measure(footprint *f, const trace *t, double base_at0, double bas
 
     f->start = (int64_t)floor(edges[cut0] + 0.75);
     f->count = cut1 - cut0;
-    if (f->count > KEPT_POINTS) f->count = shrink(p + cut0, f->count, KEPT_POINTS, noise);
+    double step = noise;
+    if (f->count > KEPT_POINTS) f->count = shrink(p + cut0, f->count, KEPT_POINTS, &step);
     memcpy(f->points, p + cut0, sizeof(stretch) * (size_t)f->count);
     return true;
 }

@@ -21,6 +21,8 @@ typedef struct {
 
 typedef struct {
     int count;
+    int lead;      /* points before the wheel came, each of one sample; 0 where they were merged */
+    double step;   /* by how much the last that were merged differed */
     int64_t start; /* scan of the first sample */
     int64_t length;
     stretch points[TRACE_POINTS];

@@ -617,6 +617,7 @@ bool train_update(bf_wim *w, bool at_end)
         find_runs(w, a);
         a->lost_before = came_unseen(w, a);
         w->train[w->train_count++] = *a;
+        w->train_changed = true;
         axle_seen *last = &w->train[w->train_count - 1];
         left = i;
         const joint_motion alone = {-1.0, (double)NAN}, both = w->train_count > 1 ? joint_fit(w, last - 1) : alone;
