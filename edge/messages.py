@@ -233,7 +233,8 @@ Args = dict[str, str | int | float]
 
 
 class Alarm(Message, frozen=True, kw_only=True):
-    """A condition of a device, sensor, clock, disk or lane begins or ends; `journal_dropped` explains a gap."""
+    """A condition of a device, sensor, clock, disk or lane begins or ends; `journal_dropped` and
+    `journal_damaged` explain a gap."""
 
     schema: Literal["borderflow/alarm/1"] = "borderflow/alarm/1"
     code: str

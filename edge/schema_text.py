@@ -166,7 +166,8 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "args": "what `text` is made of, so that it can be said in another language",
         "device": "device concerned; null for other conditions",
         "sensor": "sensor or input of that device; left out where the condition is none of one of them",
-        "gap": "messages that were dropped before every collector had them; only with the code `journal_dropped`",
+        "gap": "messages that are gone: dropped before every collector had them (`journal_dropped`), or changed on the "
+        "disk (`journal_damaged`)",
     },
     "Gap": {
         "topic": "topic of the messages",

@@ -72,6 +72,23 @@ async def test_what_mosquitto_throws_away_in_silence_is_not_delivered(
             assert await until(lambda: ("collector_unheard", "end") in [alarm[:2] for alarm in running.alarms])
 
 
+async def test_a_right_that_is_withdrawn_is_noticed_with_the_next_status(tmp_path: Path, journal: Journal) -> None:
+    with Plain(tmp_path, "topic readwrite #\n") as there:
+        async with publishing(journal, there, protocol=4) as running:
+            await asyncio.to_thread(journal.append, mixed(8))
+            assert await until(lambda: running.publisher.backlog().messages == 0)
+            there.acl.write_text("topic read #\n")
+            there.broker.reload()
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(journal.append, [status(True)])
+            assert await until(lambda: running.text_of("collector_unheard") != "")
+            before = running.publisher.counts.delivered
+            await asyncio.to_thread(journal.append, mixed(8))
+            await asyncio.sleep(1.0)
+            assert running.publisher.counts.delivered == before
+            assert running.publisher.backlog().messages >= 8
+
+
 async def test_a_broker_that_closes_after_throwing_away_is_not_taken_for_a_double(
     tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
