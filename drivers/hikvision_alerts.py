@@ -31,7 +31,7 @@ from xml.etree import ElementTree
 
 from drivers.base import ProtocolError
 from drivers.events import PlateRead
-from drivers.plates import Plates
+from drivers.plates import Plates, confidence_of
 
 _MOST_BYTES = 262_144
 _MOST_TEXT = 1024  # of a field
@@ -83,7 +83,11 @@ def read_alert(document: bytes, device: str, time_ns: int, plates: Plates, *, ca
         assert reader_ns is not None
         time_ns = reader_ns
     country = _text(anpr.get("country"))[:32] or None
-    confidence = _confidence(_text(anpr.get("confidenceLevel")), odd)
+    confidence = None
+    try:
+        confidence = confidence_of(_text(anpr.get("confidenceLevel")))
+    except ProtocolError as error:
+        odd.append(error.reason)
     return Alert(PlateRead(device, time_ns, plate, country, confidence, reader_ns), identity, tuple(odd))
 
 
@@ -207,15 +211,3 @@ def _offset(zone: str) -> timezone:
         hours, minutes = hours[:-2], hours[-2:]
     span = timedelta(hours=int(hours), minutes=int(minutes or 0))
     return timezone(-span if zone[0] == "-" else span)
-
-
-def _confidence(text: str, odd: list[str]) -> float | None:
-    if not text:
-        return None
-    match = re.fullmatch(r"(\d{1,3}(?:[.,]\d{1,12})?)\s?%?", text)
-    value = float(match[1].replace(",", ".")) if match is not None else 101.0
-    share = value if match is not None and not match[1].isdecimal() and value <= 1.0 else value / 100.0
-    if share > 1.0:
-        odd.append("odd_score")
-        return None
-    return share

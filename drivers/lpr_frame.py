@@ -40,7 +40,7 @@ from drivers.base import Driver, Emit, Offer, Options, ProtocolError
 from drivers.events import PlateRead, Rejected
 from drivers.framing import Frame, FrameCodec, Skip
 from drivers.links import connect
-from drivers.plates import PLATE, NoPlate, Plates
+from drivers.plates import PLATE, NoPlate, Plates, confidence_of
 
 _STX, _ETX = 0x02, 0x03
 _LONGEST = 256  # of a text frame
@@ -151,10 +151,10 @@ class _TextReader:
             country = ""
             odd.append(self._rejected(time_ns, "odd_country"))
         confidence = None
-        if score.isascii() and score.isdecimal() and int(score[:4]) <= 100:
-            confidence = int(score) / 100.0
-        elif score:
-            odd.append(self._rejected(time_ns, "odd_score"))
+        try:
+            confidence = confidence_of(score)
+        except ProtocolError as error:
+            odd.append(self._rejected(time_ns, error.reason))
         stamp = _stamp_ns(values.get("date", "") + values.get("time", ""))
         return (*odd, PlateRead(self._device, time_ns, plate, country or None, confidence, stamp))
 

@@ -84,3 +84,18 @@ class Plates:
         if len(plate) > _MOST_CHARACTERS or not (self._pattern.fullmatch(text) or self._pattern.fullmatch(plate)):
             raise ProtocolError("bad_plate", "what stands there is no plate")
         return plate
+
+
+def confidence_of(text: str) -> float | None:
+    """0..1 of what a reader writes: per cent, or a share where it has a point and is at most 1; None for nothing.
+
+    Raises ProtocolError (`odd_score`), which costs no plate.
+    """
+    if not text:
+        return None
+    match = re.fullmatch(r"([0-9]{1,3}(?:[.,][0-9]{1,12})?)\s?%?", text)
+    value = float(match[1].replace(",", ".")) if match is not None else 101.0
+    share = value if match is not None and not match[1].isdecimal() and value <= 1.0 else value / 100.0
+    if share > 1.0:
+        raise ProtocolError("odd_score", "the confidence is no number, or above 100")
+    return share
