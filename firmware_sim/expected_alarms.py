@@ -57,6 +57,8 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "load_cell_error": ("scale_fault",),
     "adc_overflow": ("scale_overloaded",),
     "over_range": ("scale_overloaded",),
+    "dirty": (),
+    "device_error": ("device_down",),
     "lost_stop": (),
     "too_hot": ("reader_hot",),
     "return_loss": ("antenna_fault",),

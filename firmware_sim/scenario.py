@@ -31,6 +31,7 @@ DeviceKind = Literal[
     "toledo_continuous",
     "sma_scale",
     "mt_sics",
+    "sick_lms",
     "gpsd",
     "chrony",
 ]
@@ -39,7 +40,7 @@ TAG_READERS = ("transcore_encompass", "thingmagic_mercury", "llrp")
 TAG_PRESETS = ("impinj_r700", "zebra_iotc")  # of json_events; its others are plates
 DIGITISERS = ("labjack_t7", "dataq_cdc")
 TRANSMITTERS = ("scaime_enod4", "hbm_aed", "laumas_tlb", "toledo_continuous", "sma_scale", "mt_sics")
-INPUT_DEVICES = ("moxa_e1200", "adam_6000")
+INPUT_DEVICES = ("moxa_e1200", "adam_6000", "sick_lms")  # a scanner tells of vehicles as a loop does
 
 
 class ScenarioError(ValueError):

@@ -20,6 +20,7 @@ from firmware_sim.emulators.lpr_frame import LprFrame
 from firmware_sim.emulators.moxa_e1200 import MoxaE1200
 from firmware_sim.emulators.mt_sics import MtSics
 from firmware_sim.emulators.scaime_enod4 import ScaimeEnod4
+from firmware_sim.emulators.sick_lms import SickLms
 from firmware_sim.emulators.sma_scale import SmaScale
 from firmware_sim.emulators.thingmagic_mercury import ThingMagicMercury
 from firmware_sim.emulators.toledo_continuous import ToledoContinuous
@@ -98,6 +99,8 @@ def _create(
             if device.options.get("protocol") == "ecp":
                 setup.setdefault("protocol", "ecp")
             return TransCoreEncompass(clock, **setup)
+        case "sick_lms":
+            return SickLms(**{"height_m": device.options.get("height_m", 6.0)} | setup)
         case "adam_6000":
             return Adam6000(inputs, **setup)
         case "thingmagic_mercury":

@@ -18,6 +18,7 @@ from drivers import (
     llrp,
     mt_sics,
     scaime_enod4,
+    sick_lms,
     sma_scale,
     thingmagic_mercury,
     toledo_continuous,
@@ -86,6 +87,10 @@ _TAG = bytes.fromhex(
 _REPORT = bytes.fromhex(
     "043D00000038 0000004D 00F0002E 8DE2801160600002054CC2096F 810001 86CA"
     "82 0000000000000001 84 0000000000000002 880007 8C3000"
+)
+_LMS = (
+    b"\x02sSN LMDscandata 1 1 8D4C04 0 0 45FF 37 280F6 28A73 0 0 7 0 0 1388 168 0 1 "
+    b"DIST1 3F800000 00000000 FFF92230 1388 6 7E 82 7D 79 83 10 0 0 0 0 0 0\x03"
 )
 _TOLEDO = bytes.fromhex("022A30203031383235303030303030300D27")
 _TPV = b'{"class":"TPV","device":"/dev/ttyS0","mode":3,"time":"2026-11-24T05:22:17.000Z","lat":42.31}\r\n'
@@ -265,6 +270,7 @@ SUBJECTS = {
     "toledo_continuous": Subject(
         lambda: toledo_continuous.ToledoCodec("d", toledo_continuous.ToledoOptions()), lambda count: [_TOLEDO] * count
     ),
+    "sick_lms": Subject(lambda: sick_lms.ColaCodec("d"), lambda count: [_LMS] * count),
     "sma_scale": Subject(lambda: sma_scale.SmaCodec("d"), lambda count: [b"\n 1G       18250kg \r"] * count),
     "mt_sics": Subject(lambda: mt_sics.SicsCodec("d"), lambda count: [b"S S      18250 kg\r\n"] * count),
     "thingmagic_mercury": Subject(lambda: thingmagic_mercury.MercuryCodec("d"), lambda count: [_TAG] * count),
