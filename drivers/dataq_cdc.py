@@ -275,7 +275,9 @@ class DataqCdc(Driver):
 
     async def _command(self, link: Link, text: str) -> str:
         """Send a command and wait for its echo; returns what the device added to it."""
-        await link.say(f"{text}\r".encode())  # a device echoes `info 1` with its model: not word for word
+        message = f"{text}\r".encode()
+        # A device repeats its commands word for word, but for the first one: that has its model in the answer.
+        await (link.write(message) if link.echo_known else link.say(message))
         answer = b""
         try:
             async with asyncio.timeout(_REPLY_S):

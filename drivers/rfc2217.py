@@ -81,6 +81,8 @@ class Rfc2217Client:
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """Bytes of the connection: what the line sent, and what is to be sent back to the server."""
+        if not self._command and _IAC not in data:
+            return data, b""
         line, answer = bytearray(), bytearray()
         for byte in data:
             if not self._command:
