@@ -60,6 +60,7 @@ bench: setup
 	$(BIN)/python -m tests.bench.bench_waits
 	$(BIN)/python tests/bench/bench_journal.py
 	$(BIN)/python tests/bench/bench_codecs.py
+	$(BIN)/python -m tests.bench.bench_publish
 	$(BIN)/python tests/bench/bench_system.py
 	$(BIN)/python tests/bench/bench_steady.py
 
