@@ -141,15 +141,16 @@ async def test_the_driver_waits_for_a_scanner_that_starts_and_reads_its_scans() 
                 writer.write(framed(f"sRA SCdevicestate {int(len(asked) > 1)}"))
             elif b"LMDscandata 1" in data:
                 writer.write(framed("sEA LMDscandata 1"))
-                for _ in range(20):
+                for _ in range(2):
                     writer.write(framed(ENCODER_AND_SCALE))
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.05)
 
     async with tcp_peer(scanner) as port:
         async with running(SickLms("lms", f"tcp://127.0.0.1:{port}", OPTIONS)) as events:
             await events.until_state(LinkState.ONLINE)
             await events.until_count(InputChange, 2)
             assert {(e.name, e.on) for e in events.of(InputChange)} == {("presence", False), ("dirty", True)}
+            await asyncio.sleep(0.15)  # it has sent all that it had
         await eventually(lambda: asked[-1] == framed("sEN LMDscandata 0"))
 
 
