@@ -56,10 +56,11 @@ class Collecting:
         *,
         clock: Callable[[], int] = time.time_ns,
         zones: Mapping[tuple[str, str], tuple[str, str]] | None = None,
+        keep_months: int | None = None,
     ) -> None:
         self.totals = Totals()
         self._store, self._feeds, self._inbox, self._clock = store, feeds, inbox, clock
-        self._upkeep = Upkeep(store, zones)
+        self._upkeep = Upkeep(store, zones, keep_months)
         self._gaps_at = self._audit_at = self._upkeep_at = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:

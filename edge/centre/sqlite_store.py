@@ -154,6 +154,10 @@ class SqliteStore:
         with self._transaction():
             return self._gaps.end(place, span, state, reason, at)
 
+    def drop_before(self, month: str) -> list[str]:
+        """SQLite has no partitions; rows of old months stay until somebody removes the file."""
+        return []
+
     def close(self) -> None:
         self._db.close()
         self._lock.close()

@@ -6,6 +6,7 @@ Called by the collector that leads. A day is worked out anew when messages of it
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import date
 
@@ -13,6 +14,8 @@ from edge.centre.coverage import coverage
 from edge.centre.local_day import HOUR_NS, day_of, zone_of
 from edge.centre.store import Store
 from edge.messages import parse_utc, utc_text
+
+log = logging.getLogger("collect")
 
 EVERY_S = 60.0
 _BACK_NS = 120_000_000_000  # messages that were being written when the last look began
@@ -29,12 +32,20 @@ class Upkeep:
     """See the head of this file. `zones`: time zone by (country, port), where the operator says it; else what the
     crossing says of itself in its status, else UTC."""
 
-    def __init__(self, store: Store, zones: Mapping[tuple[str, str], tuple[str, str]] | None = None) -> None:
-        self._store, self._told = store, dict(zones or {})
+    def __init__(
+        self,
+        store: Store,
+        zones: Mapping[tuple[str, str], tuple[str, str]] | None = None,
+        keep_months: int | None = None,
+    ) -> None:
+        self._store, self._told, self._keep_months = store, dict(zones or {}), keep_months
         self._looked_ns = 0
 
     def run(self, now_ns: int) -> None:
         """Sites first: the days of a crossing are those of its zone."""
+        if self._keep_months is not None:
+            for name in self._store.drop_before(_month(now_ns, -self._keep_months)):
+                log.info("%s removed: older than %d months", name, self._keep_months)
         self._sites()
         since = utc_text(max(self._looked_ns - _BACK_NS, 0))
         self._looked_ns = now_ns
@@ -84,6 +95,13 @@ class Upkeep:
             for row in covered
         ]  # fmt: skip
         self._store.replace(_DELETE, (country, port, day.isoformat()), _INSERT, rows)
+
+
+def _month(now_ns: int, ahead: int) -> str:
+    """`2026-11`, or a month so many before or after it."""
+    year, month = (int(part) for part in utc_text(now_ns)[:7].split("-"))
+    count = 12 * year + month - 1 + ahead
+    return f"{count // 12:04d}-{count % 12 + 1:02d}"
 
 
 def _known(zone: str) -> bool:

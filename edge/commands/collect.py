@@ -1,20 +1,18 @@
-"""`borderflow collect URL... --into DATABASE`: brokers → database, for the centre."""
+"""`borderflow collect URL... --into DATABASE`, or `--config FILE`: brokers → database, for the centre."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
 import queue
 import signal
-import socket
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 from edge import logs
 from edge.centre.collector import Collecting
+from edge.centre.config import Broker, CollectConfig, read_config
 from edge.centre.database import store_of
 from edge.centre.feed import WAITING_MOST, Feed, Inbox
 from edge.centre.mqtt_feed import MqttFeed
@@ -22,19 +20,21 @@ from edge.centre.store import StoreError
 from edge.delivery.mqtt import Endpoint, LinkError, tls_context
 from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG
 
+_OF_BROKER = ("client_id", "ca_file", "cert_file", "key_file", "username", "password_file")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "url",
-        nargs="+",
+        nargs="*",
         metavar="URL",
         help="broker: mqtts://host:8883, mqtt://host:1883, or the nodes of a NATS cluster, nats://host:4222",
     )
-    parser.add_argument(
-        "--into", required=True, metavar="DATABASE", help="FILE.db (SQLite) or postgresql://user@host/name"
-    )
+    parser.add_argument("--into", metavar="DATABASE", help="FILE.db (SQLite) or postgresql://user@host/name")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="all of this in a file instead")
     parser.add_argument("--for", dest="seconds", type=float, metavar="SECONDS", help="end after so long")
     parser.add_argument("--metrics", metavar="ADDRESS", help="serve /metrics for Prometheus, like 127.0.0.1:9101")
+    parser.add_argument("--keep-months", type=int, metavar="N", help="PostgreSQL: remove months that are older")
     parser.add_argument(
         "--client-id", metavar="NAME", help="name of the session at the brokers; default: of this database"
     )
@@ -47,12 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 at the end of the time and at SIGTERM or Ctrl-C; 73 where the database cannot be used; 78 for a wrong URL."""
+    """0 at the end of the time, at SIGTERM or Ctrl-C; 73 where the database cannot be used; 78 for what was told wrong."""
     logs.to_stderr(logging.INFO)
     inbox: Inbox = queue.Queue(WAITING_MOST)
     try:
-        feeds = _feeds(args, inbox)
-        store = store_of(args.into)
+        config = _told(args)
+        feeds = _feeds(config, inbox)
+        store = store_of(config.into)
     except (ValueError, LinkError) as error:
         print(f"borderflow collect: {error}", file=sys.stderr)
         return EXIT_CONFIG
@@ -66,13 +67,13 @@ def run(args: argparse.Namespace) -> int:
         timer = threading.Timer(args.seconds, stop.set)
         timer.daemon = True
         timer.start()
-    collecting = Collecting(store, feeds, inbox)
+    collecting = Collecting(store, feeds, inbox, zones=config.zones, keep_months=config.keep_months)
     try:
-        if args.metrics is not None:
-            _serve_metrics(args.metrics, collecting, feeds, inbox)
+        if config.metrics is not None:
+            _serve_metrics(config.metrics, collecting, feeds, inbox)
         collecting.run(stop)
     except (ValueError, OSError) as error:
-        print(f"borderflow collect: --metrics {args.metrics}: {error}", file=sys.stderr)
+        print(f"borderflow collect: metrics {config.metrics}: {error}", file=sys.stderr)
         return EXIT_CONFIG
     finally:
         store.close()
@@ -81,26 +82,48 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _feeds(args: argparse.Namespace, inbox: Inbox) -> list[Feed]:
+def _told(args: argparse.Namespace) -> CollectConfig:
+    """From the file or from the command line; ValueError says what is missing."""
+    if args.config is not None:
+        if args.url or args.into:
+            raise ValueError("give --config FILE, or URL and --into, not both")
+        return read_config(args.config)
+    if not args.url or not args.into:
+        raise ValueError("give the brokers and --into DATABASE, or --config FILE")
+    options = {name: getattr(args, name) for name in _OF_BROKER}
+    return CollectConfig(
+        into=args.into,
+        broker=tuple(Broker(url=url, protocol=args.protocol, **options) for url in args.url),
+        metrics=args.metrics,
+        keep_months=args.keep_months,
+    )
+
+
+def _feeds(config: CollectConfig, inbox: Inbox) -> list[Feed]:
     """A feed for each MQTT broker, and one for all nodes of a NATS cluster."""
-    names = ("ca_file", "cert_file", "key_file", "username", "password_file")
-    options: dict[str, Any] = {name: getattr(args, name) for name in names}
-    client_id = args.client_id or _client_id(args.into)
-    nodes = [url for url in args.url if url.startswith(("nats://", "tls://"))]
     feeds: list[Feed] = [
-        MqttFeed(Endpoint.of(url, client_id, protocol=args.protocol, **options), inbox)
-        for url in args.url
-        if url not in nodes
+        MqttFeed(_endpoint(broker, broker.client_id or config.client_id), inbox)
+        for broker in config.broker
+        if not broker.is_nats
     ]
+    nodes = [broker for broker in config.broker if broker.is_nats]
     if nodes:
         try:
             from edge.centre.nats_feed import NatsFeed
         except ImportError as error:
             raise ValueError(f"NATS needs nats-py ({error}): pip install 'borderflow[collect]'") from None
-        secure = bool(args.ca_file or args.cert_file) or nodes[0].startswith("tls://")
-        tls = tls_context(Endpoint(host="", port=0, tls=True, client_id="", **options)) if secure else None
-        feeds.append(NatsFeed(nodes, inbox, tls=tls))
+        first = nodes[0]
+        secure = bool(first.ca_file or first.cert_file) or first.url.startswith("tls://")
+        tls = tls_context(_endpoint(first, "")) if secure else None
+        feeds.append(NatsFeed([broker.url for broker in nodes], inbox, tls=tls))
     return feeds
+
+
+def _endpoint(broker: Broker, client_id: str) -> Endpoint:
+    options = {name: getattr(broker, name) for name in _OF_BROKER if name != "client_id"}
+    if broker.is_nats:
+        return Endpoint(host="", port=0, tls=True, client_id="", **options)
+    return Endpoint.of(broker.url, client_id, protocol=broker.protocol, **options)
 
 
 def _serve_metrics(where: str, collecting: Collecting, feeds: list[Feed], inbox: Inbox) -> None:
@@ -114,9 +137,3 @@ def _serve_metrics(where: str, collecting: Collecting, feeds: list[Feed], inbox:
     except ListenError as error:
         raise ValueError(str(error)) from None
     serve(CollectorMetrics(collecting.totals, feeds, inbox), address.host, address.port)
-
-
-def _client_id(database: str) -> str:
-    """The same at each start with this database on this machine, another one for each other database."""
-    place = f"{socket.gethostname()} {Path(database).resolve()}"
-    return f"borderflow-collect-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
