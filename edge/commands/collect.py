@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 at the end of the time, at SIGTERM or Ctrl-C; 73 where the database cannot be used; 78 for what was told wrong."""
+    """0 at the end of the time and at SIGTERM; 73 where the database cannot be used; 78 for what was told wrong."""
     logs.to_stderr(logging.INFO)
     inbox: Inbox = queue.Queue(WAITING_MOST)
     try:
