@@ -36,6 +36,38 @@ static double steering_cost(double kg)
     return cost < 4.0 ? cost : 4.0;
 }
 
+/* Left share of what the lines saw of an axle; negative where its sides are not known. */
+static double left_of(const bf_wim *w, const axle_seen *a)
+{
+    double left = 0.0, both = 0.0;
+    for (int j = 0; j < w->line_count; ++j) {
+        const double l = a->at[j].side_n[SIDE_LEFT], r = a->at[j].side_n[SIDE_RIGHT];
+        if (!(a->seen >> j & 1u) || !(l > 0.0) || !(r > 0.0)) continue;
+        left += l / (l + r);
+        both += 1.0;
+    }
+    return both > 0.0 ? left / both : -1.0;
+}
+
+/* Cargo and springs lean to one side, all axles of a vehicle alike and each vehicle in its own way: the two axles before a
+ * boundary against the two behind it. */
+static double lean_cost(const bf_wim *w, int k)
+{
+    static const double ONE = 0.015, TWO = 0.03, MOST = 2.0, LIGHT = 350.0;
+    double sum[2] = {0.0, 0.0}, n[2] = {0.0, 0.0};
+    for (int i = k - 2; i < k + 2; ++i) {
+        if (i < 0 || i >= w->train_count || w->train[i].kg < LIGHT) continue;
+        const double left = left_of(w, &w->train[i]);
+        if (left < 0.0) continue;
+        sum[i >= k] += left;
+        n[i >= k] += 1.0;
+    }
+    if (n[0] < 1.0 || n[1] < 1.0) return 0.0;
+    const double d = sum[0] / n[0] - sum[1] / n[1];
+    const double cost = log(TWO / ONE) - 0.5 * d * d * (1.0 / (ONE * ONE) - 1.0 / (TWO * TWO));
+    return cost > -MOST ? cost : -MOST;
+}
+
 /* From the last axle of a vehicle to the first of the next are both overhangs and the gap: so far where they queue. */
 static const double BUMPERS_M = 2.5, QUEUED_M = 8.0;
 
@@ -48,7 +80,7 @@ static double boundary_cost(const bf_wim *w, const spacing *s, int k)
     const double likelihood = w->close_share * exp(-near) / (QUEUED_M - BUMPERS_M) + (1.0 - w->close_share) * exp(-far) / FAR_M;
     double cost = likelihood > 1e-9 ? -log(likelihood) : 20.0;
     if (s[k].hi < 2.0) cost += 8.0; /* bumpers do not stand between these */
-    return cost + headway_cost(&s[k], a->entry.v) + steering_cost(a->kg);
+    return cost + headway_cost(&s[k], a->entry.v) + steering_cost(a->kg) + lean_cost(w, k);
 }
 
 typedef enum { OPEN, APART } tie;
@@ -412,7 +444,7 @@ static completeness complete(const bf_wim *w)
 
 void cut_update(bf_wim *w, bool at_end)
 {
-    static const double SURE = 4.5, SURE_NO_MORE = 4.0;
+    static const double SURE = 4.5, SURE_NO_MORE = 4.0, DOUBTED = 3.0;
     links l;
     /* As long as nothing comes the parsing stays; only that something may still come grows less likely. */
     if (!at_end && !w->train_changed && (w->done & 15) != 0) return;
@@ -431,7 +463,8 @@ void cut_update(bf_wim *w, bool at_end)
         /* A boundary that geometry alone gives may move while axles are still coming. */
         const bool settled = p.certain || w->train_count - p.first >= 6 || (w->train_count > p.first && p.doubt > SURE);
         if (!all && !settled && p.first < BF_MAX_AXLES) return;
-        uint32_t flags = !p.certain && p.doubt < 2.0 ? BF_CUT_UNCERTAIN : 0;
+        /* Either end of it may be in doubt. */
+        uint32_t flags = (!p.certain && p.doubt < DOUBTED) || w->last_doubt < DOUBTED ? BF_CUT_UNCERTAIN : 0;
         if (p.headless) flags |= w->gap_at >= 0 ? BF_PARTIAL : BF_CUT_UNCERTAIN;
         if (!p.headless && p.doubt > SURE) mix_learn(&w->mix, w->train, l.s, p.first);
         const double doubt = p.certain ? CERTAIN : fmin(p.doubt, given_up);
