@@ -20,6 +20,7 @@ COMMANDS = {
         "edge.commands.status",
         "how this computer is, from its daemon: lanes, alarms, devices, collectors",
     ),
+    "page": ("edge.commands.page", "the lane's page for a browser, and metrics for Prometheus"),
     "check": ("edge.commands.check", "validate a configuration without touching hardware"),
     "doctor": ("edge.commands.doctor", "try each device, the clock, the disk and each collector once"),
     "record": ("edge.commands.record", "record raw waveforms and device bytes from live hardware"),
@@ -40,7 +41,7 @@ COMMANDS = {
 
 
 # These go on until somebody ends them, so Ctrl-C and SIGTERM are their usual end, at any moment.
-ENDLESS = {"demo", "run", "record", "watch"}
+ENDLESS = {"demo", "run", "record", "watch", "page"}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -32,6 +32,7 @@ from edge.core import WimVehicle
 from edge.delivery.identity import Pseudonyms
 from edge.delivery.sealing import Sealer
 from edge.health.crossing import Health
+from edge.health.sensors import Fit
 from edge.messages import (
     Args,
     DeviceStatus,
@@ -230,6 +231,10 @@ class Crossing:
             *self.alarms.set(said, True, now_ns, args={"case": leap.kind, "step_s": round(abs(leap.by_ns) / 1e9)}),
             *self.alarms.set(said, False, now_ns),
         ]
+
+    def calibration(self, lane: str) -> tuple[Fit, dict[str, float | None]]:
+        """See edge.health.crossing."""
+        return self._health.calibration(lane)
 
     def devices(self) -> dict[str, DeviceStatus]:
         """State of each device, for `status`."""

@@ -93,11 +93,16 @@ class StateOf:
         pipeline = self._parts.crossing.lanes.get(lane.id)
         last = self._parts.lately.last_of(lane.id)
         sensors: list[dict[str, Any]] = []
+        fit = None
         if pipeline is not None and lane.wim is not None:
+            fit, against = self._parts.crossing.calibration(lane.id)
             sensors = [
-                {"type": sensor.type, "x_m": sensor.x_m, "y_m": sensor.y_m, **msgspec.to_builtins(health)}
+                {
+                    "type": sensor.type, "x_m": sensor.x_m, "y_m": sensor.y_m, "gain_n": sensor.gain_n,
+                    "against": against.get(sensor.name), **msgspec.to_builtins(health),
+                }
                 for sensor, health in zip(lane.wim.sensor, pipeline.channels(), strict=True)
-            ]
+            ]  # fmt: skip
         return {
             "id": lane.id, "traffic": lane.traffic, "program": lane.program, "direction": lane.direction,
             "digitiser": lane.wim.device if lane.wim is not None else None,
@@ -105,7 +110,7 @@ class StateOf:
             "occupied": None if pipeline is None else pipeline.occupied,
             "vehicles": self._parts.lately.weighed[lane.id],
             "last_vehicle_age_s": None if last is None else _age_s(last.time, now_ns),
-            "sensors": sensors,
+            "sensors": sensors, "calibration": None if fit is None else msgspec.to_builtins(fit),
         }  # fmt: skip
 
     def _devices(self, status: Status, now_ns: int) -> dict[str, Any]:

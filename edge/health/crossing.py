@@ -28,6 +28,7 @@ from edge.health.readers import (
 from edge.health.sensors import (
     ChannelWatch,
     DriftWatch,
+    Fit,
     LineLoads,
     ProposalWatch,
     SideLeans,
@@ -110,6 +111,7 @@ class _Array:
             else:
                 lines.append([(index, sensor)])
         names = [", ".join(sensor.name for _, sensor in line) for line in lines]
+        self._sensors_of_lines = [[sensor.name for _, sensor in line] for line in lines]
         self._first_line = [sensor.name for _, sensor in lines[0]]
         self._halves = [_halves(line) for line in lines]
         self._leans = SideLeans(len(lines))
@@ -154,6 +156,10 @@ class _Array:
         for index, swap in enumerate(self._swaps):
             pairs = [(leans[index], others_median(leans, index)) for leans in axles]
             swap.vehicle([(here, other) for here, other in pairs if here is not None and other is not None])
+
+    def calibration(self) -> tuple[Fit, dict[str, float | None]]:
+        deviations = zip(self._sensors_of_lines, self._loads.deviations(), strict=True)
+        return self._proposal.fit(), {name: deviation for names, deviation in deviations for name in names}
 
     def vehicle(self, vehicle: Vehicle) -> None:
         first = vehicle.axles[0]
@@ -319,6 +325,10 @@ class Health:
         """Whether an input is not to be counted."""
         loop = self._loops.get((device, name))
         return loop is not None and loop.chatter.holds(self._steady(time_ns))
+
+    def calibration(self, lane: str) -> tuple[Fit, dict[str, float | None]]:
+        """What steering axles say of the lane's gains, and how far the line of each sensor is off its neighbours."""
+        return self._arrays[lane].calibration()
 
     def samples(self, lane: str, block: SampleBlock) -> None:
         time_ns = self._steady(block.time_ns)

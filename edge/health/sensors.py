@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from edge.core import ChannelHealth
@@ -131,6 +132,17 @@ class DriftWatch:
         return {**self._where, "deviation_percent": round(100 * self._drift.deviation, 1)}
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Steering axles against what is usual: `seen` measured over expected, `factor` for every gain where one fits
+    better; None while not known, or where nothing is to be changed."""
+
+    trucks: int
+    seen: float | None
+    sigma: float | None
+    factor: float | None
+
+
 class ProposalWatch:
     """What the steering axles say of the scale: a proposal for a person, until a later window takes it back."""
 
@@ -154,6 +166,14 @@ class ProposalWatch:
         if self._steering.count < before:  # a window was full and has been judged
             self._proposal = proposal
 
+    def fit(self) -> Fit:
+        """What is known by now: the standing proposal, else what the trucks of this window say."""
+        if self._proposal is not None:
+            found = self._proposal
+            return Fit(found.vehicles, found.seen, found.sigma, found.factor)
+        seen, sigma = self._steering.seen() or (None, None)
+        return Fit(self._steering.count, seen, sigma, None)
+
     def judge(self, now_ns: int) -> Args | None:
         if self._proposal is None:
             return None
@@ -172,6 +192,10 @@ class LineLoads:
     def __init__(self, lines: Sequence[Sequence[int]], watches: Sequence[DriftWatch]) -> None:
         self._lines, self._watches = lines, watches
         self._watch = LineWatch(len(lines), limit=_DRIFT, least=_DRIFT_AXLES)
+
+    def deviations(self) -> list[float | None]:
+        """Of each line against its neighbours, relative; None while too few axles passed."""
+        return self._watch.deviations()
 
     def axle(self, sensor_kg: Sequence[float | None]) -> None:
         loads: list[float | None] = []

@@ -109,21 +109,27 @@ class SteeringWatch:
         """Vehicles collected since the last judgement."""
         return len(self._ratios)
 
-    def close(self) -> Proposal | None:
-        """Judge what was collected and begin anew; None with too few vehicles or where nothing is to be proposed."""
-        ratios, self._ratios = self._ratios, []
+    def seen(self) -> tuple[float, float] | None:
+        """What was collected so far, measured over expected, and the sigma of that; None with too few vehicles."""
+        ratios = self._ratios
         if len(ratios) < LEAST_VEHICLES:
             return None
         seen = statistics.median(ratios)
         deviation = 1.4826 * statistics.median(abs(ratio - seen) for ratio in ratios)
-        sigma = 1.2533 * max(deviation, self._fleet.spread) / math.sqrt(len(ratios))  # of a median
+        return seen, 1.2533 * max(deviation, self._fleet.spread) / math.sqrt(len(ratios))  # of a median
+
+    def close(self) -> Proposal | None:
+        """Judge what was collected and begin anew; None with too few vehicles or where nothing is to be proposed."""
+        found, vehicles, self._ratios = self.seen(), len(self._ratios), []
+        if found is None:
+            return None
+        seen, sigma = found
         if abs(seen - 1.0) < _SURE * sigma:
             return None
         step = min(max(SHARE * (1.0 / seen - 1.0), -LARGEST_STEP), LARGEST_STEP)
         if abs(step) < _SMALLEST:
             return None
-        proposal = Proposal(1.0 + step, seen, sigma, len(ratios), self._about)
-        return proposal
+        return Proposal(1.0 + step, seen, sigma, vehicles, self._about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +161,12 @@ class LineWatch:
         if all(len(ratios) % 50 for ratios in self._ratios):
             return []
         return [finding for line in range(len(self._ratios)) for finding in self._judge(line)]
+
+    def deviations(self) -> list[float | None]:
+        """Each line against the others, relative, as far as is known by now; None with too few axles."""
+        return [
+            math.expm1(statistics.median(ratios)) if len(ratios) >= self._least else None for ratios in self._ratios
+        ]
 
     def _judge(self, line: int) -> list[LineDrift]:
         ratios = self._ratios[line]

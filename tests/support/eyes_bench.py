@@ -22,7 +22,7 @@ from edge.eyes.place import NAME
 from edge.eyes.scopes import Scopes
 from edge.eyes.server import Eyes
 from edge.eyes.state import Parts, StateOf
-from edge.messages import Backlog, Site, Status, utc_text
+from edge.messages import Backlog, CollectorStatus, Site, Status, utc_text
 
 CONFIG = """
 [site]
@@ -102,6 +102,7 @@ key_file = "{key}"
 path = "{store}"
 """
 RATE_HZ = 1000.0
+TOKEN = "correct-horse-battery"  # of the page
 
 
 class EyesBench:
@@ -161,6 +162,7 @@ class EyesBench:
             time=utc_text(time.time_ns()), site=Site("CA", "0453"), lane="_", source="lane-3", config="0123abcd",
             online=True, since=utc_text(self._start_ns), version="0.1.0", devices=self.crossing.devices(),
             backlog={"national": Backlog(messages=7, oldest=utc_text(self._start_ns))},
+            collectors={"national": CollectorStatus(state="waiting", text="cannot be reached")},
             alarms=self.crossing.alarms.holding(),
         )  # fmt: skip
 

@@ -1,0 +1,60 @@
+"""The page's words: texts.toml, and values as people say them. Called by the templates."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+
+@cache
+def texts() -> dict[str, dict[str, str]]:
+    """All texts by language and key."""
+    return tomllib.loads((resources.files("edge.page") / "texts.toml").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a template says, in one language."""
+
+    language: str
+
+    def __getitem__(self, key: str) -> str:
+        return texts()[self.language][key]
+
+    def say(self, key: str, **values: object) -> str:
+        return self[key].format(**values)
+
+    def of(self, kind: str, value: str | None) -> str:
+        """A word of ours for a value (`state_online`), or the value itself where we have none."""
+        return texts()[self.language].get(f"{kind}_{value or ''}", value or "")
+
+    def age(self, seconds: float | None) -> str:
+        """`12 s`, `5 min`, `3 h`, `2 d`: the same in three languages but for the day."""
+        if seconds is None:
+            return self["unknown"]
+        whole = max(0, int(seconds))
+        for unit, size_s in (("day", 86_400), ("h", 3600), ("min", 60)):
+            if whole >= 2 * size_s:
+                return f"{whole // size_s} {self['day'] if unit == 'day' else unit}"
+        return f"{whole} s"
+
+    def minutes(self, seconds: float | None) -> str:
+        return self["unknown"] if seconds is None else f"{int(seconds / 60 + 0.5)} min"
+
+    def tonnes(self, kg: float | None, digits: int = 2) -> str:
+        return "–" if kg is None else self.number(kg / 1000, digits)
+
+    def number(self, value: float | None, digits: int = 0) -> str:
+        """With the decimal sign of the language."""
+        if value is None:
+            return "–"
+        text = f"{value:.{digits}f}"
+        return text.replace(".", ",") if self.language in ("fr", "es") else text
+
+    def alarm(self, alarm: Mapping[str, Any]) -> str:
+        """What an alarm says."""
+        return str(alarm["text"])
