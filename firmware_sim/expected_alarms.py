@@ -63,5 +63,6 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "too_hot": ("reader_hot",),
     "return_loss": ("antenna_fault",),
     "antenna_lost": ("antenna_fault",),
+    "boot_loader": ("device_silent", "device_down"),
     "unknown_plates": ("reader_silent",),
 }

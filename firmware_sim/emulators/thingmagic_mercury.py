@@ -65,7 +65,7 @@ def tag_record(
 class ThingMagicMercury(Emulator):
     """The device core."""
 
-    faults = frozenset({"stuck_tag", "phantom_tag", "too_hot", "return_loss", "bad_crc"})
+    faults = frozenset({"stuck_tag", "phantom_tag", "too_hot", "return_loss", "bad_crc", "boot_loader"})
 
     def __init__(self, *, baud: int = 115_200, antenna: int = 1) -> None:
         self._start_baud = baud
@@ -79,6 +79,7 @@ class ThingMagicMercury(Emulator):
         self.baud: int = self._start_baud
         self._buffer = bytearray()
         self._reading = False
+        self._boot_loader = False
         self._metadata = 0
         self._alive_s = now_s
         self._again: list[tuple[float, str, int]] = []  # further reads of a passage: when, tag, strength
@@ -120,10 +121,15 @@ class ThingMagicMercury(Emulator):
                 return [Send(reply(opcode, status=INVALID))]
             self.baud = baud
             return [Send(reply(opcode))]
+        if opcode == 0x0C:
+            return [Send(reply(opcode, b"\x11" if self._boot_loader else b"\x12"))]  # low bits 1: boot loader
+        if opcode == 0x04:
+            self._boot_loader = False
+            return [Send(reply(opcode, VERSION))]
+        if self._boot_loader:
+            return [Send(reply(opcode, status=OPCODE_UNKNOWN))]
         if opcode == 0x2F:
             return self._multi_read(data, now_s)
-        if opcode == 0x0C:
-            return [Send(reply(opcode, b"\x12"))]  # the application runs, not the boot loader
         if opcode == 0x72:
             return [Send(reply(opcode, b"\x19"))]  # degrees Celsius
         if opcode in ACCEPTED:
@@ -190,6 +196,8 @@ class ThingMagicMercury(Emulator):
                 self._is_stuck, self._stuck = active, str(options["tag"]) if active and "tag" in options else None
             case "phantom_tag" if active:
                 return self._read(str(options.get("tag", "30000000000000000000DEAD")), -70, now_s)
+            case "boot_loader" if active:
+                self._boot_loader, self._reading = True, False  # as after a watchdog, until a host boots it
             case "too_hot" | "return_loss":
                 self._status = (TOO_HOT if kind == "too_hot" else RETURN_LOSS) if active else None
             case "bad_crc":

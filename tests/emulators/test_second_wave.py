@@ -139,6 +139,21 @@ def test_mercury_reads_continuously() -> None:
     assert module.tick(9.0) == []
 
 
+def test_mercury_in_its_boot_loader_refuses_all_but_a_few_commands() -> None:
+    module = ThingMagicMercury()
+
+    def said(opcode: int) -> bytes:
+        body = bytes((0, opcode))
+        return data(module.received("main", 0, b"\xff" + body + crc(body).to_bytes(2, "big"), 0.0))
+
+    assert said(0x0C) == reply(0x0C, b"\x12")
+    module.fault("boot_loader", True, {}, 0.0)
+    assert said(0x0C) == reply(0x0C, b"\x11")
+    assert said(0x97) == reply(0x97, status=0x0101)
+    assert said(0x04)[:5] == x("FF 14 04 0000")
+    assert said(0x0C) == reply(0x0C, b"\x12")
+
+
 def test_mercury_baud_and_unknown_commands() -> None:
     module = ThingMagicMercury()
     module.received("main", 0, x("FF 04 06 0001C200 A460"), 0.0)
