@@ -158,7 +158,7 @@ def driver_options(scenario: Scenario, device: Device) -> dict[str, Any]:
     if device.kind in TRANSMITTERS and device.lane is not None:
         lane = scenario.lane_of(device.lane)
         return transmitters.driver_options(lane, device) if _digitiser(scenario, lane) is device else {}
-    if device.kind in INPUT_DEVICES:
+    if device.kind in INPUT_DEVICES and device.kind != "sick_lms":  # a scanner has one input, and it is named
         return {"inputs": [line.name for line in device.inputs]}
     if device.kind == "lpr_frame":
         return {"preset": "nedap_raw"}
