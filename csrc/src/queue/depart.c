@@ -83,18 +83,24 @@ static void weigh_identities(bf_queue *q, const double *by_mask, const int64_t *
     }
 }
 
-/* Density and distribution of the free journey, 0 and 1 once it is long over. */
-static void free_at(const bf_queue *q, double travel, double far, double *pdf, double *cdf)
+/* The free journey, as long as this departure is worked out. */
+typedef struct {
+    duration_law law;
+    double far;
+} free_journey;
+
+/* Its density and distribution, 0 and 1 once it is long over. */
+static void free_at(const free_journey *free, double travel, double *pdf, double *cdf)
 {
     *pdf = 0.0;
     *cdf = 1.0;
-    if (travel < far) {
-        queue_free_at(q, travel, pdf, cdf);
+    if (travel < free->far) {
+        duration_at(&free->law, travel, pdf, cdf);
     }
 }
 
 /* It is the next passage, or one behind some that do not depart here. */
-static void in_order(bf_queue *q, queue_step *s, double far)
+static void in_order(bf_queue *q, queue_step *s, const free_journey *free)
 {
     double reach = 0.0, before = 0.0; /* weight that arrives at k in order; any weight at or before k */
     for (int64_t h = q->lo; h <= q->next; h++) {
@@ -112,7 +118,7 @@ static void in_order(bf_queue *q, queue_step *s, double far)
         double prior = (reach * (1.0 - skip) + before * JUMP / JUMP_SPAN) * (1.0 - q->hidden[i]);
         reach *= skip;
         double travel = s->t - q->entered[i], ff = 0.0, cf = 0.0;
-        free_at(q, travel, far, &ff, &cf);
+        free_at(free, travel, &ff, &cf);
         double scale = prior * q->density[i];
         double busy = scale * cf * s->busy_pdf, odd = scale * cf * chaos(), idle = scale * ff * s->free_cdf;
         double joint = busy + odd + idle;
@@ -146,14 +152,14 @@ static void none_of_them(const bf_queue *q, queue_step *s, double elsewhere)
 }
 
 /* Strong candidates may also overtake, come late, or say that the head is too far ahead. */
-static int64_t out_of_order(bf_queue *q, queue_step *s, strong_list *list, double far)
+static int64_t out_of_order(bf_queue *q, queue_step *s, strong_list *list, const free_journey *free)
 {
     int64_t lowest = q->lo;
     double room = (double)(q->next - (q->lo > q->first ? q->lo : q->first));
     for (strong *c = list->one; c < list->one + list->n; c++) {
         int64_t k = c->pos;
         double ff = 0.0, cf = 0.0, below = 0.0, above = 0.0; /* weight of heads before and after k */
-        free_at(q, s->t - q->entered[queue_slot(q, k)], far, &ff, &cf);
+        free_at(free, s->t - q->entered[queue_slot(q, k)], &ff, &cf);
         double time = cf * (s->busy_pdf + chaos()) + ff * s->free_cdf;
         for (int64_t h = q->lo; h <= q->next; h++) {
             below += h < k ? q->w[queue_slot(q, h)] : 0.0;
@@ -259,7 +265,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
         !(elsewhere >= 0.0 && elsewhere < 1e30) || queue_seconds(q, t_ns, &s.t) != BF_OK) {
         return BF_ERR_ARGUMENT;
     }
-    double by_mask[QUEUE_MASKS], far = queue_far(q);
+    double by_mask[QUEUE_MASKS];
     for (int i = 0; i < QUEUE_MASKS; i++) {
         if (isnan(mask_llr[i])) {
             return BF_ERR_ARGUMENT;
@@ -273,9 +279,11 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     strong_list list;
     gather(q, pos, llr, n, &list);
     weigh_identities(q, by_mask, pos, llr, n);
-    in_order(q, &s, far);
+    free_journey free = {.law = queue_free_law(q)};
+    free.far = queue_far(&free.law);
+    in_order(q, &s, &free);
     none_of_them(q, &s, elsewhere);
-    int64_t lowest = out_of_order(q, &s, &list, far);
+    int64_t lowest = out_of_order(q, &s, &list, &free);
     stay(q, &s, &list);
     s.total = s.listed + s.unlisted + s.phantom + s.away + s.out_of_order;
     if (!(s.total > 0.0) || !isfinite(s.total)) {

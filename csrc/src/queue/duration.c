@@ -22,22 +22,26 @@ double duration_sd(const duration *d)
     return sqrt(var > floor_var ? var : floor_var);
 }
 
-double lognormal_pdf(double x, double mean_ln, double sd)
+/* Adds `share` of a normal distribution of ln x to density and distribution. */
+static void add_normal(double share, double z, double sd, double *pdf, double *cdf)
 {
-    if (x <= 1e-3) {
-        return 0.0;
+    if (z * z < 80.0) {
+        *pdf += share * 0.39894228040143267794 * exp(-0.5 * z * z) / sd;
     }
-    double z = (log(x) - mean_ln) / sd;
-    return z * z > 80.0 ? 0.0 : 0.39894228040143267794 * exp(-0.5 * z * z) / (sd * x);
+    *cdf += z > 6.0 ? share : (z < -8.0 ? 0.0 : share * normal_cdf(z));
 }
 
-double lognormal_cdf(double x, double mean_ln, double sd)
+void duration_at(const duration_law *law, double x, double *pdf, double *cdf)
 {
+    *pdf = 0.0;
+    *cdf = 0.0;
     if (x <= 1e-3) {
-        return 0.0;
+        return;
     }
-    double z = (log(x) - mean_ln) / sd;
-    return z > 6.0 ? 1.0 : (z < -8.0 ? 0.0 : normal_cdf(z));
+    double ln = log(x) - law->mean_ln;
+    add_normal(1.0 - law->odd, ln / law->sd, law->sd, pdf, cdf);
+    add_normal(law->odd, (ln - law->off) / law->odd_sd, law->odd_sd, pdf, cdf);
+    *pdf /= x;
 }
 
 void duration_learn(duration *d, double x, double weight)

@@ -15,7 +15,12 @@ double duration_sd(const duration *d);
 /* Takes one observation; `weight` (0 to 1) is how sure it is one. */
 void duration_learn(duration *d, double x_s, double weight);
 
-double lognormal_pdf(double x, double mean_ln, double sd);
-double lognormal_cdf(double x, double mean_ln, double sd);
+/* A lognormal in two parts: the usual ones, and a share of `odd` that lies `off` higher in ln, with deviation `odd_sd`. */
+typedef struct {
+    double mean_ln, sd, odd, off, odd_sd;
+} duration_law;
+
+/* Density and distribution at `x_s`. */
+void duration_at(const duration_law *law, double x_s, double *pdf, double *cdf);
 
 #endif

@@ -15,6 +15,7 @@
 #define BITS 16
 #define ONE 65536.0
 
+static const double LONG_QUEUE = 3.0;     /* vehicles for each booth, from which on booths count as one fast one */
 static const double PACE_DRIFT = 0.010;   /* variance of ln of the pace over the time of a wait: officers change */
 static const double USUAL_LONG = 4.5;     /* a long inspection, in usual cycles, while none was seen */
 
@@ -91,7 +92,8 @@ static const double *deck_of(queue_pace *p)
 /* Into `share` the weights of the heads at `t`, into `out` how many that makes. Returns their sum. */
 static double heads_at(bf_queue *q, double t, int64_t end, bf_forecast *out)
 {
-    double gap = t - q->t_last, fs = 0.0, cs = 0.0, far = queue_far(q);
+    const duration_law law = queue_free_law(q);
+    double gap = t - q->t_last, fs = 0.0, cs = 0.0, far = queue_far(&law);
     queue_cycle_at(q, t, &fs, &cs);
     if (q->reopened || !q->has_last || q->booths < 0.5 || gap < 0.0) {
         cs = 0.0; /* that nobody departed tells nothing */
@@ -109,7 +111,7 @@ static double heads_at(bf_queue *q, double t, int64_t end, bf_forecast *out)
             if (cs > 0.0 && w > 0.0) { /* were it the head, it would have been served by now */
                 double ff = 0.0, cf = 1.0, travel = t - q->entered[i];
                 if (travel < far) {
-                    queue_free_at(q, travel, &ff, &cf);
+                    duration_at(&law, travel, &ff, &cf);
                 }
                 w *= clamp(1.0 - cf * cs, 1e-4, 1.0);
             }
@@ -154,6 +156,7 @@ typedef struct {
     double t;
     int64_t end;
     int booths, old_booths;     /* with and without those that open now */
+    double speed;               /* of each booth */
     uint64_t skip, skip_brief, extra; /* chances, in 1 / ONE */
     uint64_t seed;
     double travel, pace;        /* of this run */
@@ -282,8 +285,6 @@ static void sample(run *r, double total, int32_t n, double *waits_s)
     bf_queue *q = r->q;
     const duration *cycle = &q->pace.cycle;
     const double *z = strata_of(q, n);
-    double speed = 1.0;
-    queue_split(floor(q->booths + 0.5) + (double)(r->booths - r->old_booths), &speed);
     double free_sd = duration_sd(&q->free_flow);
     double rate_sd = sqrt(cycle->var_ln / (cycle->n < 60.0 ? cycle->n : 60.0) + PACE_DRIFT);
     int64_t h = q->lo;
@@ -295,7 +296,7 @@ static void sample(run *r, double total, int32_t n, double *waits_s)
             swept += q->share[queue_slot(q, h)];
         }
         r->travel = exp(q->free_flow.mean_ln + free_sd * z[(s * 61 + 17) % n]);
-        r->pace = exp(rate_sd * z[(s * 37 + 5) % n]) / speed;
+        r->pace = exp(rate_sd * z[(s * 37 + 5) % n]) / r->speed;
         waits_s[s] = run_on(r, h) - r->t;
     }
     sort(waits_s, n);
@@ -321,8 +322,12 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_bo
     if (more_booths > 0) {
         with_more = queue_split(floor(q->booths + 0.5) + (double)more_booths, &speed);
     }
+    if (out->queue_n > LONG_QUEUE * (double)with_more) { /* the sum of many services has the same mean and deviation */
+        speed *= (double)with_more;
+        booths = with_more = 1;
+    }
     double brief = q->skip_brief > skip ? q->skip_brief : skip;
-    run r = {.q = q, .deck = deck_of(&q->pace), .t = t, .end = end, .booths = with_more, .old_booths = booths,
+    run r = {.q = q, .deck = deck_of(&q->pace), .t = t, .end = end, .booths = with_more, .old_booths = booths, .speed = speed,
              .skip = (uint64_t)(skip * ONE), .skip_brief = (uint64_t)(brief * ONE), .extra = (uint64_t)(extra * ONE),
              .seed = ((uint64_t)t_ns ^ 0x9E3779B97F4A7C15ULL) | 1u};
     for (int i = 0; i < 4; i++) {

@@ -32,7 +32,8 @@ static int others_wait(const bf_queue *q, int64_t pos)
     }
     double pdf = 0.0, cdf = 0.0;
     if (behind < q->next) {
-        queue_free_at(q, q->t_last - q->entered[queue_slot(q, behind)], &pdf, &cdf);
+        duration_law law = queue_free_law(q);
+        duration_at(&law, q->t_last - q->entered[queue_slot(q, behind)], &pdf, &cdf);
     }
     return cdf > 0.9;
 }

@@ -117,8 +117,8 @@ int queue_booths_of(const bf_queue *q, double *speed);
 /* `pdf`: density that a booth becomes free at t, when a vehicle has been waiting for it since the last departure;
  * `cdf`: chance that a booth is free by t. */
 void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf);
-/* The same of a free journey that has taken `travel_s`; from `queue_far` on it is over. */
-double queue_far(const bf_queue *q);
-void queue_free_at(const bf_queue *q, double travel_s, double *pdf, double *cdf);
+/* The law of free journeys; from `queue_far` on one is over. */
+duration_law queue_free_law(const bf_queue *q);
+double queue_far(const duration_law *law);
 
 #endif

@@ -27,11 +27,21 @@ int queue_booths_of(const bf_queue *q, double *speed)
     return queue_split(q->booths, speed);
 }
 
-static void service_at(const bf_queue *q, double x, double *pdf, double *cdf)
+/* Of booth cycles, and of free journeys. */
+static duration_law service_law(const bf_queue *q)
 {
-    double sd = duration_sd(&q->pace.cycle), mean = q->pace.cycle.mean_ln;
-    *pdf = 0.96 * lognormal_pdf(x, mean, sd) + 0.04 * lognormal_pdf(x, mean + 1.2, 0.8);
-    *cdf = 0.96 * lognormal_cdf(x, mean, sd) + 0.04 * lognormal_cdf(x, mean + 1.2, 0.8);
+    return (duration_law){q->pace.cycle.mean_ln, duration_sd(&q->pace.cycle), 0.04, 1.2, 0.8};
+}
+
+duration_law queue_free_law(const bf_queue *q)
+{
+    return (duration_law){q->free_flow.mean_ln, duration_sd(&q->free_flow), 0.03, 0.3, 0.5};
+}
+
+double queue_far(const duration_law *law)
+{
+    double sd = 4.0 * law->sd, wide = law->off + 3.0 * law->odd_sd;
+    return exp(law->mean_ln + (sd > wide ? sd : wide));
 }
 
 void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf)
@@ -44,8 +54,9 @@ void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf)
     }
     double speed = 1.0;
     int booths = queue_booths_of(q, &speed);
+    const duration_law law = service_law(q);
     if (booths == 1) {
-        service_at(q, gap, pdf, cdf);
+        duration_at(&law, gap, pdf, cdf);
         return;
     }
     double all_busy = 1.0, still_busy = 1.0, rate = 0.0;
@@ -56,8 +67,8 @@ void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf)
         }
         double since = q->starts[(q->n_starts - 1 - i) % QUEUE_MAX_BOOTHS];
         double f = 0.0, c = 0.0, f0 = 0.0, c0 = 0.0;
-        service_at(q, (t - since) * speed, &f, &c);
-        service_at(q, (q->t_last - since) * speed, &f0, &c0);
+        duration_at(&law, (t - since) * speed, &f, &c);
+        duration_at(&law, (q->t_last - since) * speed, &f0, &c0);
         double left = 1.0 - c > 1e-6 ? 1.0 - c : 1e-6, left0 = 1.0 - c0 > 1e-6 ? 1.0 - c0 : 1e-6;
         all_busy *= left;
         still_busy *= left / left0;
@@ -65,17 +76,4 @@ void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf)
     }
     *pdf = gap > 0.0 ? still_busy * rate : 0.0;
     *cdf = 1.0 - all_busy;
-}
-
-double queue_far(const bf_queue *q)
-{
-    double sd = 4.0 * duration_sd(&q->free_flow), wide = 0.3 + 3.0 * 0.5;
-    return exp(q->free_flow.mean_ln + (sd > wide ? sd : wide));
-}
-
-void queue_free_at(const bf_queue *q, double travel, double *pdf, double *cdf)
-{
-    double sd = duration_sd(&q->free_flow), mean = q->free_flow.mean_ln;
-    *pdf = 0.97 * lognormal_pdf(travel, mean, sd) + 0.03 * lognormal_pdf(travel, mean + 0.3, 0.5);
-    *cdf = 0.97 * lognormal_cdf(travel, mean, sd) + 0.03 * lognormal_cdf(travel, mean + 0.3, 0.5);
 }
