@@ -18,15 +18,14 @@ import hmac
 import os
 import secrets
 import stat
-import unicodedata
 from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from drivers.plates import one_alphabet
 from edge.config_rules import TOPIC_LEVEL, rotation_s
+from edge.delivery.canonical import canonical
 from edge.delivery.credentials import credential_file
 from edge.messages import Medium
 
@@ -61,14 +60,6 @@ class Pseudonyms:
     def _derive(self, period: int) -> bytes:
         text = b"%s\0%d\0%d" % (_LABEL, self._period_ns, period)
         return hmac.digest(self._secret, text, "sha256")
-
-
-def canonical(medium: Medium, identity: str) -> str:
-    """One spelling for each identity: upper case; a plate without separators, look-alike letters of other alphabets
-    as Latin ones; a tag without white space."""
-    if medium == "plate":
-        return "".join(c for c in one_alphabet(identity).upper() if c.isalnum())
-    return "".join(unicodedata.normalize("NFKC", identity).upper().split())
 
 
 def read_secret(path: Path) -> bytes:

@@ -27,7 +27,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from edge.delivery.identity import canonical
+from edge.delivery.canonical import canonical
 
 TOKEN_BYTES = 8
 MOST_CHARACTERS = 15  # of a plate, as in the core's row
