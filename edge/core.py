@@ -495,6 +495,7 @@ class QueueFilter:
         self._departure = ffi.new("bf_departure *")
         self._forecast = ffi.new("bf_forecast *")
         self._mask_llr = ffi.new("double[]", MASKS)
+        self._mask_llr_of: Sequence[float] | None = None  # kept, so that another one is another object
 
     def enter(self, time_ns: int) -> int:
         """A vehicle passed the upstream point; returns its number."""
@@ -533,7 +534,9 @@ class QueueFilter:
         elsewhere: float,
     ) -> Departure:
         """A vehicle arrived downstream, with what its identities say about the passages `pos`."""
-        self._mask_llr[0:MASKS] = mask_llr
+        if mask_llr is not self._mask_llr_of:
+            self._mask_llr[0:MASKS] = mask_llr
+            self._mask_llr_of = mask_llr
         status = lib.bf_queue_depart(
             self._handle,
             time_ns,

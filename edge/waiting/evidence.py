@@ -9,10 +9,10 @@ traffic looks like, tokens with those of other computers; that something was *no
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from edge import core
 from edge.exchange.tokens import TokenIndex
@@ -28,8 +28,7 @@ _LEAST_PLATE_LLR = -2.0  # plates that are less like one another are others
 _ELSEWHERE_LLR = 2.0  # signatures in other lanes that are less like one another say nothing
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
+class Entry(Struct, eq=False):
     """A passage upstream that has not been found downstream."""
 
     passage: Passage
@@ -37,7 +36,7 @@ class Entry:
     lane: str
     number: int  # of the lane
     dead: int  # bits of what no reader looked for: it was dead
-    slots: list[int] = field(default_factory=list)  # in the pool
+    slots: list[int] = []  # in the pool
     plates_n: int = 0  # plates of the passage that are in the pool
 
     @property

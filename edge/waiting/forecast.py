@@ -8,9 +8,9 @@ follows the sightings. Called by `edge.waiting.intervals`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from edge.core import Forecast, Mixture
 from edge.messages import WaitMethod
@@ -25,8 +25,7 @@ _SIDE_ROAD = 0.3  # share of the vehicles that join between the points, with whi
 _SOMEBODY = 0.5  # below it one more booth changes nothing
 
 
-@dataclass(frozen=True, slots=True)
-class _LaneOutlook:
+class _LaneOutlook(Struct, frozen=True, gc=False):
     """What is expected in a lane; its samples stand in `row`, and in `more_row` those with one more booth."""
 
     row: int
@@ -39,8 +38,7 @@ class _LaneOutlook:
     more_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(Struct, frozen=True, gc=False):
     """What is expected by one who comes into one of some lanes."""
 
     raw: Interval

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from edge import config as cfg
 from edge.messages import Bottleneck, Experienced, Site, Traffic, Wait, WaitMethod
@@ -27,35 +28,49 @@ Gain = Callable[[Series], float | None]
 """What a row saves against the standard program."""
 
 
-class LaneFacts(NamedTuple):
-    """What a lane adds to the rows that it belongs to, at one moment."""
+class Facts(Struct, frozen=True, gc=False):
+    """What lanes add to a row that they belong to, at one moment."""
 
     departed: bool  # somebody ever did
     departures_n: int  # within the window of the rate
     readable_n: int  # arrivals of which an identity was read
     matched_n: int  # and of these those that were found upstream
-    booths_told: bool
+    booths_told: bool  # of all of them
     open: float
-    identified: bool  # an identity was matched lately, by readers that work
-    counted: bool  # the loop at the first point works
+    identified: bool  # an identity was matched lately, by readers that work, where something is expected
+    counted: bool  # the loop at the first point works, where something is expected
     full: bool  # the queue reaches beyond the first point
-    known: bool  # something is expected
 
 
-def facts_of(lane: LaneState, main: Segment | None, forecasts: Forecasts, end_ns: int) -> LaneFacts:
+def facts_of(lane: LaneState, main: Segment | None, forecasts: Forecasts, end_ns: int) -> Facts:
     """`main` is the way from the first point to the booth in the direction of the lane."""
-    lately = lane.identified_since(end_ns - LATELY_NS)
-    return LaneFacts(
+    known = main is not None and forecasts.knows(lane.id)
+    return Facts(
         lane.departed_ns is not None,
         len(lane.departures),
         len(lane.identified),
         lane.matched_n,
         lane.booths_told,
         lane.open,
-        lately and main is not None and main.identifies(lane.id),
-        main is not None and main.counts(lane.id),
+        known and main is not None and lane.identified_since(end_ns - LATELY_NS) and main.identifies(lane.id),
+        known and main is not None and main.counts(lane.id),
         lane.id in forecasts.full,
-        forecasts.knows(lane.id),
+    )
+
+
+def _together(facts: Sequence[Facts]) -> Facts:
+    if len(facts) == 1:
+        return facts[0]
+    return Facts(
+        any(fact.departed for fact in facts),
+        sum([fact.departures_n for fact in facts]),
+        sum([fact.readable_n for fact in facts]),
+        sum([fact.matched_n for fact in facts]),
+        all(fact.booths_told for fact in facts),
+        sum([fact.open for fact in facts]),
+        any(fact.identified for fact in facts),
+        any(fact.counted for fact in facts),
+        any(fact.full for fact in facts),
     )
 
 
@@ -68,7 +83,7 @@ class Moment:
     began_ns: int
     forecasts: Forecasts
     bottlenecks: Mapping[Stream, Bottleneck | None]
-    facts: Mapping[str, LaneFacts]  # by lane
+    facts: Mapping[str, Facts]  # by lane
 
 
 class Messages:
@@ -84,7 +99,7 @@ class Messages:
 
     def of(self, series: Series, lanes: Sequence[LaneState], moment: Moment, gain_s: Gain) -> Wait:
         """The message of the row `series`, to which these lanes belong."""
-        facts = [moment.facts[lane.id] for lane in lanes]
+        facts = _together([moment.facts[lane.id] for lane in lanes])
         waits = _waits(lanes)
         series.hour.add(moment.end_ns, waits)
         experienced = _experienced(waits)
@@ -100,11 +115,11 @@ class Messages:
             low_s, high_s = round(min(low_s, expected_s), 1), round(max(high_s, expected_s), 1)
             more_s = expected_s if outlook.more_s is None else round(min(expected_s, outlook.more_s), 1)
             queue_n = round(outlook.queue_n, 1)
-            method = _method(facts)
+            # A reader or a loop that has died is not among what the forecast stands on.
+            method = "counted" if not facts.identified else "fused" if facts.counted else "matched"
         else:
             reasons = {moment.forecasts.never.get(lane.id) for lane in lanes}
             method = reasons.pop() if len(reasons) == 1 else None
-        readable_n = sum([fact.readable_n for fact in facts])
         reference_s = self._baseline.get(series.program) if series.program is not None else None
         change = None
         if reference_s is not None and experienced.median_s is not None:
@@ -128,13 +143,13 @@ class Messages:
             high_s=high_s,
             queue_vehicles=queue_n,
             throughput_per_h=_throughput_per_h(facts, moment),
-            lower_bound=True in [fact.full for fact in facts],
+            lower_bound=facts.full,
             method=method,
-            match_rate=round(sum([fact.matched_n for fact in facts]) / readable_n, 3) if readable_n else None,
+            match_rate=round(facts.matched_n / facts.readable_n, 3) if facts.readable_n else None,
             reference_s=reference_s,
             change=change,
             bottleneck=moment.bottlenecks.get((series.direction, series.traffic)),
-            booths_open=_booths_open(facts),
+            booths_open=round(facts.open) if facts.booths_told else None,  # an open lane is else only a guess
             one_more_booth_s=more_s,
             planning_time_s=None if planning_s is None else round(planning_s, 1),
             planning_time_index=round(planning_s / reference_s, 2) if planning_s is not None and reference_s else None,
@@ -172,20 +187,8 @@ def _quantile(ordered: list[float], q: float) -> float:
     return round(ordered[low] + (at - low) * (ordered[high] - ordered[low]), 1)
 
 
-def _throughput_per_h(facts: Sequence[LaneFacts], moment: Moment) -> float | None:
-    if True not in [fact.departed for fact in facts]:
+def _throughput_per_h(facts: Facts, moment: Moment) -> float | None:
+    if not facts.departed:
         return None
     observed_s = min(RATE_WINDOW_S, max((moment.end_ns - moment.began_ns) * 1e-9, 1.0))
-    return round(sum([fact.departures_n for fact in facts]) * 3600.0 / observed_s, 1)
-
-
-def _method(facts: Sequence[LaneFacts]) -> WaitMethod:
-    """What the forecast stands on now: a reader or a loop that has died is not among it."""
-    if True not in [fact.known and fact.identified for fact in facts]:
-        return "counted"
-    return "fused" if True in [fact.known and fact.counted for fact in facts] else "matched"
-
-
-def _booths_open(facts: Sequence[LaneFacts]) -> int | None:
-    """None where nobody said so of one of the lanes: an open lane is then only a guess."""
-    return None if False in [fact.booths_told for fact in facts] else round(sum([fact.open for fact in facts]))
+    return round(facts.departures_n * 3600.0 / observed_s, 1)

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stddef.h>
 
-#define HALVINGS 32 /* of the range of all samples: to a millionth of a second where it is an hour */
+#define HALVINGS 20 /* of the range of all samples: to a hundredth of a second where it is hours */
 
 /* How many of the `n` sorted samples are at most `x`. */
 static int32_t up_to(const double *samples, int32_t n, double x)
