@@ -6,7 +6,7 @@ Called by the lane pipeline (`Wim`) and by the waits (`Matcher`, `QueueFilter`).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -495,6 +495,8 @@ class QueueFilter:
         self._departure = ffi.new("bf_departure *")
         self._forecast = ffi.new("bf_forecast *")
         self._mask_llr = ffi.new("double[]", MASKS)
+        self._room = 16  # candidates
+        self._pos_of, self._llr_of = ffi.new("int64_t[]", self._room), ffi.new("float[]", self._room)
         self._mask_llr_of: Sequence[float] | None = None  # kept, so that another one is another object
 
     def enter(self, time_ns: int) -> int:
@@ -526,23 +528,25 @@ class QueueFilter:
         _check(lib.bf_queue_unwatched(self._handle, seconds), "queue")
 
     def depart(
-        self,
-        time_ns: int,
-        pos: npt.NDArray[np.int64],
-        llr: npt.NDArray[np.float32],
-        mask_llr: Sequence[float],
-        elsewhere: float,
+        self, time_ns: int, candidates: Mapping[int, float], mask_llr: Sequence[float], elsewhere: float
     ) -> Departure:
-        """A vehicle arrived downstream, with what its identities say about the passages `pos`."""
+        """A vehicle arrived downstream; `candidates`: what its identities say about these passages (ln of ratios)."""
         if mask_llr is not self._mask_llr_of:
             self._mask_llr[0:MASKS] = mask_llr
             self._mask_llr_of = mask_llr
+        n = len(candidates)
+        if n > self._room:
+            self._room = 2 * n
+            self._pos_of, self._llr_of = ffi.new("int64_t[]", self._room), ffi.new("float[]", self._room)
+        if n:
+            self._pos_of[0:n] = list(candidates)
+            self._llr_of[0:n] = list(candidates.values())
         status = lib.bf_queue_depart(
             self._handle,
             time_ns,
-            ffi.from_buffer("int64_t[]", pos),
-            ffi.from_buffer("float[]", llr),
-            len(pos),
+            self._pos_of,
+            self._llr_of,
+            n,
             self._mask_llr,
             elsewhere,
             self._departure,

@@ -30,6 +30,17 @@ _NEVER = (-(1 << 62), -(1 << 62), 0)
 Seen = TagSighting | PlateSighting | TokenSighting | LoopCount | AxleSighting
 
 
+_HAS: dict[type, str] = {
+    LoopCount: "looped",
+    TagSighting: "tags",
+    PlateSighting: "plates",
+    TokenSighting: "tokens",
+    AxleSighting: "weighed",
+}
+"""What a passage has of each kind."""
+_IDENTITIES = {"tags", "plates", "tokens"}
+
+
 class Passage(Struct, eq=False):
     """A vehicle at a point. Identities stay in memory and out of `repr`."""
 
@@ -59,57 +70,43 @@ class PointOfLane:
 
     def take(self, seen: Seen) -> tuple[Passage | None, bool]:
         """The passage that this belongs to, and whether it is a new one; (None, False) for a repetition."""
-        kind = type(seen)
+        kind, time_ns = type(seen), seen.time_ns
+        has = _HAS[kind]
+        if has in _IDENTITIES and self._repeated(seen.id, time_ns):  # type: ignore[union-attr]
+            return None, False
+        passage, new = self._nearest(time_ns, has), False
+        if passage is None:
+            passage, new = Passage(time_ns, seen.lane), True
+            self._recent.append(passage)
         if kind is LoopCount:
-            passage = self._nearest(seen.time_ns, "looped")
-            if passage is not None and passage.looped:
+            if passage.looped:
                 self._counters["double_count"] += 1
                 return None, False
-            passage, new = (passage, False) if passage else (self._begin(seen), True)
             passage.looped = True
         elif kind is TagSighting:
-            if self._repeated(seen.id, seen.time_ns):  # type: ignore[union-attr]
-                return None, False
-            passage = self._nearest(seen.time_ns, "tags")
-            passage, new = (passage, False) if passage else (self._begin(seen), True)
             passage.tags.append(seen.id)  # type: ignore[union-attr]
             passage.mask |= core.TAG
         elif kind is PlateSighting:
-            if self._repeated(seen.id, seen.time_ns):  # type: ignore[union-attr]
-                return None, False
-            passage = self._nearest(seen.time_ns, "plates")
-            passage, new = (passage, False) if passage else (self._begin(seen), True)
             passage.plates.append(core.encode_plate(seen.id))  # type: ignore[union-attr]
             passage.mask |= core.PLATE
         elif kind is TokenSighting:
-            if self._repeated(seen.id, seen.time_ns):  # type: ignore[union-attr]
-                return None, False
-            passage = self._nearest(seen.time_ns, "tokens")
-            passage, new = (passage, False) if passage else (self._begin(seen), True)
             passage.tokens.extend(seen.tokens)  # type: ignore[union-attr]
             passage.mask |= core.PLATE
         else:
-            passage = self._nearest(seen.time_ns, "weighed")
-            passage, new = (passage, False) if passage else (self._begin(seen), True)
             passage.axles = signature(seen.positions_m, seen.loads_kg)  # type: ignore[union-attr]
             passage.weighed = True
             passage.mask |= core.AXLES
         return passage, new
 
-    def _begin(self, seen: Seen) -> Passage:
-        passage = Passage(seen.time_ns, seen.lane)
-        self._recent.append(passage)
-        return passage
-
     def _nearest(self, time_ns: int, has: str) -> Passage | None:
         """The nearest passage that lacks this kind of sighting, or had it a moment ago."""
         best, best_ns = None, TOGETHER_NS
         for passage in reversed(self._recent):
-            distance = abs(passage.time_ns - time_ns)
-            if distance < best_ns and (distance < _TWICE_NS or not getattr(passage, has)):
-                best, best_ns = passage, distance
-            elif passage.time_ns < time_ns - _FAR_NS:
+            distance = time_ns - passage.time_ns
+            if distance > _FAR_NS:
                 break
+            if -best_ns < distance < best_ns and (-_TWICE_NS < distance < _TWICE_NS or not getattr(passage, has)):
+                best, best_ns = passage, abs(distance)
         return best
 
     def _repeated(self, identity: str, time_ns: int) -> bool:

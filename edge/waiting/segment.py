@@ -13,7 +13,6 @@ import math
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
-import numpy as np
 from msgspec import Struct
 
 from edge import core
@@ -29,8 +28,6 @@ _AFTER_A_GAP = 0.05  # before the first that is seen again come any number, twen
 _STRONG_LLR = 3.0  # identity evidence above this makes a match one by identity
 _AWAY_LLR = 2.0  # and above this one of another lane is looked at
 _SPEED_MPS = 12.0  # of free traffic on an approach, where only its length is known
-_NO_POS = np.zeros(0, np.int64)
-_NO_LLR = np.zeros(0, np.float32)
 
 
 class Match(Struct, frozen=True):
@@ -164,12 +161,8 @@ class Segment:
             self._count(number)
         default = self._evidence.default(passage.mask | end.unknown)
         here, away = self._evidence.compare(passage, number, default)
-        pos, llr = _NO_POS, _NO_LLR
-        if here:
-            pos = np.fromiter(here.keys(), np.int64, len(here))
-            llr = np.fromiter(here.values(), np.float32, len(here))
         elsewhere, nearest = self._elsewhere(passage, away) if away else (0.0, None)
-        found = self.queues[passage.lane].depart(passage.time_ns, pos, llr, default, elsewhere)
+        found = self.queues[passage.lane].depart(passage.time_ns, here, default, elsewhere)
         self._evidence.note(passage)
         if found.pos >= 0:
             return self._listed(passage, number, found, here, default)

@@ -14,7 +14,6 @@ from edge import core
 
 S = 1_000_000_000
 T0 = 1_780_000_000 * S
-NONE = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 FLAT = [0.0] * core.MASKS
 
 
@@ -23,8 +22,7 @@ def _filter() -> core.QueueFilter:
 
 
 def _depart(queue: core.QueueFilter, t_s: float, pos: int | None = None, llr: float = 14.0) -> core.Departure:
-    where = NONE if pos is None else (np.array([pos], np.int64), np.array([llr], np.float32))
-    return queue.depart(T0 + round(t_s * S), *where, FLAT, 0.0)
+    return queue.depart(T0 + round(t_s * S), {} if pos is None else {pos: llr}, FLAT, 0.0)
 
 
 def _saturated(queue: core.QueueFilter, rng: random.Random, n: int = 60) -> tuple[list[float], float]:
@@ -178,9 +176,7 @@ def test_nothing_breaks_the_filter(operations: list[tuple]) -> None:
             elif name == "unwatched":
                 queue.unwatched(rest[0])
             elif name == "depart":
-                pos = np.array([p for p, _ in rest[1]], np.int64)
-                llr = np.array([v for _, v in rest[1]], np.float32)
-                found = queue.depart(rest[0], pos, llr, FLAT, rest[2])
+                found = queue.depart(rest[0], dict(rest[1]), FLAT, rest[2])
                 assert 0.0 <= found.p <= 1.0 + 1e-9
                 assert np.isfinite([found.mean_s, found.sd_s, found.wait_s]).all()
             else:
