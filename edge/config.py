@@ -50,10 +50,18 @@ class Sensor(Table, frozen=True, kw_only=True):
     angle_deg: float = 0.0  # of the strip against the perpendicular to the lane
 
 
+class Scanner(Table, frozen=True, kw_only=True):
+    """A laser scanner across the lane that tells vehicles apart where no loop lies; `x_m` is its plane."""
+
+    device: str
+    x_m: float
+
+
 class Wim(Table, frozen=True, kw_only=True):
     device: str | None = None
     sample_rate_hz: float
-    mode: Literal["loop", "gap"] = "gap"
+    mode: Literal["loop", "gap", "scanner"] = "gap"
+    scanner: Scanner | None = None
     temperature_c: float = 20.0
     temperature_device: str | None = None
     sensor: tuple[Sensor, ...]

@@ -55,7 +55,12 @@ def _driver(device: Device, faults: Faults) -> Driver | None:
 
 def _check_wim(lane: Lane, wim: Wim, config: Config, offers: dict[str, Offer], faults: Faults) -> None:
     key = f"lane[{lane.id}].wim"
-    for name, wanted in (("device", wim.device), ("temperature_device", wim.temperature_device)):
+    scanner = wim.scanner.device if wim.scanner is not None else None
+    for name, wanted in (
+        ("device", wim.device),
+        ("temperature_device", wim.temperature_device),
+        ("scanner.device", scanner),
+    ):
         if wanted is not None and named(config.device, wanted) is None:
             close = difflib.get_close_matches(wanted, (device.name for device in config.device), n=1)
             hint = f"did you mean {close[0]!r}?" if close else _known(config.device)
@@ -68,6 +73,10 @@ def _check_wim(lane: Lane, wim: Wim, config: Config, offers: dict[str, Offer], f
                 f"{wim.temperature_device!r} measures no temperature; name its temperatures in [device.options] "
                 "(`temperatures_c`), or another device, or write temperature_c alone",
             )
+    if scanner is not None and named(config.device, scanner) is not None:
+        inputs = offers.get(scanner, Offer()).inputs
+        if inputs is not None and "presence" not in inputs:
+            faults.add(f"{key}.scanner.device", f"{scanner!r} is no scanner: it tells no presence; see sick_lms")
     if wim.device is None:
         if config.device:
             faults.note(key, "names no `device`, so nothing is weighed here; recordings can be replayed")
@@ -216,6 +225,7 @@ def _known(devices: tuple[Device, ...]) -> str:
 def _check_uses(config: Config, drivers: dict[str, Driver], offers: dict[str, Offer], faults: Faults) -> None:
     wims = [lane.wim for lane in config.lane if lane.wim is not None]
     used = {name for wim in wims for name in (wim.device, wim.temperature_device)}
+    used |= {wim.scanner.device for wim in wims if wim.scanner is not None}
     for device in config.device:
         key, driver = f"device[{device.name}]", drivers[device.name]
         if driver.reads_identifiers:

@@ -204,6 +204,10 @@ def _check_wim(wim: Wim, key: str, faults: Faults) -> None:
         )
     if wim.mode == "loop" and not any(sensor.type == "loop" for sensor in wim.sensor):
         faults.add(f"{key}.mode", 'is "loop" but no sensor is of type "loop"; add one or write mode = "gap"')
+    elif wim.mode == "scanner" and wim.scanner is None:
+        faults.add(f"{key}.mode", 'is "scanner" but there is no [lane.wim.scanner]; name its device and its x_m')
+    elif wim.mode != "scanner" and wim.scanner is not None:
+        faults.note(f"{key}.mode", f'is "{wim.mode}": the scanner is not used; write mode = "scanner" to use it')
     elif wim.mode == "gap" and any(sensor.type == "loop" for sensor in wim.sensor):
         faults.note(f"{key}.mode", 'is "gap": vehicles are cut without the loop; write mode = "loop" to use it')
     _check_places(wim, key, faults)
@@ -220,6 +224,14 @@ def _check_places(wim: Wim, key: str, faults: Faults) -> None:
                 f"{_metres('lines of one array are nearer')}",
             )
             return  # what lies behind it is as far, and the loops fit neither
+    if wim.scanner is not None and scales:
+        away_m = max(scales[0].x_m - wim.scanner.x_m, wim.scanner.x_m - scales[-1].x_m)
+        if away_m > _LOOP_NEAR_M:
+            faults.add(
+                f"{key}.scanner.x_m",
+                f"its plane is {away_m:g} m from the lines ({scales[0].x_m:g} .. {scales[-1].x_m:g}), too far "
+                f"to tell their vehicles apart; {_metres('give the place of its plane')}",
+            )
     for loop in (sensor for sensor in wim.sensor if sensor.type == "loop" and scales):
         half_m = (loop.width_m or 0.0) / 2
         away_m = max(scales[0].x_m - loop.x_m - half_m, loop.x_m - half_m - scales[-1].x_m)

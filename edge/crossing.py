@@ -343,6 +343,9 @@ class Crossing:
 
     def _input(self, change: InputChange) -> list[Message]:
         device = self._devices[change.device]
+        if change.name == "presence":
+            for scanned in self._scanned(change.device):
+                scanned.presence(change.on, change.time_ns)
         first = change.name not in device.inputs
         pulses = device.new_pulses(change)
         if change.name in device.reports:
@@ -363,7 +366,17 @@ class Crossing:
                 self._flow.loop(lane_id, meaning.point, change.time_ns)
         return []
 
+    def _scanned(self, device: str) -> list[LanePipeline]:
+        """The lanes that this scanner tells the vehicles of."""
+        wims = ((lane, lane.lane.wim) for lane in self.lanes.values())
+        return [
+            lane for lane, wim in wims if wim is not None and wim.scanner is not None and wim.scanner.device == device
+        ]
+
     def _measurement(self, measurement: Measurement) -> list[Message]:
+        if measurement.name == "height" and measurement.unit == "_m":
+            for lane in self._scanned(measurement.device):
+                lane.height(measurement.value, measurement.time_ns)
         if measurement.unit == "_c":
             for lane in self.lanes.values():  # one thermometer may serve them all
                 if lane.lane.wim is not None and lane.lane.wim.temperature_device == measurement.device:
@@ -402,6 +415,9 @@ class Crossing:
         device = self._devices[state.device]
         device.state, device.since_ns, device.text = state.state, state.time_ns, state.text
         self._health.state(state)
+        if state.state is not LinkState.ONLINE:
+            for scanned in self._scanned(state.device):
+                scanned.scanner_lost()
         if state.state is LinkState.CONNECTING:
             return []  # neither good nor bad yet
         lane = device.config.lane or "_"

@@ -115,6 +115,7 @@ class Vehicle(Message, frozen=True, kw_only=True):
     length_m: float | None
     wheelbase_m: float
     lateral_m: float | None = None
+    height_m: float | UnsetType | None = UNSET
     gross_kg: float
     gross_sigma_kg: float
     axles: tuple[Axle, ...]

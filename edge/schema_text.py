@@ -71,6 +71,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "speed_mps": "mean speed over the array; null where not known",
         "length_m": "length of the vehicle; null without a loop that measures it",
         "wheelbase_m": "distance from the first to the last axle",
+        "height_m": "greatest height, as a laser scanner saw it; null where it saw none, absent without one",
         "lateral_m": "how far right of the lane's middle it drove; null where strips at different angles do not tell",
         "gross_kg": "gross weight",
         "gross_sigma_kg": "standard deviation of `gross_kg`",

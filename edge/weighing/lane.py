@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from drivers.events import SampleBlock
 from edge import config as cfg
@@ -23,6 +23,7 @@ from edge.weighing.axle_groups import axle_groups
 from edge.weighing.classify import Classifier
 from edge.weighing.esal import aashto_flexible
 from edge.weighing.limits import Limits
+from edge.weighing.scanner import ScannerLoop
 
 _IDENTITY_BEFORE_NS = 5_000_000_000  # a tag or plate may be read this long before the first axle crosses x = 0
 _ANCHOR_NS = 1_000  # a device clock that strays less than this from its line needs no new anchor
@@ -99,7 +100,9 @@ class LanePipeline:
         self._source = source
         self._config_digest = cfg.digest(config)
         self._calibration_digest = cfg.digest(lane.wim.sensor)
-        self._wim = Wim(lane.wim)
+        self._scanner = ScannerLoop(lane.wim) if lane.wim.mode == "scanner" and lane.wim.scanner is not None else None
+        table = self._scanner.table if self._scanner is not None else lane.wim
+        self._wim = Wim(table)
         self._clock = ScanClock()
         self._classifier = Classifier("fhwa", country=config.site.country)
         self._limits = Limits(config.site.country)
@@ -109,13 +112,20 @@ class LanePipeline:
         self._stream: int | None = None
         self._loops = [
             _Loop(sensor.channel, sensor.threshold_counts or 0.0)
-            for sensor in lane.wim.sensor
-            if sensor.type == "loop" and lane.wim.mode == "loop"
+            for sensor in table.sensor
+            if sensor.type == "loop" and table.mode == "loop"
         ]
         self._left_loop_scan = 0
+        self._loops_at_fault = False
+        self.ignore_loops(False)
 
     def samples(self, block: SampleBlock) -> list[Vehicle]:
         """Take the next block; returns the vehicles that are finished with it."""
+        if self._scanner is None:
+            return self._samples(block)
+        return [vehicle for ripe in self._scanner.take(block) for vehicle in self._samples(ripe)]
+
+    def _samples(self, block: SampleBlock) -> list[Vehicle]:
         found: list[WimVehicle] = []
         lost = block.lost_scans
         if self._stream is not None and block.stream != self._stream:
@@ -156,7 +166,9 @@ class LanePipeline:
 
     def finish(self) -> list[Vehicle]:
         """The stream has ended: what is still open is finished as it stands."""
-        return [self._message(vehicle) for vehicle in self._wim.finish()]
+        rest = self._scanner.rest() if self._scanner is not None else []
+        found = [vehicle for block in rest for vehicle in self._samples(block)]
+        return found + [self._message(vehicle) for vehicle in self._wim.finish()]
 
     def identity(self, identity: Identity, time_ns: int) -> None:
         """A tag or plate was read at the array; it goes into the message of the vehicle that was there."""
@@ -167,7 +179,26 @@ class LanePipeline:
 
     def ignore_loops(self, ignore: bool) -> None:
         """The loops are stuck or chatter: until told otherwise vehicles are cut as without them."""
-        self._wim.ignore_loops(ignore)
+        self._loops_at_fault = ignore
+        scanner_is_blind = self._scanner is not None and not self._scanner.works
+        self._wim.ignore_loops(ignore or scanner_is_blind)
+
+    def presence(self, on: bool, time_ns: int) -> None:
+        """The lane's scanner sees a vehicle, or sees it no longer."""
+        if self._scanner is not None:
+            self._scanner.presence(on, time_ns)
+            self.ignore_loops(self._loops_at_fault)
+
+    def height(self, height_m: float, time_ns: int) -> None:
+        """The vehicle that left the scanner's plane at that time was so high."""
+        if self._scanner is not None:
+            self._scanner.height(height_m, time_ns)
+
+    def scanner_lost(self) -> None:
+        """The scanner does not work: until it says anything, vehicles are cut as without it."""
+        if self._scanner is not None:
+            self._scanner.works = False
+            self.ignore_loops(self._loops_at_fault)
 
     def channels(self) -> list[ChannelHealth]:
         """Health of each sensor's channel."""
@@ -212,6 +243,7 @@ class LanePipeline:
             length_m=_rounded(found.length_m, 2),
             wheelbase_m=round(found.wheelbase_m, 3),
             lateral_m=_rounded(found.lateral_m, 3),
+            height_m=self._height_m(time_ns, found),
             gross_kg=round(found.gross_kg, 1),
             gross_sigma_kg=round(found.gross_sigma_kg, 1),
             axles=axles,
@@ -226,6 +258,11 @@ class LanePipeline:
             ),
             esal=round(aashto_flexible(loads_kg, groups), 4),
         )
+
+    def _height_m(self, first_axle_ns: int, found: WimVehicle) -> float | UnsetType | None:
+        if self._scanner is None:
+            return UNSET
+        return self._scanner.height_m(first_axle_ns, self._clock.time_ns(found.exit_scan))
 
     def _identities(self, first_axle_ns: int, exit_ns: int) -> tuple[Identity, ...]:
         """Takes the reads that belong to a vehicle over the array in that time; each read serves one vehicle."""

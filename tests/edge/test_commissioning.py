@@ -486,6 +486,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "thingmagic_mercury": {"region": "NA"},
     "json_events": {"preset": "axis_lpv"},
     "camera_stream": {"maker": "dahua"},
+    "sick_lms": {"height_m": 6.0},
 }
 
 
