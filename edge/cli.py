@@ -21,6 +21,7 @@ COMMANDS = {
         "how this computer is, from its daemon: lanes, alarms, devices, collectors",
     ),
     "page": ("edge.commands.page", "the lane's page for a browser, and metrics for Prometheus"),
+    "bundle": ("edge.commands.bundle", "one file for a supporter: state, log, configuration without secrets, versions"),
     "check": ("edge.commands.check", "validate a configuration without touching hardware"),
     "doctor": ("edge.commands.doctor", "try each device, the clock, the disk and each collector once"),
     "record": ("edge.commands.record", "record raw waveforms and device bytes from live hardware"),

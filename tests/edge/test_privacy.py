@@ -6,6 +6,7 @@ software wrote is searched for every identity of the truth. The simulator's own 
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import re
@@ -26,6 +27,8 @@ from leftovers import files_below, found_in, spellings
 from mosquitto import MOSQUITTO, Mosquitto
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
+from served import ask as ask_page
+from served import served
 
 from drivers.events import Event, PlateRead, TagRead
 from drivers.lpr_frame import LprOptions, TextCodec
@@ -35,8 +38,14 @@ from edge.config_file import load
 from edge.crossing import Crossing
 from edge.delivery.identity import Pseudonyms, new_key
 from edge.delivery.journal import Journal
+from edge.eyes.client import ask as ask_daemon
+from edge.eyes.client import find
+from edge.eyes.place import connect
 from edge.messages import Message
+from edge.page.app import Page
+from edge.page.feed import Feed
 from edge.waiting.sightings import SightingError, parse
+from edge.web.guard import Guard
 from firmware_sim.cli import main as simulate
 
 
@@ -126,6 +135,7 @@ def test_a_noisy_crossing_leaves_no_identity_behind(tmp_path: Path) -> None:
             assert daemon.process is not None
             limits = Path(f"/proc/{daemon.process.pid}/limits").read_text()
             assert re.search(r"^Max core file size +0 ", limits, re.M)
+            looked = _looked_at(config, mine)
             daemon.kill()  # so that the write-ahead log stays as it is
             left = files_below(mine, carried)
             recorded = subprocess.run(
@@ -143,13 +153,34 @@ def test_a_noisy_crossing_leaves_no_identity_behind(tmp_path: Path) -> None:
         if daemon.process is not None and daemon.process.poll() is None:
             daemon.kill()
         broker.kill()
-    left |= files_below(mine) | {"record": recorded.stdout + recorded.stderr, "mqtt": bytes(listener.bytes)}
+    left |= looked | files_below(mine) | {"record": recorded.stdout + recorded.stderr, "mqtt": bytes(listener.bytes)}
     identities = _identities(simulator.truth)
     assert len(identities) >= 10
     assert any(name.endswith("-wal") and blob for name, blob in left.items())
     assert any(name.endswith(".sigmf-data") for name in left)
     assert any(b"rx" in blob for name, blob in left.items() if name.endswith(".bytes.jsonl"))
     assert not found_in(left, identities)
+
+
+def _looked_at(config: Path, directory: Path) -> dict[str, bytes]:
+    """All that those see who look at the running daemon: socket, status, page, metrics, and a supporter's bundle."""
+    path, _ = find(config)
+    left = {"socket": json.dumps(ask_daemon(path, {"ask": "state"})).encode()}
+    with connect(path, 20.0) as channel, channel.makefile("rb") as frames:
+        channel.sendall(b'{"ask": "scope", "lane": "C01"}\n')
+        left["scope"] = b"".join(frames.readline() for _ in range(50))
+    with served(Guard(Page(Feed(config)).app())) as port:
+        for page in ("/", "/lane/C01?lang=fr", "/api/v1/state", "/metrics"):
+            status, _, left[f"page {page}"] = ask_page(port, page)
+            assert status == 200
+    bundle = directory / "bundle.tar.gz"
+    log = str(config.with_name("daemon.log"))
+    assert borderflow(["bundle", str(bundle), "--config", str(config), "--log", log]) == 0
+    left["bundle"] = gzip.decompress(bundle.read_bytes())
+    assert b"state.json" in left["bundle"]
+    assert len(json.loads(left["socket"])["vehicles"]) >= 3
+    assert b"pseudonym" not in left["socket"]
+    return left
 
 
 def _start_verbose(daemon: Daemon, config: Path) -> None:
