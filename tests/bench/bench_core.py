@@ -1,10 +1,15 @@
-"""Speed of the weighing core: samples a second against a vectorised NumPy/SciPy pipeline, cost by number of channels,
-and the time to fit one vehicle. Run by `make bench` (`python -m tests.bench.bench_core`); prints a line a figure.
+"""Speed of the weighing core: samples a second against a vectorised NumPy/SciPy pipeline and an earlier build of the
+core in the same run, cost by number of channels, and the time to fit one vehicle. Run by `make bench`
+(`python -m tests.bench.bench_core`); prints a line a figure.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +18,7 @@ from scipy import ndimage, signal
 
 from edge import config
 from edge.core import Wim
+from tests.accuracy import hard
 from tests.core import regimes, world
 
 Samples = npt.NDArray[np.int16]
@@ -63,6 +69,53 @@ def numpy_pipeline(samples: Samples, rate_hz: float) -> int:
     return count
 
 
+BASELINE = "ace3d54"  # the core as it was before its stages were redrawn
+ROOT = Path(__file__).parents[2]
+_BUILD = """
+import runpy
+runpy.run_path("csrc/build_cffi.py")["ffibuilder"].compile(tmpdir=".")
+"""
+_MEASURE = """
+import json
+import numpy as np
+from tests.bench.bench_core import core_seconds, traffic
+wim, samples = traffic(8, 240.0, 12)
+spent = core_seconds(wim, samples, 5)[0]
+quiet = np.ascontiguousarray(samples[-400_000:])
+print(json.dumps([spent, core_seconds(wim, quiet, 5)[0]]))
+"""
+
+
+def baseline_seconds() -> tuple[float, float] | None:
+    """What the baseline takes for the traffic and for the idle samples of `main`; None without git's history."""
+    tree = ROOT / "build" / BASELINE
+    try:
+        if not list(tree.glob("edge/_core*.so")):
+            tree.mkdir(parents=True, exist_ok=True)
+            archive = subprocess.run(["git", "archive", BASELINE], cwd=ROOT, check=True, capture_output=True).stdout
+            subprocess.run(["tar", "x"], cwd=tree, input=archive, check=True)
+            subprocess.run([sys.executable, "-c", _BUILD], cwd=tree, check=True, capture_output=True)
+        found = subprocess.run([sys.executable, "-c", _MEASURE], cwd=tree, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    traffic_s, idle_s = json.loads(found.stdout.splitlines()[-1])
+    return traffic_s, idle_s
+
+
+def fit_ms(row_name: str, vehicles: int) -> tuple[float, float]:
+    """Median and 99th percentile of what a frame costs with which a vehicle is told, in a row on hard ground."""
+    row = next(row for row in hard.ROWS if row.name == row_name)
+    scene = row.make(np.random.default_rng(5), vehicles, 5)
+    core, took = Wim(scene.wim), []
+    for block in scene.samples():
+        for i in range(0, len(block), 64):
+            start = time.thread_time()
+            found = core.push(block[i : i + 64])
+            if found:
+                took.append((time.thread_time() - start) / len(found) * 1e3)
+    return float(np.median(took)), float(np.percentile(took, 99))
+
+
 def main() -> dict[str, Any]:
     figures: dict[str, Any] = {}
     wim, samples = traffic(8, 240.0, 12)
@@ -76,6 +129,19 @@ def main() -> dict[str, Any]:
     print(f"core, 8 channels x 5 kHz, {found} vehicles in 240 s: {figures['core_ms_per_s']:.0f} MS/s")
     print(f"NumPy/SciPy pipeline, the same samples: {figures['numpy_ms_per_s']:.1f} MS/s; ratio {figures['ratio']:.0f}")
     print(f"24 h of that lane: {spent * 360:.1f} s of one core")
+    quiet_s, _ = core_seconds(wim, np.ascontiguousarray(samples[-400_000:]), 5)
+    before = baseline_seconds()
+    if before is None:
+        print(f"against {BASELINE}: not compared, its sources are not here")
+    else:
+        figures["against_baseline"], figures["idle_against_baseline"] = before[0] / spent, before[1] / quiet_s
+        print(
+            f"against {BASELINE}: {before[0] / spent:.1f} times as fast in traffic, {before[1] / quiet_s:.1f} when idle"
+        )
+    for name in ("real roads' mix, free flow", "real roads' mix, stop and go"):
+        median_ms, worst_ms = fit_ms(name, 40)
+        figures[f"fit_ms {name}"] = (median_ms, worst_ms)
+        print(f"a vehicle fitted, {name}: {median_ms:.2f} ms (median), {worst_ms:.2f} ms (99th percentile)")
     for channels in (2, 4, 8, 16, 32):
         wim, samples = traffic(channels, 120.0, 6)
         spent, _ = core_seconds(wim, samples)

@@ -6,9 +6,6 @@
 
 #include <math.h>
 #include <string.h>
-#ifdef BF_DEBUG
-#include <stdio.h>
-#endif
 
 static const double IMPOSSIBLE = 12.0; /* a cost */
 static const double CERTAIN = 10.0;    /* doubt of a cut that something else than geometry says */
@@ -348,18 +345,6 @@ static void note_stop(bf_wim *w, int count)
 
 static void emit(bf_wim *w, int count, uint32_t flags)
 {
-#ifdef BF_DEBUG
-    fprintf(stderr, "emit %d of %d at %.2f:", count, w->train_count, (double)w->now / w->rate);
-    for (int k = 0; k < w->train_count; ++k) {
-        spacing s = {0};
-        const axle_seen *a = &w->train[k];
-        if (k) s = spacing_of(w, a - 1, a);
-        fprintf(stderr, " [%.2f..%.2f m%.1f", s.lo, s.hi, a->misfit_m * 1e3);
-        if (s.unseen) fprintf(stderr, " dt %.2f stop %.1f %.1f %.1f", a->entry.t - (a - 1)->exit.t, spacing_cost(&s, 0.0, 6.0), spacing_cost(&s, 0.0, 8.0), spacing_cost(&s, 0.0, 13.0));
-        fprintf(stderr, "] %.0f(%.2f %.2f%s %.2f %.2f%s)", a->kg, a->entry.v, a->entry.a, a->entry.stood ? "s" : "", a->exit.v, a->exit.a, a->exit.stood ? "s" : "");
-    }
-    fprintf(stderr, "\n");
-#endif
     if (count > BF_MAX_AXLES) count = BF_MAX_AXLES;
     bf_vehicle *v;
     if (w->ring_count == RING) {

@@ -10,9 +10,6 @@
 
 #include <math.h>
 #include <string.h>
-#ifdef BF_DEBUG
-#include <stdio.h>
-#endif
 
 enum { EVENTS = 64, AXLES = 12, BEAM = 24, READINGS = 10, ROOM = BEAM * READINGS, FIXED = 10 };
 typedef enum { NEW, BACK, AGAIN, TOUCH } reading;
@@ -388,11 +385,6 @@ static bool read_events(bf_wim *w, const event *list, int n, int *finished, bool
                 of = k;
         if (of >= 0) mark(w, &list[of]);
     }
-#ifdef BF_DEBUG
-    fprintf(stderr, "reversed now %.2f plain %.1f cost %.1f other %.1f:", (double)w->now / w->rate, plain, h->cost, other >= 0 ? beam[other].cost : -1.0);
-    for (int i = 0; i < n; ++i) fprintf(stderr, " %s%d%c@%.2f(%.0f %.2f)", list[i].index < 0 ? "-" : "", list[i].line, "NBAT"[(int)h->label[i]], list[i].mid / w->rate, list[i].side_n[0], list[i].on_s);
-    fprintf(stderr, "\n");
-#endif
     take_out(w, list, n, h, finished);
     return false;
 }

@@ -9,9 +9,6 @@
 
 #include <math.h>
 #include <string.h>
-#ifdef BF_DEBUG
-#include <stdio.h>
-#endif
 
 static void drop_pending(bf_wim *w, int line, int index)
 {
@@ -77,9 +74,6 @@ void train_footprint(bf_wim *w, const footprint *f)
     const double newton = f->peak * s->newton;
     /* What lines are compared by: a strip bears a quarter of a wheel where a plate bears all of it. */
     const double alike_n = s->s.type == BF_PLATE ? 0.25 * newton : newton;
-#ifdef BF_DEBUG
-    fprintf(stderr, "print line %d sensor %d rise %.3f fall %.3f begin %.3f end %.3f peak %.0f area %.0f\n", line, f->sensor, f->rise[1] / w->rate, f->fall[1] / w->rate, f->begin / w->rate, f->end / w->rate, f->peak, f->area);
-#endif
 
     /* The other half of an axle: another sensor's footprint that overlaps this one by half of the shorter. */
     int best = -1;
@@ -610,9 +604,6 @@ bool train_update(bf_wim *w, bool at_end)
             note_missed(w, a, j);
             if (!(a->seen & (1u << j)) && l->missed_run >= 2) stale_before[j] = due_at(w, a, j);
         }
-#ifdef BF_DEBUG
-        fprintf(stderr, "commit axle seen %x peak %.0f now %.2f timed_out %d\n", a->seen, a->peak_n, (double)w->now / w->rate, timed_out);
-#endif
         a->timed_out = timed_out;
         find_runs(w, a);
         a->lost_before = came_unseen(w, a);
