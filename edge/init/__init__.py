@@ -1,0 +1,1 @@
+"""`borderflow init`: from nothing to a configuration that `check` calls good: answers → devices that answer → file."""
