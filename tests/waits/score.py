@@ -2,12 +2,14 @@
 
     python -m tests.waits.score [ROW ...] [SEED ...] [sumo]
 
-prints for each row of sensors and each lane: how far the experienced median is off in 95 % of the intervals, the median
-error of the expected wait, the share of truths inside the interval, and what "the last completed wait" and "the mean
-of the last 15 minutes" would have said. The truth of a moment is the wait of the next vehicle that passes the first
-point (docs/waits.md); the share inside is also given for one who joins at that very moment, and for the straight line
-between the vehicles before and after it. After the days come mornings of SUMO where it is installed; with the word
-`sumo` these alone.
+prints for each row of sensors and each lane: how often the experienced median is outside of its bound, the median error
+of the expected wait, the share of truths inside the interval, and what "the last completed wait" and "the mean of the
+last 15 minutes" would have said; and for each row the mean error over the lanes, as a share of that of the last
+completed wait, and beside that of an oracle who knows exactly who stands in the queue, and the law of service of the
+three quarters of an hour before and after, but not what each service will take. The truth of a moment is the wait of
+the next vehicle that passes the first point (docs/waits.md); the share inside is also given for one who joins at that
+very moment, and for the straight line between the vehicles before and after it. After the days come mornings of SUMO
+where it is installed; with the word `sumo` these alone.
 """
 
 from __future__ import annotations
@@ -59,6 +61,7 @@ class Score:
     missing: float
     bias_s: float
     within: float
+    mean_s: tuple[float, float, float]  # mean errors: ours, of the last completed wait, of the oracle
 
 
 def score(
@@ -71,7 +74,8 @@ def score(
     starts = [truck.t_from for truck in truths]
     done = sorted(truths, key=lambda truck: truck.t_booth or 0.0)
     done_at = [truck.t_booth or 0.0 for truck in done]
-    errors, covered, last_e, mean_e, floor, bias, inside = [], [], [], [], [], [], []
+    errors, covered, last_e, mean_e, floor, bias, inside, oracle_e = [], [], [], [], [], [], [], []
+    oracles = [_Oracle(world, number) for number in range(len(spec))]
     exp_n = exp_bad = missing = 0
     for wait in waits:
         if wait.lane != lane or (lane == "_" and wait.program is not None):
@@ -102,6 +106,7 @@ def score(
         covered.append([wait.low_s <= t <= wait.high_s for t in (truth, *_other_truths(truths, at, end, joiner))])
         last_e.append(abs((done[last - 1].t_booth - done[last - 1].t_from) - truth))
         mean_e.append(abs(statistics.fmean(recent) - truth))
+        oracle_e.append(abs(oracles[joiner.lane_to].wait_s(end, joiner) - truth))
         n = sum(1 for t in truths if t.t_from < end < t.t_booth and t.lane_to == joiner.lane_to)
         floor.append(0.6745 * math.sqrt(n) * world.cycle_sd_s(joiner.lane_to) / spec[joiner.lane_to].booths)
     median = statistics.median
@@ -109,7 +114,39 @@ def score(
         exp_n, exp_bad / max(1, exp_n), 0.0, median(errors), median(floor),
         tuple(statistics.fmean(column) for column in zip(*covered, strict=True)), median(last_e), median(mean_e),
         missing / max(1, missing + len(errors)), statistics.fmean(bias), statistics.fmean(inside),
+        tuple(statistics.fmean(column) for column in (errors, last_e, oracle_e)),
     )  # fmt: skip
+
+
+class _Oracle:
+    """Who knows the queue of a lane, and the law of its service around a moment."""
+
+    _AROUND_S = 2700.0
+
+    def __init__(self, world: World, lane: int) -> None:
+        self._booths = world.scenario.lanes[lane].booths
+        self._trucks = sorted((t for t in world.truth() if t.lane_to == lane), key=lambda t: t.t_booth)
+        self._at = [t.t_booth for t in self._trucks]
+        travels = sorted(t.t_booth - t.t_from for t in self._trucks)
+        self._free_s = travels[len(travels) // 20]
+        pairs = zip(self._trucks, self._trucks[self._booths :], strict=False)  # of one booth, where somebody waited
+        cycles = [(b.t_booth, b.t_booth - a.t_booth) for a, b in pairs if b.t_from + 1.3 * self._free_s < b.t_booth]
+        self._cycles = [cycle for cycle in cycles if cycle[1] < 1500.0]
+
+    def wait_s(self, end: float, joiner: Truck) -> float:
+        """Of the one that joins next."""
+        low, high = end - self._AROUND_S, end + self._AROUND_S
+        law = [cycle for at, cycle in self._cycles if low < at < high] or [cycle for _, cycle in self._cycles]
+        if not law:
+            return self._free_s
+        ahead = sum(1 for t in self._trucks if t.t_from < end < t.t_booth < joiner.t_booth)
+        served = bisect.bisect_right(self._at, end)
+        residual = 0.0
+        if self._booths == 1 and served:
+            since = end - self._at[served - 1]
+            longer = [cycle - since for cycle in law if cycle > since]
+            residual = statistics.fmean(longer) if longer else 10.0
+        return max(self._free_s, residual + ahead * statistics.fmean(law) / self._booths)
 
 
 def _other_truths(trucks: list[Truck], at: int, end: float, joiner: Truck) -> tuple[float, float]:
@@ -144,8 +181,10 @@ def print_day(title: str, world: World, rows: list[str]) -> None:
         readers, exp_rel, exp_s, rel, bound_s = ROWS[row]
         waits, crossing, took = run(world, readers)
         print(f"  {row}: {took:.2f} s, {crossing.stats()}")
+        of_lanes: list[Score] = []
         for lane in [spec.id for spec in world.scenario.lanes] + ["_"]:
             s = score(world, waits, lane, exp_rel, exp_s, rel, bound_s)
+            of_lanes += [s] if lane != "_" else []
             covers = " / ".join(f"{share:.1%}" for share in s.covered)
             print(
                 f"    {lane:4} experienced n {s.experienced_n:4} outside {s.experienced_bad:6.1%} | expected MedAE "
@@ -153,6 +192,13 @@ def print_day(title: str, world: World, rows: list[str]) -> None:
                 f"missing {s.missing:5.1%} | covers {covers} | last {s.last_s:6.1f} mean15 {s.mean15_s:6.1f}",
                 flush=True,
             )
+        ours_s, last_s, oracle_s = (statistics.fmean(s.mean_s[i] for s in of_lanes) for i in range(3))
+        covered = statistics.fmean(share for s in of_lanes for share in s.covered)
+        print(
+            f"    lanes: mean error {ours_s:.0f} s, {ours_s / last_s:.2f} of the last completed wait's, "
+            f"{ours_s / oracle_s:.2f} of the oracle's {oracle_s:.0f} s; covers {covered:.1%}",
+            flush=True,
+        )
 
 
 def main() -> None:
