@@ -269,6 +269,7 @@ class Daemon:
             cause=cause,
             timezone=self._config.site.timezone,
             site_name=self._config.site.name or UNSET,
+            replay_from={"/".join(topic.split("/")[-2:]): seq for topic, seq in self._journal.serves_from().items()},
         )
 
     def _sealers(self) -> list[Sealer]:

@@ -298,6 +298,7 @@ class Status(Message, frozen=True, kw_only=True):
     cause: str | None = None
     timezone: str | UnsetType = UNSET
     site_name: str | UnsetType = UNSET
+    replay_from: dict[str, int] | UnsetType = UNSET
 
 
 class Identifier(Message, frozen=True, kw_only=True):

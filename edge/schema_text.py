@@ -222,6 +222,8 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "null where not known",
         "timezone": "time zone of the crossing (IANA), by which its days and hours are counted",
         "site_name": "name of the crossing",
+        "replay_from": "first `seq` of this epoch that can still be asked for again, by LANE/KIND; 1 where none is "
+        "named",
     },
     "Identifier": {
         "point": "point at which it was read",

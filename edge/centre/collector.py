@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from edge.centre import gaps
 from edge.centre.arrival import Rejected, Row, read
 from edge.centre.feed import Delivery, Feed, Inbox
-from edge.centre.store import Store, StoreError
+from edge.centre.store import Place, Store, StoreError
 from edge.centre.upkeep import EVERY_S as UPKEEP_EVERY_S
 from edge.centre.upkeep import Upkeep
 from edge.messages import utc_text
@@ -153,12 +153,12 @@ class Collecting:
         for gap, reason in found.lost:
             self._store.close_gaps((gap.topic, gap.epoch), (gap.from_seq, gap.to_seq), "lost", reason, at)
 
-    def _serves_from(self) -> dict[str, int]:
-        """The first number that each computer still has of a topic, where it says so in its status."""
-        found: dict[str, int] = {}
+    def _serves_from(self) -> dict[Place, int]:
+        """The first number that each computer still has of a topic in its epoch, where it says so in its status."""
+        found: dict[Place, int] = {}
         for topic, body in self._store.query("SELECT topic, body FROM presence"):
             branch = topic.rsplit("/", 2)[0]
-            said = json.loads(body).get("replay_from")
-            if isinstance(said, dict):
-                found |= {f"{branch}/{name}": first for name, first in said.items() if isinstance(first, int)}
+            said = json.loads(body)
+            for name, first in (said.get("replay_from") or {}).items():
+                found[f"{branch}/{name}", said["epoch"]] = first
         return found

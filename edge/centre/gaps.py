@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
-from edge.centre.store import OpenGap
+from edge.centre.store import OpenGap, Place
 from edge.messages import ReplayRequest, parse_utc
 
 # what is worth most comes first; a status tells only of a moment that is over
@@ -47,14 +47,15 @@ class Due:
     lost: list[tuple[OpenGap, str]]
 
 
-def due(gaps: Iterable[OpenGap], now_ns: int, serves_from: Mapping[str, int] | None = None) -> Due:
-    """`gaps` are all that are open; `serves_from`: the first number that a computer still has, by topic."""
+def due(gaps: Iterable[OpenGap], now_ns: int, serves_from: Mapping[Place, int] | None = None) -> Due:
+    """`gaps` are all that are open; `serves_from`: the first number that a computer still has, by topic and epoch."""
     requests: list[Request] = []
     lost: list[tuple[OpenGap, str]] = []
     by_computer: dict[str, list[OpenGap]] = defaultdict(list)
     for gap in gaps:
-        if gap.to_seq < (serves_from or {}).get(gap.topic, 0):
-            lost.append((gap, "older than what its computer keeps"))
+        serves = (serves_from or {}).get((gap.topic, gap.epoch), 0)
+        if gap.from_seq < serves:  # the rest of it is looked at in a second
+            lost.append((replace(gap, to_seq=min(gap.to_seq, serves - 1)), "older than what its computer keeps"))
         else:
             by_computer[_computer(gap.topic)].append(gap)
     for computer, mine in by_computer.items():

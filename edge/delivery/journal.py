@@ -642,6 +642,11 @@ class Journal:
                 from_seq = rows[-1][2] + 1
             return found
 
+    def serves_from(self) -> dict[str, int]:
+        """Topic -> the first seq that `replay` may still have, where older ones were removed. Reads nothing."""
+        with self._state:
+            return {topic: item.floor + 1 for topic, item in self._topics.items() if item.floor > 0}
+
     # Keeping house
 
     def last(self, topic: str) -> Entry | None:

@@ -182,7 +182,7 @@ class MqttLink:
         self._writing = False
         self._timer: asyncio.TimerHandle | None = None
         self._errors = _LastError()
-        self._prefixes: dict[tuple[str, int | None], bytes] = {}
+        self._prefixes: dict[tuple[str, str, int | None], bytes] = {}
 
     async def open(self) -> None:
         """Connect and wait for CONNACK; LinkError says why not."""
@@ -297,7 +297,7 @@ class MqttLink:
                 properties = properties_of(PacketTypes.WILLMESSAGE)
                 properties.PayloadFormatIndicator = 1
                 properties.ContentType = "application/json"
-                properties.UserProperty = [("id", self._will.id), ("schema", self._will.schema)]
+                properties.UserProperty = [*_user_properties(self._will), ("id", self._will.id)]
             client.will_set(self._will.topic, self._will.payload, 1, self._will.retain, properties)
         return client
 
@@ -535,15 +535,24 @@ class MqttLink:
     def _publish_properties(self, message: Outgoing) -> PackedProperties | None:
         if self.endpoint.protocol != 5:
             return None
-        key = (message.schema, message.expiry_s)
+        key = (message.topic, message.schema, message.expiry_s)
         prefix = self._prefixes.get(key)
         if prefix is None:
             prefix = b"\x01\x01" + b"\x03" + _text("application/json")  # UTF-8 text, content type
             if message.expiry_s is not None:
                 prefix += b"\x02" + struct.pack(">I", message.expiry_s)
-            prefix += b"\x26" + _text("schema") + _text(message.schema) + b"\x26" + _text("id")
+            for name, value in _user_properties(message):
+                prefix += b"\x26" + _text(name) + _text(value)
             self._prefixes[key] = prefix
-        return PackedProperties(prefix + _text(message.id))
+        return PackedProperties(prefix + (b"\x26" + _text("id") + _text(message.id) if message.id else b""))
+
+
+def _user_properties(message: Outgoing) -> list[tuple[str, str]]:
+    """All but the id: the schema, and what CloudEvents 1.0 wants in binary mode (its MQTT binding, 3.1)."""
+    if not message.id:  # no message of ours but a batch of tokens at a site
+        return [("schema", message.schema)]
+    source = message.topic.rsplit("/", 2)[0]  # the branch of the computer that publishes
+    return [("schema", message.schema), ("specversion", "1.0"), ("type", message.schema), ("source", source)]
 
 
 class _LastError(logging.Handler):

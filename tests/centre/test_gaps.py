@@ -69,6 +69,16 @@ def test_the_pauses_grow_and_in_the_end_it_is_lost() -> None:
 
 
 def test_what_its_computer_keeps_no_more_is_lost_at_once() -> None:
-    found = due([gap()], T0 + 4 * S, {f"{BRANCH}/C03/vehicle": 10})
+    place = (gap().topic, gap().epoch)
+    found = due([gap()], T0 + 4 * S, {place: gap().to_seq + 1})
     assert (found.requests, [reason for _, reason in found.lost]) == ([], ["older than what its computer keeps"])
-    assert len(due([gap()], T0 + 4 * S, {f"{BRANCH}/C03/vehicle": 9}).requests) == 1
+    for of_another in ({place: gap().from_seq}, {(place[0], "before"): 99}, {(f"{BRANCH}/C04/vehicle", place[1]): 99}):
+        assert len(due([gap()], T0 + 4 * S, of_another).requests) == 1
+
+
+def test_what_its_computer_still_keeps_of_a_gap_is_asked_for() -> None:
+    whole = gap("vehicle", 10, 20)
+    serves = {(whole.topic, whole.epoch): 15}
+    ((gone, _),) = due([whole], T0 + 4 * S, serves).lost
+    assert (gone.from_seq, gone.to_seq) == (10, 14)
+    assert spans(due([gap("vehicle", 15, 20)], T0 + 4 * S, serves).requests) == [("vehicle", 15, 20)]

@@ -386,9 +386,13 @@ def test_retention_keeps_acknowledged_messages_for_its_time(tmp_path: Path) -> N
     now[0] += 99 * 10**9
     journal.maintain()
     assert len(journal.replay(f"{ROOT}/C01/vehicle", journal.epoch, 1, 99)) > 0
+    assert journal.serves_from() == {}
     now[0] += 2 * 10**9
     journal.maintain()
     assert journal.replay(f"{ROOT}/C01/vehicle", journal.epoch, 1, 99) == []
+    assert journal.serves_from() == {  # flows stay, for who is slow
+        f"{ROOT}/{lane}/{kind}": first for lane in ("C01", "C02") for kind, first in (("vehicle", 6), ("sighting", 11))
+    }
     assert len(drained(journal, "slow")) == 10  # not acknowledged by all: never deleted for its age
     journal.append([vehicle("C01")])
     assert journal.next("a", 1)[0].seq == 6  # seq goes on although the topic was empty

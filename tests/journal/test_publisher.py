@@ -106,7 +106,10 @@ async def test_mqtt5_carries_id_schema_content_type_and_expiry(broker: Mosquitto
         assert properties is not None
         assert properties.ContentType == "application/json"
         assert properties.PayloadFormatIndicator == 1
-        assert dict(properties.UserProperty) == {"id": body["id"], "schema": f"borderflow/{kind}/1"}
+        assert dict(properties.UserProperty) == {
+            "specversion": "1.0", "id": body["id"], "source": "borderflow/v1/CA/0453/edge-1",
+            "type": f"borderflow/{kind}/1", "schema": f"borderflow/{kind}/1",
+        }  # fmt: skip
         assert message.qos == 1
         assert message.retain is (kind == "status")
     assert 0 < by_kind["flow"].properties.MessageExpiryInterval <= 7 * 86_400  # type: ignore[union-attr]
