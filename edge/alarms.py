@@ -8,7 +8,7 @@ it ends when it has been in order for `HEALTHY_NS`, so that trouble that comes a
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -113,6 +113,12 @@ class Alarms:
             args: Args = {**active.args, **active.ended, "held_s": held_s}
             messages.append(self._alarm(condition, active, "end", now_ns, args))
         return messages
+
+    def let_go(self, of: Callable[[Condition], bool], time_ns: int) -> None:
+        """The configuration no longer has these, or has them otherwise: they end, unless they are found again."""
+        for condition, active in self._active.items():
+            if active.healthy_ns is None and of(condition):
+                active.healthy_ns, active.ended = time_ns, {"ended": "the configuration changed"}
 
     def clock_stepped(self, by_ns: int) -> None:
         """The clock leapt: nothing is in order for longer because of that."""

@@ -23,6 +23,7 @@ COMMANDS = {
     "page": ("edge.commands.page", "the lane's page for a browser, and metrics for Prometheus"),
     "bundle": ("edge.commands.bundle", "one file for a supporter: state, log, configuration without secrets, versions"),
     "init": ("edge.commands.init", "make a first configuration: asks, or takes flags, and finds devices that answer"),
+    "reload": ("edge.commands.reload", "tell the daemon of this computer to take its changed configuration"),
     "check": ("edge.commands.check", "validate a configuration without touching hardware"),
     "doctor": ("edge.commands.doctor", "try each device, the clock, the disk and each collector once"),
     "record": ("edge.commands.record", "record raw waveforms and device bytes from live hardware"),

@@ -135,7 +135,6 @@ class Crossing:
         sealers: Sequence[Sealer] = (),
         note: Callable[[Seen], None] | None = None,
     ) -> None:
-        self.config = config
         self._carry = carry
         self._note = note
         self._site = Site(config.site.country, config.site.port)
@@ -143,25 +142,14 @@ class Crossing:
         self._pseudonyms = pseudonyms
         self._sealers = sealers
         self.alarms = Alarms(self._site, source)
-        # Other computers' sightings come over the site's broker, later than what stands here.
-        reorder_ns = REORDER_NS if config.site_exchange is not None else LIVE_REORDER_NS
-        self._waits = CrossingWaits(config, source=source, reorder_ns=reorder_ns)
+        self._waits = self._new_waits(config)
         self._flow = FlowCounter(config, source=source)
         self._health = Health(config)
-        self.lanes = {
-            lane.id: LanePipeline(config, lane, source=source, on_weighed=partial(self._weighed, lane.id))
-            for lane in config.lane
-            if lane.wim is not None
-        }
+        self.lanes: dict[str, LanePipeline] = {}
+        self.lanes = self.new_lanes(config)
         self.scope: Scope | None = None
-        self._lane_of_device = {lane.wim.device: lane.id for lane in config.lane if lane.wim and lane.wim.device}
-        self._channels_needed = {
-            lane.id: 1 + max(sensor.channel for sensor in lane.wim.sensor) for lane in config.lane if lane.wim
-        }
-        self._devices = {
-            device.name: _Device(device, registry.find(device.driver).reports & _REPORTED.keys())
-            for device in config.device
-        }
+        self._devices: dict[str, _Device] = {}
+        self._take(config)
         self._channels_looked_at_ns = 0
         self._handlers: dict[type[Event], Callable[..., list[Message]]] = {
             SampleBlock: self._samples,
@@ -173,6 +161,88 @@ class Crossing:
             Rejected: self._rejected,
             Heard: self._heard,
         }
+
+    def _new_waits(self, config: cfg.Config) -> CrossingWaits:
+        # Other computers' sightings come over the site's broker, later than what stands here.
+        reorder_ns = REORDER_NS if config.site_exchange is not None else LIVE_REORDER_NS
+        return CrossingWaits(config, source=self._source, reorder_ns=reorder_ns)
+
+    def _take(self, config: cfg.Config) -> None:
+        """What stands where."""
+        self.config = config
+        self._lane_of_device = {lane.wim.device: lane.id for lane in config.lane if lane.wim and lane.wim.device}
+        self._channels_needed = {
+            lane.id: 1 + max(sensor.channel for sensor in lane.wim.sensor) for lane in config.lane if lane.wim
+        }
+        before = self._devices
+        self._devices = {
+            device.name: before[device.name]
+            if device.name in before and before[device.name].config == device
+            else _Device(device, registry.find(device.driver).reports & _REPORTED.keys())
+            for device in config.device
+        }
+
+    # ---- another configuration --------------------------------------------------------------------------------
+
+    def new_lanes(self, config: cfg.Config) -> dict[str, LanePipeline]:
+        """Pipelines of the lanes whose sensors are not those of now; CoreError where they cannot work."""
+        return {
+            lane.id: LanePipeline(config, lane, source=self._source, on_weighed=partial(self._weighed, lane.id))
+            for lane in config.lane
+            if lane.wim is not None and (lane.id not in self.lanes or self.lanes[lane.id].lane.wim != lane.wim)
+        }
+
+    def renew(
+        self,
+        config: cfg.Config,
+        lanes: dict[str, LanePipeline],
+        *,
+        carry: Callable[[Seen], Iterable[Seen]] | None,
+        sealers: Sequence[Sealer],
+        recalled: Callable[[], Recalled],
+        now_ns: int,
+    ) -> list[Message]:
+        """Go on under another configuration of the same site and identity; `lanes` as `new_lanes` gave them.
+
+        What is the same goes on as if nothing had happened: vehicles over an array, queues, intervals, watches, alarms.
+        Where the waits count otherwise, `recalled` gives them what was seen in the last hours. A vehicle over an array
+        whose sensors change is finished as it stands.
+        """
+        messages: list[Message] = []
+        for lane_id, pipeline in self.lanes.items():
+            if lane_id in lanes or getattr(cfg.named(config.lane, lane_id), "wim", None) is None:
+                messages += self._publish(pipeline.finish())
+        kept = {lane.id: self.lanes[lane.id] for lane in config.lane if lane.wim is not None and lane.id not in lanes}
+        for lane_id, pipeline in kept.items():
+            pipeline.renew(config, cfg.named(config.lane, lane_id))
+        before, watched = self.config, self._health.conditions
+        self.lanes = {lane.id: {**kept, **lanes}[lane.id] for lane in config.lane if lane.wim is not None}
+        self._carry, self._sealers = carry, sealers
+        self._health = Health(config, self._health)
+        self._take(config)
+        messages += self._flow.renew(config)
+        same_senders = (before.site_exchange is None) == (config.site_exchange is None)
+        if same_senders and self._waits.fits(config):
+            self._waits.renew(config)
+        else:
+            self._waits = self._new_waits(config)
+            messages += self.recall(recalled(), now_ns)
+        self._let_go(before, watched - self._health.conditions, now_ns)
+        return messages
+
+    def _let_go(self, before: cfg.Config, unwatched: set[Condition], now_ns: int) -> None:
+        """Alarms of what the configuration no longer has, or has otherwise, end unless it is found again."""
+        now = self.config
+        changed = {device.name for device in before.device if cfg.named(now.device, device.name) != device}
+        changed |= {of.name for of in before.collector if cfg.named(now.collector, of.name) != of}
+        if before.site_exchange != now.site_exchange:
+            changed.add("site_exchange")
+        lanes = {"_", *(lane.id for lane in now.lane)}
+
+        def gone(condition: Condition) -> bool:
+            return condition in unwatched or condition.device in changed or condition.lane not in lanes
+
+        self.alarms.let_go(gone, now_ns)
 
     def event(self, event: Event) -> list[Message]:
         """Take what a driver said; gives the messages that follow from it."""
@@ -271,10 +341,16 @@ class Crossing:
         weighed = self.lanes[lane_id].samples(block)
         if self.scope is not None:
             self.scope.samples(lane_id, block, self.lanes[lane_id].scans)
+        return messages + self._publish(weighed)
+
+    def _publish(self, weighed: list[Vehicle]) -> list[Message]:
+        """Vehicles of a lane: what can be believed counts, and becomes a message."""
+        messages: list[Message] = []
         for vehicle in weighed:
-            fit = doubted(vehicle, self._health.rate_error(block.device))
+            digitiser: str = self.lanes[vehicle.lane].lane.wim.device  # type: ignore
+            fit = doubted(vehicle, self._health.rate_error(digitiser))
             if fit is None:
-                self._health.held_back(block.device)
+                self._health.held_back(digitiser)
                 continue
             messages.append(fit)
             self._passed(fit)

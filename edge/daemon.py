@@ -15,8 +15,9 @@ import resource
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -56,15 +57,18 @@ from edge.eyes.state import Parts, StateOf
 from edge.eyes.summary import one_line
 from edge.machine_name import machine_name
 from edge.messages import Alarm, Args, Message, Severity, Site, Status, Wait, parse_utc, topic_of, utc_text
+from edge.reload import EXCHANGE, Change, Reloads, change, collector_part, device_part, parts_of
 from edge.status_pace import StatusPace
 from edge.waiting.memory import Memory, Recalled
 from edge.waiting.sightings import Sighting
+from edge.weighing.lane import LanePipeline
 
 log = logging.getLogger("daemon")
 
 _TICK_S = 0.25
 _STUCK_S = 20.0  # without a durable append for so long the watchdog is no longer fed
 _LAST_WORDS_S = 3.0
+_VEHICLE_S = 30.0  # the longest vehicle at walking pace
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,6 +120,20 @@ def _keys_of(config: cfg.Config) -> ExchangeKeys | None:
     return ExchangeKeys(read_secret(Path(identity.key_file)), rotation_s(identity.rotation) * 1_000_000_000)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Coming:
+    """A configuration that was read, and what was made for it."""
+
+    config: cfg.Config
+    parts: Mapping[str, object]
+    change: Change
+    lanes: dict[str, LanePipeline]  # those with other sensors
+    drivers: dict[str, Driver]
+    exchange: SiteExchange | None
+    sealers: dict[str, Sealer]
+    signer: Signer | None
+
+
 class Daemon:
     """The parts of a running computer and the tasks that move them."""
 
@@ -124,28 +142,19 @@ class Daemon:
         self._source = source_name(config)
         identity = config.identity
         pseudonyms = Pseudonyms(Path(identity.key_file), identity.rotation) if identity is not None else None
-        self._exchange: SiteExchange | None = None
-        if config.site_exchange is not None:
-            self._exchange = SiteExchange(
-                config,
-                self._source,
-                deliver=self._from_site,
-                on_alarm=partial(self._broker_alarm, config.site_exchange),
-            )
-        keys = _keys_of(config)
-        carry: Callable[[Sighting], Sequence[Sighting]] | None = None
-        if self._exchange is not None:
-            carry = self._exchange.carry
-        elif keys is not None:
-            carry = partial(local_sightings, keys=keys)  # what is kept has no identity in clear
+        self._parts = parts_of(config, self._source)
+        self._exchange = self._site_exchange(config)
+        self._keys = _keys_of(config)
         store = Path(config.store.path)
-        self._memory = Memory(store / "waits", config, keys)
+        self._memory = Memory(store / "waits", config, self._keys)
         self._from_threads: deque[tuple[Condition, bool, Severity, Args]] = deque()
+        sealers = _sealers(config)
         self._crossing = Crossing(
-            config, source=self._source, pseudonyms=pseudonyms, carry=carry, sealers=self._sealers(),
-            note=self._memory.note,
+            config, source=self._source, pseudonyms=pseudonyms, carry=self._carry(self._exchange),
+            sealers=list(sealers.values()), note=self._memory.note,
         )  # fmt: skip
-        self._signer = Signer(config.evidence.key_file) if config.evidence is not None else None
+        self._tell_of(sealers)
+        self._signer = _signer(config)
         self._journal = Journal(
             store / "journal.db", config.store.max_bytes, time.time_ns, on_alarm=self._journal_alarm,
             explain=partial(loss_alarm, site=Site(config.site.country, config.site.port), source=self._source),
@@ -153,7 +162,10 @@ class Daemon:
         self._since_ns = time.time_ns()
         self._clock = ClockSteps(self._since_ns, time.monotonic_ns())
         self._lately = Lately()
-        self._stop = asyncio.Event()
+        self._stop, self._told_to_reload = asyncio.Event(), asyncio.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}  # by the name of the part (edge/reload.py)
+        self._publishers: list[Publisher] = []
+        self._reloads = Reloads()
         self._pace = StatusPace()
         self._devices_changed = False
         self._were_online: set[str] = set()
@@ -162,14 +174,11 @@ class Daemon:
     async def main(self) -> int:
         """Run until SIGTERM or Ctrl-C; gives the exit code."""
         self._outbox = Outbox(self._journal, self._outbox_trouble)
-        self._publishers = [
-            Publisher(collector, self._journal, self.status, self._collector_alarm)
-            for collector in self._config.collector
-        ]
+        self._publishers = [self._publisher(collector) for collector in self._config.collector]
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.add_signal_handler(signal.SIGHUP, self._told_to_reload.set)
         log.info(
             "%s at %s/%s, configuration %s: %d lanes, %d devices, %d collectors",
             self._source, self._config.site.country, self._config.site.port, cfg.digest(self._config),
@@ -180,21 +189,19 @@ class Daemon:
             outbox = group.create_task(self._outbox.run(), name="outbox")
             ticker = group.create_task(self._tick(), name="clock")
             eyes = group.create_task(self._eyes().run(), name="eyes")
-            exchanges = [group.create_task(self._exchange.run(), name="site exchange")] if self._exchange else []
-            publishers = [group.create_task(p.run(), name=f"collector {p.name}") for p in self._publishers]
-            devices = [
-                group.create_task(keep_alive(self._driver(device), self._event), name=f"device {device.name}")
-                for device in self._config.device
-            ]
+            self._begin(group, self._parts, {device_part(of.name): self._driver(of) for of in self._config.device})
+            reloading = group.create_task(self._reload_when_told(group), name="reload")
             sdnotify.notify("READY=1")
             await self._stop.wait()
             sdnotify.notify("STOPPING=1")
             log.info("stopping")
-            for task in (*devices, ticker, *exchanges):
+            publishers = [self._tasks.pop(collector_part(publisher.name)) for publisher in self._publishers]
+            first = (reloading, ticker, *self._tasks.values())
+            for task in first:
                 task.cancel()
             try:
                 async with asyncio.timeout(_LAST_WORDS_S):
-                    await asyncio.gather(*devices, ticker, *exchanges, return_exceptions=True)
+                    await asyncio.gather(*first, return_exceptions=True)
                     await self._outbox.flush()
                     self._remember([])
                     self._put([*self._evidence(), self.status(online=False, cause="shutdown")])
@@ -211,11 +218,12 @@ class Daemon:
 
     def _eyes(self) -> Eyes:
         """Who looks from outside."""
-        parts = Parts(
-            self._config, self._source, partial(self.status, True), self._crossing, self._lately, self._outbox
-        )
+        self._seen = Parts(
+            self._config, self._source, partial(self.status, True), self._crossing, self._lately, self._outbox,
+            self._reloads,
+        )  # fmt: skip
         path = served_at(self._config.store.path, os.environ)
-        return Eyes(path, StateOf(parts), Scopes(self._crossing))
+        return Eyes(path, StateOf(self._seen), Scopes(self._crossing))
 
     def _recall(self) -> None:
         """Before any device speaks: the alarms and the waits take up what they knew when the process ended."""
@@ -272,16 +280,11 @@ class Daemon:
             replay_from={"/".join(topic.split("/")[-2:]): seq for topic, seq in self._journal.serves_from().items()},
         )
 
-    def _sealers(self) -> list[Sealer]:
-        """One for each authority that gets plates and tags; that it does is told to everybody."""
-        sealers = []
-        for collector in self._config.collector:
-            if collector.identifier_key_file is not None:
-                sealer = Sealer(collector.identifier_key_file)
-                sealers.append(sealer)
-                said: Args = {"collector": collector.name, "key": sealer.key_id}
-                self._from_threads.append((Condition("identifiers_disclosed", collector.name), True, "info", said))
-        return sealers
+    def _tell_of(self, sealers: dict[str, Sealer]) -> None:
+        """That an authority gets plates and tags is told to everybody."""
+        for collector, sealer in sealers.items():
+            said: Args = {"collector": collector, "key": sealer.key_id}
+            self._from_threads.append((Condition("identifiers_disclosed", collector), True, "info", said))
 
     def _evidence(self) -> list[Message]:
         if self._signer is None:
@@ -296,6 +299,22 @@ class Daemon:
         driver.stored = self._outbox.stored
         driver.patience_s = partial(self._crossing.patience_s, device.name)
         return driver
+
+    def _publisher(self, collector: cfg.Collector) -> Publisher:
+        return Publisher(collector, self._journal, self.status, self._collector_alarm)
+
+    def _site_exchange(self, config: cfg.Config) -> SiteExchange | None:
+        table = config.site_exchange
+        if table is None:
+            return None
+        on_alarm = partial(self._broker_alarm, table)
+        return SiteExchange(config, self._source, deliver=self._from_site, on_alarm=on_alarm)
+
+    def _carry(self, exchange: SiteExchange | None) -> Callable[[Sighting], Sequence[Sighting]] | None:
+        """What the waits take of a sighting: what is kept has no identity in clear."""
+        if exchange is not None:
+            return exchange.carry
+        return partial(local_sightings, keys=self._keys) if self._keys is not None else None
 
     def _watch_clock(self) -> int:
         """What time it is; a leap since the last look ends what was reckoned with the old time."""
@@ -377,16 +396,120 @@ class Daemon:
         """Comes from the thread that writes; the clock's task takes it from here."""
         self._from_threads.append((Condition(code), state == "begin", severity, _said(state == "begin", text)))
 
-    def _reload(self) -> None:
-        """SIGHUP: a good configuration is taken by starting anew, a bad one is refused and the running one kept."""
+    # ---- another configuration --------------------------------------------------------------------------------
+
+    async def _reload_when_told(self, group: asyncio.TaskGroup) -> None:
+        """SIGHUP: a good configuration is taken in place, a bad one changes nothing and says why."""
+        while True:
+            await self._told_to_reload.wait()
+            self._told_to_reload.clear()
+            sdnotify.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            try:
+                coming = await self._prepared()
+            except (cfg.ConfigError, IdentityError, CoreError, JournalError, OSError) as error:
+                faults = error.faults if isinstance(error, cfg.ConfigError) else [str(error)]
+                for fault in faults:
+                    log.error("not reloaded: %s", fault)
+                self._reloads.end(taken=False, said=faults, now_ns=time.time_ns())
+            else:
+                if coming.change.restarts:
+                    tables = ", ".join(f"[{name}]" for name in coming.change.restarts)
+                    log.info("%s changed, which only a new process takes: ending to be started anew", tables)
+                    self._stop.set()
+                    return
+                await self._adopt(coming, group)  # what fails here ends the process: a half of each is worse
+                said = coming.change.said
+                log.info("reloaded, configuration %s: %s", cfg.digest(self._config), "; ".join(said))
+                self._reloads.end(taken=True, said=said, now_ns=time.time_ns())
+            sdnotify.notify("READY=1")
+
+    async def _prepared(self) -> _Coming:
+        """Everything that may fail, while nothing is touched yet."""
+        config = self._admitted.load()
+        parts = parts_of(config, source_name(config))
+        changed = change(self._parts, parts)
+        exchange = self._site_exchange(config) if EXCHANGE in changed.begun else self._exchange
+        coming = _Coming(
+            config=config,
+            parts=parts,
+            change=changed,
+            lanes=self._crossing.new_lanes(config),
+            drivers={device_part(of.name): self._driver(of) for of in config.device},
+            exchange=exchange if config.site_exchange is not None else None,
+            sealers=_sealers(config),
+            signer=_signer(config),
+        )
+        await asyncio.to_thread(self._journal.flush)
+        self._admitted.keep(config)
+        return coming
+
+    async def _adopt(self, coming: _Coming, group: asyncio.TaskGroup) -> None:
+        config = coming.config
+        await self._until_free(coming.lanes)
+        await self._end(coming.change.ended)
+        made = self._crossing.renew(
+            config, coming.lanes, carry=self._carry(coming.exchange), sealers=list(coming.sealers.values()),
+            recalled=partial(self._recalled, config), now_ns=self._watch_clock(),
+        )  # fmt: skip
+        self._config = self._seen.config = config
+        self._parts, self._exchange, self._signer = coming.parts, coming.exchange, coming.signer
+        running = {publisher.name: publisher for publisher in self._publishers}
+        self._publishers = [running.get(of.name) or self._publisher(of) for of in config.collector]
+        self._put(made)
+        self._tell_of(coming.sealers)
+        self._begin(group, coming.change.begun, coming.drivers)
+        self._devices_changed = True  # a status soon
+        for publisher in self._publishers:
+            publisher.retry_now()
+        for doubt in self._admitted.found.doubts:
+            log.warning("%s", doubt)
+
+    async def _until_free(self, lanes: Iterable[str]) -> None:
+        """Until no vehicle is over the arrays whose sensors change; a queue without an end is not waited for."""
+        end = time.monotonic() + _VEHICLE_S
+        while time.monotonic() < end:
+            if not any(lane in self._crossing.lanes and self._crossing.lanes[lane].occupied for lane in lanes):
+                return
+            await asyncio.sleep(_TICK_S)
+
+    def _recalled(self, config: cfg.Config) -> Recalled:
         try:
-            self._admitted.load()
-        except cfg.ConfigError as error:
-            for fault in error.faults:
-                log.error("not reloaded: %s", fault)
-            return
-        log.info("configuration is good; ending so that the service manager starts it anew")
-        self._stop.set()
+            return self._memory.renew(config, time.time_ns())
+        except OSError as error:
+            return Recalled(trouble=[f"{config.store.path}/waits: cannot be read or written ({error.strerror})"])
+
+    async def _end(self, parts: Iterable[str]) -> None:
+        ending = {name: self._tasks.pop(name) for name in parts if name in self._tasks}
+        going = [publisher for publisher in self._publishers if collector_part(publisher.name) in ending]
+        self._publishers = [publisher for publisher in self._publishers if publisher not in going]
+        for name, task in ending.items():
+            if not name.startswith(collector_part("")):
+                task.cancel()
+        await asyncio.gather(*(publisher.stop(_LAST_WORDS_S) for publisher in going))
+        await asyncio.gather(*ending.values(), return_exceptions=True)
+        for publisher in going:
+            await asyncio.to_thread(self._journal.let_go, publisher.name)
+
+    def _begin(self, group: asyncio.TaskGroup, parts: Iterable[str], drivers: dict[str, Driver]) -> None:
+        """The tasks of these parts."""
+        runs: dict[str, Callable[[], Coroutine[None, None, None]]] = {
+            name: partial(keep_alive, driver, self._event) for name, driver in drivers.items()
+        }
+        runs |= {collector_part(publisher.name): publisher.run for publisher in self._publishers}
+        if self._exchange is not None:
+            runs[EXCHANGE] = self._exchange.run
+        for name in parts:
+            if name in runs:
+                self._tasks[name] = group.create_task(runs[name](), name=name)
+
+
+def _sealers(config: cfg.Config) -> dict[str, Sealer]:
+    """By collector: one for each authority that gets plates and tags."""
+    return {of.name: Sealer(of.identifier_key_file) for of in config.collector if of.identifier_key_file is not None}
+
+
+def _signer(config: cfg.Config) -> Signer | None:
+    return Signer(config.evidence.key_file) if config.evidence is not None else None
 
 
 def _said(begins: bool, text: str) -> Args:

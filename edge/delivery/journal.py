@@ -471,6 +471,12 @@ class Journal:
             self._readers[collector] = _Reader(cursors, dirty=True)
         self.flush()
 
+    def let_go(self, collector: str) -> None:
+        """Nobody waits for this collector any more; where it was stays known, should it come back."""
+        self.flush()
+        with self._write, self._state:
+            self._readers.pop(collector, None)
+
     def _spans_of(self, collector: str, kind: str) -> list[tuple[Any, ...]]:
         """Where a collector was. A position that cannot be believed is no position: what is there is sent again."""
         try:

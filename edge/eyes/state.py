@@ -11,7 +11,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from edge.crossing import Crossing
 from edge.delivery.outbox import Outbox
 from edge.eyes.lately import Lately
 from edge.messages import Status, parse_utc, utc_text
+from edge.reload import Reloads
 
 SCHEMA = "borderflow/state/1"
 _FRESH_S = 1.0
@@ -40,6 +41,7 @@ class Parts:
     crossing: Crossing
     lately: Lately
     outbox: Outbox
+    reloads: Reloads = field(default_factory=Reloads)
 
 
 class StateOf:
@@ -77,6 +79,7 @@ class StateOf:
             "journal": self._journal(),
             "clock": _clock(),
             "versions": versions(status.version),
+            "reload": asdict(parts.reloads),
             "process": _process(),
             "vehicles": parts.lately.vehicles(),
             "waits": parts.lately.waits(),

@@ -93,7 +93,8 @@ class _WimLoop:
 class _Array:
     """The watches of a lane's sensors."""
 
-    def __init__(self, lane: cfg.Lane, wim: cfg.Wim, country: str, since: _Register) -> None:
+    def __init__(self, lane: cfg.Lane, wim: cfg.Wim, country: str) -> None:
+        self.register = since = _Register()
         self._axles_seen: int | None = None
         device = wim.device
         scales = [(index, sensor) for index, sensor in enumerate(wim.sensor) if sensor.type != "loop"]
@@ -196,12 +197,13 @@ class _Register:
 class Health:
     """All watches. `judge` gives every condition with its state; whoever keeps the alarms knows what is news."""
 
-    def __init__(self, config: cfg.Config) -> None:
+    def __init__(self, config: cfg.Config, before: Health | None = None) -> None:
+        """`before`: what watched until now, under another configuration; of what did not change all is known on."""
         self._register = _Register()
         self._config = config
-        self._stepped_ns = 0  # all leaps of the clock so far
-        self._now_ns = 0  # steady
-        self._careful_until_ns = 0
+        self._stepped_ns: int = before._stepped_ns if before is not None else 0  # all leaps of the clock so far
+        self._now_ns: int = before._now_ns if before is not None else 0  # steady
+        self._careful_until_ns: int = before._careful_until_ns if before is not None else 0
         places_m: dict[str, tuple[str, float | None]] = {}
         self._rejects: dict[str, RejectWatch] = {}
         self._readers: dict[str, _Reader] = {}
@@ -215,15 +217,18 @@ class Health:
             where: Args = {"point": device.point} if device.point else {}
             driver = registry.find(device.driver)
             reads = driver.reads_identifiers
+            kept = before if before is not None and before._watches_device(device, config) else None
             self._rejects[device.name] = self._register.add(
                 Condition("frames_rejected", device.name, lane),
-                RejectWatch(where, connection(driver, device.url), least=1 if reads else _REJECTS_OF_A_TALKER),
+                kept._rejects[device.name]
+                if kept is not None
+                else RejectWatch(where, connection(driver, device.url), least=1 if reads else _REJECTS_OF_A_TALKER),
             )
             if reads and device.lane and device.point:
                 point: cfg.Point | None = cfg.named(config.point, device.point)
                 places_m[device.name] = (device.lane, point.x_m if point is not None else None)
                 cars = cfg.named(config.lane, device.lane).traffic == "passenger"
-                reader = _Reader(where, cars=cars)
+                reader = kept._readers[device.name] if kept is not None else _Reader(where, cars=cars)
                 self._readers[device.name] = reader
                 self._readers_at.setdefault((device.lane, device.point), []).append(reader)
                 for watch in (reader.silent, reader.stuck, reader.twice, reader.sure, reader.time):
@@ -231,7 +236,7 @@ class Health:
             for line in device.input:
                 place = line.lane or device.lane
                 if line.signal == "loop" and line.point and place:
-                    loop = _Loop({"point": line.point})
+                    loop = kept._loops[device.name, line.name] if kept is not None else _Loop({"point": line.point})
                     self._loops[device.name, line.name] = loop
                     self._loops_at.setdefault((place, line.point), []).append(loop)
                     for part in (loop.chatter, loop.stuck):
@@ -241,13 +246,27 @@ class Health:
         for entry in config.lane:
             if entry.wim is None:
                 continue
-            self._arrays[entry.id] = _Array(entry, entry.wim, config.site.country, self._register)
+            same = before if before is not None and cfg.named(before._config.lane, entry.id) == entry else None
+            array = same._arrays[entry.id] if same is not None else _Array(entry, entry.wim, config.site.country)
+            self._arrays[entry.id] = array
+            self._register.watches += array.register.watches
             if entry.wim.device:
                 at = entry.wim.device
-                self._lost[at] = self._register.add(Condition("samples_lost", at, entry.id), LostScansWatch({}))
-                self._rates[at] = self._register.add(
-                    Condition("sample_rate", at, entry.id), SampleRateWatch({}, entry.wim.sample_rate_hz)
-                )
+                lost = same._lost[at] if same is not None else LostScansWatch({})
+                rate = same._rates[at] if same is not None else SampleRateWatch({}, entry.wim.sample_rate_hz)
+                self._lost[at] = self._register.add(Condition("samples_lost", at, entry.id), lost)
+                self._rates[at] = self._register.add(Condition("sample_rate", at, entry.id), rate)
+
+    @property
+    def conditions(self) -> set[Condition]:
+        """All that is watched."""
+        return {condition for condition, _ in self._register.watches}
+
+    def _watches_device(self, device: cfg.Device, config: cfg.Config) -> bool:
+        """Whether this device, and what its lane is, are the same here as under that configuration."""
+        lanes = [cfg.named(under.lane, device.lane) if device.lane else None for under in (self._config, config)]
+        traffic = [lane.traffic if lane is not None else None for lane in lanes]
+        return bool(cfg.named(self._config.device, device.name) == device and traffic[0] == traffic[1])
 
     # ---- what happened ----------------------------------------------------------------------------------------
 

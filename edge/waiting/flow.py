@@ -65,6 +65,20 @@ class FlowCounter:
         self.counters: Counter[str] = Counter()
         self._site = Site(config.site.country, config.site.port)
         self._source = source
+        self._series: list[_Series] = []
+        self._now_ns: int | None = None
+        self._take(config)
+
+    def renew(self, config: cfg.Config) -> list[Flow]:
+        """Another configuration from now on. A lane that stays counts on; of one that is no more, what was counted is
+        published as it stands."""
+        staying = {lane.id for lane in config.lane}
+        gone = [series for series in self._series if series.lane not in staying]
+        messages = [self._message(of, end_ns, bucket) for of in gone for end_ns, bucket in sorted(of.open.items())]
+        self._take(config)
+        return messages
+
+    def _take(self, config: cfg.Config) -> None:
         self._digest = cfg.digest(config)
         self._points = [point.name for point in config.point]
         self._point: dict[str, str | None] = {}
@@ -73,8 +87,14 @@ class FlowCounter:
             self._point[lane.id] = (device.point if device is not None else None) or ("wim" if lane.wim else None)
         self._lanes = {lane.id: lane for lane in config.lane}
         self._weighs = {lane.id: lane.wim is not None for lane in config.lane}
-        self._series = [_Series(lane.id, minutes * 60 * _NS) for lane in config.lane for minutes in MINUTES]
-        self._now_ns: int | None = None
+        before = {(series.lane, series.length_ns): series for series in self._series}
+        self._series = []
+        for lane in config.lane:
+            for length_ns in (minutes * 60 * _NS for minutes in MINUTES):
+                series = before.get((lane.id, length_ns)) or _Series(lane.id, length_ns)
+                if series.closed_ns is None and self._now_ns is not None:
+                    series.closed_ns = self._now_ns // length_ns * length_ns
+                self._series.append(series)
 
     def vehicle(self, vehicle: Vehicle) -> None:
         """A vehicle was weighed."""

@@ -28,6 +28,10 @@ class Reporter:
         self._crossings = {lane.stream: Series("_", *lane.stream, None) for lane in lanes}
         self._programs: dict[tuple[Stream, Program], Series] = {}
 
+    def renew(self, config: cfg.Config) -> None:
+        """Another configuration of the same lanes and points: other baselines."""
+        self._messages.renew(config)
+
     def rows_of(self, lane: LaneState) -> tuple[Series, Series, Series]:
         """The rows that a vehicle of this lane counts in."""
         return lane.series, self._program(lane.stream, lane.program), self._crossings[lane.stream]

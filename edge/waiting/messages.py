@@ -92,10 +92,14 @@ class Messages:
     def __init__(self, config: cfg.Config, *, source: str, ends: tuple[str, str]) -> None:
         self._site = Site(config.site.country, config.site.port)
         self._source = source
-        self._digest = cfg.digest(config)
         self._interval_s = config.wait.interval_s
-        self._baseline = config.wait.baseline
         self._from, self._to = ends
+        self.renew(config)
+
+    def renew(self, config: cfg.Config) -> None:
+        """Another configuration of the same lanes, points and intervals."""
+        self._digest = cfg.digest(config)
+        self._baseline = config.wait.baseline
 
     def of(self, series: Series, lanes: Sequence[LaneState], moment: Moment, gain_s: Gain) -> Wait:
         """The message of the row `series`, to which these lanes belong."""

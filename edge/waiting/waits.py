@@ -71,6 +71,15 @@ class CrossingWaits:
         self._out: list[Wait] = []
         self.restart()
 
+    def fits(self, config: cfg.Config) -> bool:
+        """Whether vehicles, queues and intervals are the same under that configuration."""
+        return _what_counts(config) == _what_counts(self._config)
+
+    def renew(self, config: cfg.Config) -> None:
+        """A configuration that `fits`, from now on."""
+        self._config = config
+        self._reporter.renew(config)
+
     def restart(self) -> None:
         """The clock leapt: times from before it say nothing of times after it, so vehicles and intervals begin anew."""
         self._timeline = Timeline(self.counters, self._reorder_ns)
@@ -357,6 +366,11 @@ class CrossingWaits:
         bottlenecks = {stream: delays.worst(end_ns) for stream, delays in self._delays.items()}
         self._out += self._reporter.close(end_ns, self._began_ns, self._mains, bottlenecks)
         self._next_ns = end_ns + self._interval_ns
+
+
+def _what_counts(config: cfg.Config) -> tuple[object, ...]:
+    lanes = [(lane.id, lane.traffic, lane.direction, lane.program, lane.booths) for lane in config.lane]
+    return lanes, config.point, config.wait.interval_s
 
 
 def _alike(a: Sighting, b: Sighting) -> bool:

@@ -174,6 +174,12 @@ class LanePipeline:
         """A tag or plate was read at the array; it goes into the message of the vehicle that was there."""
         self._reads.append(_Read(time_ns, identity))
 
+    def renew(self, config: cfg.Config, lane: cfg.Lane) -> None:
+        """Another configuration, with the same sensors in this lane."""
+        assert lane.wim == self.lane.wim
+        self.lane = lane
+        self._config_digest = cfg.digest(config)
+
     def set_temperature(self, temperature_c: float) -> None:
         self._wim.set_temperature(temperature_c)
 
