@@ -5,7 +5,9 @@ Nothing here knows where messages come from; `truth` is filled by the demo alone
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +16,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edge.commands.status import age
 from edge.messages import KINDS, parse_utc
+from edge.words.alarms import said
+from edge.words.values import word
 
 _TRUTH_WITHIN_S = 1.5  # a measured vehicle and a true one are the same when their first axles cross x = 0 this near
 _ROWS = 12
@@ -30,6 +35,8 @@ class CrossingView:
     statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
     alarms: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    language: str = "en"
+    clock: Callable[[], float] = time.time
 
     def take(self, topic: str, message: dict[str, Any]) -> None:
         """A message has arrived on a topic `borderflow/v1/{country}/{port}/{source}/{lane}/{kind}`."""
@@ -88,7 +95,7 @@ class CrossingView:
             text += f"({interval}), "
             text += f"queue {waiting}, {method}"
         elif kind == "alarm":
-            text = f"{message['state']} {message['code']} {message.get('device') or ''}: {message['text']}"
+            text = f"{message['state']} {message['code']} {message.get('device') or ''}: {said(message, self.language)}"
         elif kind == "flow":
             of = " ".join(message[key] for key in ("direction", "traffic") if message.get(key))
             text = f"{message['lane']:>4} {of} {message['interval_s']} s: {message['count']} vehicles"
@@ -100,52 +107,84 @@ class CrossingView:
         return f"{kind:<8} {at} {text}".rstrip()
 
     def render(self) -> RenderableType:
-        return Group(self._waits_table(), self._vehicles_table(), self._devices_table(), self._alarm_lines())
+        return Group(self._alarm_table(), self._waits_table(), self._vehicles_table(), self._devices_table())
+
+    def _alarm_table(self) -> RenderableType:
+        """What is worst comes first; of the same severity what is newest."""
+        if not self.alarms:
+            return Text(self._word("no_alarm"), style="green")
+        table = self._table("alarms", "severity", "age", "lane", "code", "says")
+        ranks = ("critical", "warning", "info")
+        held = sorted(self.alarms.items(), key=lambda item: _begun(item[1]), reverse=True)
+        for (topic, *_), alarm in sorted(held, key=lambda item: ranks.index(item[1]["severity"])):
+            severity = word(self.language, "severity", alarm["severity"])
+            style = {"critical": "bold red", "warning": "yellow"}.get(alarm["severity"], "")
+            place = f"{_source(topic)} {alarm['lane']}"
+            _row(
+                table, Text(severity, style), self._age(_begun(alarm)), place, alarm["code"], said(alarm, self.language)
+            )
+        return table
 
     def _vehicles_table(self) -> Table:
-        table = Table(title="Vehicles", title_justify="left", expand=True)
+        table = self._table("vehicles")
         for name, justify in (
-            ("time", "left"), ("lane", "left"), ("class", "right"), ("km/h", "right"), ("axles, t", "left"),
-            ("gross, t", "right"), ("± t", "right"), ("flags", "left"),
+            ("age", "right"), ("lane", "left"), ("klass", "right"), ("km/h", "right"), ("axles", "left"),
+            ("gross", "right"), ("± t", "right"), ("flags", "left"),
         ):  # fmt: skip
-            table.add_column(name, justify=justify, no_wrap=name != "axles, t")  # type: ignore[arg-type]
+            table.add_column(self._word(name), justify=justify, no_wrap=name != "axles")  # type: ignore[arg-type]
         if self.truths:
-            table.add_column("true gross, t", justify="right")
-            table.add_column("error", justify="right")
+            table.add_column(self._word("true_gross"), justify="right")
+            table.add_column(self._word("error"), justify="right")
         for vehicle in reversed(self.vehicles):
-            table.add_row(
-                *vehicle_cells(vehicle), *(truth_cells(vehicle, self.truth_of(vehicle)) if self.truths else ())
-            )
+            _, *cells, flags = vehicle_cells(vehicle)
+            flags = ", ".join(word(self.language, "flag", flag) for flag in flags.split(",") if flag)
+            true = truth_cells(vehicle, self.truth_of(vehicle)) if self.truths else ()
+            _row(table, self._age(vehicle["time"]), *cells, flags, *true)
         return table
 
     def _waits_table(self) -> Table:
-        table = Table(title="Waits", title_justify="left", expand=True)
+        table = self._table("waits")
         words = ("lane", "direction", "traffic", "program", "method")
-        for name in (*words[:4], "experienced", "expected", "80 %", "queue", "per hour", "method"):
-            table.add_column(name, justify="left" if name in words else "right")
+        for name in (*words[:4], "experienced", "expected", "band", "queue", "per_hour", "method", "age"):
+            table.add_column(self._word(name), justify="left" if name in words else "right")
         for wait in sorted(self.waits.values(), key=_wait_order):
-            table.add_row(*wait_cells(wait))
+            lane, direction, traffic, *rest = wait_cells(wait)
+            _row(
+                table,
+                self._word("all_lanes") if wait["lane"] == "_" else lane,
+                word(self.language, "direction", direction), word(self.language, "traffic", traffic), *rest,
+                self._age(wait["time"]),
+            )  # fmt: skip
         return table
 
     def _devices_table(self) -> Table:
-        table = Table(title="Devices", title_justify="left", expand=True)
-        for name in ("computer", "device", "state", "since", "text"):
-            table.add_column(name)
+        table = self._table("devices", "computer", "device", "state", "age", "says")
         for topic, status in sorted(self.statuses.items()):
-            source = topic.split("/")[4] if topic.count("/") >= 4 else topic
-            table.add_row(
-                source, "", _state("online" if status.get("online") else "offline"), status.get("since", ""), ""
-            )
+            online = "online" if status.get("online") else "offline"
+            _row(table, _source(topic), "", self._state(online), self._age(status.get("since", "")), "")
             for name, device in sorted(status.get("devices", {}).items()):
-                table.add_row("", name, _state(device["state"]), device["since"], device.get("text", ""))
+                _row(table, "", name, self._state(device["state"]), self._age(device["since"]), device.get("text", ""))
         return table
 
-    def _alarm_lines(self) -> Text:
-        lines = [
-            f"{alarm['severity']}: {alarm['code']} {alarm.get('device') or ''} {alarm['text']}"
-            for alarm in self.alarms.values()
-        ]
-        return Text("\n".join(lines), style="bold red")
+    def _table(self, title: str, *columns: str) -> Table:
+        table = Table(title=self._word(title), title_justify="left", expand=True)
+        for name in columns:
+            table.add_column(self._word(name))
+        return table
+
+    def _word(self, name: str) -> str:
+        return word(self.language, "watch", name)
+
+    def _state(self, state: str) -> Text:
+        style = {"online": "green", "connecting": "yellow"}.get(state, "bold red")
+        return Text(word(self.language, "state", state), style=style)
+
+    def _age(self, utc: str) -> str:
+        """How long ago that was; empty where there is no such time."""
+        try:
+            return age(self.clock() - _seconds(utc))
+        except (ValueError, OverflowError):
+            return ""
 
 
 def is_message(topic: str, message: dict[str, Any]) -> bool:
@@ -161,8 +200,19 @@ def _seconds(utc: str) -> float:
     return parse_utc(utc) / 1e9
 
 
-def _state(state: str) -> Text:
-    return Text(state, style={"online": "green", "connecting": "yellow"}.get(state, "bold red"))
+def _row(table: Table, *cells: str | Text) -> None:
+    """What came from others is shown as it stands: brackets in it are no orders to the terminal."""
+    table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
+
+
+def _source(topic: str) -> str:
+    """The computer of a topic."""
+    return topic.split("/")[4] if topic.count("/") >= 4 else topic
+
+
+def _begun(alarm: dict[str, Any]) -> str:
+    """Since when it holds: a message of the beginning says `time`, an entry of a status `since`."""
+    return str(alarm.get("since") or alarm.get("time") or "")
 
 
 def _tonnes(kg: float | None) -> str:

@@ -16,12 +16,14 @@ from rich.live import Live
 from edge.commands.view import CrossingView, is_message
 from edge.delivery.mqtt import LinkError, subscribe
 from edge.exit_codes import EXIT_UNREACHABLE
+from edge.words.values import LANGUAGES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL", help="broker: mqtts://host:8883 or mqtt://host:1883")
     parser.add_argument("--topic", default="borderflow/v1/#", metavar="FILTER", help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print each message as a line of JSON instead of a table")
+    parser.add_argument("--lang", choices=LANGUAGES, default="en", help="language of what is shown; default: en")
     parser.add_argument("--ca-file", type=Path, metavar="FILE", help="certificate authority of the broker")
     parser.add_argument("--cert-file", type=Path, metavar="FILE", help="own certificate")
     parser.add_argument("--key-file", type=Path, metavar="FILE", help="key of the own certificate")
@@ -44,7 +46,7 @@ def _watch(args: argparse.Namespace) -> int:
             inbox.put((topic, message))
 
     with subscribe(args.url, args.topic, take, **tls):
-        view, console = CrossingView(), Console()
+        view, console = CrossingView(language=args.lang), Console()
         if args.json or not console.is_terminal:
             while True:
                 topic, message = inbox.get()

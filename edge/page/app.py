@@ -24,7 +24,8 @@ from edge.page.drawing import drawing
 from edge.page.feed import Feed
 from edge.page.metrics import exposition
 from edge.page.words import Words
-from edge.web.language import LANGUAGES, language_of
+from edge.web.language import language_of
+from edge.words.values import LANGUAGES
 
 _STATIC = {"page.css": "text/css", "page.js": "text/javascript", "scope.js": "text/javascript"}
 _WRONG_TOKEN_S = 1.0  # after a wrong token none is looked at for so long

@@ -9,6 +9,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from edge.words.alarms import first, said
+from edge.words.values import word
+
 
 @cache
 def texts() -> dict[str, dict[str, str]]:
@@ -30,7 +33,7 @@ class Words:
 
     def of(self, kind: str, value: str | None) -> str:
         """A word of ours for a value (`state_online`), or the value itself where we have none."""
-        return texts()[self.language].get(f"{kind}_{value or ''}", value or "")
+        return word(self.language, kind, value)
 
     def age(self, seconds: float | None) -> str:
         """`12 s`, `5 min`, `3 h`, `2 d`: the same in three languages but for the day."""
@@ -57,4 +60,8 @@ class Words:
 
     def alarm(self, alarm: Mapping[str, Any]) -> str:
         """What an alarm says."""
-        return str(alarm["text"])
+        return said(alarm, self.language)
+
+    def first(self, code: str) -> str:
+        """Where to begin."""
+        return first(code, self.language)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LANGUAGES = ("en", "fr", "es")
+from edge.words.values import LANGUAGES
 
 
 def language_of(asked: str | None, accepts: str) -> str:

@@ -1,0 +1,1 @@
+"""What this system says in other languages: the same keys in each language."""
