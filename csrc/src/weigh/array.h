@@ -71,7 +71,6 @@ typedef struct {
     double apart_m; /* behind the axle before it, by that motion; NaN where not known */
     run entry, exit;
     bool lost_before; /* the stream had a gap before it */
-    bool timed_out;
     bool came_back;
 } axle_seen;
 

@@ -141,46 +141,56 @@ static double peak_window(const stretch *p, const double *edges, int count, int 
     return high > USUAL * quick && quick >= 1.0 ? OF_FLANK * quick : high / 8.0;
 }
 
-bool footprint_measure(footprint *f, const trace *t, double base_at0, double base0, double base_at1, double base1,
-                       double noise, double threshold, bool plate, bool flanks_only)
-{
-    static const int min_points = 3;
+/* A trace without its baseline: values, and the edges of the stretches in scans. */
+typedef struct {
+    int count;
     stretch p[TRACE_POINTS];
     double edges[TRACE_POINTS + 1];
-    /* What lies further before the wheel than it was on the sensor is none of its flanks. */
-    const int skip = 2 * t->lead > t->count ? 2 * t->lead - t->count : 0, count = t->count - skip;
-    if (count < min_points) return false;
-    const double slope = base_at1 > base_at0 ? (base1 - base0) / (base_at1 - base_at0) : 0.0;
-    const stretch *from_trace = t->points + skip;
-    double at = (double)(t->start + skip);
-    for (int i = 0; i < count; ++i) {
-        edges[i] = at;
-        const double middle = at + 0.5 * from_trace[i].n - 0.5; /* sample times are whole scans */
-        p[i].n = from_trace[i].n;
-        const double along = middle < base_at0 ? 0.0 : (middle > base_at1 ? base_at1 - base_at0 : middle - base_at0);
-        p[i].value = (float)((double)from_trace[i].value - (base0 + slope * along));
-        at += from_trace[i].n;
-        edges[i] -= 0.5;
-    }
-    edges[count] = at - 0.5;
+} levelled;
 
-    /* The peak: the highest mean over about a tenth of the time spent above half of the highest point. */
+/* Takes the line between the baselines off. What lies further before the wheel than it was on the sensor is none of its
+ * flanks, and is left out. */
+static void take_level(levelled *l, const trace *t, double at0, double base0, double at1, double base1)
+{
+    const int skip = 2 * t->lead > t->count ? 2 * t->lead - t->count : 0;
+    const double slope = at1 > at0 ? (base1 - base0) / (at1 - at0) : 0.0;
+    const stretch *from = t->points + skip;
+    double at = (double)(t->start + skip);
+    l->count = t->count - skip;
+    for (int i = 0; i < l->count; ++i) {
+        const double middle = at + 0.5 * from[i].n - 0.5; /* sample times are whole scans */
+        const double along = middle < at0 ? 0.0 : (middle > at1 ? at1 - at0 : middle - at0);
+        l->edges[i] = at - 0.5;
+        l->p[i].n = from[i].n;
+        l->p[i].value = (float)((double)from[i].value - (base0 + slope * along));
+        at += from[i].n;
+    }
+    l->edges[l->count] = at - 0.5;
+}
+
+/* The peak: the highest mean over about a tenth of the time spent above half of the highest point. Returns where it is, or -1
+ * where nothing reaches the threshold. */
+static int find_peak(footprint *f, const levelled *l, double threshold, bool plate)
+{
+    static const double LEAST = 0.6; /* of the highest point */
+    const stretch *p = l->p;
+    const double *edges = l->edges;
     double top = 0.0;
     int top_at = 0;
-    for (int i = 0; i < count; ++i) {
+    for (int i = 0; i < l->count; ++i) {
         if ((double)p[i].value > top) {
             top = (double)p[i].value;
             top_at = i;
         }
     }
-    if (top < threshold) return false;
+    if (top < threshold) return -1;
     int left = top_at, right = top_at;
     while (left > 0 && (double)p[left - 1].value > 0.5 * top) --left;
-    while (right < count - 1 && (double)p[right + 1].value > 0.5 * top) ++right;
-    const double window = peak_window(p, edges, count, top_at, top, edges[right + 1] - edges[left], plate);
+    while (right < l->count - 1 && (double)p[right + 1].value > 0.5 * top) ++right;
+    const double window = peak_window(p, edges, l->count, top_at, top, edges[right + 1] - edges[left], plate);
     double best = 0.0, sum = 0.0;
     int head = 0;
-    for (int i = 0; i < count; ++i) {
+    for (int i = 0; i < l->count; ++i) {
         sum += (double)p[i].value * p[i].n;
         while (head < i && edges[i + 1] - edges[head + 1] >= window) {
             sum -= (double)p[head].value * p[head].n;
@@ -192,81 +202,104 @@ bool footprint_measure(footprint *f, const trace *t, double base_at0, double bas
             top_at = (head + i) / 2;
         }
     }
-    if (best < 0.6 * top) best = 0.6 * top;
-    f->peak = best;
+    f->peak = best > LEAST * top ? best : LEAST * top;
+    return top_at;
+}
 
-    /* Flanks: the outermost crossings, so that a stop or a roll-back inside does not count as one. */
-    double low = threshold < 0.1 * best ? threshold : 0.1 * best;
-    if (low < 4.5 * noise) low = 4.5 * noise < 0.5 * best ? 4.5 * noise : 0.5 * best; /* no sample of the baseline */
-    int first = 0, last = count - 1;
-    while (first < top_at && (double)p[first].value < low) ++first;
-    while (last > top_at && (double)p[last].value < low) --last;
-    f->begin = edges[first];
-    f->end = edges[last + 1];
-    int from = 0, to = count - 1;
+/* Flanks: the outermost crossings, so that a stop or a roll-back inside does not count as one. */
+static void find_flanks(footprint *f, const levelled *l, int top_at, int first, int last, double noise)
+{
+    static const double MARGIN = 0.06, NOISES = 2.5, MOST_MARGIN = 0.19; /* shares of the peak; standard deviations */
+    double margin = MARGIN * f->peak;
+    if (margin < NOISES * noise) margin = NOISES * noise;
+    if (margin > MOST_MARGIN * f->peak) margin = MOST_MARGIN * f->peak;
     for (int q = 0; q < LEVELS; ++q) {
-        const double level = footprint_level[q] * best;
-        double margin = 0.06 * best;
-        if (margin < 2.5 * noise) margin = 2.5 * noise;
-        if (margin > 0.19 * best) margin = 0.19 * best;
+        const double level = footprint_level[q] * f->peak;
         double s;
-        f->rise[q] = crossing(p, edges, from, first, top_at, 1, level, margin, &s);
+        f->rise[q] = crossing(l->p, l->edges, 0, first, top_at, 1, level, margin, &s);
         f->rise_noise[q] = s > 0.0 ? noise / s : 0.0;
-        f->fall[q] = crossing(p, edges, to, last, top_at, -1, level, margin, &s);
+        f->fall[q] = crossing(l->p, l->edges, l->count - 1, last, top_at, -1, level, margin, &s);
         f->fall_noise[q] = s > 0.0 ? noise / s : 0.0;
     }
+}
 
-    if (flanks_only) return true;
-    f->plateau = f->plateau_n = 0.0;
-    if (plate) find_plateau(f, p, edges, count);
-
-    /* What lies further out than a flank's length is baseline: its noise is none of the wheel's. */
+/* What lies further out than a flank's length is baseline: its noise is none of the wheel's. Area and centroid of the rest,
+ * which is kept. */
+static void find_area(footprint *f, levelled *l, int top_at, double noise)
+{
     double out0 = f->rise[0] - FOOT * (f->rise[LEVELS - 1] - f->rise[0]) - 1.5;
     double out1 = f->fall[0] + FOOT * (f->fall[0] - f->fall[LEVELS - 1]) + 1.5;
     if (f->begin < out0) out0 = f->begin;
     if (f->end > out1) out1 = f->end;
-    int cut0 = 0, cut1 = count;
-    while (cut0 < top_at && edges[cut0 + 1] <= out0) ++cut0;
-    while (cut1 > top_at + 1 && edges[cut1 - 1] >= out1) --cut1;
-
+    int cut0 = 0, cut1 = l->count;
+    while (cut0 < top_at && l->edges[cut0 + 1] <= out0) ++cut0;
+    while (cut1 > top_at + 1 && l->edges[cut1 - 1] >= out1) --cut1;
     double area = 0.0, moment = 0.0;
     for (int i = cut0; i < cut1; ++i) {
-        const double a = (double)p[i].value * p[i].n;
+        const double a = (double)l->p[i].value * l->p[i].n;
         area += a;
-        moment += a * 0.5 * (edges[i] + edges[i + 1]);
+        moment += a * 0.5 * (l->edges[i] + l->edges[i + 1]);
     }
     f->area = area;
     f->centre = area > 0.0 ? moment / area : 0.5 * (f->begin + f->end);
-    f->noise = noise;
+    f->start = (int64_t)floor(l->edges[cut0] + 0.75);
+    f->count = cut1 - cut0;
+    double step = noise;
+    if (f->count > KEPT_POINTS) f->count = shrink(l->p + cut0, f->count, KEPT_POINTS, &step);
+    memcpy(f->points, l->p + cut0, sizeof(stretch) * (size_t)f->count);
+}
 
-    /* The longest stretch of standing: steady within the noise for much longer than the flanks take. */
-    double quick = f->rise[LEVELS - 1] - f->rise[0];
-    if (f->fall[0] - f->fall[LEVELS - 1] < quick) quick = f->fall[0] - f->fall[LEVELS - 1];
+/* The longest stretch of standing: steady within the noise for much longer than the flanks take, and above `low`. */
+static void find_still(footprint *f, const levelled *l, int first, int last, double noise, double low)
+{
+    static const double LONG = 8.0, STEADY = 0.04, NOISES = 4.0; /* flanks; share of the peak; standard deviations */
+    const double rise = f->rise[LEVELS - 1] - f->rise[0], fall = f->fall[0] - f->fall[LEVELS - 1], quick = fall < rise ? fall : rise;
+    const double band = NOISES * noise > STEADY * f->peak ? NOISES * noise : STEADY * f->peak;
     f->still_from = f->still_to = f->begin;
-    const double band = (noise * 4.0 > 0.04 * best) ? noise * 4.0 : 0.04 * best;
-    int i0 = first;
-    while (i0 <= last && f->end - f->begin > 8.0 * quick) {
-        double lo = (double)p[i0].value, hi = lo;
+    if (f->end - f->begin <= LONG * quick) return;
+    for (int i0 = first; i0 <= last;) {
+        double lo = (double)l->p[i0].value, hi = lo;
         int i1 = i0;
         while (i1 < last) {
-            const double v = (double)p[i1 + 1].value;
+            const double v = (double)l->p[i1 + 1].value;
             const double nlo = v < lo ? v : lo, nhi = v > hi ? v : hi;
             if (nhi - nlo > band) break;
             lo = nlo;
             hi = nhi;
             ++i1;
         }
-        if (edges[i1 + 1] - edges[i0] > f->still_to - f->still_from && lo > (plate ? 0.1 * best : low)) {
-            f->still_from = edges[i0];
-            f->still_to = edges[i1 + 1];
+        if (l->edges[i1 + 1] - l->edges[i0] > f->still_to - f->still_from && lo > low) {
+            f->still_from = l->edges[i0];
+            f->still_to = l->edges[i1 + 1];
         }
-        i0 = i0 + 1 > i1 - (i1 - i0) / 2 ? i0 + 1 : i1 - (i1 - i0) / 2;
+        const int half = i1 - (i1 - i0) / 2;
+        i0 = i0 + 1 > half ? i0 + 1 : half;
     }
+}
 
-    f->start = (int64_t)floor(edges[cut0] + 0.75);
-    f->count = cut1 - cut0;
-    double step = noise;
-    if (f->count > KEPT_POINTS) f->count = shrink(p + cut0, f->count, KEPT_POINTS, &step);
-    memcpy(f->points, p + cut0, sizeof(stretch) * (size_t)f->count);
+bool footprint_measure(footprint *f, const trace *t, double base_at0, double base0, double base_at1, double base1,
+                       double noise, double threshold, bool plate, bool flanks_only)
+{
+    enum { LEAST_POINTS = 3 };
+    levelled l;
+    if (t->count < LEAST_POINTS) return false;
+    take_level(&l, t, base_at0, base0, base_at1, base1);
+    if (l.count < LEAST_POINTS) return false;
+    const int top_at = find_peak(f, &l, threshold, plate);
+    if (top_at < 0) return false;
+    double low = threshold < 0.1 * f->peak ? threshold : 0.1 * f->peak;
+    if (low < 4.5 * noise) low = 4.5 * noise < 0.5 * f->peak ? 4.5 * noise : 0.5 * f->peak; /* no sample of the baseline */
+    int first = 0, last = l.count - 1;
+    while (first < top_at && (double)l.p[first].value < low) ++first;
+    while (last > top_at && (double)l.p[last].value < low) --last;
+    f->begin = l.edges[first];
+    f->end = l.edges[last + 1];
+    find_flanks(f, &l, top_at, first, last, noise);
+    if (flanks_only) return true;
+    f->noise = noise;
+    f->plateau = f->plateau_n = 0.0;
+    if (plate) find_plateau(f, l.p, l.edges, l.count);
+    find_still(f, &l, first, last, noise, plate ? 0.1 * f->peak : low);
+    find_area(f, &l, top_at, noise);
     return true;
 }

@@ -531,6 +531,77 @@ static bool came_unseen(const bf_wim *w, const axle_seen *a)
     return first > live || a->at[first].begin - (double)w->gap_at < AT_ONCE_S * w->rate;
 }
 
+/* The first line that has passes begins the row of axles; the others are laid over it. Returns how many axles. */
+static int lay_lines(bf_wim *w, axle_seen *axles, const int *finished)
+{
+    int n = 0;
+    for (int j = 0; j < w->line_count; ++j) {
+        if (n > 0) {
+            n = align(w, axles, n, j, finished[j]);
+            continue;
+        }
+        for (; n < finished[j]; ++n) {
+            memset(&axles[n], 0, sizeof axles[n]);
+            axles[n].seen = 1u << j;
+            axles[n].at[j] = w->pending[j][n];
+            axles[n].peak_n = w->pending[j][n].peak_n;
+            note_sides(&axles[n], &w->pending[j][n]);
+        }
+    }
+    return n;
+}
+
+/* How many of the axles have passed the last line that works. */
+static int passed_last(bf_wim *w, const axle_seen *axles, int n, bool reversing)
+{
+    int last_line = w->line_count - 1, passed = 0;
+    while (last_line > 0 && w->lines[last_line].missed_run >= MISS_RUN) --last_line;
+    for (int i = 0; i < n; ++i)
+        if (axles[i].seen >> last_line) passed = i + 1;
+    while (reversing && passed > 0 && doubtful(w, axles, passed - 1, last_line)) --passed;
+    return passed;
+}
+
+/* The passes of an axle leave the lists; false where they are too few to be one, and are given back. */
+static bool take_passes(bf_wim *w, axle_seen *a)
+{
+    for (int j = 0; j < w->line_count; ++j) {
+        if (!(a->seen & (1u << j))) continue;
+        reverse_note(w, &a->at[j], j);
+        a->came_back = a->came_back || a->at[j].came_back;
+        drop_pending(w, j, 0);
+    }
+    if (support(a->seen) >= 2 || w->line_count == 1 || on_plate(w, a)) return true;
+    release_axle(w, a);
+    return false;
+}
+
+/* Which lines saw it and which should have; until when what they still offer is stale. */
+static void note_lines(bf_wim *w, const axle_seen *a, double *stale_before)
+{
+    for (int j = 0; j < w->line_count; ++j) {
+        line_info *l = &w->lines[j];
+        const bool saw = a->seen >> j & 1u;
+        l->missed_run = saw ? 0 : (l->missed_run < 1000 ? l->missed_run + 1 : l->missed_run);
+        note_missed(w, a, j);
+        if (!saw && l->missed_run >= 2) stale_before[j] = due_at(w, a, j);
+    }
+}
+
+/* Puts an axle at the end of the train, with what it and the one before it say of their motion. */
+static void join_train(bf_wim *w, axle_seen *a)
+{
+    static const joint_motion alone = {-1.0, (double)NAN};
+    find_runs(w, a);
+    a->lost_before = came_unseen(w, a);
+    w->train[w->train_count++] = *a;
+    w->train_changed = true;
+    axle_seen *last = &w->train[w->train_count - 1];
+    const joint_motion both = w->train_count > 1 ? joint_fit(w, last - 1) : alone;
+    last->misfit_m = both.misfit_m;
+    last->apart_m = both.apart_m;
+}
+
 bool train_update(bf_wim *w, bool at_end)
 {
     bool any = false;
@@ -539,83 +610,33 @@ bool train_update(bf_wim *w, bool at_end)
     const bool tick = ((w->now / w->frame_scans) & 7) == 0 && !wheel_on(w);
     if (!w->pending_changed && !at_end && !tick) return false;
     w->pending_changed = false;
-
     if (tick) drop_weak(w);
+
     axle_seen *axles = w->scratch;
-    int n = 0, finished[BF_MAX_LINES];
+    int finished[BF_MAX_LINES];
     for (int j = 0; j < w->line_count; ++j) {
         finished[j] = at_end ? w->pending_count[j] : finished_passes(w, j);
         if (finished[j] < w->pending_count[j]) w->pending_changed = true;
     }
     const bool reversing = reverse_filter(w, finished, at_end) && !at_end;
-    for (int j = 0; j < w->line_count; ++j) {
-        const int np = finished[j];
-        if (n == 0) {
-            for (int k = 0; k < np; ++k) {
-                memset(&axles[n], 0, sizeof axles[n]);
-                axles[n].seen = 1u << j;
-                axles[n].at[j] = w->pending[j][k];
-                axles[n].peak_n = w->pending[j][k].peak_n;
-                note_sides(&axles[n], &w->pending[j][k]);
-                ++n;
-            }
-        } else {
-            n = align(w, axles, n, j, np);
-        }
-    }
-    int last_line = w->line_count - 1;
-    while (last_line > 0 && w->lines[last_line].missed_run >= MISS_RUN) --last_line;
-    int commit = 0;
-    for (int i = 0; i < n; ++i)
-        if (axles[i].seen >> last_line) commit = i + 1;
-    if (reversing)
-        while (commit > 0 && doubtful(w, axles, commit - 1, last_line)) --commit;
-    bool timed_out = false;
-    if (commit < n && (at_end || given_up(w, axles, n))) {
-        commit = n;
-        timed_out = true;
-    }
+    const int n = lay_lines(w, axles, finished);
+    int commit = passed_last(w, axles, n, reversing);
+    if (commit < n && (at_end || given_up(w, axles, n))) commit = n;
+
     double stale_before[BF_MAX_LINES] = {0};
-    bool full = false;
     int left = -1; /* the last that went into the train */
     for (int i = 0; i < commit; ++i) {
-        axle_seen *a = &axles[i];
         if (w->train_count == TRAIN) {
-            w->pending_changed = full = true;
-            break;
+            w->pending_changed = true;
+            for (int j = 0; j < w->line_count; ++j) drop_stale(w, j, stale_before[j]);
+            return true;
         }
-        for (int j = 0; j < w->line_count; ++j)
-            if (a->seen & (1u << j)) {
-                reverse_note(w, &a->at[j], j);
-                a->came_back = a->came_back || a->at[j].came_back;
-            }
-        for (int j = 0; j < w->line_count; ++j)
-            if (a->seen & (1u << j))
-                drop_pending(w, j, 0);
-        const int lines = support(a->seen);
-        if (lines < 2 && w->line_count > 1 && !on_plate(w, a)) {
-            release_axle(w, a);
-            continue;
-        }
-        for (int j = 0; j < w->line_count; ++j) {
-            line_info *l = &w->lines[j];
-            if (a->seen & (1u << j)) l->missed_run = 0;
-            else if (l->missed_run < 1000) l->missed_run++;
-            note_missed(w, a, j);
-            if (!(a->seen & (1u << j)) && l->missed_run >= 2) stale_before[j] = due_at(w, a, j);
-        }
-        a->timed_out = timed_out;
-        find_runs(w, a);
-        a->lost_before = came_unseen(w, a);
-        w->train[w->train_count++] = *a;
-        w->train_changed = true;
-        axle_seen *last = &w->train[w->train_count - 1];
+        if (!take_passes(w, &axles[i])) continue;
+        note_lines(w, &axles[i], stale_before);
+        join_train(w, &axles[i]);
         left = i;
-        const joint_motion alone = {-1.0, (double)NAN}, both = w->train_count > 1 ? joint_fit(w, last - 1) : alone;
-        last->misfit_m = both.misfit_m;
-        last->apart_m = both.apart_m;
     }
-    if (left == commit - 1 && left >= 0 && !full && !at_end) drop_overdue(w, &axles[left], &axles[commit], n - commit);
+    if (left == commit - 1 && left >= 0 && !at_end) drop_overdue(w, &axles[left], &axles[commit], n - commit);
     for (int j = 0; j < w->line_count; ++j) drop_stale(w, j, stale_before[j]);
-    return full;
+    return false;
 }
