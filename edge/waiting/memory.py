@@ -235,7 +235,12 @@ class Memory:
         path = self._folder / f"{now_ns:020d}{_SUFFIX}"
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._began_ns = now_ns
-        self._append(msgspec.json.encode(self._head) + b"\n")
+        try:
+            self._append(msgspec.json.encode(self._head) + b"\n")
+        except OSError:  # without its first line a file is of no use
+            self._close()
+            path.unlink(missing_ok=True)
+            raise
 
     def _append(self, data: bytes) -> None:
         """All of it or nothing: after half of it nobody could read on."""

@@ -215,6 +215,34 @@ def test_a_frame_that_was_cut_off_costs_that_frame_alone(world: World, tmp_path:
     assert len(kept.sightings) > len(whole.sightings) - 10
 
 
+def test_a_full_disk_costs_nothing_that_was_written(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is full in the middle of a frame, and at the start of a file; what waits meanwhile is kept after it."""
+    config = config_of(world.scenario)
+    seen: list[Sighting] = [LoopCount(START_NS + n * S, "C01", "approach") for n in range(40)]
+    memory, written, full = Memory(tmp_path, config, KEYS), os.write, False
+
+    def write(fd: int, data: bytes) -> int:
+        if not full:
+            return written(fd, data)
+        written(fd, data[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", write)
+    for hours in (0, 2):  # two hours later another file is begun
+        for full in (True, False, True, False):
+            memory.note(seen.pop(0))
+            try:
+                memory.write(START_NS + hours * HOUR_NS + (40 - len(seen)) * S)
+            except OSError:
+                assert full
+    memory.close()
+    kept = Memory(tmp_path, config, KEYS).recall(START_NS + 3 * HOUR_NS)
+    assert kept.trouble == []
+    assert [s.time_ns for s in kept.sightings] == [START_NS + n * S for n in range(8)]
+
+
 def test_identities_of_before_the_rotation_match_after_it(tmp_path: Path) -> None:
     """Killed before the key rotates, back after it: plates and tags of before are still known."""
     keys = ExchangeKeys(b"\x01" * 32, 12 * HOUR_NS)
