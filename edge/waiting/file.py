@@ -11,6 +11,8 @@ from edge.messages import Wait
 from edge.waiting.sightings import read
 from edge.waiting.waits import CrossingWaits
 
+_LOOK_EVERY = 64  # sightings
+
 
 def run_file(
     config: cfg.Config, path: Path, *, complain: Callable[[str], None] | None = None, source: str | None = None
@@ -21,9 +23,10 @@ def run_file(
     """
     complain = complain or _to_stderr
     waits = CrossingWaits(config, source=source or config.site.source or "local")
-    for sighting in read(path, complain):
-        waits.feed(sighting)
-        if waits.ready:
+    feed = waits.feed
+    for number, sighting in enumerate(read(path, complain)):
+        feed(sighting)
+        if number % _LOOK_EVERY == 0 and waits.ready:
             yield from waits.take()
     yield from waits.finish()
     for what, number in waits.stats().items():

@@ -25,8 +25,9 @@ class ReadModel:
 
     def __init__(self, mismatch_llr: float) -> None:
         self.mismatch_llr = mismatch_llr
-        # counts [upstream read][downstream read], a weak belief in independence
-        self._counts = [[1.0, 1.0], [1.0, 1.0]]
+        # 2 * upstream read + downstream read; a weak belief in independence
+        self._counts = [1.0, 1.0, 1.0, 1.0]
+        self._total = 4.0
         self._evidence = self._table()
         self._fresh = 1
 
@@ -35,15 +36,16 @@ class ReadModel:
 
         True where the evidence has changed by it.
         """
-        total = sum(map(sum, self._counts))
-        if total > self.MEMORY:
-            keep = 1.0 - 1.0 / self.MEMORY
-            self._counts = [[keep * count for count in row] for row in self._counts]
-        self._counts[upstream][downstream] += 1.0
+        self._counts[2 * upstream + downstream] += 1.0
+        self._total += 1.0
         self._fresh -= 1
         if self._fresh > 0:
             return False
-        self._fresh = max(1, min(16, int(total) // 16))  # the table moves slowly once there are many counts
+        if self._total > self.MEMORY:  # the older fade
+            keep = self.MEMORY / self._total
+            self._counts = [keep * count for count in self._counts]
+            self._total = self.MEMORY
+        self._fresh = max(1, min(16, int(self._total) // 16))  # the table moves slowly once there are many counts
         self._evidence = self._table()
         return True
 
@@ -52,13 +54,12 @@ class ReadModel:
         return self._evidence[2 * upstream + downstream]
 
     def _table(self) -> list[float]:
-        counts = self._counts
-        total = sum(map(sum, counts))
+        counts, total = self._counts, self._total + 0.8
         out = []
         for up in (0, 1):
             for down in (0, 1):
-                joint = (counts[up][down] + 0.2) / (total + 0.8)
-                alone = (sum(counts[up]) + 0.4) * (counts[0][down] + counts[1][down] + 0.4) / (total + 0.8) ** 2
+                joint = (counts[2 * up + down] + 0.2) / total
+                alone = (counts[2 * up] + counts[2 * up + 1] + 0.4) * (counts[down] + counts[2 + down] + 0.4) / total**2
                 out.append(max(-6.0, min(2.0, math.log(joint / alone))))
         out[3] = self.mismatch_llr
         return out
