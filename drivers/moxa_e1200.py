@@ -6,8 +6,10 @@ Modbus TCP, port 502, unit 1, default address map, 32-bit values most significan
     FC 1/5 0000 + n   relay n                              FC 5   0010 + n     pulse on relay n
     FC 15  0100 + n   counter n runs                       FC 4   0600 + n     temperature n of an E1260, 0.1 °C, signed
 
-The counters catch pulses that come and go between two polls: `InputChange.count` steps then by more than one. Speeds
-are not to be measured with polled inputs; a loop that times anything belongs on the digitiser.
+The counters catch pulses that come and go between two polls: `InputChange.count` steps then by more than one. So ten
+polls a second are enough for what counts vehicles and tells waits, also on a serial line; the counters are read where
+an input changed and four times a second. Speeds are not to be measured with polled inputs; a loop that times anything
+belongs on the digitiser.
 
 A loop detector is best wired normally closed, so that a cut cable reads as "occupied": list its name in
 `normally_closed`, and its events say on when the contact is open.
@@ -50,7 +52,7 @@ class MoxaOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     temperatures_c: Annotated[
         tuple[str, ...], Meta(max_length=6, description="names of the inputs of an E1260 from 0 on; empty: not used")
     ] = ()
-    poll_hz: Annotated[float, Meta(gt=0, le=100, description="how often the inputs are read")] = 20.0
+    poll_hz: Annotated[float, Meta(gt=0, le=100, description="how often the inputs are read")] = 10.0
     unit_id: Annotated[int, Meta(ge=0, le=255, description="Modbus unit")] = 1
 
     def __post_init__(self) -> None:
