@@ -28,6 +28,7 @@ from edge.weighing.scanner import ScannerLoop
 _IDENTITY_BEFORE_NS = 5_000_000_000  # a tag or plate may be read this long before the first axle crosses x = 0
 _ANCHOR_NS = 1_000  # a device clock that strays less than this from its line needs no new anchor
 _MOST_LOST_SCANS = 1 << 40
+_SETTLES_S = 0.25  # for so long at least no vehicle is finished that left the loop
 _PATIENCE_S = 0.2  # at the pace of a queue, a vehicle that left the loop is finished 0.3 s later and more
 
 
@@ -64,14 +65,14 @@ class _Loop:
     threshold_counts: float
     on: bool = False
 
-    def look(self, samples: npt.NDArray[np.int16]) -> bool:
-        """Whether a vehicle left it in this block."""
-        if not len(samples):
-            return False
-        above = samples[:, self.channel] > self.threshold_counts
-        left = (self.on and not above[0]) or bool((above[:-1] > above[1:]).any())
+    def look(self, samples: npt.NDArray[np.int16]) -> int | None:
+        """How many scans before the block's end a vehicle left it last; None where none did in this block."""
+        above = np.empty(len(samples) + 1, np.bool_)
+        above[0] = self.on
+        np.greater(samples[:, self.channel], self.threshold_counts, out=above[1:])
         self.on = bool(above[-1])
-        return left
+        left = np.flatnonzero(above[:-1] > above[1:])
+        return len(samples) - int(left[-1]) if len(left) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ class LanePipeline:
             if sensor.type == "loop" and table.mode == "loop"
         ]
         self._left_loop_scan = 0
+        self._rate_hz = lane.wim.sample_rate_hz
         self._loops_at_fault = False
         self.ignore_loops(False)
 
@@ -138,8 +140,8 @@ class LanePipeline:
         self._clock.note(self._wim.scans, block.time_ns, block.rate_hz)
         found += self._wim.push(block.samples)
         for loop in self._loops:
-            if loop.look(block.samples):
-                self._left_loop_scan = self._wim.scans
+            if (ago := loop.look(block.samples)) is not None:
+                self._left_loop_scan = self._wim.scans - ago
         return [self._message(vehicle) for vehicle in found]
 
     @property
@@ -161,8 +163,10 @@ class LanePipeline:
         since = self._wim.open_since
         if since is None:
             return _PATIENCE_S
-        stays = any(loop.on for loop in self._loops) and self._left_loop_scan <= since
-        return _PATIENCE_S if stays else 0.0
+        if self._left_loop_scan <= since:
+            return _PATIENCE_S if any(loop.on for loop in self._loops) else 0.0
+        left_s = (self._wim.scans - self._left_loop_scan) / self._rate_hz
+        return min(_PATIENCE_S, max(0.0, _SETTLES_S - left_s))
 
     def finish(self) -> list[Vehicle]:
         """The stream has ended: what is still open is finished as it stands."""
