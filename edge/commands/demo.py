@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import queue
 import signal
 import subprocess
@@ -17,17 +18,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.live import Live
-
 from edge.commands.demo_broker import Broker, start_broker
-from edge.commands.view import CrossingView
 from edge.delivery.identity import new_key
 from edge.delivery.mqtt import subscribe
+from edge.watch.inbox import TRUTH, Inbox
+from edge.watch.show import show
+from edge.watch.view import CrossingView
 
 _READY_WITHIN_S = 60.0
 _STOP_WITHIN_S = 10.0
@@ -46,77 +46,51 @@ def run(args: argparse.Namespace) -> int:
             directory = args.keep.resolve()
         else:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="borderflow-demo-")))
+        inbox = Inbox()
+        _say("starting a broker")
         broker = stack.enter_context(start_broker(directory))
-        inbox: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
+        _say(f"starting the simulated hardware of the scenario {args.scenario}")
         simulator, ready = _start_simulator(args.scenario, directory, inbox, stack)
         config_path = Path(ready["config"])
         _complete_configuration(config_path, broker)
-        stack.enter_context(
-            subscribe(broker.url, "borderflow/v1/#", lambda topic, message: inbox.put((topic, message)))
-        )
+        stack.enter_context(subscribe(broker.url, "borderflow/v1/#", inbox.put, inbox.linked))
+        stack.callback(inbox.close)  # before the subscription is left: its thread may wait to put something
+        _say(f"{len(ready['devices'])} simulated devices, broker {broker.name}, files in {directory}")
+        _say("starting the daemon")
         daemon = _start(
             [sys.executable, "-m", "edge", "run", "--config", str(config_path)], directory / "daemon.log", stack
         )
-        print(
-            f"borderflow demo: {len(ready['devices'])} simulated devices, broker {broker.name}, files in {directory}",
-            file=sys.stderr,
-        )
-        return _show(args.for_s, inbox, {"daemon": daemon, "simulator": simulator}, directory)
+        return _show(args, inbox, {"daemon": daemon, "simulator": simulator}, directory)
 
 
 def _show(
-    for_s: float | None, inbox: queue.Queue[tuple[str, dict[str, Any]]], processes: dict[str, Any], directory: Path
+    args: argparse.Namespace, inbox: Inbox, processes: Mapping[str, subprocess.Popen[bytes]], directory: Path
 ) -> int:
     """The live view until the time is up or Ctrl-C; lines instead of a screen where the output is no terminal."""
-    view, console = CrossingView(), Console()
-    end = None if for_s is None else time.monotonic() + for_s
-    failed = ""
-    by_hand = False
-    with _screen(view, console) as refresh:
-        try:
-            while not failed and (end is None or time.monotonic() < end):
-                with contextlib.suppress(queue.Empty):
-                    topic, message = inbox.get(timeout=0.2)
-                    if topic == "truth":
-                        _take_truth(view, message)
-                    else:
-                        view.take(topic, message)
-                        if not console.is_terminal:
-                            print(view.line(topic, message), flush=True)
-                refresh()
-                failed = next((name for name, process in processes.items() if process.poll() is not None), "")
-        except KeyboardInterrupt:
-            by_hand = True
+    end = math.inf if args.for_s is None else time.monotonic() + args.for_s
+    failed, over = "", False
+
+    def ended() -> bool:
+        nonlocal failed, over
+        failed = next((name for name, process in processes.items() if process.poll() is not None), "")
+        over = bool(failed) or time.monotonic() >= end
+        return over
+
+    view = CrossingView()
+    with contextlib.suppress(KeyboardInterrupt):
+        show(inbox, view, title=f"borderflow demo · {args.scenario}", first="vehicles", ended=ended)
     if failed:
         log = directory / f"{failed}.log"
         print(f"borderflow demo: the {failed} ended by itself; its last words:", file=sys.stderr)
         print("\n".join(log.read_text(errors="replace").splitlines()[-15:]), file=sys.stderr)
         return 1
     vehicles, waits = view.counts.get("vehicle", 0), view.counts.get("wait", 0)
-    print(f"borderflow demo: {vehicles} vehicles and {waits} waits came through", file=sys.stderr)
-    return 0 if by_hand or (vehicles and waits) else 1
+    _say(f"{vehicles} vehicles and {waits} waits came through")
+    return 0 if not over or (vehicles and waits) else 1
 
 
-@contextlib.contextmanager
-def _screen(view: CrossingView, console: Console) -> Iterator[Any]:
-    if not console.is_terminal:
-        yield lambda: None
-        return
-    with Live(console=console, screen=True, auto_refresh=False) as live:
-        shown = 0.0
-
-        def refresh() -> None:
-            nonlocal shown
-            if time.monotonic() - shown > 0.5:
-                shown = time.monotonic()
-                live.update(view.render(), refresh=True)
-
-        yield refresh
-
-
-def _take_truth(view: CrossingView, message: dict[str, Any]) -> None:
-    if message.get("kind") == "vehicle":
-        view.truths.append(message)
+def _say(text: str) -> None:
+    print(f"borderflow demo: {text}", file=sys.stderr, flush=True)
 
 
 def _start(
@@ -146,7 +120,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _start_simulator(
-    scenario: str, directory: Path, inbox: queue.Queue[tuple[str, dict[str, Any]]], stack: contextlib.ExitStack
+    scenario: str, directory: Path, inbox: Inbox, stack: contextlib.ExitStack
 ) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
     """The simulated hardware; gives its process and the line that says it is ready. Its truth goes into the inbox."""
     command = [sys.executable, "-m", "firmware_sim.cli", "serve", "--scenario", scenario]
@@ -162,7 +136,7 @@ def _start_simulator(
             if number == 0:
                 first.put(message)
             else:
-                inbox.put(("truth", message))
+                inbox.put(TRUTH, message)
 
     threading.Thread(target=read, daemon=True).start()
     end = time.monotonic() + _READY_WITHIN_S

@@ -634,8 +634,15 @@ async def may_publish(endpoint: Endpoint, message: Outgoing) -> bool | None:
 
 
 @contextmanager
-def subscribe(url: str, topic_filter: str, take: Callable[[str, dict[str, Any]], None], **tls: str) -> Iterator[None]:
-    """Listen to a broker while the context lasts, for `watch` and `demo`; `take` is called in paho's thread.
+def subscribe(
+    url: str,
+    topic_filter: str,
+    take: Callable[[str, dict[str, Any]], None],
+    linked: Callable[[bool], None] = lambda _: None,
+    **tls: str,
+) -> Iterator[None]:
+    """Listen to a broker while the context lasts, for `watch` and `demo`; `take` is called in paho's thread, and so is
+    `linked`, with whether the link stands, each time that changes.
 
     `tls` is `ca_file`, `cert_file`, `key_file`. What is not a JSON object is passed over. A lost connection is taken up
     again by paho; LinkError when the first attempt fails.
@@ -645,18 +652,22 @@ def subscribe(url: str, topic_filter: str, take: Callable[[str, dict[str, Any]],
     if endpoint.tls:
         client.tls_set_context(tls_context(endpoint))
 
-    def on_connect(*_: Any) -> None:
+    def on_connect(_client: Client, _userdata: Any, _flags: Any, reason: ReasonCode, *_: Any) -> None:
+        linked(not reason.is_failure)
         client.subscribe(topic_filter, qos=1)
+
+    def on_disconnect(*_: Any) -> None:
+        linked(False)
 
     def on_message(_client: Client, _userdata: Any, message: MQTTMessage) -> None:
         try:
             body = json.loads(message.payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if isinstance(body, dict):
             take(message.topic, body)
 
-    client.on_connect, client.on_message = on_connect, on_message
+    client.on_connect, client.on_disconnect, client.on_message = on_connect, on_disconnect, on_message
     try:
         client.connect(endpoint.host, endpoint.port, keepalive=30)
     except OSError as error:

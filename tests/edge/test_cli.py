@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from edge.cli import main
-from edge.commands.view import is_message
 from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_INTERRUPTED, EXIT_UNREACHABLE
+from edge.watch.view import is_message
 
 
 @pytest.mark.parametrize("url", ["mqtt://127.0.0.1:1", "http://127.0.0.1", "there"])

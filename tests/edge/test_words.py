@@ -1,19 +1,15 @@
-"""What alarms, states and the operator's view say in English, French and Spanish: the same things in each."""
+"""What alarms and states say in English, French and Spanish: the same things in each."""
 
 from __future__ import annotations
 
-import io
 import string
 from typing import Any
 
 import pytest
-from lane_messages import alarm, status, wait
-from rich.console import Console
 
 from edge.alarm_codes import ALARM_CODES
 from edge.alarm_texts import TEXTS, text_of
 from edge.alarms import Alarms, Condition
-from edge.commands.view import CrossingView
 from edge.messages import Site
 from edge.words.alarms import catalogue, first, said
 from edge.words.values import LANGUAGES, values, word
@@ -74,25 +70,3 @@ def test_what_another_version_says_is_shown_in_its_own_words() -> None:
     assert first("flux_capacitor", "fr") == ""
     assert said({"code": "gps_lost", "text": "old, without args"}, "fr") == "old, without args"
     assert text_of("samples_lost", {}, catalogue("fr")[0]) == "code samples_lost"
-
-
-@pytest.mark.parametrize(("language", "words"), [("en", "critical"), ("fr", "critique"), ("es", "crítica")])
-def test_watch_shows_alarms_first_with_their_age(language: str, words: str) -> None:
-    import json
-
-    from edge.messages import encode, parse_utc, topic_of
-
-    begun = json.loads(encode(alarm(0))) | {"state": "begin", "severity": "critical", "text": "odd [/] [bold] text"}
-    lesser = begun | {"severity": "info", "code": "gps_lost"}
-    now_s = parse_utc(begun["time"]) / 1e9 + 300
-    view = CrossingView(language=language, clock=lambda: now_s)
-    for message in (lesser, begun):
-        view.take(topic_of(alarm(0)), message)
-    for made in (wait(0), status(0)):
-        view.take(topic_of(made), json.loads(encode(made)))
-    console = Console(file=io.StringIO(), width=160)
-    console.print(view.render())
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert text.index(words) < text.index("gps_lost") < text.index(word(language, "watch", "waits"))
-    assert "5 min" in text
-    assert "[/]" in text  # what others send is no markup

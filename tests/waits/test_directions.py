@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from edge.commands.view import CrossingView
 from edge.config import Config, Lane, Point, Site
 from edge.messages import Wait, encode, topic_of
 from edge.waiting.sightings import Sighting, TagSighting
 from edge.waiting.waits import CrossingWaits
+from edge.watch.view import CrossingView
 from tests.waits.traffic import START_NS
 
 S = 1_000_000_000

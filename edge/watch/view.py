@@ -1,59 +1,59 @@
-"""What a central operator sees: messages in, tables for a terminal out. Used by `watch` and `demo`.
+"""The last word of each topic, the latest vehicles, the alarms that hold: messages in, what the screens show out.
 
-Nothing here knows where messages come from; `truth` is filled by the demo alone, from the simulator.
+Called by edge/watch's screens, `watch` and `demo`. Nothing here knows where messages come from; `truth` is filled by
+the demo alone, from the simulator.
 """
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from math import isfinite
+from typing import Any, TypeVar
 
 import msgspec
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
-from edge.commands.status import age
 from edge.messages import KINDS, parse_utc
+from edge.watch.harmless import harmless
 from edge.words.alarms import said
-from edge.words.values import word
 
 _TRUTH_WITHIN_S = 1.5  # a measured vehicle and a true one are the same when their first axles cross x = 0 this near
-_ROWS = 12
+_VEHICLES = 200
+_MOST = 20_000  # topics and alarms that are kept; beyond, the one that was silent longest goes
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 @dataclass(slots=True)
 class CrossingView:
     """The last word of each topic, and the latest vehicles."""
 
-    vehicles: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_ROWS))
+    vehicles: deque[tuple[str, dict[str, Any]]] = field(default_factory=lambda: deque(maxlen=_VEHICLES))
     truths: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))
     waits: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
     statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
     alarms: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     language: str = "en"
-    clock: Callable[[], float] = time.time
 
     def take(self, topic: str, message: dict[str, Any]) -> None:
         """A message has arrived on a topic `borderflow/v1/{country}/{port}/{source}/{lane}/{kind}`."""
         kind = topic.rsplit("/", 1)[-1]
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if kind == "vehicle":
-            self.vehicles.append(message)
+            self.vehicles.append((topic, message))
         elif kind == "wait":
             direction, traffic, program = (message.get(key) or "" for key in ("direction", "traffic", "program"))
-            self.waits[(topic, direction, traffic, program)] = message
+            _keep(self.waits, (topic, direction, traffic, program), message)
         elif kind == "status":
-            self.statuses[topic] = message
+            _keep(self.statuses, topic, message)
             self._hold(topic, message)
         elif kind == "alarm":
             key = (topic, str(message.get("code")), str(message.get("device")), str(message.get("sensor")))
             if message.get("state") == "begin":
-                self.alarms[key] = message
+                _keep(self.alarms, key, message)
             else:
                 self.alarms.pop(key, None)
 
@@ -70,7 +70,8 @@ class CrossingView:
             over = alarm.get("time", "") <= status["time"] and "gap" not in alarm  # what explains a gap never ends
             if key not in held and key[0].startswith(f"{root}/") and over:
                 del self.alarms[key]
-        self.alarms |= held
+        for key, alarm in held.items():
+            _keep(self.alarms, key, alarm)
 
     def truth_of(self, vehicle: dict[str, Any]) -> dict[str, Any] | None:
         """The simulator's vehicle that this message is about, or None."""
@@ -104,87 +105,15 @@ class CrossingView:
             text = f"{message['source']} {'online' if message['online'] else 'offline'}: {devices}"
         else:
             text = f"{message['lane']:>4} {message.get('point', '')} {message.get('medium', '')}"
-        return f"{kind:<8} {at} {text}".rstrip()
+        return harmless(f"{kind:<8} {at} {text}").rstrip()
 
-    def render(self) -> RenderableType:
-        return Group(self._alarm_table(), self._waits_table(), self._vehicles_table(), self._devices_table())
 
-    def _alarm_table(self) -> RenderableType:
-        """What is worst comes first; of the same severity what is newest."""
-        if not self.alarms:
-            return Text(self._word("no_alarm"), style="green")
-        table = self._table("alarms", "severity", "age", "lane", "code", "says")
-        ranks = ("critical", "warning", "info")
-        held = sorted(self.alarms.items(), key=lambda item: _begun(item[1]), reverse=True)
-        for (topic, *_), alarm in sorted(held, key=lambda item: ranks.index(item[1]["severity"])):
-            severity = word(self.language, "severity", alarm["severity"])
-            style = {"critical": "bold red", "warning": "yellow"}.get(alarm["severity"], "")
-            place = f"{_source(topic)} {alarm['lane']}"
-            _row(
-                table, Text(severity, style), self._age(_begun(alarm)), place, alarm["code"], said(alarm, self.language)
-            )
-        return table
-
-    def _vehicles_table(self) -> Table:
-        table = self._table("vehicles")
-        for name, justify in (
-            ("age", "right"), ("lane", "left"), ("klass", "right"), ("km/h", "right"), ("axles", "left"),
-            ("gross", "right"), ("± t", "right"), ("flags", "left"),
-        ):  # fmt: skip
-            table.add_column(self._word(name), justify=justify, no_wrap=name != "axles")  # type: ignore[arg-type]
-        if self.truths:
-            table.add_column(self._word("true_gross"), justify="right")
-            table.add_column(self._word("error"), justify="right")
-        for vehicle in reversed(self.vehicles):
-            _, *cells, flags = vehicle_cells(vehicle)
-            flags = ", ".join(word(self.language, "flag", flag) for flag in flags.split(",") if flag)
-            true = truth_cells(vehicle, self.truth_of(vehicle)) if self.truths else ()
-            _row(table, self._age(vehicle["time"]), *cells, flags, *true)
-        return table
-
-    def _waits_table(self) -> Table:
-        table = self._table("waits")
-        words = ("lane", "direction", "traffic", "program", "method")
-        for name in (*words[:4], "experienced", "expected", "band", "queue", "per_hour", "method", "age"):
-            table.add_column(self._word(name), justify="left" if name in words else "right")
-        for wait in sorted(self.waits.values(), key=_wait_order):
-            lane, direction, traffic, *rest = wait_cells(wait)
-            _row(
-                table,
-                self._word("all_lanes") if wait["lane"] == "_" else lane,
-                word(self.language, "direction", direction), word(self.language, "traffic", traffic), *rest,
-                self._age(wait["time"]),
-            )  # fmt: skip
-        return table
-
-    def _devices_table(self) -> Table:
-        table = self._table("devices", "computer", "device", "state", "age", "says")
-        for topic, status in sorted(self.statuses.items()):
-            online = "online" if status.get("online") else "offline"
-            _row(table, _source(topic), "", self._state(online), self._age(status.get("since", "")), "")
-            for name, device in sorted(status.get("devices", {}).items()):
-                _row(table, "", name, self._state(device["state"]), self._age(device["since"]), device.get("text", ""))
-        return table
-
-    def _table(self, title: str, *columns: str) -> Table:
-        table = Table(title=self._word(title), title_justify="left", expand=True)
-        for name in columns:
-            table.add_column(self._word(name))
-        return table
-
-    def _word(self, name: str) -> str:
-        return word(self.language, "watch", name)
-
-    def _state(self, state: str) -> Text:
-        style = {"online": "green", "connecting": "yellow"}.get(state, "bold red")
-        return Text(word(self.language, "state", state), style=style)
-
-    def _age(self, utc: str) -> str:
-        """How long ago that was; empty where there is no such time."""
-        try:
-            return age(self.clock() - _seconds(utc))
-        except (ValueError, OverflowError):
-            return ""
+def _keep(held: MutableMapping[_Key, _Value], key: _Key, value: _Value) -> None:
+    """The newest last; a bound, since anybody can publish on ever new topics."""
+    held.pop(key, None)
+    held[key] = value
+    if len(held) > _MOST:
+        del held[next(iter(held))]
 
 
 def is_message(topic: str, message: dict[str, Any]) -> bool:
@@ -200,27 +129,14 @@ def _seconds(utc: str) -> float:
     return parse_utc(utc) / 1e9
 
 
-def _row(table: Table, *cells: str | Text) -> None:
-    """What came from others is shown as it stands: brackets in it are no orders to the terminal."""
-    table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
-
-
-def _source(topic: str) -> str:
-    """The computer of a topic."""
-    return topic.split("/")[4] if topic.count("/") >= 4 else topic
-
-
-def _begun(alarm: dict[str, Any]) -> str:
-    """Since when it holds: a message of the beginning says `time`, an entry of a status `since`."""
-    return str(alarm.get("since") or alarm.get("time") or "")
-
-
 def _tonnes(kg: float | None) -> str:
-    return "–" if kg is None else f"{kg / 1000:.2f}"
+    return "–" if kg is None or not isfinite(kg) else f"{kg / 1000:.2f}"
 
 
 def _minutes(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    if seconds is None or not isfinite(seconds):
+        return "–"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def vehicle_cells(vehicle: dict[str, Any]) -> tuple[str, ...]:
@@ -244,14 +160,6 @@ def truth_cells(vehicle: dict[str, Any], truth: dict[str, Any] | None) -> tuple[
         return "–", "–"
     gross = truth["gross_kg"]
     return _tonnes(gross), f"{100 * (vehicle['gross_kg'] / gross - 1):+.1f} %"
-
-
-def _wait_order(wait: dict[str, Any]) -> tuple[str, str, str, bool, str, str]:
-    """One direction and kind of traffic after another: its lanes, its programs, all of it."""
-    site, lane = wait["site"], wait["lane"]
-    words = [wait.get(key) or "" for key in ("direction", "traffic", "program")]
-    crossing = f"{site['country']} {site['port']} {wait['source']}"
-    return crossing, words[0], words[1], lane == "_", lane, words[2] or "~"
 
 
 def wait_cells(wait: dict[str, Any]) -> tuple[str, ...]:

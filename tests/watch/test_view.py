@@ -8,8 +8,8 @@ import msgspec
 from samples import ROOT, SITE, SOURCE
 
 from edge.alarms import Alarms, Condition
-from edge.commands.view import CrossingView, is_message
 from edge.messages import Status, encode, parse_utc, utc_text
+from edge.watch.view import CrossingView, is_message
 
 START_NS = parse_utc("2026-11-24T10:00:00Z")
 DOWN = Condition("device_down", "camera", "C03")
