@@ -27,6 +27,7 @@ _REASONS = {
     413: "Content Too Large",
     503: "Service Unavailable",
 }
+_AUTHORITY, _SLASHES = re.compile(r"\Ahttps?://[^/?]*", re.IGNORECASE), re.compile(r"/{2,}")
 _ANSWERABLE = (h11.IDLE, h11.SEND_RESPONSE)
 
 
@@ -40,8 +41,9 @@ class Head:
 
     @property
     def path(self) -> str:
-        """The target without what stands after '?'."""
-        return self.target.partition("?")[0]
+        """The target without what stands after '?'; "//plates", "/plates/" and "http://host/plates" are "/plates"."""
+        path = _AUTHORITY.sub("", self.target).partition("?")[0]
+        return "/" + _SLASHES.sub("/", path).strip("/")
 
 
 @dataclass(frozen=True, slots=True)

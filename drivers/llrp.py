@@ -252,7 +252,8 @@ class Llrp(Driver):
             await reader.ask(_SET_READER_CONFIG, reader_config(with_events=True))
         except Refused:
             await reader.ask(_SET_READER_CONFIG, reader_config(with_events=False))
-        await reader.ask(_DELETE_ROSPEC, bytes(4))
+        with contextlib.suppress(Refused):  # there is none; one that stays would make the next request fail
+            await reader.ask(_DELETE_ROSPEC, bytes(4))
         await reader.ask(_ADD_ROSPEC, rospec(self.options.antennas, self.options.every_reads))
         await reader.ask(_ENABLE_ROSPEC, struct.pack(">I", _ROSPEC_ID))
         await reader.say(_ENABLE_EVENTS)  # has no answer

@@ -113,6 +113,8 @@ class _TextReader:
         if self._heartbeat and text == self._heartbeat:
             return (Heartbeat(),)
         values = self._values(text)
+        if len(values) == len(self._fields) + 1 and not values[-1]:
+            del values[-1]  # the template ends with a separator
         if len(values) != len(self._fields):
             return (self._rejected(time_ns, "bad_text" if "\ufffd" in text else "bad_fields"),)
         said = dict(zip(self._fields, values, strict=True))

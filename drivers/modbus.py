@@ -335,11 +335,14 @@ class TcpFrames(_Frames):
             if len(buffer) < 6 + length:
                 break
             transaction, unit = int.from_bytes(buffer[:2], "big"), buffer[6]
-            pdu = bytes(buffer[7 : 6 + length])
+            reply = bytes(buffer[: 6 + length])
+            pdu = reply[7:]
             del buffer[: 6 + length]
             if transaction == request.transaction_id:
                 self._unanswered.discard(transaction)
                 self._copied += 1
+                while buffer.startswith(reply):
+                    del buffer[: len(reply)]  # said twice
                 return pdu
             if transaction in self._unanswered:
                 self._unanswered.discard(transaction)  # too late

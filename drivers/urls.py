@@ -102,11 +102,11 @@ def parse_url(
     return Address(kind, host=parts.hostname, port=given_port, serial=defaults, ign_set_control=ignored)
 
 
-_IGNORED = "ign_set_control"  # as pyserial spells it; a key without a value
+_IGNORED = "ign_set_control"  # as pyserial spells it: a key without a value, or with one that says yes
 
 
 def _is_ignored(scheme: str, pair: tuple[str, str]) -> bool:
-    return scheme == "rfc2217" and pair == (_IGNORED, "")
+    return scheme == "rfc2217" and pair[0] == _IGNORED and pair[1].lower() in ("", "1", "true", "yes")
 
 
 _ALLOWED: dict[str, tuple[str, ...]] = {
@@ -123,6 +123,8 @@ def _serial_settings(url: str, query: list[tuple[str, str]], settings: Serial) -
             if not value.isascii() or not value.isdecimal() or int(value[:9]) not in _BAUD:
                 raise UrlError(f"{url!r}: baud={value} is no rate; write for example baud=9600")
             settings = replace(settings, baud=int(value))
+        elif key == _IGNORED:
+            raise UrlError(f"{url!r}: write {_IGNORED} alone, in an rfc2217 URL, or leave it out")
         elif key not in _ALLOWED:
             raise UrlError(f"{url!r}: there is no key {key!r}; the keys are baud, {', '.join(_ALLOWED)}")
         elif value not in _ALLOWED[key]:

@@ -161,6 +161,16 @@ async def test_a_reader_that_cannot_tell_of_antennas_reads_all_the_same() -> Non
     assert reader.asked[:3] == [3, 3, 21]
 
 
+async def test_a_reader_without_rospecs_to_delete_reads_all_the_same() -> None:
+    reader = Reader(refuse=21)
+    async with (
+        tcp_peer(reader.talk) as port,
+        running(registry.create("llrp", "rfid", f"tcp://127.0.0.1:{port}", {})) as events,
+    ):
+        await events.until_count(TagRead, 1)
+        assert events.states[-1] is LinkState.ONLINE
+
+
 def test_an_epc_is_read_whatever_stands_behind_it() -> None:
     body = b"\x8d" + bytes(range(12)) + b"\x81\x00\x01" + b"\xff\xff"
     (tag,) = tags(Message(61, 1, parameter(240, body), 0), "rfid")

@@ -65,6 +65,7 @@ def test_own_template_encoding_and_separator() -> None:
         (b"\x0246HVR9;NLD;0.87;a;b;c\x03", [], "NLD", 0.87),
         (b"\x0246HVR9;NLD;97 %;a;b;c\x03", [], "NLD", 0.97),
         (b"\x0246HVR9;NLD;\xb2;a;b;c\x03", ["odd_bytes", "odd_score"], "NLD", None),
+        (b"\x0246HVR9;NLD;87;a;b;c;\x03", [], "NLD", 0.87),
         (b"\x0246HVR9;N\xb2;;a;b;c\x03", ["odd_bytes", "odd_country"], None, None),
     ],
 )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drivers.base import ProtocolError
 from drivers.http_body import MOST_HELD_BYTES
-from drivers.http_posts import HttpPosts, Request
+from drivers.http_posts import Head, HttpPosts, Request
 
 BODY = b'{"a": 1}\r\n\r\n'
 
@@ -81,6 +81,17 @@ def test_a_head_that_is_odd_costs_no_plate(head: str) -> None:
         assert (request.documents, request.odd) == ((BODY,), True)
     first, second = talk(data + sized())[0]
     assert (first.odd, second.odd) == (True, False)
+
+
+@pytest.mark.parametrize("target", ["/p", "/p/", "//p", "/p?x=/q", "http://192.0.2.1:8080/p", "HTTP://h/p/?x"])
+def test_a_path_in_every_spelling(target: str) -> None:
+    (request,), _, _ = talk(sized().replace(b"/p?q", target.encode(), 1))
+    assert (request.head.path, request.head.target) == ("/p", target)
+
+
+@pytest.mark.parametrize(("target", "path"), [("/", "/"), ("/p/q", "/p/q"), ("/P", "/P"), ("*", "/*")])
+def test_another_path_stays_another(target: str, path: str) -> None:
+    assert Head("POST", target, {}).path == path
 
 
 def test_a_head_with_bare_line_feeds_is_in_order() -> None:

@@ -471,6 +471,12 @@ async def test_a_unit_that_does_not_copy_the_transaction(number_of: Callable[[in
             assert await port.read_holding(address, 1) == [address]
 
 
+async def test_a_unit_that_says_all_twice_is_no_late_one() -> None:
+    async with answered(lambda transaction, unit, pdu: 2 * tcp(transaction, unit, value_of(pdu))) as port:
+        for address in range(5):
+            assert await port.read_holding(address, 1) == [address]
+
+
 async def test_a_late_reply_without_a_number_is_not_taken_for_the_next() -> None:
     loop = asyncio.get_running_loop()
 

@@ -183,9 +183,11 @@ def test_ign_set_control_in_the_url() -> None:
     address = parse_url("rfc2217://192.0.2.11:4001?ign_set_control&baud=4800&flow=rtscts")
     assert address.ign_set_control
     assert address.serial == Serial(baud=4800, flow="rtscts")
+    assert parse_url("rfc2217://192.0.2.11:4001?ign_set_control=1").ign_set_control
     assert not parse_url("rfc2217://192.0.2.11:4001?baud=4800").ign_set_control
-    with pytest.raises(UrlError, match="there is no key 'ign_set_control'"):
-        parse_url("serial:///dev/ttyS0?ign_set_control")
+    for url in ("serial:///dev/ttyS0?ign_set_control", "rfc2217://192.0.2.11:4001?ign_set_control=0"):
+        with pytest.raises(UrlError, match="ign_set_control alone"):
+            parse_url(url)
 
 
 async def test_ser2net_over_a_pseudo_terminal(tmp_path: Path) -> None:
