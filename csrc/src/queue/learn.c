@@ -16,6 +16,7 @@ static const double BALANCE_MEMORY = 2000.0;
 static const double TURNS_PRIOR = 125.0;  /* passages that what is learned otherwise weighs beside the balance */
 static const double SIDE_N = 60.0;        /* departures after which the balance says so */
 static const double SIDE_LEAST = 0.05;
+static const double BALANCE_N = 60.0;     /* passages after which the balance says how many leave */
 static const double CHANGED_N = 3.0;      /* cycles that what was known before weighs, after a change of pace */
 
 static double clamp(double x, double low, double high)
@@ -146,6 +147,10 @@ static void learn_shares(bf_queue *q, const queue_step *s)
          * mostly those that left none behind. */
         double skipped = clamp(queue_mean_head(q) - s->head_before - s->listed / total, -1.0, 3.0);
         q->skip += rate * (skipped / (1.0 + fabs(skipped)) - q->skip);
+    }
+    if (q->balance.listed > BALANCE_N) { /* what has left since, net of what came unseen, is known better in the long run */
+        double left = 1.0 - q->balance.served / q->balance.listed * (1.0 - q->unlisted);
+        q->skip += rate * (clamp(left, 0.0, 0.3) - q->skip);
     }
     q->skip = clamp(q->skip, 0.004, 0.8);
     /* Where a counter sees all of them few are unseen, whatever the rest says: what is not read of a vehicle must not
