@@ -18,6 +18,7 @@ from edge.messages import KINDS, TOPIC_ROOT, parse_utc, topic_of, utc_text
 BODY_MAX = 256 * 1024  # a vehicle of 30 axles has 6 kB; the largest, evidence of a site with 60 lanes, 60 kB
 KEPT_OF_REFUSED = 2048  # so much of what was refused is kept to look at
 FIRST_NS = 1_577_836_800 * 1_000_000_000  # 2020: before it there was no such computer
+SEQ_MOST = 2**40  # a message each millisecond for 34 years; sums of many such numbers fit a database too
 AHEAD_NS = 25 * 3600 * 1_000_000_000  # a clock that runs a zone ahead is an alarm of its computer, not another century
 
 _LARGEST = 2**63 - 1
@@ -78,6 +79,8 @@ def _row(topic: str, body: bytes, now_ns: int) -> Row:
         raise _Refused("topic", "the message names another topic as its own")
     if not isinstance(typed.epoch, str) or not typed.epoch or not isinstance(typed.seq, int) or typed.seq < 0:
         raise _Refused("number", "has no epoch and seq")
+    if typed.seq > SEQ_MOST:
+        raise _Refused("number", "seq is beyond what any computer has counted to")
     if typed.seq == 0 and kind != "status":
         raise _Refused("number", "seq 0 is a last will's alone")
     _fits(message)

@@ -14,7 +14,7 @@ from edge.centre.store import OpenGap, Place
 
 Execute = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
-_OF_PLACE = "topic = ? AND epoch = ? AND state = 'open'"
+_OF_PLACE = {state: f"topic = ? AND epoch = ? AND state = '{state}'" for state in ("open", "lost")}
 
 
 class GapTable:
@@ -37,7 +37,7 @@ class GapTable:
         now = joined(held, arrived)
         if now == held:
             return held
-        for gap in self.open(_OF_PLACE, place):
+        for gap in self._missing(place):
             self._end(gap, arrived, "filled", None, at)
         known_until = held[-1][1] if held else 0
         for span in missing(now, known_until + 1, now[-1][1]):
@@ -54,8 +54,9 @@ class GapTable:
         self._hold(place, held, here)
 
     def end(self, place: Place, span: Span, state: str, reason: str, at: str) -> int:
-        """What is open of `span` ends as `explained` or `lost`; how many numbers that were."""
-        return sum(self._end(gap, [span], state, reason, at) for gap in self.open(_OF_PLACE, place))
+        """What is missing of `span` ends as `explained` or `lost`; how many numbers that were."""
+        missing_ = self._missing(place) if state == "explained" else self.open(_OF_PLACE["open"], place)
+        return sum(self._end(gap, [span], state, reason, at) for gap in missing_)
 
     def asked(self, gaps: Iterable[OpenGap], at: str) -> None:
         """Their computers were asked for them."""
@@ -68,13 +69,17 @@ class GapTable:
 
     def open(self, where: str = "state = 'open'", values: Sequence[Any] = ()) -> list[OpenGap]:
         """All that is missing and may still come."""
-        query = "SELECT topic, epoch, from_seq, to_seq, found, asked, asked_times FROM gap WHERE "
+        query = "SELECT topic, epoch, from_seq, to_seq, found, asked, asked_times, state, ended, reason FROM gap WHERE "
         return [OpenGap(*row) for row in self._execute(f"{query}{where} ORDER BY topic, epoch, from_seq", values)]
 
     # Rows
 
+    def _missing(self, place: Place) -> list[OpenGap]:
+        """What is open or was given up: also that may come, with a computer's backlog of weeks."""
+        return [gap for where in _OF_PLACE.values() for gap in self.open(where, place)]
+
     def _end(self, gap: OpenGap, spans: list[Span], state: str, reason: str | None, at: str) -> int:
-        """What `spans` cover of an open gap ends; the rest stays open, with the times of the whole."""
+        """What `spans` cover of a gap ends; the rest stays as it was, with the times of the whole."""
         place, whole = (gap.topic, gap.epoch), (gap.from_seq, gap.to_seq)
         gone = common([whole], spans)
         if not gone:
@@ -84,7 +89,7 @@ class GapTable:
             span = self._with_neighbours(place, span, gap.found, state, reason)
             self._add(place, span, gap.found, state, gap.asked, gap.asked_times, at, reason)
         for span in missing(gone, *whole):
-            self._add(place, span, gap.found, "open", gap.asked, gap.asked_times)
+            self._add(place, span, gap.found, gap.state, gap.asked, gap.asked_times, gap.ended, gap.reason)
         return sum(last - first + 1 for first, last in gone)
 
     def _with_neighbours(self, place: Place, span: Span, found: str, state: str, reason: str | None) -> Span:
@@ -110,7 +115,9 @@ class GapTable:
     ) -> None:  # fmt: skip
         self._execute(
             "INSERT INTO gap (topic, epoch, from_seq, to_seq, found, asked, asked_times, state, ended, reason) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic, epoch, from_seq, to_seq) DO UPDATE SET "
+            "found = excluded.found, asked = excluded.asked, asked_times = excluded.asked_times, "
+            "state = excluded.state, ended = excluded.ended, reason = excluded.reason",
             (*place, *span, found, asked, asked_times, state, ended, reason),
         )
 

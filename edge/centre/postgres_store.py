@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.string import TextLoader
 
 from edge.centre.arrival import Rejected, Row
@@ -32,13 +33,18 @@ from edge.centre.store import (
     axles_of,
     by_kind,
     migrations,
-    presence_of,
+    presences_of,
     values_of,
 )
 
 T = TypeVar("T")
 
 _LEADER, _LAYOUT = 0x62664C, 0x62664D  # advisory locks: who looks after gaps, who changes the layout
+# Where the address does not say otherwise: of several servers the one that writes, and one that is silent is left.
+_CAREFUL: dict[str, Any] = {
+    "connect_timeout": 10, "target_session_attrs": "read-write", "keepalives_idle": 20, "keepalives_interval": 5,
+    "keepalives_count": 4, "tcp_user_timeout": 40_000,
+}  # fmt: skip
 _PARTITIONED = (*KIND_COLUMNS, "axle")
 _COLUMNS = {kind: [*COMMON, *(column.name for column in columns)] for kind, columns in KIND_COLUMNS.items()}
 _COLUMNS["axle"] = [*AXLE_KEY, *(column.name for column in AXLE_COLUMNS)]
@@ -47,11 +53,6 @@ _COPY = {table: f"COPY {table} ({', '.join(columns)}) FROM STDIN" for table, col
 _TAKE_NUMBERS = """
     INSERT INTO number SELECT * FROM unnest(%s::int[], %s::bigint[]) AS came (place_id, seq) ORDER BY place_id, seq
     ON CONFLICT DO NOTHING RETURNING place_id, seq
-"""
-_NEWER_PRESENCE = """
-    INSERT INTO presence VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (topic) DO UPDATE SET
-        online = excluded.online, time = excluded.time, received = excluded.received, body = excluded.body
-    WHERE excluded.time >= presence.time
 """
 _DROPPED = """
     UPDATE place SET dropped_until = greatest(dropped_until, last_seq)
@@ -107,18 +108,19 @@ class PostgresStore:
 
     def settle(self, at: str) -> None:
         def fold(db: Connection[tuple[Any, ...]]) -> None:
-            query = """
+            arrived = """
                 WITH came AS (DELETE FROM arrived RETURNING *)
                 SELECT topic, epoch, first_seq, last_seq FROM came JOIN place USING (place_id)
             """
             came: dict[Place, list[int]] = defaultdict(list)
             with db.transaction():
-                for topic, epoch, first, last in db.execute(query):
+                for topic, epoch, first, last in db.execute(arrived):
                     came[topic, epoch].extend(range(first, last + 1))
                 for place in sorted(came):
                     self._gaps.arrive(place, self._gaps.held(place), spans_of(came[place]), at)
-                for topic, epoch, first, last, code in self._execute(EXPLAINED, ()):
-                    self._gaps.end((topic, epoch), (first, last), "explained", code, at)
+                for query in EXPLAINED:
+                    for topic, epoch, first, last, code in self._execute(query, ()):
+                        self._gaps.end((topic, epoch), (first, last), "explained", code, at)
 
         self._with(fold)
 
@@ -189,9 +191,8 @@ class PostgresStore:
                 _copy(cursor, kind, (values_of(row, received) for row in of_kind))
                 if kind == "vehicle":
                     _copy(cursor, "axle", (axle for row in of_kind for axle in axles_of(row)))
-            newest = {row.topic: row for row in sorted(rows, key=lambda row: row.time) if row.kind == "status"}
-            for topic in sorted(newest):
-                cursor.execute(_NEWER_PRESENCE, presence_of(newest[topic], received))
+            for statement, values in presences_of(rows, received):
+                cursor.execute(statement.replace("?", "%s"), values)
             if rejected:
                 cursor.executemany(
                     "INSERT INTO rejected (received, topic, reason, detail, body) VALUES (%s, %s, %s, %s, %s)",
@@ -276,11 +277,13 @@ class PostgresStore:
         try:
             if self._db is None or self._db.closed:
                 self._leading = False
-                self._db = psycopg.connect(self._url, autocommit=True, connect_timeout=10)
+                self._db = psycopg.connect(**_CAREFUL | conninfo_to_dict(self._url), autocommit=True)
                 _prepare(self._db)
                 self._db.execute("SET synchronous_commit = on")
             return work(self._db)
         except psycopg.Error as error:
+            self._months.clear()  # a partition may have gone, with an old month or by somebody's hand
+            self._places.clear()
             if self._db is not None and (self._db.broken or self._db.info.transaction_status != 0):
                 with suppress(psycopg.Error):
                     self._db.close()

@@ -31,7 +31,7 @@ from edge.centre.store import (
     by_kind,
     migrations,
     numbers_by_place,
-    presence_of,
+    presences_of,
     values_of,
 )
 
@@ -47,11 +47,6 @@ _INSERTS = {
     kind: _insert(kind, [*COMMON, *(column.name for column in columns)]) for kind, columns in KIND_COLUMNS.items()
 }
 _INSERT_AXLE = _insert("axle", [*AXLE_KEY, *(column.name for column in AXLE_COLUMNS)])
-_NEWER_PRESENCE = """
-    INSERT INTO presence VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic) DO UPDATE SET
-        online = excluded.online, time = excluded.time, received = excluded.received, body = excluded.body
-    WHERE excluded.time >= presence.time
-"""
 
 
 @contextmanager
@@ -104,7 +99,8 @@ class SqliteStore:
                 new += db.executemany(_INSERTS[kind], [values_of(row, received) for row in of_kind]).rowcount
                 if kind == "vehicle":
                     db.executemany(_INSERT_AXLE, [axle for row in of_kind for axle in axles_of(row)])
-            db.executemany(_NEWER_PRESENCE, [presence_of(row, received) for row in rows if row.kind == "status"])
+            for statement, values in presences_of(rows, received):
+                db.execute(statement, values)
             for place, arrived in numbers_by_place(counted).items():
                 now[place] = self._gaps.arrive(place, self._held.get(place, []), arrived, received)
             self._refuse(db, rejected, received)
@@ -116,8 +112,9 @@ class SqliteStore:
 
     def settle(self, at: str) -> None:
         """What came is counted when it is written; alarms explain what is open."""
-        for topic, epoch, first, last, code in self._read(EXPLAINED):
-            self.close_gaps((topic, epoch), (first, last), "explained", code, at)
+        for query in EXPLAINED:
+            for topic, epoch, first, last, code in self._read(query):
+                self.close_gaps((topic, epoch), (first, last), "explained", code, at)
 
     def audit(self, at: str) -> None:
         for kind in KIND_COLUMNS:

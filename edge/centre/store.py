@@ -20,13 +20,29 @@ Place = tuple[str, str]  # topic, epoch
 
 REJECTED_KEPT = 10_000  # rows of what was no message; the oldest go
 
-# Gaps that an alarm of their own computer explains: an alarm speaks of the topics of its computer alone.
-EXPLAINED = f"""
+# Gaps that an alarm of their own computer explains: an alarm speaks of the topics of its computer alone. What was given
+# up is explained too, where the alarm comes later. Two statements, for the index of each.
+EXPLAINED = tuple(
+    f"""
     SELECT DISTINCT gap_topic, gap_epoch, gap_from_seq, gap_to_seq, code FROM gap JOIN alarm
     ON gap_topic = gap.topic AND gap_epoch = gap.epoch AND gap_from_seq <= to_seq AND gap_to_seq >= from_seq
-    WHERE gap.state = 'open' AND code IN ('journal_dropped', 'journal_damaged')
+    WHERE gap.state = '{state}' AND code IN ('journal_dropped', 'journal_damaged')
     AND substr(gap.topic, 1, length(alarm.topic) - length(lane) - 6)
       = '{TOPIC_ROOT}/' || country || '/' || port || '/' || source || '/'
+    """
+    for state in ("open", "lost")
+)
+
+# A status counts where it is the newest; a last will when it comes: it was made when the connection began.
+NEWER_PRESENCE = """
+    INSERT INTO presence VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic) DO UPDATE SET
+        online = excluded.online, time = excluded.time, received = excluded.received, body = excluded.body
+    WHERE excluded.time >= presence.time
+"""
+LAST_WILL = """
+    INSERT INTO presence VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic) DO UPDATE SET
+        online = excluded.online, received = excluded.received, body = excluded.body,
+        time = CASE WHEN excluded.time > presence.time THEN excluded.time ELSE presence.time END
 """
 
 
@@ -45,7 +61,10 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class OpenGap:
-    """Numbers that are missing, both ends included, and when and how often their computer was asked for them."""
+    """Numbers that are missing, both ends included, and when and how often their computer was asked for them.
+
+    One that was given up (`state` is `lost`, with `ended` and `reason`) may still be filled.
+    """
 
     topic: str
     epoch: str
@@ -54,6 +73,9 @@ class OpenGap:
     found: str
     asked: str | None
     asked_times: int
+    state: str = "open"
+    ended: str | None = None
+    reason: str | None = None
 
 
 class Store(Protocol):
@@ -115,11 +137,23 @@ def axles_of(row: Row) -> list[tuple[Any, ...]]:
     ]
 
 
-def presence_of(row: Row, received: str) -> tuple[Any, ...]:
-    """The row of `presence` of a status."""
+def presences_of(rows: Iterable[Row], received: str) -> list[tuple[str, tuple[Any, ...]]]:
+    """The last word of each computer of a batch, by topic: `NEWER_PRESENCE` or `LAST_WILL`, and its row."""
+    last: dict[str, tuple[str, Row, str]] = {}
+    for row in rows:
+        if row.kind == "status":
+            _, _, known = last.get(row.topic, ("", row, ""))
+            if row.seq == 0:
+                last[row.topic] = (LAST_WILL, row, max(known, row.time))
+            elif row.time >= known:
+                last[row.topic] = (NEWER_PRESENCE, row, row.time)
+    return [(statement, _presence(row, at, received)) for _, (statement, row, at) in sorted(last.items())]
+
+
+def _presence(row: Row, at: str, received: str) -> tuple[Any, ...]:
     said = row.message
     site = said["site"]
-    return (row.topic, site["country"], site["port"], said["source"], said["online"], row.time, received, row.body)
+    return (row.topic, site["country"], site["port"], said["source"], said["online"], at, received, row.body)
 
 
 def numbers_by_place(rows: Iterable[Row]) -> dict[Place, list[Span]]:

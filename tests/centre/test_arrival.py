@@ -52,6 +52,7 @@ def test_a_last_will_has_no_number_and_is_a_row() -> None:
         (changed(seq=0), "number"),
         (changed(seq=-1), "number"),
         (changed(seq=2**70), "number"),
+        (changed(seq=2**40 + 1), "number"),
         (changed(epoch=""), "number"),
         (changed(source="edge-2"), "topic"),
         (changed(lane="C04"), "topic"),

@@ -162,6 +162,55 @@ def test_a_last_will_is_the_last_word_and_no_row(store: Store, database: Databas
     assert database.ask("SELECT count(*) FROM status") == [(2,)]
 
 
+def test_a_will_that_was_made_long_before_is_the_last_word_until_the_computer_speaks_again(
+    store: Store, database: Database
+) -> None:
+    def say(*said: tuple[messages.Status, int]) -> bool:
+        got = [read(*messages.sent(message, seq), NOW_NS) for message, seq in said]
+        store.write([row for row in got if isinstance(row, Row)], [], AT)
+        ((online,),) = database.ask("SELECT online FROM presence")
+        return bool(online)
+
+    will = (messages.status(0, online=False), 0)  # made when the connection began
+    assert say((messages.status(60), 3))
+    assert not say(will)
+    assert not say((messages.status(30), 2))  # a replay of what was before
+    assert say((messages.status(90), 4))
+    assert not say((messages.status(120), 5), will)  # in one batch, in the order of arrival
+    assert say(will, (messages.status(150), 6), (messages.status(30), 2))
+
+
+def test_what_was_given_up_and_comes_all_the_same_is_filled_or_explained(store: Store, database: Database) -> None:
+    store.write([row(10)], [], AT)
+    store.settle(AT)
+    place = (row(1).topic, "e1")
+    store.close_gaps(place, (1, 9), "lost", "asked for 10 times, never came", AT)
+    store.write([row(4)], [], AT)
+    got = read(*messages.sent(messages.dropped(place[0], "e1", 6, 7), 1), NOW_NS)
+    assert isinstance(got, Row)
+    store.write([got], [], AT)
+    assert gaps(store) == []
+    assert database.ask("SELECT from_seq, to_seq, state, reason FROM gap WHERE epoch = 'e1' ORDER BY from_seq") == [
+        (1, 3, "lost", "asked for 10 times, never came"),
+        (4, 4, "filled", None),
+        (5, 5, "lost", "asked for 10 times, never came"),
+        (6, 7, "explained", "journal_dropped"),
+        (8, 9, "lost", "asked for 10 times, never came"),
+    ]
+
+
+def test_the_same_rows_removed_again_and_again_always_come_back(store: Store, database: Database) -> None:
+    store.write([row(n) for n in range(1, 21)], [], AT)
+    store.settle(AT)
+    for removed, back in (((5, 7), [5, 6, 7]), ((5, 9), [5, 6, 7]), ((4, 7), [5, 6, 7, 4])):
+        database.ask(f"DELETE FROM vehicle WHERE seq BETWEEN {removed[0]} AND {removed[1]}")
+        store.audit(AT)
+        for seq in back:
+            store.write([row(seq)], [], AT)
+            store.settle(AT)
+    assert gaps(store) == [(8, 9)]
+
+
 def test_what_was_refused_is_kept(store: Store, database: Database) -> None:
     refused = read("borderflow/v1/CA/0453/edge-1/C03/vehicle", b"no", NOW_NS)
     assert isinstance(refused, Rejected)
@@ -246,6 +295,19 @@ def test_a_server_that_dies_is_taken_up_again_and_nothing_is_half_written(databa
     assert store.write([row(2), row(3)], [], AT).new == 2
     assert gaps(store) == []
     assert database.ask("SELECT seq FROM vehicle ORDER BY seq") == [(1,), (2,), (3,)]
+    store.close()
+
+
+def test_a_late_message_of_a_month_that_went_is_taken_all_the_same(database: Database) -> None:
+    if database.kind == "sqlite":
+        pytest.skip("SQLite has no partitions")
+    store = database.open()
+    assert isinstance(store, PostgresStore)
+    store.write([row(1), row(100_000)], [], AT)
+    assert store.drop_before("2026-10")
+    with pytest.raises(StoreError, match="partition"):  # once, and the collector tries the batch again
+        store.write([row(2)], [], AT)
+    assert store.write([row(2)], [], AT).new == 1
     store.close()
 
 

@@ -33,7 +33,8 @@ class Postgres:
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen([*self._as, *command], stdout=log, stderr=log)
         ready = [str(BIN / "pg_isready"), "-h", str(self.directory), "-q"]  # type: ignore[operator]
-        for _ in range(200):
+        end = time.monotonic() + 60  # after a kill it reads its log first
+        while time.monotonic() < end:
             if subprocess.run(ready, check=False).returncode == 0:
                 return
             time.sleep(0.05)
