@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORE := $(wildcard csrc/src/*.c csrc/src/*/*.c csrc/src/*/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
-.PHONY: flips help setup system run test test-long test-brokers check bench accuracy waits-accuracy soak-kill lock sbom audit fuzz hostile clean
+.PHONY: flips help setup system run test test-long test-brokers check bench accuracy waits-accuracy soak-kill soak-centre lock sbom audit fuzz hostile clean
 
 help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
@@ -16,6 +16,7 @@ help:
 	@echo "make accuracy  errors of simulated weighings, regime by regime"
 	@echo "make waits-accuracy  errors of waits against simulated days, row by row of sensors"
 	@echo "make soak-kill SIGKILL of the whole daemon under load, 200 times (about 5 minutes)"
+	@echo "make soak-centre SIGKILL of collector, broker and database in turn, every 20 s for 10 minutes; then 1,000 rows deleted"
 	@echo "make flips     500 flipped bits in the journal at rest, one by one, and 100 times five at once"
 	@echo "make lock      requirements.lock anew: what a lane computer installs, pinned and hashed"
 	@echo "make sbom      what is in it, as CycloneDX, from the lock; make audit: known vulnerabilities of it"
@@ -69,6 +70,9 @@ accuracy: setup
 
 waits-accuracy: setup
 	$(BIN)/python -m tests.waits.score 1 2 3
+
+soak-centre: setup system
+	BORDERFLOW_SOAK_SECONDS=600 BORDERFLOW_SOAK_EVERY=20 $(BIN)/python -m pytest -s -m long tests/centre/test_kills.py
 
 flips: setup
 	BORDERFLOW_FLIPS=500 $(BIN)/python -m pytest -s tests/journal/test_flipped_bits.py

@@ -68,7 +68,7 @@ def _row(topic: str, body: bytes, now_ns: int) -> Row:
     if not topic.startswith(f"{TOPIC_ROOT}/") or topic.count("/") != 6 or kind not in KINDS:
         raise _Refused("topic", "is no topic of ours")
     if len(body) > BODY_MAX:
-        raise _Refused("size", f"{len(body)} bytes, at most {BODY_MAX} are taken")
+        raise _Refused("size", f"more than {BODY_MAX} bytes")
     try:
         text = body.decode()
         typed = _DECODERS[kind].decode(body)

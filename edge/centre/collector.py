@@ -7,7 +7,6 @@ crash at any instruction leaves either a batch that comes again (and is then a r
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
@@ -16,21 +15,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from edge.centre import gaps
 from edge.centre.arrival import Rejected, Row, read
+from edge.centre.care import Care
 from edge.centre.feed import Delivery, Feed, Inbox
-from edge.centre.store import Place, Store, StoreError
-from edge.centre.upkeep import EVERY_S as UPKEEP_EVERY_S
+from edge.centre.store import Store, StoreError
 from edge.centre.upkeep import Upkeep
 from edge.messages import utc_text
 
 log = logging.getLogger("collect")
 
 BATCH_MOST = 2000  # messages of one transaction
-LOOK_S = 0.1  # so long for the first message of a batch, until gaps are looked after
-GAPS_EVERY_S = 1.0
-AUDIT_EVERY_S = 20.0  # rows against numbers: what somebody removed from the database is missing too
-AUDIT_SHARE = 50  # and at the most this share of the time, where the database is large
+LOOK_S = 0.1  # so long for the first message of a batch, until `stop` is looked at
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 30.0
 
 
@@ -60,20 +55,22 @@ class Collecting:
     ) -> None:
         self.totals = Totals()
         self._store, self._feeds, self._inbox, self._clock = store, feeds, inbox, clock
-        self._upkeep = Upkeep(store, zones, keep_months)
-        self._gaps_at = self._audit_at = self._upkeep_at = time.monotonic()
+        beside = store.beside()
+        self._care = Care(beside, feeds, Upkeep(beside, zones, keep_months), clock)
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; what waits in the inbox then is left to the brokers."""
         for feed in self._feeds:
             feed.start()
+        self._care.start()
         try:
             while not stop.is_set():
                 batch = self._next_batch()
                 if batch:
                     self._take(batch, stop)
-                self._care()
+                self._care.check()
         finally:
+            self._care.stop()
             for feed in self._feeds:
                 feed.stop()
 
@@ -115,50 +112,3 @@ class Collecting:
         seen = self.totals.reasons[bad.reason] = self.totals.reasons.get(bad.reason, 0) + 1
         if seen & (seen - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a hostile publisher fills no log
             log.warning("%s: is no message of ours: %s (%s, %d so far)", bad.topic, bad.detail, bad.reason, seen)
-
-    def _care(self) -> None:
-        """Gaps and the audit, when it is their time."""
-        now = time.monotonic()
-        if now < self._gaps_at:
-            return
-        self._gaps_at = now + GAPS_EVERY_S
-        try:
-            if not self._store.leads():
-                return
-            at = utc_text(self._clock())
-            self._store.settle(at)
-            if now >= self._audit_at:
-                self._store.audit(at)
-                took_s = time.monotonic() - now
-                self._audit_at = now + max(AUDIT_EVERY_S, AUDIT_SHARE * took_s)
-            self._ask()
-            if now >= self._upkeep_at:
-                self._upkeep.run(self._clock())
-                self._upkeep_at = time.monotonic() + max(UPKEEP_EVERY_S, AUDIT_SHARE * (time.monotonic() - now))
-        except StoreError as error:
-            log.error("%s; gaps are looked at again later", error)
-            self._gaps_at = now + RETRY_MOST_S
-
-    def _ask(self) -> None:
-        now_ns = self._clock()
-        at = utc_text(now_ns)
-        open_ = self._store.open_gaps()
-        if not open_:
-            return
-        found = gaps.due(open_, now_ns, self._serves_from())
-        for request in found.requests:
-            for feed in self._feeds:
-                feed.ask(request.topic, request.body)
-        self._store.asked([gap for request in found.requests for gap in request.gaps], at)
-        for gap, reason in found.lost:
-            self._store.close_gaps((gap.topic, gap.epoch), (gap.from_seq, gap.to_seq), "lost", reason, at)
-
-    def _serves_from(self) -> dict[Place, int]:
-        """The first number that each computer still has of a topic in its epoch, where it says so in its status."""
-        found: dict[Place, int] = {}
-        for topic, body in self._store.query("SELECT topic, body FROM presence"):
-            branch = topic.rsplit("/", 2)[0]
-            said = json.loads(body)
-            for name, first in (said.get("replay_from") or {}).items():
-                found[f"{branch}/{name}", said["epoch"]] = first
-        return found

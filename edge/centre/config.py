@@ -8,6 +8,7 @@ keep_months = 36                                      # PostgreSQL: older months
 url = "mqtts://broker.example:8883"                   # or the nodes of a NATS cluster, a table each: nats://…
 protocol = 5                                          # 5 | 4 (MQTT 3.1.1)
 client_id = "centre-1"                                # name of the session; without it that of the database
+share = "centre"                                      # shared by all collectors that say so; each has its own client_id
 ca_file = "…"; cert_file = "…"; key_file = "…"
 
 [[site]]                                              # where a crossing does not say its time zone itself
@@ -40,6 +41,7 @@ class Broker(_Table, frozen=True, kw_only=True):
     url: str
     protocol: Literal[5, 4] = 5
     client_id: str | None = None
+    share: str | None = None
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
@@ -51,6 +53,13 @@ class Broker(_Table, frozen=True, kw_only=True):
             raise ValueError(
                 f"url {self.url!r} is no broker; write mqtts://host:8883, mqtt://host:1883 or nats://host:4222"
             )
+        if self.share is not None:
+            if self.is_nats:
+                raise ValueError("share is for MQTT; collectors of a NATS cluster share its messages without it")
+            if not self.share or set(self.share) & set("/+#"):
+                raise ValueError(f"share {self.share!r} is no name; write letters and digits, without / + #")
+            if self.protocol != 5 or self.client_id is None:
+                raise ValueError("share needs protocol = 5 and a client_id that no other collector has")
 
     @property
     def is_nats(self) -> bool:

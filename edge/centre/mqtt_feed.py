@@ -21,6 +21,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edge.centre.arrival import BODY_MAX
 from edge.centre.feed import Delivery, Inbox
 from edge.delivery.mqtt import Endpoint, tls_context
 
@@ -28,7 +29,7 @@ log = logging.getLogger("feed")
 
 SESSION_S = 30 * 86_400  # the broker keeps what is for us so long
 UNACKNOWLEDGED_MOST = 5000  # what a broker may have under way to us (Receive Maximum)
-PACKET_MAX = 1024 * 1024  # a message of ours has 1 kB; a broker keeps larger ones to itself
+PACKET_MAX = 16 * 1024 * 1024  # a message of ours has 1 kB; what is larger than `BODY_MAX` is refused with its reason
 KEEPALIVE_S = 20
 WAIT_FIRST_S, WAIT_MOST_S = 1.0, 60.0
 FILTER = "borderflow/v1/#"
@@ -37,10 +38,12 @@ FILTER = "borderflow/v1/#"
 class MqttFeed:
     """See the head of this file. Where `endpoint.protocol` is 5, a broker that does not speak it is asked in 3.1.1."""
 
-    def __init__(self, endpoint: Endpoint, inbox: Inbox, *, topic_filter: str = FILTER) -> None:
+    def __init__(self, endpoint: Endpoint, inbox: Inbox, *, share: str | None = None) -> None:
+        """`share`: name of a shared subscription (MQTT 5, 4.8.2), in which a message goes to one of its collectors."""
         self.name = str(endpoint)
         self.state = "connecting"
-        self._endpoint, self._inbox, self._filter = endpoint, inbox, topic_filter
+        self._endpoint, self._inbox, self._shared = endpoint, inbox, share is not None
+        self._filter = FILTER if share is None else f"$share/{share}/{FILTER}"
         self._protocol = MQTTv5 if endpoint.protocol == 5 else MQTTv311
         self._stopping = threading.Event()
         self._ended = threading.Event()  # of the connection that is
@@ -76,7 +79,7 @@ class MqttFeed:
                 wait_s = WAIT_FIRST_S
                 self._ended.wait()
             self._leave()
-            if not answered and self._endpoint.protocol == 5 and self.state.startswith("closed"):
+            if not answered and self._endpoint.protocol == 5 and not self._shared and self.state.startswith("closed"):
                 self._protocol = MQTTv311 if self._protocol == MQTTv5 else MQTTv5
             if self._stopping.wait(wait_s * random.uniform(0.5, 1.0)):
                 return
@@ -116,6 +119,7 @@ class MqttFeed:
 
         connection = self._connection
         client.on_connect, client.on_disconnect = on_connect, on_disconnect
+        client.on_subscribe = lambda _client, _data, _mid, reasons, _properties: self._granted(reasons)
         client.on_message = lambda client, _, message: self._take(client, connection, message)
         try:
             if end.tls:
@@ -143,9 +147,15 @@ class MqttFeed:
 
     def _subscribe(self, client: Client) -> None:
         if self._protocol == MQTTv5:
-            client.subscribe(self._filter, options=SubscribeOptions(qos=1, noLocal=True))
+            # own requests for replay need not come back; in a shared subscription that must not be asked for
+            client.subscribe(self._filter, options=SubscribeOptions(qos=1, noLocal=not self._shared))
         else:
             client.subscribe(self._filter, qos=1)
+
+    def _granted(self, reasons: list[ReasonCode]) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                self._tell(f"reading {self._filter} was refused ({reason}); give this client the right to read it")
 
     def _take(self, client: Client, connection: int, message: MQTTMessage) -> None:
         mid, qos = message.mid, message.qos
@@ -161,7 +171,7 @@ class MqttFeed:
         if topic.endswith("/_/replay"):  # a request, ours or another collector's
             acknowledge()
             return
-        self._inbox.put(Delivery(topic, bytes(message.payload), acknowledge))
+        self._inbox.put(Delivery(topic, bytes(message.payload[: BODY_MAX + 1]), acknowledge))
 
     def _tell(self, state: str) -> None:
         if state != self.state:

@@ -26,6 +26,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
+from edge.centre.arrival import BODY_MAX
 from edge.centre.feed import Delivery, Inbox
 
 log = logging.getLogger("feed")
@@ -70,7 +71,7 @@ class NatsFeed:
         while not self._stopping.is_set():
             try:
                 self._loop.run_until_complete(self._read())
-            except (TimeoutError, NatsError, OSError) as error:
+            except Exception as error:  # the network, the cluster, or the library in their absence: tried again
                 self._tell(f"cannot read: {error or type(error).__name__}")
             self._stopping.wait(RETRY_S)
 
@@ -102,7 +103,7 @@ class NatsFeed:
         if topic.endswith("/_/replay"):
             await _acknowledge(message)
             return
-        delivery = Delivery(topic, bytes(message.data), acknowledge)
+        delivery = Delivery(topic, bytes(message.data[: BODY_MAX + 1]), acknowledge)
         while not self._stopping.is_set():
             try:
                 self._inbox.put_nowait(delivery)

@@ -83,7 +83,7 @@ def reading(url: str) -> Iterator[Execute]:
 class PostgresStore:
     """See the head of this file. `url` is `postgresql://…`; StoreError says what the server says."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, migrate: bool = True) -> None:
         self._url = url
         self._name = _without_password(url)
         self._db: Connection[tuple[Any, ...]] | None = None
@@ -91,7 +91,8 @@ class PostgresStore:
         self._months: set[str] = set()
         self._leading = False
         self._gaps = GapTable(self._execute)
-        self._with(self._migrate)
+        if migrate:
+            self._with(self._migrate)
 
     def write(self, rows: Sequence[Row], rejected: Sequence[Rejected], received: str) -> Written:
         counted = [row for row in rows if row.seq > 0]
@@ -173,6 +174,10 @@ class PostgresStore:
             return sorted(gone)
 
         return self._with(drop)
+
+    def beside(self) -> PostgresStore:
+        """A connection of its own, which is made when it is used; it ends with the process."""
+        return PostgresStore(self._url, migrate=False)
 
     def close(self) -> None:
         if self._db is not None:

@@ -3,13 +3,15 @@ centre that touches SQLite.
 
 In: batches of rows from `collect`; out: the tables of `sql/sqlite`. A batch is one transaction with one fsync
 (synchronous=FULL), so that what was acknowledged to a broker survives a power cut. Spans of numbers are kept in memory
-beside the table, for one process alone writes: a lock beside the file says so to a second one.
+beside the table, for one process alone writes: a lock beside the file says so to a second one. Its threads write in
+turn and read on another connection.
 """
 
 from __future__ import annotations
 
 import fcntl
 import sqlite3
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -69,6 +71,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._turn, self._reading_turn = threading.RLock(), threading.Lock()
         try:
             self._lock = path.with_name(path.name + ".lock").open("a")
         except OSError as error:
@@ -86,12 +89,20 @@ class SqliteStore:
             self._db.execute("PRAGMA synchronous = FULL")
             self._migrate()
             self._held = self._read_spans()
+            self._reading = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._reading.execute("PRAGMA query_only = ON")
         except sqlite3.Error as error:
             raise StoreError(f"{path}: {error}; give another file, or move this one away") from None
         self._gaps = GapTable(lambda statement, values: self._db.execute(statement, values).fetchall())
 
     def write(self, rows: Sequence[Row], rejected: Sequence[Rejected], received: str) -> Written:
         counted = [row for row in rows if row.seq > 0]
+        with self._turn:
+            new = self._write(rows, counted, rejected, received)
+        return Written(new, len(counted) - new, len(rejected))
+
+    def _write(self, rows: Sequence[Row], counted: Sequence[Row], rejected: Sequence[Rejected], received: str) -> int:
+        """How many rows were new."""
         now: dict[Place, list[Span]] = {}
         new = 0
         with self._transaction() as db:
@@ -105,7 +116,7 @@ class SqliteStore:
                 now[place] = self._gaps.arrive(place, self._held.get(place, []), arrived, received)
             self._refuse(db, rejected, received)
         self._held.update(now)
-        return Written(new, len(counted) - new, len(rejected))
+        return new
 
     def leads(self) -> bool:
         return True  # the lock beside the file lets in no other
@@ -118,16 +129,26 @@ class SqliteStore:
 
     def audit(self, at: str) -> None:
         for kind in KIND_COLUMNS:
+            with self._turn:  # first: rows that come while they are counted are no rows too few
+                wanted = {
+                    place: sum(last - first + 1 for first, last in spans)
+                    for place, spans in self._held.items()
+                    if place[0].endswith(f"/{kind}")
+                }
             query = f"SELECT topic, epoch, count(*) FROM {kind} GROUP BY topic, epoch"
             rows = {(topic, epoch): count for topic, epoch, count in self._read(query)}
-            for place, spans in list(self._held.items()):
-                if place[0].endswith(f"/{kind}") and rows.get(place, 0) < sum(b - a + 1 for a, b in spans):
-                    here = spans_of(
-                        n for (n,) in self._read(f"SELECT seq FROM {kind} WHERE topic = ? AND epoch = ?", place)
-                    )
-                    with self._transaction():
-                        self._gaps.reopen(place, spans, here, at)
-                    self._held[place] = here
+            for place, count in wanted.items():
+                if rows.get(place, 0) < count:
+                    self._reopen(kind, place, at)
+
+    def _reopen(self, kind: str, place: Place, at: str) -> None:
+        """Rows are gone from the table of `kind`: their numbers are missing."""
+        with self._turn:
+            with self._transaction() as db:
+                query = f"SELECT seq FROM {kind} WHERE topic = ? AND epoch = ?"
+                here = spans_of(n for (n,) in db.execute(query, place))
+                self._gaps.reopen(place, self._held[place], here, at)
+            self._held[place] = here
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self._read(statement, tuple(values))
@@ -139,7 +160,8 @@ class SqliteStore:
 
     def open_gaps(self) -> list[OpenGap]:
         try:
-            return self._gaps.open()
+            with self._turn:
+                return self._gaps.open()
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from None
 
@@ -155,7 +177,11 @@ class SqliteStore:
         """SQLite has no partitions; rows of old months stay until somebody removes the file."""
         return []
 
+    def beside(self) -> SqliteStore:
+        return self
+
     def close(self) -> None:
+        self._reading.close()
         self._db.close()
         self._lock.close()
 
@@ -172,21 +198,23 @@ class SqliteStore:
 
     def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
-            return self._db.execute(query, values).fetchall()
+            with self._reading_turn:
+                return self._reading.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from None
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+            with self._turn:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                    raise
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from None
 

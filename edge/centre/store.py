@@ -104,6 +104,9 @@ class Store(Protocol):
     def drop_before(self, month: str) -> list[str]:
         """Remove what is of the months before `month` (`2026-11`), and give its names; their numbers stay known."""
 
+    def beside(self) -> Store:
+        """To be used by another thread at the same time."""
+
     def close(self) -> None: ...
 
 

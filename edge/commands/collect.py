@@ -38,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--client-id", metavar="NAME", help="name of the session at the brokers; default: of this database"
     )
+    parser.add_argument(
+        "--share", metavar="NAME", help="MQTT 5: share the messages with all collectors of this name (PostgreSQL)"
+    )
     parser.add_argument("--protocol", type=int, choices=(5, 4), default=5, help="MQTT 5 or 3.1.1; default: %(default)s")
     parser.add_argument("--ca-file", metavar="FILE", help="certificate authority of the brokers")
     parser.add_argument("--cert-file", metavar="FILE", help="own certificate")
@@ -93,7 +96,7 @@ def _told(args: argparse.Namespace) -> CollectConfig:
     options = {name: getattr(args, name) for name in _OF_BROKER}
     return CollectConfig(
         into=args.into,
-        broker=tuple(Broker(url=url, protocol=args.protocol, **options) for url in args.url),
+        broker=tuple(Broker(url=url, protocol=args.protocol, share=args.share, **options) for url in args.url),
         metrics=args.metrics,
         keep_months=args.keep_months,
     )
@@ -102,7 +105,7 @@ def _told(args: argparse.Namespace) -> CollectConfig:
 def _feeds(config: CollectConfig, inbox: Inbox) -> list[Feed]:
     """A feed for each MQTT broker, and one for all nodes of a NATS cluster."""
     feeds: list[Feed] = [
-        MqttFeed(_endpoint(broker, broker.client_id or config.client_id), inbox)
+        MqttFeed(_endpoint(broker, broker.client_id or config.client_id), inbox, share=broker.share)
         for broker in config.broker
         if not broker.is_nats
     ]

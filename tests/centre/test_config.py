@@ -46,6 +46,10 @@ def test_a_whole_file(tmp_path: Path) -> None:
         ("metrics =", "metrik =", "metrik"),
         ('into = "centre.db"', "", "into"),
         ('"centre.db"', "centre.db", "c.toml"),
+        ("protocol = 4", 'share = "a"', "client_id that no other"),
+        ("protocol = 4", 'protocol = 4\nshare = "a"\nclient_id = "b"', "protocol = 5"),
+        ("protocol = 4", 'share = "a/b"\nclient_id = "b"', "is no name"),
+        ('"mqtt://other.example"', '"nats://other.example"\nshare = "a"', "without it"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, was: str, is_now: str, said: str) -> None:
