@@ -50,7 +50,7 @@ def _single(
             body.aside_m = float(rng.uniform(-aside_m, aside_m))
             if body.kind == "motorcycle":
                 body.aside_m = float(rng.choice([-1, 1]) * rng.uniform(0.4, 1.2))
-        motions = hw.one_by_one(rng, bodies, drive, lines[-1], apart_s=apart_s, back=back)
+        motions = hw.one_by_one(rng, bodies, drive, lines, apart_s=apart_s, back=back)
         return hw.Scene(wim, bodies, motions, seed, roughness, noise, faults=faults or hw.Faults())
 
     return make

@@ -240,9 +240,11 @@ def stop_and_go(rng: Rng, start_s: float, x0: float, x1: float) -> Motion:
     return _until(_integrate(start_s, x0, _smooth(np.array(v), 0.5)), x1)
 
 
-def roll_back(rng: Rng, start_s: float, x0: float, x1: float, wheelbase_m: float, reach_m: float) -> Motion:
-    """Stops with some part of it over the array, rolls back, and goes."""
-    stop_at = rng.uniform(-0.3, reach_m + wheelbase_m + 0.3)
+def roll_back(rng: Rng, start_s: float, x0: float, x1: float, positions_m: Array, lines: tuple[float, ...]) -> Motion:
+    """Stops with some part of it over the array, mostly a wheel on a strip, rolls back, and goes."""
+    stop_at = rng.uniform(-0.3, lines[-1] + positions_m[-1] + 0.3)
+    if rng.uniform() < 0.7:
+        stop_at = float(rng.choice(positions_m) + rng.choice(lines) + rng.uniform(-0.2, 0.2))
     v = move(rng, stop_at - x0) + [0.0] * int(rng.uniform(1, 8) / STEP_S)
     v += move(rng, -rng.uniform(0.1, 0.6)) + [0.0] * int(rng.uniform(0.2, 2) / STEP_S)
     while sum(v) * STEP_S < x1 - x0:
@@ -476,14 +478,14 @@ Drive = Callable[[Rng, float, float, float], Motion]
 
 
 def one_by_one(
-    rng: Rng, bodies: list[Body], drive: Drive, last_x_m: float, *, apart_s: float, back: bool = False
+    rng: Rng, bodies: list[Body], drive: Drive, lines: tuple[float, ...], *, apart_s: float, back: bool = False
 ) -> list[Motion]:
     """Each vehicle comes when the one before has left."""
     motions, at = [], 1.0
     for b in bodies:
         x0 = -rng.uniform(3.0, 6.0) - b.front_m
-        x1 = last_x_m + b.positions_m[-1] + b.rear_m + 2.0
-        m = roll_back(rng, at, x0, x1, float(b.positions_m[-1]), last_x_m) if back else drive(rng, at, x0, x1)
+        x1 = lines[-1] + b.positions_m[-1] + b.rear_m + 2.0
+        m = roll_back(rng, at, x0, x1, b.positions_m, lines) if back else drive(rng, at, x0, x1)
         motions.append(m)
         at = m.end_s + apart_s * rng.uniform(0.5, 1.5)
     return motions

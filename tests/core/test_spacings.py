@@ -64,7 +64,7 @@ def test_strips_at_an_angle_tell_where_across_the_lane_it_drove(aside_m: float) 
     rng = np.random.default_rng(6)
     body = hw.grow(rng, "3s2")
     body.aside_m = aside_m
-    motions = hw.one_by_one(rng, [body], hw.free, 4.1, apart_s=1.0)
+    motions = hw.one_by_one(rng, [body], hw.free, hw.FOUR_LINES, apart_s=1.0)
     scene = hw.Scene(hw.table(angles=(0.0, 15.0, -15.0, 0.0)), [body], motions, 6)
     core = Wim(scene.wim)
     (found,) = core.push(np.concatenate(list(scene.samples()))) + core.finish()

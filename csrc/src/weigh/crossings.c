@@ -122,25 +122,31 @@ static void add_rest(const bf_wim *w, const footprint *f, double t0, hints *h)
     h->rest_count++;
 }
 
-static void add_passage(const bf_wim *w, const axle_seen *a, const footprint *f, double t0, hints *h)
+usual_passage passage_of(const bf_wim *w, const axle_seen *a, int sensor)
 {
     static const double LEVEL = 0.9, SPREAD = 0.3; /* of the print: its length where it was measured, and how sure */
     static const double TYRE_M = 0.35, TYRE_SPREAD_M = 0.15; /* across, which strips at an angle see too */
+    double most = 0.0;
+    for (int j = 0; j < w->line_count; ++j)
+        if ((a->seen >> j & 1u) && a->at[j].peak_n > most) most = a->at[j].peak_n;
+    const double print = usual_print(most / GRAVITY, w->sensors[sensor].s.width_m), slope = fabs(w->sensors[sensor].slope);
+    const double own = SPREAD * print, across = TYRE_SPREAD_M * slope;
+    const usual_passage p = {LEVEL * print + TYRE_M * slope, sqrt(own * own + across * across)};
+    return p;
+}
+
+static void add_passage(const bf_wim *w, const axle_seen *a, const footprint *f, double t0, hints *h)
+{
     if (h->passage_count == MOTION_MAX_PASSAGES) return;
     passage *p = &h->passages[h->passage_count++];
-    double most = 0.0;
+    const usual_passage usual = passage_of(w, a, f->sensor);
     int lines = 0;
-    for (int j = 0; j < w->line_count; ++j) {
-        if (!(a->seen & (1u << j))) continue;
-        if (a->at[j].peak_n > most) most = a->at[j].peak_n;
-        ++lines;
-    }
-    const double print = usual_print(most / GRAVITY, w->sensors[f->sensor].s.width_m);
-    const double slope = fabs(w->sensors[f->sensor].slope), own = SPREAD * print, across = TYRE_SPREAD_M * slope;
+    for (int j = 0; j < w->line_count; ++j)
+        if (a->seen >> j & 1u) ++lines;
     p->from = f->rise[1] / w->rate - t0;
     p->to = f->fall[1] / w->rate - t0;
-    p->way = LEVEL * print + TYRE_M * slope;
-    p->sigma = sqrt((own * own + across * across) * lines); /* one print, however often it is seen */
+    p->way = usual.way_m;
+    p->sigma = usual.sigma_m * sqrt(lines); /* one print, however often it is seen */
 }
 
 /* Both edges of a plate are places that the same part of a footprint passes: when a share q of it has come over the

@@ -16,4 +16,11 @@ void crossings_aside(const crossing_at *o, int count, double aside[SIDES], doubl
 /* Where along the lane a wheel is when its middle is over a strip, if it runs `aside` metres right of the usual. */
 double print_place(const bf_wim *w, const sensor_info *s, side of, const double *aside);
 
+/* How far an axle usually goes while it is on a strip, between the second levels of its flanks: as long as the print that its
+ * load gives it. */
+typedef struct {
+    double way_m, sigma_m;
+} usual_passage;
+usual_passage passage_of(const bf_wim *w, const axle_seen *a, int sensor);
+
 #endif

@@ -198,6 +198,17 @@ static passed pass_over(weighing *v, int k, int j, const footprint *f)
     return p;
 }
 
+/* A motion by which a wheel went much less or further on a strip than a print is long is wrong there, and the load with it:
+ * relative variance. Nothing within two deviations. */
+static double odd_way(const weighing *v, int k, const footprint *f, double step)
+{
+    static const double FREE = 2.0;
+    const usual_passage usual = passage_of(v->w, &v->axles[k], f->sensor);
+    const double off = log(step / usual.way_m), free = FREE * usual.sigma_m / usual.way_m;
+    const double over = fabs(off) - free;
+    return over > 0.0 ? over * over : 0.0;
+}
+
 /* Adds one footprint's load to its side at its line; returns the weight of its place. */
 static double add_print(weighing *v, int k, int j, side s, const footprint *f, passed *p, bf_axle *axle)
 {
@@ -212,6 +223,7 @@ static double add_print(weighing *v, int k, int j, side s, const footprint *f, p
     const double whole = motion_place(&w->motion, f->end / w->rate - v->t0) - motion_place(&w->motion, f->begin / w->rate - v->t0);
     const double noise = f->base_noise * (whole > 0.0 ? whole : p->step) / (f->peak * p->step);
     double var = (p->step_sigma / p->step) * (p->step_sigma / p->step) + noise * noise;
+    if (v->fitted && info->s.type == BF_STRIP && info->slope == 0.0) var += odd_way(v, k, f, fabs(p->step));
     if (f->plateau > 0.0) kg = with_plateau(f, info->newton, kg, &var, &by_way);
     if (v->fitted && moved) motion_add_step(&w->motion, ta, tb, by_way / p->step, v->common[k]);
     side_load *l = &v->loads[k][j][s];

@@ -111,6 +111,18 @@ static double load_cost(const event *a, const event *b, bool same_line, bool par
     return sum < MOST ? sum : MOST;
 }
 
+/* A wheel that left one line cannot be on the next at once: it has the way between them to go, from the speeds that it had on
+ * them, and pulls only so hard. */
+static double way_cost(const bf_wim *w, const event *from, const event *to)
+{
+    static const double PRINT_M = 0.35, LONGEST_M = 0.5, PULLS_MPS2 = 2.5;
+    const double way = w->lines[to->line].x - w->lines[from->line].x - PRINT_M;
+    const double on = from->on_s < to->on_s ? from->on_s : to->on_s;
+    if (way <= 0.0 || !(on > 0.0) || w->lines[from->line].plate || w->lines[to->line].plate) return 0.0;
+    const double v = LONGEST_M / on, took = (to->mid - from->mid) / w->rate - 0.5 * (from->on_s + to->on_s);
+    return took * sqrt(v * v + 2.0 * PULLS_MPS2 * way) < 0.7 * way ? NOT_RIGID : 0.0;
+}
+
 /* Nothing rolls back, or starts again on the same few centimetres, fast. */
 static double pace_cost(const event *e, double usual)
 {
@@ -206,7 +218,7 @@ static void read_on(const bf_wim *w, const event *list, int at, const walk *h, w
         double cost = FRESH;
         if (before >= 0) {
             const int first = crossing_of(h, before, k);
-            cost = first < 0 ? NOT_DUE : load_cost(&list[first], e, false, false);
+            cost = first < 0 ? NOT_DUE : load_cost(&list[first], e, false, false) + way_cost(w, &list[first], e);
         }
         const double turn = h->back ? 0.25 * TURN : 0.0;
         int i = *count;
@@ -227,7 +239,7 @@ static void read_on(const bf_wim *w, const event *list, int at, const walk *h, w
         double touch = TOUCHED + TURN + pace_cost(e, 0.6);
         if (before >= 0) {
             const int first = crossing_of(h, before, k);
-            touch += first < 0 ? NOT_DUE : load_cost(&list[first], e, false, true);
+            touch += first < 0 ? NOT_DUE : load_cost(&list[first], e, false, true) + way_cost(w, &list[first], e);
         }
         if (!h->back) add(next, count, h, at, TOUCH, touch);
         if (*count > i) next[i].back = true;
