@@ -264,8 +264,7 @@ class Crossing:
         messages: list[Message] = []
         if kept.sightings and kept.last_ns is not None:
             waits = self._waits.recall(kept.sightings, min(kept.last_ns, now_ns), now_ns)
-            if kept.told_ns is not None:
-                messages += [wait for wait in waits if parse_utc(wait.time) > kept.told_ns]
+            messages += [wait for wait in waits if parse_utc(wait.time) > (kept.told_ns or 0)]
         for text in kept.trouble:
             said = Condition("waits_anew")
             messages += self.alarms.set(said, True, now_ns, args={"reason": text})
