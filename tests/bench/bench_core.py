@@ -138,7 +138,7 @@ def main() -> dict[str, Any]:
         print(
             f"against {BASELINE}: {before[0] / spent:.1f} times as fast in traffic, {before[1] / quiet_s:.1f} when idle"
         )
-    for name in ("real roads' mix, free flow", "real roads' mix, stop and go"):
+    for name in ("long-road mix, free flow", "long-road mix, stop and go"):
         median_ms, worst_ms = fit_ms(name, 40)
         figures[f"fit_ms {name}"] = (median_ms, worst_ms)
         print(f"a vehicle fitted, {name}: {median_ms:.2f} ms (median), {worst_ms:.2f} ms (99th percentile)")
