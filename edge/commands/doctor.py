@@ -39,6 +39,10 @@ _DEVICE_S = 6.0
 _LISTEN_S = 1.5
 _SURELY_WRONG_RATE = 0.05  # a rate of the first second is an estimate
 _LEAST_FREE = 0.05
+_EVENTS = {
+    "SampleBlock": "blocks of samples", "TagRead": "tags", "PlateRead": "plates", "InputChange": "states of inputs",
+    "Measurement": "measurements", "Rejected": "frames that make no sense", "Heard": "signs of life",
+}  # fmt: skip
 _SLOW_SYNC_S = 0.25
 
 
@@ -170,7 +174,7 @@ async def _device(
         await asyncio.gather(task, return_exceptions=True)
     if wrong := heard.against(config, device):
         return what, "fails", f"{device.url}: {'; '.join(wrong)}; correct the configuration, or the device's options"
-    said = ", ".join(f"{count} {name}" for name, count in heard.events.items()) or "nothing yet"
+    said = ", ".join(f"{_EVENTS.get(name, name)} {count}" for name, count in heard.events.items()) or "nothing yet"
     return what, "good", f"{last.text}; in {_LISTEN_S:g} s it said: {said}"
 
 

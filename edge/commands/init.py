@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from drivers import registry
 from edge.config import ConfigError
@@ -21,8 +22,9 @@ from edge.init.probe import Answer, probe, serial_ports
 from edge.init.write import configuration
 
 Ask = Callable[[str, str], str]
+T = TypeVar("T")
 
-_POINTS = "approach 0, wim, booth"
+_POINTS, _POINTS_UNWEIGHED = "approach 0, wim, booth", "approach 0, booth"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--country", metavar="CC", help="country of the port, ISO 3166-1 alpha-2")
     parser.add_argument("--port", metavar="CODE", help="the authority's own code of the port of entry")
     parser.add_argument("--name", default="", help="name of the crossing")
-    parser.add_argument("--timezone", default="UTC", metavar="ZONE", help="like America/Toronto")
+    parser.add_argument("--timezone", metavar="ZONE", help="like America/Toronto; default: UTC")
     parser.add_argument("--lane", action="append", default=[], metavar="WORDS", help="C03 commercial FAST inbound")
     parser.add_argument("--array", metavar="WORDS", help="0 1.2 2.9 4.1 halves loop 2.0x2.0 (metres)")
     parser.add_argument(
@@ -44,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--gain", type=float, default=4.0, metavar="N", help="newtons for one count; default: %(default)g"
     )
     parser.add_argument("--first-channel", type=int, default=0, metavar="N", help="of the digitiser; default: 0")
-    parser.add_argument("--points", default=_POINTS, metavar="WORDS", help="default: %(default)s")
+    parser.add_argument(
+        "--points", metavar="WORDS", help=f"default: {_POINTS} with an array, {_POINTS_UNWEIGHED} without"
+    )
     parser.add_argument("--collector", metavar="URL", help="mqtts://host:8883 or mqtt://host:1883")
     parser.add_argument(
         "--protocol", type=int, choices=(5, 4), default=5, help="of the collector; default: %(default)s"
@@ -69,6 +73,10 @@ def run(args: argparse.Namespace) -> int:
         found = asyncio.run(_find(devices, answers, scan=args.scan))
     except (ValueError, LookupError) as error:
         return _fail(str(error), EXIT_CONFIG)
+    except (EOFError, KeyboardInterrupt):
+        return _fail("not all was answered; nothing is written", EXIT_CONFIG)
+    if args.timezone is None:
+        _say("time zone UTC, by which days count; if it is another: --timezone America/Toronto, or in the file")
     try:
         text = configuration(_with_trial(answers, args), found)
         args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -102,9 +110,10 @@ def _answers(args: argparse.Namespace) -> Answers:
         raise ValueError(f"give --{', --'.join(missing)}, or run it on a terminal, where it asks")
     more = {"rate_hz": args.rate, "gain_n": args.gain, "first_channel": args.first_channel}
     return Answers(
-        country=args.country.upper(), port=args.port, name=args.name, timezone=args.timezone,
+        country=args.country.upper(), port=args.port, name=args.name, timezone=args.timezone or "UTC",
         lanes=tuple(LaneAnswer.of(text) for text in args.lane),
-        array=Array.of(args.array, **more) if args.array else None, points=tuple(points_of(args.points)),
+        array=Array.of(args.array, **more) if args.array else None,
+        points=tuple(points_of(args.points or (_POINTS if args.array else _POINTS_UNWEIGHED))),
         collector=args.collector, protocol=args.protocol, store=args.store,
         key_file=str((args.out.parent / "identity.key").resolve()),
     )  # fmt: skip
@@ -114,8 +123,10 @@ def _with_trial(answers: Answers, args: argparse.Namespace) -> Answers:
     if args.trial is None:
         return answers
     files = trial.make(args.trial.resolve(), "lane-1")
-    _say(f"trial: mosquitto -c {args.trial.resolve()}/mosquitto.conf")
-    return replace(answers, files=files, collector=answers.collector or "mqtts://localhost:8883")
+    url, folder = answers.collector or "mqtts://localhost:8883", args.trial.resolve()
+    own = f"--ca-file {folder}/ca.pem --cert-file {folder}/collector.pem --key-file {folder}/collector.key"
+    _say(f"trial: mosquitto -c {folder}/mosquitto.conf\nto look on: borderflow watch {url} {own}")
+    return replace(answers, files=files, collector=url)
 
 
 async def _find(devices: list[DeviceAnswer], answers: Answers, *, scan: bool) -> list[DeviceAnswer]:
@@ -143,30 +154,70 @@ async def _find(devices: list[DeviceAnswer], answers: Answers, *, scan: bool) ->
 
 
 def _ask(question: str, usual: str) -> str:
+    """EOFError where the terminal is closed."""
     print(f"{question} [{usual}] " if usual else f"{question} ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip() or usual
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.strip() or usual
+
+
+def _until_good(ask: Ask, question: str, usual: str, take: Callable[[str], T]) -> T:
+    """Asks again until `take` makes something of the answer; its ValueError says what is wrong."""
+    while True:
+        try:
+            return take(ask(question, usual))
+        except (ValueError, LookupError) as error:
+            _say(str(error))
 
 
 def _ask_all(args: argparse.Namespace, ask: Ask) -> None:
     """Five questions; what a flag said is not asked."""
     if not (args.country and args.port):
-        words = ask("Country and the authority's code of the port, like CA 0453:", "").split()
-        args.country, args.port = (*words, "", "")[:2]
+        question = "Country, the authority's code of the port and a name, like CA 0453 Windsor:"
+        args.country, args.port, name = _until_good(ask, question, "", _site)
+        args.name = args.name or name
     if not args.lane:
-        text = ask(
-            "Lanes, like C01 commercial standard inbound; C02 commercial FAST:", "C01 commercial standard inbound"
-        )
-        args.lane = [part.strip() for part in text.split(";") if part.strip()]
+        question = "Lanes, like C01 commercial standard inbound; C02 commercial FAST:"
+        args.lane = _until_good(ask, question, "C01 commercial standard inbound", _lanes)
     if args.array is None:
-        args.array = ask(
-            "Lines of strips in metres, halves or whole, the loop; empty for none:", "0 1.2 2.9 4.1 halves"
-        )
+        question = "Lines of strips in metres, halves or whole, the loop; none where nothing is weighed:"
+        args.array = _until_good(ask, question, "0 1.2 2.9 4.1 halves", _array)
     if not args.devices:
         lines = ", ".join(serial_ports()) or "none"
-        text = ask(f"Devices, [DRIVER=]URL[@LANE/POINT], with spaces between (serial lines here: {lines}):", "")
-        args.devices = [text.split()]
+        question = f"Devices, [DRIVER=]URL[@LANE/POINT], with spaces between (serial lines here: {lines}):"
+        args.devices = [_until_good(ask, question, "", _devices)]
     if args.collector is None:
         args.collector = ask("Collector, like mqtts://broker.example:8883; empty for none:", "") or None
+
+
+def _site(text: str) -> tuple[str, str, str]:
+    country, port, name = (*text.split(maxsplit=2), "", "", "")[:3]
+    if len(country) != 2 or not country.isalpha() or not port:
+        raise ValueError(f"{text!r}: begin with the country in two letters and the code of the port, like CA 0453")
+    return country, port, name
+
+
+def _lanes(text: str) -> list[str]:
+    parts = [part.strip() for part in text.split(";") if part.strip()]
+    for part in parts:
+        LaneAnswer.of(part)
+    return parts
+
+
+def _array(text: str) -> str:
+    if text.lower() == "none":
+        return ""
+    Array.of(text)
+    return text
+
+
+def _devices(text: str) -> list[str]:
+    for part in text.split():
+        driver = DeviceAnswer.of(part).driver
+        if driver is not None:
+            registry.find(driver)
+    return text.split()
 
 
 def _say(text: str) -> None:

@@ -61,7 +61,8 @@ def _lanes(state: dict[str, Any]) -> list[str]:
     rows = []
     for lane in state["lanes"]:
         last = lane["last_vehicle_age_s"]
-        weighed = "no vehicle yet" if last is None else f"{lane['vehicles']} vehicles, the last {age(last)} ago"
+        passed = count(lane["vehicles"], "vehicle")
+        weighed = "no vehicle yet" if last is None else f"{passed}, the last {age(last)} ago"
         bad = [f"{sensor['name']} {sensor['state']}" for sensor in lane["sensors"] if sensor["state"] != "ok"]
         sensors = f"; {', '.join(bad)}" if bad else ""
         how = f"{weighed}{', one over the array' if lane['occupied'] else ''}" if lane["digitiser"] else "not weighed"
@@ -82,8 +83,9 @@ def _wait(state: dict[str, Any], lane: str) -> str:
 
 
 def _devices(state: dict[str, Any]) -> list[str]:
+    width = max((20, *map(len, state["devices"])))
     return [
-        f"device {name:<20} {device['state']}"
+        f"device {name:<{width}} {device['state']}"
         f"{'' if device['age_s'] is None else ' for ' + age(device['age_s'])}{_after(': ', device['text'])}"
         for name, device in state["devices"].items()
     ]
@@ -95,7 +97,8 @@ def _collectors(state: dict[str, Any]) -> list[str]:
         oldest = link["oldest_age_s"]
         behind = "" if oldest is None else f", the oldest for {age(oldest)}"
         text = _after(": ", link.get("text", ""))
-        rows.append(f"collector {name:<17} {link.get('state', '?')}, {link['backlog']} messages wait{behind}{text}")
+        backlog = count(link["backlog"], "message")
+        rows.append(f"collector {name:<17} {link.get('state', '?')}, {backlog} to send{behind}{text}")
     return rows
 
 
@@ -111,6 +114,11 @@ def _computer(state: dict[str, Any]) -> list[str]:
 
 def _after(sign: str, text: str) -> str:
     return f"{sign}{text}" if text else ""
+
+
+def count(number: int, what: str) -> str:
+    """`1 vehicle`, `2 vehicles`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def age(seconds: float) -> str:

@@ -36,7 +36,8 @@ def find(config: Path | None) -> tuple[Path, dict[str, Any]]:
         else:
             if config is None or state.get("disk", {}).get("path") == store:
                 return path, state
-    raise NoDaemon(closed or f"no daemon answers for {store}; start it: systemctl start borderflow")
+    other = "" if config is not None else ", or name the configuration of another one with --config"
+    raise NoDaemon(closed or f"no daemon answers for {store}; start it: systemctl start borderflow{other}")
 
 
 def ask(path: Path, question: dict[str, Any], timeout_s: float = WITHIN_S) -> dict[str, Any]:

@@ -6,6 +6,7 @@ For a trial alone: the authority's key lies beside the rest. In service an autho
 from __future__ import annotations
 
 import datetime as dt
+import getpass
 import ipaddress
 import os
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ topic write borderflow/v1/+/+/+/_/replay
 """
 _MOSQUITTO = """\
 # mosquitto -c {folder}/mosquitto.conf
+# as root it would become the user mosquitto, who may not read these files; other users it leaves as they are
+user {user}
 listener 8883
 cafile {folder}/ca.pem
 certfile {folder}/server.pem
@@ -63,7 +66,7 @@ def make(folder: Path, computer: str, hosts: Sequence[str] = ("localhost", "127.
             builder = builder.add_extension(x509.SubjectAlternativeName([_general(host) for host in names]), False)
         (folder / f"{who}.pem").write_bytes(_pem(builder.sign(key, hashes.SHA256())))
     (folder / "acl").write_text(_ACL)
-    (folder / "mosquitto.conf").write_text(_MOSQUITTO.format(folder=folder))
+    (folder / "mosquitto.conf").write_text(_MOSQUITTO.format(folder=folder, user=getpass.getuser()))
     files = {"ca_file": "ca.pem", "cert_file": f"{computer}.pem", "key_file": f"{computer}.key"}
     return {key: str(folder / file) for key, file in files.items()}
 

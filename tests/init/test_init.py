@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import ssl
 import subprocess
@@ -106,6 +107,28 @@ def test_on_a_terminal_it_asks_five_questions(tmp_path: Path, monkeypatch: pytes
     assert config.collector[0].url == "mqtt://localhost"
 
 
+def test_a_wrong_answer_is_said_and_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site, lane, array = ["Canada 0453", "CA 0453 Peace Bridge"], ["C01 lorry", "C01"], ["0 120", "none"]
+    answers = iter([*site, *lane, *array, "nonsense", "x_y=tcp://h:1", "", ""])
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(init_command, "_ask", lambda question, usual: next(answers) or usual)
+    out = tmp_path / "borderflow.toml"
+    main(["init", "--out", str(out), "--store", str(tmp_path)])
+    said = capsys.readouterr().err
+    assert all(words in said for words in ("'Canada 0453'", "'lorry'", "metres", "does not fit", "no driver", "UTC"))
+    config = load(out)
+    assert (config.site.name, [point.name for point in config.point]) == ("Peace Bridge", ["approach", "booth"])
+
+
+def test_a_terminal_that_closes_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("CA 0453\n"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert main(["init", "--out", str(tmp_path / "borderflow.toml")]) == 78
+    assert not (tmp_path / "borderflow.toml").exists()
+
+
 def test_the_likeliest_driver_comes_first() -> None:
     assert candidates("tcp://192.0.2.1:502")[:2] == ["labjack_t7", "moxa_e1200"]
     assert candidates("tcp://192.0.2.1:5084")[0] == "llrp"
@@ -131,7 +154,7 @@ def test_certificates_of_a_trial_fit_each_other(tmp_path: Path) -> None:
         assert key.stat().st_mode & 0o777 == 0o600
     if MOSQUITTO:
         text = (tmp_path / "trial" / "mosquitto.conf").read_text().replace("listener 8883", "listener 0 127.0.0.1")
-        (tmp_path / "trial" / "mosquitto.conf").write_text(f"{text}user root\n")
+        (tmp_path / "trial" / "mosquitto.conf").write_text(text)
         process = subprocess.Popen(
             [MOSQUITTO, "-c", str(tmp_path / "trial" / "mosquitto.conf")], stderr=subprocess.PIPE
         )
