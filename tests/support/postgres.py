@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
@@ -31,7 +32,7 @@ class Postgres:
         command = [str(BIN), "-D", str(self._data), "-k", str(self.directory), "-c", "listen_addresses="]
         command[0] = str(BIN / "postgres")  # type: ignore[operator]
         with (self.directory / "log").open("ab") as log:
-            self._process = subprocess.Popen([*self._as, *command], stdout=log, stderr=log)
+            self._process = subprocess.Popen([*self._as, *command], stdout=log, stderr=log, start_new_session=True)
         ready = [str(BIN / "pg_isready"), "-h", str(self.directory), "-q"]  # type: ignore[operator]
         end = time.monotonic() + 60  # after a kill it reads its log first
         while time.monotonic() < end:
@@ -48,13 +49,17 @@ class Postgres:
         return f"postgresql://centre@/{name}?host={self.directory}"
 
     def kill(self) -> None:
-        """As a power cut: SIGKILL to the server itself, whose children end by themselves."""
+        """As a power cut: SIGKILL to the server and all its children; when it returns, all have gone."""
         if self._process is not None:
-            pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])
-            os.kill(pid, signal.SIGKILL)
+            server = int((self._data / "postmaster.pid").read_text().splitlines()[0])
+            children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+            for pid in (server, *map(int, children)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
-            time.sleep(0.3)
+            while any(Path(f"/proc/{pid}").exists() for pid in (server, *children)):
+                time.sleep(0.02)
 
     def remove(self) -> None:
         self.kill()
