@@ -61,6 +61,7 @@ class WimAxle:
     dual_tyres: bool | None
     position_sigma_m: float = 0.0
     sensor_kg: tuple[float | None, ...] = ()  # what each sensor weighed of it, in the order of the table
+    way_m: float | None = None  # how far it is behind the first in the fitted motion
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class WimVehicle:
     axles: tuple[WimAxle, ...]
     flags: tuple[str, ...]
     lateral_m: float | None = None  # right of the lane's middle
+    way_from_scan: float = 0.0
+    way_m: tuple[float, ...] = ()  # the fitted motion: x of the first axle from that scan to `exit_scan`, evenly
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +247,7 @@ def _vehicle(v: Any, sensors: int) -> WimVehicle:
             dual_tyres=None if a.dual_tyres < 0 else bool(a.dual_tyres),
             position_sigma_m=a.position_sigma_m,
             sensor_kg=tuple(kg or None for kg in a.sensor_kg[0:sensors]),
+            way_m=_number(a.way_m),
         )
         for a in v.axles[0 : v.axle_count]
     )
@@ -258,6 +262,8 @@ def _vehicle(v: Any, sensors: int) -> WimVehicle:
         axles=axles,
         flags=tuple(word for bit, word in _FLAGS if v.flags & bit),
         lateral_m=_number(v.lateral_m),
+        way_from_scan=v.way_from_scan,
+        way_m=() if v.way_m[0] != v.way_m[0] else tuple(v.way_m),
     )
 
 

@@ -69,7 +69,7 @@ enum {
     BF_SPACING_UNCERTAIN = 1024
 };
 
-enum { BF_MAX_AXLES = 24, BF_MAX_SENSORS = 64, BF_MAX_CHANNELS = 128, BF_MAX_LINES = 16 };
+enum { BF_MAX_AXLES = 24, BF_MAX_SENSORS = 64, BF_MAX_CHANNELS = 128, BF_MAX_LINES = 16, BF_WAY_POINTS = 128 };
 
 typedef struct {
     double position_m;               /* from the first axle, backwards */
@@ -79,6 +79,7 @@ typedef struct {
     int32_t dual_tyres;              /* 1 yes, 0 no, -1 not known */
     int32_t lines;                   /* lines that saw it */
     float sensor_kg[64];             /* what each sensor of the table weighed of it, 0 where it has nothing */
+    float way_m;                     /* how far it is behind the first in the fitted motion; NaN without one */
 } bf_axle;
 
 typedef struct {
@@ -91,6 +92,8 @@ typedef struct {
     uint32_t flags;
     int32_t axle_count;
     bf_axle axles[24];
+    double way_from_scan;            /* the fitted motion: x of the first axle at so many instants, from this scan to */
+    float way_m[128];                /* exit_scan, equally spaced; NaN where no motion could be fitted */
 } bf_vehicle;
 
 typedef enum {

@@ -5,7 +5,6 @@ Called by the scope. Coarser than the core, and independent of it: where the two
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,8 +14,6 @@ import numpy.typing as npt
 _NOISES = 8.0  # an excursion is beyond so many times the noise
 _LEAST_COUNTS = 6.0
 _JOIN_S = 0.004
-_NEAR_M = 0.35  # less than half of the closest axles of a group
-_LEAST_SEEN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +51,17 @@ def prints(
     return found
 
 
-def expected(first_axle_scan: float, speed_mps: float, rate_hz: float, position_m: float, x_m: float) -> float:
-    """The scan at which an axle's centre is over `x_m`, at constant speed."""
-    return first_axle_scan + (x_m + position_m) / speed_mps * rate_hz
+class Way:
+    """The motion that the core fitted: x of a vehicle's first axle at scans from `first` to `last`, equally spaced."""
 
+    def __init__(self, first: float, last: float, places_m: Sequence[float]) -> None:
+        self._scans = np.linspace(first, last, len(places_m))
+        self._places = np.asarray(places_m)
 
-def offsets_m(
-    expected_scans: Sequence[Sequence[float]], found: Sequence[Sequence[Print]], speed_mps: float, rate_hz: float
-) -> list[list[float]]:
-    """For each sensor how far (m, along the lane) the excursions of one vehicle lie behind where they should be.
-
-    What all sensors have in common is taken away: it is of the vehicle's motion, not of one sensor's place.
-    """
-    near = _NEAR_M * rate_hz / speed_mps
-    behind: list[list[float]] = []
-    for scans, seen in zip(expected_scans, found, strict=True):
-        rows = []
-        for scan in scans:
-            best = min(seen, key=lambda item: abs(item.centroid - scan), default=None)
-            if best is not None and abs(best.centroid - scan) < near:
-                rows.append((best.centroid - scan) / rate_hz * speed_mps)
-        behind.append(rows)
-    everything = [value for rows in behind for value in rows]
-    if len(everything) < 2:
-        return [[] for _ in behind]
-    common = statistics.median(everything)
-    return [[value - common for value in rows] for rows in behind]
-
-
-def settled_m(values: Sequence[float]) -> float | None:
-    """The median of what was seen of a sensor; None while that is little."""
-    return statistics.median(values) if len(values) >= _LEAST_SEEN else None
+    def passes(self, behind_m: float, x_m: float) -> list[tuple[float, float]]:
+        """Scans at which an axle so far behind the first is over `x_m`, each with the way of one scan (m) there; more
+        than one where the vehicle rolled back."""
+        ahead = self._places - behind_m - x_m
+        at = np.flatnonzero((ahead[:-1] < 0) != (ahead[1:] < 0))
+        step = (ahead[at + 1] - ahead[at]) / (self._scans[at + 1] - self._scans[at])
+        return list(zip((self._scans[at] - ahead[at] / step).tolist(), step.tolist(), strict=True))

@@ -25,7 +25,8 @@ import numpy.typing as npt
 
 from edge.eyes.place import connect
 from edge.messages import parse_utc, utc_text
-from edge.page.footprints import expected, offsets_m, prints, settled_m
+from edge.page.footprints import Print, Way, prints
+from edge.page.places import Places, paired
 from edge.recording import Writer
 
 MINUTES = 3.0
@@ -55,7 +56,7 @@ class LaneScope:
         self._bytes = 0
         self._channels: list[dict[str, Any]] = self._sensors
         self._vehicles: deque[dict[str, Any]] = deque(maxlen=_VEHICLES_MOST)
-        self._offsets: list[deque[float]] = [deque(maxlen=200) for _ in self._sensors]
+        self._places = Places([sensor["x_m"] for sensor in self._sensors])
         self._judged: set[float] = set()
         self.dropped = 0
         self.ended = False
@@ -129,12 +130,8 @@ class LaneScope:
             else prints(samples[:, state["channel"]], first, state["baseline_counts"], state["noise_counts"], rate_hz)
             for sensor, state in zip(self._sensors, channels, strict=True)
         ]
-        shown = [
-            self._fitted(vehicle, rate_hz)
-            for vehicle in vehicles
-            if vehicle["exit_scan"] >= first and vehicle["first_axle_scan"] <= end
-        ]
-        self._judge(shown, found, first, end, rate_hz)
+        shown = [v for v in vehicles if v["exit_scan"] >= first and v["way_from_scan"] <= end]
+        self._judge(shown, found, first, end)
         return {
             "first": first, "end": end, "oldest": oldest, "last": last, "rate_hz": rate_hz, "time": utc_text(time_ns),
             "age_s": round((time.time_ns() - newest.time_ns) / 1e9, 1), "dropped": self.dropped, "ended": self.ended,
@@ -144,11 +141,11 @@ class LaneScope:
                     "type": sensor["type"], "x_m": sensor["x_m"], "baseline": round(state["baseline_counts"], 1),
                     "noise": round(state["noise_counts"], 2), **_columns(samples[:, state["channel"]], columns),
                     "prints": [[p.start, p.end, round(p.centroid, 1), p.sign] for p in mine],
-                    "off_mm": None if (off := settled_m(seen)) is None else round(1000 * off),
+                    "off_mm": None if off is None else round(1000 * off),
                 }
-                for sensor, state, mine, seen in zip(self._sensors, channels, found, self._offsets, strict=True)
+                for sensor, state, mine, off in zip(self._sensors, channels, found, self._places.off_m(), strict=True)
             ],
-            "vehicles": shown,
+            "vehicles": [self._fitted(vehicle) for vehicle in shown],
         }  # fmt: skip
 
     def _stretch(self, first: int, end: int) -> npt.NDArray[np.int16]:
@@ -162,33 +159,35 @@ class LaneScope:
                 made[a - first : b - first] = block.samples[a - block.scan : b - block.scan]
         return made
 
-    def _fitted(self, vehicle: dict[str, Any], rate_hz: float) -> dict[str, Any]:
-        """A vehicle with the scans at which each axle should be over each sensor."""
-        axles = vehicle["axles"]
-        at = [
-            [
-                round(expected(vehicle["first_axle_scan"], vehicle["speed_mps"], rate_hz, a["position_m"], s["x_m"]), 1)
-                for a in axles
-            ]
-            for s in self._sensors
-            if vehicle["speed_mps"] > 0
-        ]
-        keys = ("first_axle_scan", "exit_scan", "speed_mps", "gross_kg", "gross_sigma_kg", "flags", "axles")
-        return {**{key: vehicle[key] for key in keys}, "expected": at}
+    def _fitted(self, vehicle: dict[str, Any]) -> dict[str, Any]:
+        """A vehicle with the scans at which its axles should be over each sensor, by the fitted motion."""
+        keys = (
+            "first_axle_scan", "exit_scan", "speed_mps", "gross_kg", "gross_sigma_kg", "flags", "axles",
+            "way_from_scan", "way_m",
+        )  # fmt: skip
+        expected = [[round(scan, 1) for _, scan, _ in mine] for mine in self._passes(vehicle)]
+        return {**{key: vehicle[key] for key in keys}, "expected": expected}
 
-    def _judge(self, shown: list[dict[str, Any]], found: list[Any], first: int, end: int, rate_hz: float) -> None:
-        """Once for each vehicle that was wholly seen at one speed: how far each sensor's excursions are off."""
-        for vehicle in shown:
+    def _passes(self, vehicle: dict[str, Any]) -> list[list[tuple[int, float, float]]]:
+        """Of all axles over each sensor: axle, scan, way of a scan."""
+        if not vehicle["way_m"]:
+            return [[] for _ in self._sensors]
+        way = Way(vehicle["way_from_scan"], vehicle["exit_scan"], vehicle["way_m"])
+        return [
+            [(n, *at) for n, axle in enumerate(vehicle["axles"]) for at in way.passes(axle["way_m"], sensor["x_m"])]
+            for sensor in self._sensors
+        ]
+
+    def _judge(self, vehicles: list[dict[str, Any]], found: list[list[Print]], first: int, end: int) -> None:
+        """Once for each vehicle that was wholly seen going one way: whether the sensors lie where they should."""
+        for vehicle in vehicles:
             name = vehicle["first_axle_scan"]
-            moving = not {"stopped_on_sensor", "reversed", "speed_change", "partial"}.intersection(vehicle["flags"])
-            whole = first < name - 0.5 * rate_hz and vehicle["exit_scan"] < end
-            if not (whole and moving and vehicle["expected"]) or name in self._judged:
+            clear = not {"stopped_on_sensor", "reversed", "partial"}.intersection(vehicle["flags"])
+            whole = first < vehicle["way_from_scan"] and vehicle["exit_scan"] < end
+            if not (whole and clear) or name in self._judged:
                 continue
             self._judged.add(name)
-            for seen, values in zip(
-                self._offsets, offsets_m(vehicle["expected"], found, vehicle["speed_mps"], rate_hz), strict=True
-            ):
-                seen.extend(values)
+            self._places.vehicle(paired(self._passes(vehicle), found), self._lane["rate_hz"])
         if len(self._judged) > 10 * _VEHICLES_MOST:
             self._judged.clear()
 

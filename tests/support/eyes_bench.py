@@ -179,7 +179,7 @@ class EyesBench:
         self.on_loop(lambda: self.lately.take(self.crossing.event(block)))
 
     def pass_truck(self, speed_mps: float = 5.0, reversed_half: bool = False) -> None:
-        """Two axles, 4 m apart, 6 t and 10 t, over all four halves; a second of quiet before and much after."""
+        """Two axles, 4 m apart, 6 t and 10 t, over all halves; a second of quiet before and much after."""
         self.samples(truck(speed_mps, reversed_half))
 
 

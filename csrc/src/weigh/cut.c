@@ -374,6 +374,7 @@ static void emit(bf_wim *w, int count, uint32_t flags)
     if (v->flags & BF_SPACING_UNCERTAIN) v->length_m = (double)NAN; /* it may have stood: so may its end have */
     v->first_axle_scan += (double)w->lost;
     v->exit_scan += (double)w->lost;
+    v->way_from_scan += (double)w->lost;
     const bool since_gap = on_loop_since_gap(w);
     if ((w->broken && count == w->train_count) || since_gap || axles_in_gap(w, v->speed_mps)) v->flags |= BF_PARTIAL;
     /* One axle alone is no vehicle, unless a gap in the stream took the others; nor is what weighs less than anything

@@ -350,6 +350,17 @@ static uint32_t sensor_flags(const weighing *v)
     return flags;
 }
 
+/* The fitted motion for those who look at it. */
+static void tell_way(const weighing *v, bf_vehicle *out)
+{
+    const double step = (v->to - v->from) / v->w->rate / (BF_WAY_POINTS - 1);
+    out->way_from_scan = v->from;
+    for (int i = 0; i < BF_WAY_POINTS; ++i)
+        out->way_m[i] = v->fitted ? (float)(motion_place(&v->w->motion, step * i) - v->place[0]) : NAN;
+    for (int k = 0; k < v->count; ++k)
+        out->axles[k].way_m = v->fitted ? (float)(v->place[k] - v->place[0]) : NAN;
+}
+
 void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
 {
     weighing all = {.w = w, .axles = axles, .count = count}, *v = &all;
@@ -370,4 +381,5 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     const double t_first = v->fitted ? motion_time(&w->motion, v->place[0]) : axles[0].at[0].mid / w->rate - v->t0;
     out->first_axle_scan = (t_first + v->t0) * w->rate;
     out->flags = flags | keep_sane(out);
+    tell_way(v, out);
 }

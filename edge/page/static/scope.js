@@ -73,9 +73,10 @@
     }
     pen.strokeStyle = colour("bad");
     for (const vehicle of view.vehicles) for (const axle of vehicle.axles) {
-      if (!(vehicle.speed_mps > 0)) continue;
-      const scan = (m) => vehicle.first_axle_scan + (m + axle.position_m) / vehicle.speed_mps * view.rate_hz;
-      pen.beginPath(); pen.moveTo(x(scan(from)), y(from)); pen.lineTo(x(scan(to)), y(to)); pen.stroke();
+      const way = vehicle.way_m, step = (vehicle.exit_scan - vehicle.way_from_scan) / Math.max(1, way.length - 1);
+      pen.beginPath();
+      way.forEach((m, n) => pen.lineTo(x(vehicle.way_from_scan + n * step), y(Math.min(to, Math.max(from, m - axle.way_m)))));
+      pen.stroke();
     }
     for (const sensor of scales) for (const [, , centroid, sign] of sensor.prints) {
       pen.fillStyle = colour(sign > 0 ? "accent" : "bad");
