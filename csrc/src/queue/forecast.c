@@ -302,6 +302,31 @@ static void sample(run *r, double total, int32_t n, double *waits_s)
     sort(waits_s, n);
 }
 
+/* The booths of a run, `more` of which open now. Of a long queue they count as one fast booth: the sum of many services has
+ * the same mean and deviation. */
+static void open_booths(run *r, int32_t more, double queue_n)
+{
+    r->booths = r->old_booths = queue_booths_of(r->q, &r->speed);
+    if (more > 0) {
+        r->booths = queue_split(floor(r->q->booths + 0.5) + (double)more, &r->speed);
+    }
+    if (queue_n > LONG_QUEUE * (double)r->booths) {
+        r->speed *= (double)r->booths;
+        r->booths = r->old_booths = 1;
+    }
+}
+
+/* Mean and quantiles of the samples. */
+static void summarize(const double *waits_s, int32_t n, bf_forecast *out)
+{
+    for (int32_t i = 0; i < n; i++) {
+        out->mean_s += waits_s[i] / (double)n;
+    }
+    out->p10_s = waits_s[(n - 1) / 10];
+    out->p50_s = waits_s[n / 2];
+    out->p90_s = waits_s[(9 * n) / 10 < n ? (9 * n) / 10 : n - 1];
+}
+
 bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_booths, double *waits_s,
                            bf_forecast *out)
 {
@@ -317,28 +342,16 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_bo
     }
     double total = heads_at(q, t, end, out), skip = 0.0, extra = 0.0, speed = 1.0;
     queue_turns(q, &skip, &extra);
-    int booths = queue_booths_of(q, &speed), with_more = booths;
+    int booths = queue_booths_of(q, &speed);
     describe(q, (1.0 - skip) * (1.0 + extra), (double)booths * speed, out);
-    if (more_booths > 0) {
-        with_more = queue_split(floor(q->booths + 0.5) + (double)more_booths, &speed);
-    }
-    if (out->queue_n > LONG_QUEUE * (double)with_more) { /* the sum of many services has the same mean and deviation */
-        speed *= (double)with_more;
-        booths = with_more = 1;
-    }
     double brief = q->skip_brief > skip ? q->skip_brief : skip;
-    run r = {.q = q, .deck = deck_of(&q->pace), .t = t, .end = end, .booths = with_more, .old_booths = booths, .speed = speed,
-             .skip = (uint64_t)(skip * ONE), .skip_brief = (uint64_t)(brief * ONE), .extra = (uint64_t)(extra * ONE),
+    run r = {.q = q, .deck = deck_of(&q->pace), .t = t, .end = end, .skip = (uint64_t)(skip * ONE), .skip_brief = (uint64_t)(brief * ONE), .extra = (uint64_t)(extra * ONE),
              .seed = ((uint64_t)t_ns ^ 0x9E3779B97F4A7C15ULL) | 1u};
+    open_booths(&r, more_booths, out->queue_n);
     for (int i = 0; i < 4; i++) {
         draw(&r.seed);
     }
     sample(&r, total, n, waits_s);
-    for (int32_t i = 0; i < n; i++) {
-        out->mean_s += waits_s[i] / (double)n;
-    }
-    out->p10_s = waits_s[(n - 1) / 10];
-    out->p50_s = waits_s[n / 2];
-    out->p90_s = waits_s[(9 * n) / 10 < n ? (9 * n) / 10 : n - 1];
+    summarize(waits_s, n, out);
     return BF_OK;
 }
