@@ -26,16 +26,24 @@ help:
 
 setup: $(VENV)/.done
 
+INSTALL = $(BIN)/pip install --disable-pip-version-check --progress-bar off
 $(VENV)/.done: pyproject.toml setup.py csrc/build_cffi.py $(CORE)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -e '.[dev]'
-	touch $@
+	$(INSTALL) -q -e '.[dev]'
+	touch $@ $(VENV)/.runs
+
+# What `make run` needs and no more: a tenth of what developers need. It names what it does, since it takes its time.
+$(VENV)/.runs: pyproject.toml setup.py csrc/build_cffi.py $(CORE)
+	@echo "borderflow: sets up $(VENV), once: takes libraries from PyPI and compiles the core; about a minute"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(INSTALL) -e '.[demo,watch]'
+	@touch $@
 
 system:
 	@sh tests/system_packages.sh
 
-run: setup
-	$(BIN)/borderflow demo
+run: $(VENV)/.runs
+	@$(BIN)/borderflow demo
 
 # Tests run real brokers and devices in real time: most of a run is waiting, so more workers than cores; and what a busy
 # machine upset gets one more try, and the summary says so.

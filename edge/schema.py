@@ -1,5 +1,7 @@
 """JSON Schemas, the AsyncAPI document and docs/messages.md, all made from the types of edge/messages.py.
 
+The schema of the configuration and docs/configuration.md are written with them (edge/config_schema.py).
+
 `python -m edge.schema` writes them into edge/schemas and docs; a test fails when they are no longer what the types say.
 Everything a reader may meet is described, and unknown keys are allowed, so that a reader of version 1 survives a later
 version 1.
@@ -16,14 +18,16 @@ from typing import Any, Final
 import msgspec
 
 from edge.alarm_codes import ALARM_CODES
+from edge.config_schema import config_page, config_schema
 from edge.exchange.codec import Exchange
 from edge.exchange.link import KEPT_NS, topic_of_source
-from edge.messages import KINDS, TOPIC_ROOT, ReplayRequest
+from edge.messages import KINDS, TOPIC_ROOT, ReplayRequest, encode
+from edge.schema_examples import EXAMPLES
 from edge.schema_text import COMMON, FLAGS, MEANINGS, unit_of
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_DIR: Final = Path(__file__).parent / "schemas"
-_DOCS_FILE: Final = Path(__file__).parent.parent / "docs" / "messages.md"
+_DOCS: Final = Path(__file__).parent.parent / "docs"
 _TIMES: Final = ("time", "since", "oldest")
 
 _Json = dict[str, Any]
@@ -152,12 +156,18 @@ def messages_page() -> str:
         own = set(schema["properties"]) - (set(COMMON) if name in kinds else set())
         about = [schema["description"], ""] if "description" in schema else []
         lines += ["", heading, "", *about, *_rows(schema, only=own)]
+        if name in kinds:
+            lines += ["", "For example:", "", "```json", _example(kinds[name]), "```"]
         if name == "Vehicle":
             lines += _table("Flags", ("flag", "meaning"), [(f"`{flag}`", text) for flag, text in FLAGS.items()])
         if name == "Alarm":
             codes = [(f"`{code}`", *meaning) for code, meaning in ALARM_CODES.items()]
             lines += _table("Codes", ("code", "the data while it lasts", "look first at"), codes)
     return "\n".join([*lines, *_site_section()]) + "\n"
+
+
+def _example(kind: str) -> str:
+    return json.dumps(json.loads(encode(EXAMPLES[kind])), indent=1, ensure_ascii=False)
 
 
 def _table(heading: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -186,7 +196,9 @@ def files() -> dict[Path, str]:
     """Every generated file with its text."""
     texts = {SCHEMA_DIR / f"{kind}.json": _dump(json_schema(kind)) for kind in KINDS}
     texts[SCHEMA_DIR / "asyncapi.json"] = _dump(asyncapi())
-    texts[_DOCS_FILE] = messages_page()
+    texts[_DOCS / "messages.md"] = messages_page()
+    texts[SCHEMA_DIR / "configuration.json"] = _dump(config_schema(DIALECT))
+    texts[_DOCS / "configuration.md"] = config_page()
     return texts
 
 

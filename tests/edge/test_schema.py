@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,119 +15,14 @@ import pytest
 from edge import schema
 from edge.alarm_codes import ALARM_CODES
 from edge.alarms import Condition
-from edge.messages import (
-    KINDS,
-    ActiveAlarm,
-    Alarm,
-    Axle,
-    Backlog,
-    Bottleneck,
-    DeviceStatus,
-    Distribution,
-    Evidence,
-    Experienced,
-    Flag,
-    Flow,
-    Head,
-    Identifier,
-    Identity,
-    Message,
-    ReplayRequest,
-    Sighting,
-    Site,
-    Status,
-    Vehicle,
-    VehicleClass,
-    Violation,
-    Wait,
-    encode,
-    kind_of,
-    stamped,
-    topic_of,
-)
+from edge.config import Config
+from edge.config_meanings import MEANINGS as CONFIG_MEANINGS
+from edge.config_meanings import TABLES
+from edge.messages import KINDS, Flag, Message, ReplayRequest, encode, kind_of, stamped, topic_of
+from edge.schema_examples import EXAMPLES
 from edge.schema_text import COMMON, FLAGS, MEANINGS
 
-HEAD: dict[str, Any] = {
-    "time": "2026-11-24T05:22:17.123456Z",
-    "site": Site(country="CA", port="0453"),
-    "lane": "C03",
-    "source": "edge-1",
-}
-EXAMPLES: list[Message] = [
-    Vehicle(
-        **HEAD,
-        config="0a1b2c3d",
-        calibration="4e5f6071",
-        speed_mps=None,
-        length_m=21.4,
-        wheelbase_m=15.55,
-        gross_kg=36287.4,
-        gross_sigma_kg=240.0,
-        axles=(Axle(position_m=0.0, load_kg=5400.0, sigma_kg=60.0, left_kg=2700.0, dual_tyres=False, group=0),),
-        class_=VehicleClass(scheme="fhwa", code="9", confidence=0.99),
-        flags=("speed_change",),
-        identities=(Identity(medium="rfid", pseudonym="ab" * 16),),
-        violations=(Violation(rule="gross", limit_kg=36000.0, value_kg=36287.4, probability=0.88),),
-        esal=1.9,
-    ),
-    Sighting(**HEAD, point="approach", medium="plate", pseudonym="cd" * 16, confidence=0.93),
-    Wait(
-        **HEAD,
-        direction="inbound",
-        traffic="commercial",
-        program=None,
-        from_point="approach",
-        to_point="booth",
-        interval_s=60,
-        experienced=Experienced(count=0, median_s=None, p10_s=None, p90_s=None, p95_s=None),
-        expected_s=1200.0,
-        low_s=900.0,
-        high_s=1500.0,
-        queue_vehicles=23.0,
-        throughput_per_h=66.0,
-        lower_bound=False,
-        method="fused",
-        match_rate=0.8,
-        reference_s=1500.0,
-        change=-0.2,
-        bottleneck=Bottleneck(from_point="approach", to_point="wim", delay_s=700.0, share=0.6),
-    ),
-    Flow(
-        **HEAD,
-        interval_s=300,
-        point="wim",
-        count=12,
-        count_by_class={"9": 10, "5": 2},
-        speed_mps=Distribution(mean=3.0, sd=None, p15=2.0, p50=3.0, p85=4.0),
-        headway_s=None,
-        gross_kg_by_class={"9": 310000.0},
-        occupancy=0.4,
-        identified_share=None,
-    ),
-    Alarm(**HEAD, code="device_silent", state="begin", severity="warning", text="no data for 5 s", device="daq"),
-    Status(
-        **HEAD,
-        online=True,
-        since="2026-11-24T05:00:00.000000Z",
-        version="0.1.0",
-        devices={"daq": DeviceStatus(state="online", since="2026-11-24T05:00:01.000000Z", rejected={"crc": 2})},
-        backlog={"national-ca": Backlog(messages=0, oldest=None)},
-        alarms=(
-            ActiveAlarm(
-                code="device_down",
-                severity="critical",
-                since="2026-11-24T05:00:01.000000Z",
-                lane="C03",
-                device="daq",
-                sensor="line1-left",
-                text="no link",
-                args={"reason": "refused", "count": 3, "share": 0.5},
-            ),
-        ),
-    ),
-    Evidence(**HEAD, heads=(Head(topic="t", epoch="e", seq=7, link="ab" * 32),), key="cd" * 16, signature="ef" * 64),
-    Identifier(**HEAD, point="wim", medium="plate", pseudonym="ab" * 16, key="cd" * 16, sealed="AAAA"),
-]
+ALL = list(EXAMPLES.values())
 
 
 def shipped(name: str) -> dict[str, Any]:
@@ -144,11 +40,17 @@ def test_generated_files_are_what_the_types_say(path: Any) -> None:
     assert path.read_text() == schema.files()[path], "run `python -m edge.schema`"
 
 
-def test_every_kind_has_an_example_here() -> None:
-    assert [kind_of(example) for example in EXAMPLES] == list(KINDS)
+def test_every_kind_has_an_example_and_the_page_shows_it() -> None:
+    assert list(EXAMPLES) == list(KINDS) == [kind_of(example) for example in ALL]
+    shown = re.findall(r"```json\n(.*?)\n```", schema.messages_page(), re.DOTALL)
+    for kind, text in zip(KINDS, shown, strict=True):
+        wire = json.loads(text)
+        assert list(validator(kind).iter_errors(wire)) == []
+        assert wire["seq"] > 0, "as the journal sent it"
+        assert msgspec.convert(wire, KINDS[kind])
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=kind_of)
+@pytest.mark.parametrize("example", ALL, ids=kind_of)
 def test_messages_fit_their_schema_with_and_without_what_the_journal_gives(example: Message) -> None:
     check = validator(kind_of(example))
     check.check_schema(check.schema)
@@ -159,7 +61,7 @@ def test_messages_fit_their_schema_with_and_without_what_the_journal_gives(examp
         assert msgspec.json.decode(json.dumps({**wire, "added_later": 1}), type=type(example)) == message
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=kind_of)
+@pytest.mark.parametrize("example", ALL, ids=kind_of)
 def test_schema_refuses_what_is_no_such_message(example: Message) -> None:
     check = validator(kind_of(example))
     wire = json.loads(encode(example))
@@ -200,7 +102,7 @@ def test_asyncapi_document_holds_together() -> None:
     assert document["servers"]["collector"]["bindings"]["mqtt"]["lastWill"]["retain"] is True
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=kind_of)
+@pytest.mark.parametrize("example", ALL, ids=kind_of)
 def test_channels_are_the_topics_that_are_published(example: Message) -> None:
     address = shipped("asyncapi")["channels"][kind_of(example)]["address"]
     pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(address))
@@ -216,3 +118,20 @@ def test_an_alarm_has_a_code_with_a_meaning_and_each_meaning_a_code() -> None:
     assert [code for code in ALARM_CODES if f'"{code}"' not in sources] == []
     assert set(FLAGS) == set(get_args(Flag))
     assert "`journal_dropped`" in schema.messages_page()
+
+
+def test_every_key_of_the_configuration_has_its_meaning_and_its_table_a_heading() -> None:
+    _, components = msgspec.json.schema_components([Config])
+    assert set(components) - {"Config"} == set(TABLES)
+    for name, component in components.items():
+        assert set(component["properties"]) == set(CONFIG_MEANINGS[name]), name
+
+
+def test_the_schema_of_the_configuration_takes_the_example_and_names_what_is_wrong() -> None:
+    check = jsonschema.Draft202012Validator(shipped("configuration"))
+    check.check_schema(check.schema)
+    text = (Path(schema.__file__).parents[1] / "deploy/example.toml").read_text()
+    assert list(check.iter_errors(tomllib.loads(text))) == []
+    for good, bad in (('traffic = "commercial"', 'traffic = "trucks"'), ("gain_n = 4.0", "gain_kg = 4.0")):
+        (error, *_) = check.iter_errors(tomllib.loads(text.replace(good, bad, 1)))
+        assert error.absolute_path[0] == "lane"
