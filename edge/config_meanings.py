@@ -56,8 +56,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "timezone": "name of the time zone (IANA), for hours of the day",
         "location": 'the places on both sides as a public feed writes them, such as "Windsor, ON/Detroit, MI"',
         "hours": 'when it is open, in the words of a public feed, such as "24 hrs/day"',
-        "source": "name of this computer in topics; else the common name of the first client certificate, else one made "
-        "of what it is",
+        "source": "name of this computer in topics; else the common name of the first client certificate, else its own",
     },
     "Lane": {
         "id": "name of the lane in topics; letters, digits, _ and - alone",

@@ -18,9 +18,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import tomlkit
 
 from edge.commands.demo_broker import Broker, start_broker
 from edge.delivery.identity import new_key
@@ -31,6 +33,8 @@ from edge.watch.view import CrossingView
 
 _READY_WITHIN_S = 60.0
 _STOP_WITHIN_S = 10.0
+_ONLINE_WITHIN_S = 8.0
+_INTERVAL_S = 15
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +82,8 @@ def _show(
 
     view = CrossingView()
     with contextlib.suppress(KeyboardInterrupt):
+        if sys.stdout.isatty():
+            _until_online(inbox, view, ended)
         show(inbox, view, title=f"borderflow demo · {args.scenario}", first="vehicles", ended=ended)
     if failed:
         log = directory / f"{failed}.log"
@@ -87,6 +93,17 @@ def _show(
     vehicles, waits = view.counts.get("vehicle", 0), view.counts.get("wait", 0)
     _say(f"{vehicles} vehicles and {waits} waits came through")
     return 0 if not over or (vehicles and waits) else 1
+
+
+def _until_online(inbox: Inbox, view: CrossingView, ended: Callable[[], bool]) -> None:
+    """Wait until the daemon has its devices: before that a screen would have nothing to show."""
+    end = time.monotonic() + _ONLINE_WITHIN_S
+    while not ended() and time.monotonic() < end:
+        inbox.drain(view)
+        devices = [device for status in view.statuses.values() for device in status["devices"].values()]
+        if devices and all(device["state"] == "online" for device in devices):
+            return
+        time.sleep(0.1)
 
 
 def _say(text: str) -> None:
@@ -150,12 +167,16 @@ def _start_simulator(
 
 
 def _complete_configuration(config_path: Path, broker: Broker) -> None:
-    """What an installation adds to the description of the crossing: the key it names, and a collector."""
+    """What an installation adds to the description of the crossing: the key it names, and a collector.
+
+    Intervals of the waits are made short: who looks on for a minute must see some end.
+    """
     key = config_path.with_name("identity.key")
     if not key.exists():
         new_key(key)
-    with config_path.open("a") as file:
-        file.write(
-            f'\n[[collector]]\nname = "demo"\nurl = "{broker.url}"\nprotocol = {broker.protocol}\n'
-            'share = ["vehicle", "sighting", "wait", "flow", "status", "alarm"]\n'
-        )
+    config = tomlkit.parse(config_path.read_text())
+    config["wait"]["interval_s"] = min(config["wait"]["interval_s"], _INTERVAL_S)
+    config_path.write_text(
+        f'{tomlkit.dumps(config)}\n[[collector]]\nname = "demo"\nurl = "{broker.url}"\nprotocol = {broker.protocol}\n'
+        'share = ["vehicle", "sighting", "wait", "flow", "status", "alarm"]\n'
+    )
