@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORE := $(wildcard csrc/src/*.c csrc/src/*/*.c csrc/src/*/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
-.PHONY: flips help setup system run test test-long test-brokers check bench accuracy waits-accuracy soak-kill soak-centre lock sbom audit fuzz hostile clean
+.PHONY: docs man flips help setup system run test test-long test-brokers check bench accuracy waits-accuracy soak-kill soak-centre lock sbom audit fuzz hostile clean
 
 help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
@@ -19,6 +19,7 @@ help:
 	@echo "make soak-centre SIGKILL of collector, broker and database in turn, every 20 s for 10 minutes; then 1,000 rows deleted"
 	@echo "make flips     500 flipped bits in the journal at rest, one by one, and 100 times five at once"
 	@echo "make lock      requirements.lock anew: what a lane computer installs, pinned and hashed"
+	@echo "make docs      the documentation as a site with search: build/site; make man: manual pages: build/man"
 	@echo "make sbom      what is in it, as CycloneDX, from the lock; make audit: known vulnerabilities of it"
 	@echo "make fuzz      libFuzzer on the core, an hour or FUZZ_SECONDS"
 	@echo "make hostile   ten million hostile bytes into each codec, or HOSTILE_BYTES"
@@ -100,6 +101,23 @@ lock: $(RELEASE)/.done
 	$(RELEASE)/bin/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
 	    --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_OPTIONS) \
 	    -o requirements.lock pyproject.toml
+
+# The site and the manual pages, with tools of their own; a warning is an error.
+DOCS := build/docs
+$(DOCS)/.done:
+	$(PYTHON) -m venv $(DOCS)/tools
+	$(DOCS)/tools/bin/pip install -q sphinx myst-parser furo
+	touch $@
+
+docs: setup $(DOCS)/.done
+	$(BIN)/python docs/site/pages.py $(DOCS)/source
+	$(DOCS)/tools/bin/sphinx-build -q -W --keep-going -b dirhtml $(DOCS)/source build/site
+	@echo build/site/index.html
+
+man: setup $(DOCS)/.done
+	$(BIN)/python docs/site/pages.py $(DOCS)/source
+	$(DOCS)/tools/bin/sphinx-build -q -W --keep-going -b man $(DOCS)/source build/man
+	@echo build/man
 
 sbom: $(RELEASE)/.done
 	PYTHONWARNINGS=ignore $(RELEASE)/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible \

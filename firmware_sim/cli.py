@@ -13,6 +13,17 @@ from firmware_sim import record, verify
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
+    arguments = _parser()[0].parse_args(argv)
+    status: int = arguments.run(arguments)
+    return status
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command, for the manual."""
+    return _parser()[1]
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     parser = argparse.ArgumentParser(prog="borderflow-sim", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     _add_serve(commands.add_parser("serve", help="run the devices of a scenario on ptys, serial ports and TCP"))
@@ -22,9 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     checking = commands.add_parser("verify", help="compare truth with what arrives over MQTT")
     verify.add_arguments(checking)
     checking.set_defaults(run=verify.run)
-    arguments = parser.parse_args(argv)
-    status: int = arguments.run(arguments)
-    return status
+    return parser, dict(commands.choices)
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
