@@ -28,8 +28,9 @@ _DECODERS = {kind: msgspec.json.Decoder(type_) for kind, type_ in KINDS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A message of ours: its identity (topic, epoch, seq), its keys, and its bytes. `seq` 0 is a last will, which the
-    broker speaks: outside the count."""
+    """A message of ours: its identity (topic, epoch, seq), its keys, and its bytes. `seq` 0 is outside the
+    count: a last will, which the broker speaks, or what a computer says past its journal while its disk is full. Such
+    an alarm comes again with its number, and until then it stands in the status."""
 
     kind: str
     topic: str
@@ -81,8 +82,8 @@ def _row(topic: str, body: bytes, now_ns: int) -> Row:
         raise _Refused("number", "has no epoch and seq")
     if typed.seq > SEQ_MOST:
         raise _Refused("number", "seq is beyond what any computer has counted to")
-    if typed.seq == 0 and kind != "status":
-        raise _Refused("number", "seq 0 is a last will's alone")
+    if typed.seq == 0 and kind not in ("status", "alarm"):
+        raise _Refused("number", "seq 0 is for a last will and for what a computer with a full disk says")
     _fits(message)
     try:
         at_ns = parse_utc(typed.time)

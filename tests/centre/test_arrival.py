@@ -37,6 +37,10 @@ def test_a_last_will_has_no_number_and_is_a_row() -> None:
     assert isinstance(read(*messages.sent(messages.status(0, online=False), 0), NOW_NS), Row)
 
 
+def test_an_alarm_said_past_a_full_disk_has_no_number_and_is_no_stranger() -> None:
+    assert isinstance(read(*messages.sent(messages.alarm(0), 0), NOW_NS), Row)
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

@@ -13,6 +13,9 @@ from edge.messages import parse_utc, utc_text
 _NS = 1_000_000_000
 _BACK_NS = 24 * 3600 * _NS
 _SEVERITIES = ("critical", "warning", "info")
+# what to do, by the cause that the last word names
+_LINE = "look whether it has power and a line; while it has power, its journal keeps everything"
+_OFFLINE = {"shutdown": "somebody stopped its service, and nothing is measured: start it again"}
 Record = dict[str, Any]
 
 
@@ -39,7 +42,8 @@ def alarms(read: Execute, now_ns: int, country: str | None = None, port: str | N
         place = {"country": c, "port": p, "source": source}
         said = json.loads(body)
         if not online:
-            text = f"no connection since {utc_text(parse_utc(time))}; cause: {said.get('cause') or 'not known'}"
+            cause = said.get("cause")
+            text = f"no connection since {time[:19]}Z; cause: {cause or 'not known'}; {_OFFLINE.get(cause, _LINE)}"
             found.append(_alarm(place, "computer_offline", "critical", time, "_", None, text, now_ns))
         if isinstance(said.get("alarms"), list):
             told.add(source)
