@@ -93,8 +93,7 @@ async def listening(
     """
     loop = asyncio.get_running_loop()
     address = parse_url(driver.url, driver.schemes)
-    path = Head("POST", address.path, {}).path  # in the spelling that requests come in
-    mount = _Mount(driver, path, frozenset(hosts), take, rejected, guard, loop.create_future())
+    mount = _Mount(driver, address.path, frozenset(hosts), take, rejected, guard, loop.create_future())
     key = (loop, address.host, address.port)
     listener = _listeners.get(key)
     if listener is None:

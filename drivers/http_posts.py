@@ -14,6 +14,7 @@ import h11
 
 from drivers.base import ProtocolError
 from drivers.http_body import MOST_BYTES, BodyReader
+from drivers.urls import plain_path
 
 MOST_HEAD_BYTES = 16_384
 _LINE_END = re.compile(rb"\r?\n")
@@ -27,7 +28,7 @@ _REASONS = {
     413: "Content Too Large",
     503: "Service Unavailable",
 }
-_AUTHORITY, _SLASHES = re.compile(r"\Ahttps?://[^/?]*", re.IGNORECASE), re.compile(r"/{2,}")
+_AUTHORITY = re.compile(r"\Ahttps?://[^/?]*", re.IGNORECASE)
 _ANSWERABLE = (h11.IDLE, h11.SEND_RESPONSE)
 
 
@@ -42,8 +43,7 @@ class Head:
     @property
     def path(self) -> str:
         """The target without what stands after '?'; "//plates", "/plates/" and "http://host/plates" are "/plates"."""
-        path = _AUTHORITY.sub("", self.target).partition("?")[0]
-        return "/" + _SLASHES.sub("/", path).strip("/")
+        return plain_path(_AUTHORITY.sub("", self.target).partition("?")[0])
 
 
 @dataclass(frozen=True, slots=True)

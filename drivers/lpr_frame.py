@@ -12,9 +12,9 @@ nedap_protocolled   OO OO OO OO  II II II II  LL LL LL LL  DD.. XX  CC CC CC CC
 `fields` says what the template sends, in its order: plate, country, score (0..100), any other word for what is not
 needed. Raw frames have no checksum: a frame counts when it has as many fields as the template, and the plate looks like
 one; a word that means "no plate" is a sign of life (drivers/plates.py). What is odd in another field (`odd_country`,
-`odd_score`, `odd_bytes`) is counted and does not cost the plate. Where the template sends the reader's own count (`id`,
-TRANSIT_ID, which rises by one), a number that is missing or comes twice says that frames were lost or doubled on the
-way. The reader's `date` (YYYY-MM-DD) and `time` (HH-MM-SS) go on as `reader_ns` and are never the time of a read: the
+`odd_score`, `odd_bytes`, `odd_count`) is counted and does not cost the plate. Where the template sends the reader's own
+count (`id`, TRANSIT_ID, which rises by one), a number that is missing or comes twice says that frames were lost or
+doubled on the way. The reader's `date` (YYYY-MM-DD) and `time` (HH-MM-SS) go on as `reader_ns` and are never the time of a read: the
 host's clock is kept by chrony or PTP. A step of the one against the other tells of messages that come late, and of a
 clock that was set.
 
@@ -106,6 +106,7 @@ class _TextReader:
         self._fields = options.fields or fields
         self._separator = separator
         self._count: int | None = None
+        self._said = ""
 
     def read(self, data: bytes, time_ns: int) -> tuple[LprRecord, ...]:
         """What a frame says, behind what is odd about it, and what the reader's own count says of frames between."""
@@ -121,7 +122,7 @@ class _TextReader:
         records = self._plate(said, time_ns)
         if "\ufffd" in text and isinstance(records[-1], PlateRead):
             records = (self._rejected(time_ns, "odd_bytes"), *records)
-        return self._counted(said.get("id", ""), records, time_ns)
+        return self._counted(said.get("id", ""), text, records, time_ns)
 
     def _values(self, text: str) -> list[str]:
         if not self._separator:
@@ -130,14 +131,15 @@ class _TextReader:
             return [value.strip() for value in text.rsplit("-", len(self._fields) - 1)]
         return [value.strip() for value in text.split(self._separator)]
 
-    def _counted(self, count: str, records: tuple[LprRecord, ...], time_ns: int) -> tuple[LprRecord, ...]:
+    def _counted(self, count: str, text: str, records: tuple[LprRecord, ...], time_ns: int) -> tuple[LprRecord, ...]:
         if isinstance(records[-1], Rejected) or not (count.isascii() and count.isdecimal() and len(count) <= 18):
             return records
         before, self._count = self._count, int(count)
+        same, self._said, odd_count = text == self._said, text, self._rejected(time_ns, "odd_count")
         if before is None or not 0 <= self._count - before <= _MOST_MISSING:
             return records  # the first one, or the reader began anew
-        if self._count == before:
-            return (self._rejected(time_ns, "frame_repeated"),)
+        if self._count == before:  # of another vehicle it is no count: that costs no plate
+            return (self._rejected(time_ns, "frame_repeated"),) if same else (odd_count, *records)
         missing = self._count - before - 1
         return (Rejected(self._device, time_ns, "frame_missing", missing), *records) if missing else records
 

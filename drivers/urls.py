@@ -97,9 +97,15 @@ def parse_url(
         Literal["tcp", "rtu+tcp", "rfc2217", "http", "http-stream", "https", "https-stream", "mqtt", "mqtts"], scheme
     )
     if scheme in _WITH_PATH:
-        return Address(kind, host=parts.hostname, port=given_port, path=parts.path or "/")
+        path = plain_path(parts.path) if scheme == "http" else parts.path or "/"
+        return Address(kind, host=parts.hostname, port=given_port, path=path)
     ignored = scheme == "rfc2217" and _IGNORED in parts.query
     return Address(kind, host=parts.hostname, port=given_port, serial=defaults, ign_set_control=ignored)
+
+
+def plain_path(path: str) -> str:
+    """The path at which this computer listens, without slashes that say nothing."""
+    return "/" + "/".join(filter(None, path.split("/")))
 
 
 _IGNORED = "ign_set_control"  # as pyserial spells it: a key without a value, or with one that says yes

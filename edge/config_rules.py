@@ -22,6 +22,7 @@ TOPIC_LEVEL = re.compile(r"[A-Za-z0-9_-]+")
 _ROTATION = re.compile(r"(\d+)([hd])")
 _PLATE_CHARACTERS = frozenset(string.ascii_uppercase + string.digits)
 _LEAST_STORE, _MOST_STORE = 10_000_000, 10**15
+_DIRECTIONS = ("inbound", "outbound")
 _LEAST_STRIP_HZ = 100.0  # slower, and a wheel is over a strip between two samples
 _MOST_STRIP_M, _MOST_WIDTH_M, _MOST_LOOP_M = 0.3, 10.0, 30.0  # extent along the lane
 _MOST_Y_M = 15.0  # no lane is so wide
@@ -159,6 +160,11 @@ def _check_lane(lane: Lane, faults: Faults, *, sensors: bool) -> None:
     _topic_level(lane.id, f"{key}.id", faults)
     if lane.id == "_":
         faults.add(f"{key}.id", "_ stands for the whole crossing; name the lane otherwise")
+    if lane.direction not in _DIRECTIONS:
+        faults.note(
+            f"{key}.direction",
+            f"{lane.direction!r} is not {' or '.join(_DIRECTIONS)}: lanes are one queue only where they say the same",
+        )
     if lane.booths < 1:
         faults.add(f"{key}.booths", "must be at least 1")
     if lane.wim is not None and sensors:

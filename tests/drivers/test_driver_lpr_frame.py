@@ -217,6 +217,14 @@ def test_the_readers_own_count_tells_of_frames_that_were_lost_or_doubled() -> No
     assert said[3][0] == Rejected("lpr", 11, "frame_missing", 2)
 
 
+def test_a_count_that_stands_still_costs_no_plate() -> None:
+    codec = raw()
+    plates = [codec.feed(RAW.replace(b"46HVR9", plate), 0) for plate in (b"46HVR9", b"12ABC3", b"12ABC3", b"98XYZ7")]
+    assert [[getattr(record, "reason", "") for record in records] for records in plates] == [
+        [""], ["odd_count", ""], ["frame_repeated"], ["odd_count", ""],
+    ]  # fmt: skip
+
+
 def test_a_count_that_is_none_is_left_alone() -> None:
     codec = raw()
     for text in (b"", b"A-7", b"9" * 40, "٣".encode()):

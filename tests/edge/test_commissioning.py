@@ -312,7 +312,13 @@ options = {{ cameras = [{cameras}] }}
 
 @pytest.mark.parametrize(
     ("second", "cameras", "status"),
-    [("b", ("", ""), 0), ("a", ('"192.0.2.1"', '"192.0.2.2"'), 0), ("a", ("", '"192.0.2.2"'), 78), ("a", ("", ""), 78)],
+    [
+        ("b", ("", ""), 0),
+        ("a", ('"192.0.2.1"', '"192.0.2.2"'), 0),
+        ("a", ("", '"192.0.2.2"'), 78),
+        ("a", ("", ""), 78),
+        ("a/", ("", ""), 78),
+    ],
 )
 def test_cameras_that_post_to_one_port(
     site: Path, capsys: pytest.CaptureFixture[str], second: str, cameras: tuple[str, str], status: int
@@ -373,6 +379,14 @@ def test_a_collector_without_vehicles_is_told_and_good(site: Path, capsys: pytes
     changed(site, "protocol = 5", 'share = ["vehicle", "wait"]\nprotocol = 5')
     assert "gets no vehicles" not in check(site, capsys)[1]
     assert line > 1
+
+
+def test_an_unusual_direction_is_told_and_good(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ".direction" not in check(site, capsys)[1]
+    changed(site, 'direction = "inbound"', 'direction = "inbond"')
+    status, said = check(site, capsys)
+    assert status == 0
+    assert "lane[C03].direction: 'inbond' is not inbound or outbound" in said
 
 
 def test_a_loop_that_cuts_nothing_is_told_and_good(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
