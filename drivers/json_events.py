@@ -190,6 +190,7 @@ class JsonReader:
         self._preset = chosen_preset(options)
         self._camera_time = options.camera_time
         self._plates = Plates(options.no_plate)
+        self._instead = self._preset.instead  # None where documents of the first kind come
 
     def read_all(self, body: bytes, time_ns: int) -> list[Record]:
         """What a body says."""
@@ -209,23 +210,28 @@ class JsonReader:
 
     def read(self, document: Any, time_ns: int) -> list[Record]:
         """What a document says."""
-        preset = self._preset
         if not isinstance(document, dict):
             return [self._rejected(time_ns, "no_object")]
-        if preset.only is not None and _text(_first(document, document, (preset.only[0],))) not in preset.only[1]:
-            return [Sign()]
+        if _fits(document, self._preset):
+            self._instead = None
+            return self._reads(document, self._preset, time_ns)
+        if self._instead is not None and _fits(document, self._instead):
+            return self._reads(document, self._instead, time_ns)
+        return [Sign()]
+
+    def _reads(self, document: dict[str, Any], preset: Preset, time_ns: int) -> list[Record]:
         if not preset.each:
-            return self._one(document, document, time_ns)
+            return self._one(document, document, preset, time_ns)
         each = _at(document, preset.each.split("."))
         if not isinstance(each, list):
             return [self._rejected(time_ns, "no_field")]
         if not each:
             return [Sign()]
-        return [record for entry in each[:_MOST_DOCUMENTS] for record in self._one(document, entry, time_ns)]
+        return [record for entry in each[:_MOST_DOCUMENTS] for record in self._one(document, entry, preset, time_ns)]
 
-    def _one(self, document: Any, entry: Any, time_ns: int) -> list[Record]:
+    def _one(self, document: Any, entry: Any, preset: Preset, time_ns: int) -> list[Record]:
         """What an entry says: what is odd about it, and at last the read."""
-        preset, odd = self._preset, []
+        odd: list[str] = []
 
         def get(paths: tuple[str, ...]) -> Any:
             return _first(document, entry, paths)
@@ -239,9 +245,10 @@ class JsonReader:
         at_ns = reader_ns if self._camera_time and zoned and reader_ns is not None else time_ns
         try:
             if preset.plate:
-                event: PlateRead | TagRead | None = self._plate(get, at_ns, reader_ns, odd)
+                none = get(preset.plate) is None and _says_none(document, entry, preset.plate)
+                event: PlateRead | TagRead | None = None if none else self._plate(get, preset, at_ns, reader_ns, odd)
             else:
-                event = self._tag(get, at_ns)
+                event = self._tag(get, preset, at_ns)
             car, state = _text(get(preset.car))[:64], _text(get(preset.state)).lower()
             if event is None and not car:
                 last: Record = Sign()
@@ -251,9 +258,8 @@ class JsonReader:
             last = self._rejected(time_ns, error.reason)
         return [*(self._rejected(time_ns, reason) for reason in odd), last]
 
-    def _plate(self, get: _Get, at_ns: int, reader_ns: int | None, odd: list[str]) -> PlateRead | None:
+    def _plate(self, get: _Get, preset: Preset, at_ns: int, reader_ns: int | None, odd: list[str]) -> PlateRead | None:
         """None where it says that there is no plate."""
-        preset = self._preset
         written = get(preset.plate)
         if written is None and get(preset.car) is None:
             raise ProtocolError("no_field", "there is no plate where one is due")
@@ -267,8 +273,7 @@ class JsonReader:
                 odd.append("odd_score")
         return PlateRead(self._device, at_ns, plate, _text(get(preset.country))[:8] or None, confidence, reader_ns)
 
-    def _tag(self, get: _Get, at_ns: int) -> TagRead:
-        preset = self._preset
+    def _tag(self, get: _Get, preset: Preset, at_ns: int) -> TagRead:
         written = get(preset.tag)
         if written is None:
             raise ProtocolError("no_field", "there is no tag where one is due")
@@ -281,6 +286,21 @@ class JsonReader:
 
     def _rejected(self, time_ns: int, reason: str) -> Rejected:
         return Rejected(self._device, time_ns, reason)
+
+
+def _fits(document: Any, preset: Preset) -> bool:
+    """Whether it is a document that the preset reads."""
+    return preset.only is None or _text(_first(document, document, (preset.only[0],))) in preset.only[1]
+
+
+def _says_none(document: Any, entry: Any, paths: tuple[str, ...]) -> bool:
+    """Whether null stands at one of the paths: a vehicle without a plate, and no other template."""
+    for path in paths:
+        *parents, key = path.removeprefix("/").split(".")
+        table = _at(document if path.startswith("/") else entry, parents)
+        if isinstance(table, dict) and key in table and table[key] is None:
+            return True
+    return False
 
 
 def _first(document: Any, entry: Any, paths: tuple[str, ...]) -> Any:

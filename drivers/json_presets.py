@@ -36,6 +36,7 @@ class Preset:
     state: Paths = ()  # of such an event
     first: Paths = ()  # values of `state` with which a vehicle comes
     last: Paths = ()  # values of `state` after which no event of that vehicle comes
+    instead: Preset | None = None  # what the maker's other readers send: it counts until one of these came
     stream: str = "/"  # what a reader that is asked for a stream calls it
 
 
@@ -68,14 +69,24 @@ PRESETS: dict[str, Preset] = {
         each="data.results",
         only=("/hook.event", ("recognition", "")),
         plate=("plate", "plate.props.plate.0.value"),
-        country=("region.code",),
+        country=("region.code", "plate.props.region.0.value"),
         confidence=("score", "plate.props.plate.0.score"),
         confidence_full=1.0,
         time=("/data.timestamp",),
     ),
     "rekor": Preset(
         source="OpenALPR agent documentation (alpr_group, alpr_results, heartbeat, with samples). A group is one "
-        "vehicle; its single results and alerts say it again and are left out",
+        "vehicle; its single results and alerts say it again and are left out. The open alprd knows no groups: its "
+        "results count until a group came",
+        instead=Preset(
+            source="as above",
+            each="results",
+            only=("/data_type", ("alpr_results",)),
+            plate=("plate",),
+            country=("region",),
+            confidence=("confidence",),
+            time=("/epoch_time",),
+        ),
         only=("data_type", ("alpr_group",)),
         plate=("best_plate_number", "best_plate.plate"),
         country=("best_region", "country"),
@@ -116,7 +127,9 @@ PRESETS: dict[str, Preset] = {
     ),
     "zebra_iotc": Preset(
         source="receivers of the Zebra IoT Connector in public code (barnowl-zebra, ZebraDevs/RFID_ZIOTC_Examples): "
-        "documents follow each other with nothing between them. Unconfirmed: the list data.tags of some modes",
+        "documents follow each other with nothing between them. Unconfirmed: the list data.tags of some modes. A "
+        "heartbeat or another event of its own has an eventType, a tag has none",
+        only=("eventType", ("",)),
         tag=("data.idHex", "idHex"),
         time=("data.timestamp", "timestamp"),
         antenna=("data.antenna", "antenna"),

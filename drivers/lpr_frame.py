@@ -14,9 +14,9 @@ needed. Raw frames have no checksum: a frame counts when it has as many fields a
 one; a word that means "no plate" is a sign of life (drivers/plates.py). What is odd in another field (`odd_country`,
 `odd_score`, `odd_bytes`, `odd_count`) is counted and does not cost the plate. Where the template sends the reader's own
 count (`id`, TRANSIT_ID, which rises by one), a number that is missing or comes twice says that frames were lost or
-doubled on the way. The reader's `date` (YYYY-MM-DD) and `time` (HH-MM-SS) go on as `reader_ns` and are never the time of a read: the
-host's clock is kept by chrony or PTP. A step of the one against the other tells of messages that come late, and of a
-clock that was set.
+doubled on the way. The reader's `date` (YYYY-MM-DD) and `time` (HH-MM-SS) go on as `reader_ns` and are never the time
+of a read: the host's clock is kept by chrony or PTP. A step of the one against the other tells of messages that come
+late, and of a clock that was set.
 
 A plate reader says nothing while no vehicle comes, so silence is no alarm unless `silent_after_s` is given, for readers
 that send the text `heartbeat` (as a frame) in between, or for a lane that never rests.

@@ -223,7 +223,7 @@ class SickLms(Driver):
         async with connect(self) as link:
             await self._ready(link, codec, emit, alive)
             started = await self._ask(link, codec, emit, "sEN LMDscandata 1", "LMDscandata")
-            if started.words[:1] != ("1",):
+            if _code(started) != 1:
                 raise DeviceError(f"{self.url}: the scanner sends no scans; is it measuring? (LMDscandata refused)")
             try:
                 while True:
@@ -245,15 +245,18 @@ class SickLms(Driver):
     async def _ready(self, link: Link, codec: ColaCodec, emit: Emit, alive: Callable[[], None]) -> None:
         """Wait while the scanner starts."""
         while True:
-            state = (await self._ask(link, codec, emit, "sRN SCdevicestate", "SCdevicestate")).words[:1]
-            if state == ("2",):
+            reply = await self._ask(link, codec, emit, "sRN SCdevicestate", "SCdevicestate", needed=False)
+            if _code(reply) == 2:
                 raise DeviceError(f"{self.url}: the scanner says that it is faulty; look at its display")
-            if state != ("0",):
+            if _code(reply) != 0:
                 return
             alive()
             await asyncio.sleep(_BUSY_S)
 
-    async def _ask(self, link: Link, codec: ColaCodec, emit: Emit, command: str, name: str) -> Reply:
+    async def _ask(
+        self, link: Link, codec: ColaCodec, emit: Emit, command: str, name: str, *, needed: bool = True
+    ) -> Reply:
+        """The answer. Raises DeviceError where none comes, or the scanner refuses what is needed."""
         await link.write(_telegram(command))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ANSWER_S):
@@ -264,10 +267,22 @@ class SickLms(Driver):
                         elif isinstance(record, Reply) and record.name == name:
                             return record
                         elif isinstance(record, Reply) and record.kind == "sFA":
+                            if not needed:
+                                return record
                             raise DeviceError(f"{self.url}: the scanner refuses {name} (error {record.name})")
         raise DeviceError(
             f"{self.url}: no answer to {name}; is its port {self.port} set to CoLa A (ASCII), and is it its only host?"
         )
+
+
+def _code(reply: Reply) -> int | None:
+    """The number that an answer says, however many digits it has; None where it says none."""
+    if reply.kind == "sFA" or not reply.words:
+        return None
+    try:
+        return int(reply.words[0], 16)
+    except ValueError:
+        return None
 
 
 def _telegram(command: str) -> bytes:

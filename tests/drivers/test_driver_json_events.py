@@ -133,7 +133,13 @@ def test_several_reads_in_one_document_and_signs_of_life() -> None:
     assert [record.event.plate for record in reads("platerecognizer_stream", STREAM)] == ["ab12cd", "ef34gh"]
     for preset, body in (
         ("rekor", {"data_type": "heartbeat"}),
-        ("rekor", {"data_type": "alpr_results", "results": [{"plate": "AB12CD"}]}),
+        ("rekor", {"data_type": "alpr_results", "results": []}),
+        ("zebra_iotc", {"component": "RC", "eventType": "heartbeat", "data": {"radio_control": {}}}),
+        ("milesight", MILESIGHT | {"plate": None}),
+        (
+            "platerecognizer_stream",
+            {"hook": {"event": "recognition"}, "data": {"results": [{"plate": None, "vehicle": {"score": 0.8}}]}},
+        ),
         ("hikvision", {"eventType": "videoloss"}),
         ("platerecognizer_stream", {"hook": {"event": "recognition"}, "data": {"results": []}}),
         ("milesight", MILESIGHT | {"plate": "unknown"}),
@@ -187,6 +193,24 @@ def test_what_stands_there_twice_is_not_relied_on() -> None:
     read, rejected = reads("impinj_r700", good + b"{")
     assert (read.event.tag, rejected.reason) == ("E2801190A5021F80055817CA", "bad_json")
     assert [type(record) for record in reads("impinj_r700", good + good[:-2])] == [Read, Rejected, Read]
+
+
+ALPRD = {"data_type": "alpr_results", "epoch_time": 1476716853320, "results": [{"plate": "EZ0001", "confidence": 95.0}]}
+
+
+def test_single_results_count_until_a_group_came() -> None:
+    reader = JsonReader("d", JsonOptions(preset="rekor"))
+    (read,) = reader.read(ALPRD, NOW)
+    assert isinstance(read, Read)
+    assert read.event == PlateRead("d", NOW, "EZ0001", None, 0.95, 1476716853320 * 1_000_000)
+    assert [type(record) for record in reader.read(GROUP, NOW)] == [Read]
+    assert reader.read(ALPRD, NOW) == [Sign()]
+
+
+def test_the_newer_format_of_a_stream_has_its_region_elsewhere() -> None:
+    plate = {"score": 0.9, "props": {"plate": [{"value": "ab12cd", "score": 0.9}], "region": [{"value": "us-ca"}]}}
+    body = {"hook": {"event": "recognition"}, "data": {"results": [{"plate": plate}]}}
+    assert first("platerecognizer_stream", body) == PlateRead("d", NOW, "ab12cd", "us-ca", 0.9)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,21 @@ async def test_the_driver_waits_for_a_scanner_that_starts_and_reads_its_scans() 
         await eventually(lambda: asked[-1] == framed("sEN LMDscandata 0"))
 
 
+@pytest.mark.parametrize(("state", "started"), [("sFA 2", "1"), ("sRA SCdevicestate 01", "01")])
+async def test_a_scanner_that_answers_otherwise_reads_all_the_same(state: str, started: str) -> None:
+    async def scanner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(200):
+            if b"SCdevicestate" in data:
+                writer.write(framed(state))
+            elif b"LMDscandata 1" in data:
+                writer.write(framed(f"sEA LMDscandata {started}"))
+                await asyncio.sleep(0.05)
+                writer.write(framed(ENCODER_AND_SCALE))
+
+    async with tcp_peer(scanner) as port, running(SickLms("lms", f"tcp://127.0.0.1:{port}", OPTIONS)) as events:
+        await events.until_count(InputChange, 2)
+
+
 async def test_a_scanner_that_is_faulty_or_speaks_another_protocol_is_named() -> None:
     async def faulty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(200)
