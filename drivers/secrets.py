@@ -1,6 +1,8 @@
-"""The password of a device, from its file: as systemd hands it over (LoadCredential), else where the options say.
+"""Where a secret file is: as systemd hands it over (LoadCredential), else where the configuration says.
 
-Read at the start of each session, so that a changed password needs no restart; it stands in no text.
+Called by all who read a key or a password, so that one configuration works by hand and under systemd, where the files
+stay readable by root alone. Passwords are read at the start of each session, so that a changed one needs no restart;
+they stand in no text.
 """
 
 from __future__ import annotations
@@ -9,6 +11,24 @@ import os
 from pathlib import Path
 
 from drivers.base import DeviceError
+
+ETC = Path("/etc/borderflow")
+HANDED_AS = "etc"  # the unit has LoadCredential=etc:/etc/borderflow; systemd puts _ between the parts of a name
+
+
+def credential_file(path: Path | str) -> Path:
+    """The file among those that systemd handed over, by its own name or by its place in /etc/borderflow; where it is
+    not among them the file itself."""
+    path = Path(path)
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if directory:
+        names = [path.name]
+        if path.is_relative_to(ETC):
+            names.append("_".join((HANDED_AS, *path.relative_to(ETC).parts)))
+        for handed in (Path(directory) / name for name in names):
+            if handed.is_file():
+                return handed
+    return path
 
 
 def check_account(username: str, password_file: str) -> None:
@@ -21,10 +41,8 @@ def password(url: str, file: str) -> str:
     """What stands in the file, without blanks around it; empty where no file is given. Raises DeviceError."""
     if not file:
         return ""
-    path = Path(file)
-    handed = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / path.name
     try:
-        return (handed if handed.is_file() else path).read_text(encoding="utf-8").strip()
+        return credential_file(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise DeviceError(f"{url}: password_file {file} cannot be used ({reason}); give a file with it alone") from None

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from cryptography import x509
 
+from drivers.secrets import credential_file
 from edge.config import Collector, Config, Faults, SiteExchange
 from edge.daemon import source_name
-from edge.delivery.credentials import credential_file
 from edge.delivery.evidence import Signer
 from edge.delivery.identity import IdentityError, read_secret
 from edge.delivery.mqtt import Endpoint, LinkError, tls_context

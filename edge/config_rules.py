@@ -13,9 +13,9 @@ from typing import get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from drivers.secrets import credential_file
 from edge.config import Collector, Config, Device, Faults, Input, Lane, Point, Sensor, SiteExchange, Wim, named
 from edge.config_devices import check_devices
-from edge.delivery.credentials import credential_file
 from edge.messages import Program
 
 TOPIC_LEVEL = re.compile(r"[A-Za-z0-9_-]+")

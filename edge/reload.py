@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from drivers.secrets import credential_file
 from edge import config as cfg
-from edge.delivery.credentials import credential_file
 from edge.messages import utc_text
 
 RESTARTS = ("site", "store", "identity")  # tables that a new process alone takes

@@ -24,9 +24,9 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from drivers.secrets import credential_file
 from edge.config_rules import TOPIC_LEVEL, rotation_s
 from edge.delivery.canonical import canonical
-from edge.delivery.credentials import credential_file
 from edge.messages import Medium
 
 MIN_SECRET_BYTES = 16

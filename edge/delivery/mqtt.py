@@ -43,8 +43,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from drivers.secrets import credential_file
 from edge.config import Collector, SiteExchange
-from edge.delivery.credentials import credential_file
 from edge.delivery.paho_door import PackedProperties, QuickClient, properties_of
 
 WINDOW = 20  # messages in flight at most; less where the server says so

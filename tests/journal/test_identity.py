@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import TIME_NS
 
-from edge.delivery.credentials import credential_file
+from drivers.secrets import credential_file
 from edge.delivery.identity import (
     IdentityError,
     Pseudonyms,
@@ -128,6 +128,16 @@ def test_systemd_hands_a_key_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert credential_file(configured) == handed / "identity.key"
     assert len(read_secret(configured)) == 32
     assert credential_file(tmp_path / "other.key") == tmp_path / "other.key"
+
+
+def test_systemd_hands_the_whole_directory_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    for name in ("etc_identity.key", "etc_tls_lane.pem"):
+        (tmp_path / name).write_text("x")
+    assert credential_file("/etc/borderflow/identity.key") == tmp_path / "etc_identity.key"
+    assert credential_file("/etc/borderflow/tls/lane.pem") == tmp_path / "etc_tls_lane.pem"
+    assert credential_file("/etc/borderflow/lane.pem") == Path("/etc/borderflow/lane.pem")
+    assert credential_file("/srv/identity.key") == Path("/srv/identity.key")
 
 
 def test_the_common_name_of_a_certificate(tmp_path: Path, authority: Authority) -> None:
