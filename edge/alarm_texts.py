@@ -161,6 +161,7 @@ TEXTS: Final[dict[str, str]] = {
         "disk before it dies"
     ),
     "waits_anew": "the waits began anew: {reason}",
+    "upgrade_undone": "an upgrade was undone, and the version before it runs: {reason}",
     # collectors and the site's broker
     "collector_unreachable": "{where} cannot be reached; the journal keeps everything: {reason}",
     "collector_certificate": "{where}: a certificate is not accepted; the journal keeps everything: {reason}",

@@ -59,6 +59,7 @@ from edge.machine_name import machine_name
 from edge.messages import Alarm, Args, Message, Severity, Site, Status, Wait, parse_utc, topic_of, utc_text
 from edge.reload import EXCHANGE, Change, Reloads, change, collector_part, device_part, parts_of
 from edge.status_pace import StatusPace
+from edge.upgrade import why_undone
 from edge.waiting.memory import Memory, Recalled
 from edge.waiting.sightings import Sighting
 from edge.weighing.lane import LanePipeline
@@ -233,6 +234,9 @@ class Daemon:
             with suppress(msgspec.ValidationError):  # of another version
                 said = msgspec.json.decode(last.body, type=Status)
                 self._crossing.alarms.resume(() if said.alarms is UNSET else said.alarms, now_ns)
+        undone = why_undone(Path(self._config.store.path))
+        if undone:
+            self._alarm(Condition("upgrade_undone"), True, "warning", {"reason": undone})
         try:
             kept = self._memory.recall(now_ns)
         except OSError as error:

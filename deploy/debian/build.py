@@ -1,4 +1,4 @@
-"""`make deb`: makes borderflow_VERSION_amd64.deb of the checked-out sources; run with the Python of build/release.
+"""`make deb` and `make wheel`: packages of the checked-out sources, into dist/. Run with the Python of build/release.
 
 One package for Debian 12 and 13: its virtual environment has a site-packages for the Python of each, filled from the
 lock of that Python with hashes checked, and the interpreter of the distribution picks its own. What is of other makers
@@ -29,19 +29,23 @@ DOCS = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--version", help="another version than that of pyproject.toml, to try upgrades")
+    parser.add_argument("--wheel", action="store_true", help="only the wheel")
     parser.add_argument("--quick", action="store_true", help="a larger package, in less time")
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
     args = parser.parse_args()
     version = args.version or tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    args.out.mkdir(exist_ok=True)
+    if args.wheel:
+        print(shutil.copy(own_wheel(version), args.out))
+        return
     tree = BUILD / f"borderflow_{version}_amd64"
     shutil.rmtree(tree, ignore_errors=True)
     environment(tree, own_wheel(version))
     system_files(tree)
     documents(tree, version)
     control(tree, version)
-    args.out.mkdir(exist_ok=True)
     package = args.out / f"{tree.name}.deb"
-    run("dpkg-deb", "--root-owner-group", "-Zgzip" if args.quick else "-Zxz", "--build", tree, package)
+    run("dpkg-deb", "--root-owner-group", *(("-Zgzip", "-z1") if args.quick else ("-Zxz",)), "--build", tree, package)
     print(package)
 
 
@@ -56,7 +60,13 @@ def own_wheel(version: str) -> Path:
     sources = BUILD / "sources"
     shutil.rmtree(sources, ignore_errors=True)
     sources.mkdir(parents=True)
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    files = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     for name in filter(None, files.split("\0")):
         if not name.startswith(("tests/", "findings/", "docs/")) and (ROOT / name).is_file():
             (sources / name).parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +94,8 @@ def environment(tree: Path, wheel: Path) -> None:
     uv = Path(sys.executable).with_name("uv")
     for python, lock in LOCKS.items():
         packages = home / "lib" / f"python{python}" / "site-packages"
-        install = (uv, "pip", "install", "-q", "--target", packages, "--no-deps", "--only-binary", ":all:", "--link-mode", "copy",
+        install = (uv, "pip", "install", "-q", "--target", packages, "--no-deps", "--only-binary", ":all:",
+                   "--link-mode", "copy",
                    "--python-version", python, "--python-platform", PLATFORM)  # fmt: skip
         run(*install, "--require-hashes", "-r", ROOT / lock)
         run(*install, wheel)
@@ -142,7 +153,9 @@ def documents(tree: Path, version: str) -> None:
     date = subprocess.run(["git", "log", "-1", "--format=%aD"], cwd=ROOT, check=True, capture_output=True, text=True)
     stanza = f"borderflow ({version}) stable; urgency=medium\n\n  * See changelog.gz.\n\n -- The borderflow developers "
     packed(target / "changelog.Debian.gz", f"{stanza}<borderflow@example.org>  {date.stdout.strip()}\n")
-    licence = "\n".join(f" {line}" if line.strip() else " ." for line in (ROOT / "LICENSE").read_text().splitlines()[4:])
+    licence = "\n".join(
+        f" {line}" if line.strip() else " ." for line in (ROOT / "LICENSE").read_text().splitlines()[4:]
+    )
     (target / "copyright").write_text((HERE / "copyright").read_text().replace("@LICENSE@", licence.strip("\n")))
     overrides = tree / "usr/share/lintian/overrides/borderflow"
     overrides.parent.mkdir(parents=True)
@@ -166,7 +179,9 @@ def manual(program: str, version: str) -> str:
         return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
     def verbatim(text: str) -> list[str]:
-        lines = [re.sub(r"^([.'])", r"\\&\1", line.replace("\\", "\\e").replace("-", "\\-")) for line in text.splitlines()]
+        lines = [
+            re.sub(r"^([.'])", r"\\&\1", line.replace("\\", "\\e").replace("-", "\\-")) for line in text.splitlines()
+        ]
         return [".nf", *lines, ".fi"]
 
     what = {"borderflow": "weighs, times and counts at border lanes", "borderflow-sim": "a simulated border crossing"}
@@ -175,8 +190,18 @@ def manual(program: str, version: str) -> str:
     for command in re.findall(r"(?m)^    ([a-z]+) ", said()):
         out += [f".SH {command.upper()}", *verbatim(said(command))]
     if program == "borderflow":
-        out += [".SH FILES", ".TP", "/etc/borderflow/borderflow.toml", "the configuration", ".TP",
-                "/var/lib/borderflow", "the journal", ".TP", "/run/borderflow/eyes.sock", "what status and page ask"]
+        out += [
+            ".SH FILES",
+            ".TP",
+            "/etc/borderflow/borderflow.toml",
+            "the configuration",
+            ".TP",
+            "/var/lib/borderflow",
+            "the journal",
+            ".TP",
+            "/run/borderflow/eyes.sock",
+            "what status and page ask",
+        ]
         out += [".SH SEE ALSO", "/usr/share/doc/borderflow, journalctl(1), systemctl(1)"]  # fmt: skip
     return "\n".join(out) + "\n"
 
@@ -188,10 +213,17 @@ def control(tree: Path, version: str) -> None:
         shutil.copy(HERE / name, target / name)
         (target / name).chmod(0o755)
     (target / "conffiles").write_text("/etc/borderflow/borderflow.toml\n")
-    files = sorted(path for path in tree.rglob("*") if path.is_file() and not path.is_symlink() and target not in path.parents)
     for path in (path for path in tree.rglob("*") if not path.is_symlink()):
-        path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) and path.parent.name in ("bin", "DEBIAN") or path.name == "upgrade" else 0o644)
-    sums = subprocess.run(["md5sum", *(str(path.relative_to(tree)) for path in files)], cwd=tree, check=True, capture_output=True, text=True)
+        path.chmod(0o755 if path.is_dir() or path.parent.name in ("bin", "DEBIAN") or path.name == "upgrade" else 0o644)
+    files = [path for path in sorted(tree.rglob("*")) if path.is_file() and not path.is_symlink()]
+    files = [path for path in files if target not in path.parents]
+    sums = subprocess.run(
+        ["md5sum", *(str(path.relative_to(tree)) for path in files)],
+        cwd=tree,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     (target / "md5sums").write_text(sums.stdout)
     size = sum(path.stat().st_size for path in files) // 1024
     text = (HERE / "control").read_text().replace("@VERSION@", version).replace("@SIZE@", str(size))

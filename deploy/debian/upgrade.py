@@ -143,7 +143,10 @@ def worse(before: State, now: State) -> list[str]:
         if device["state"] == "online" and now.get("devices", {}).get(name, {}).get("state") != "online":
             found.append(f"device {name} is not online")
     for name, collector in before.get("collectors", {}).items():
-        if collector.get("state") == "connected" and now.get("collectors", {}).get(name, {}).get("state") != "connected":
+        if (
+            collector.get("state") == "connected"
+            and now.get("collectors", {}).get(name, {}).get("state") != "connected"
+        ):
             found.append(f"collector {name} is not connected")
     if now.get("journal", {}).get("refusal") and not before.get("journal", {}).get("refusal"):
         found.append("the journal refuses")

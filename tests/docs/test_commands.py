@@ -41,7 +41,7 @@ PAGES = sorted(
     ]
 )
 OURS = ("borderflow", "borderflow-sim")
-OTHERS = ("make", "pip", "pytest", "grep", "systemctl", "journalctl")
+OTHERS = ("make", "pip", "pytest", "grep", "systemctl", "journalctl", "dpkg")
 BIN = Path(sysconfig.get_path("scripts"))
 ENDLESS = {"borderflow run", "borderflow watch", "borderflow collect", "borderflow page", "borderflow-sim serve"}
 # What a command may end with beside 0: 1, tried and not all is good; 69, no daemon runs here
@@ -186,6 +186,8 @@ def other_program(words: list[str], out: str | None) -> None:
     elif words[0] in ("systemctl", "journalctl"):
         assert "borderflow" in words, words
         assert (ROOT / "deploy/systemd/borderflow.service").exists()
+    elif words[0] == "dpkg":
+        assert re.fullmatch(r"borderflow_[0-9.]+_amd64\.deb", words[2]), words
     else:
         assert words[:2] == ["pip", "install"], words
 

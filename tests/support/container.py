@@ -1,0 +1,85 @@
+"""A Debian that was really booted: a root by debootstrap, systemd in it, commands run inside (`make test-systemd`)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
+INCLUDE = "systemd,systemd-sysv,dbus,udev,python3,ca-certificates,tzdata"
+
+
+def root_of(suite: str, cache: Path) -> Path:
+    """A fresh minimal root, made once."""
+    root = cache / suite
+    if not (root / "etc" / "debian_version").exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        command = ["debootstrap", "--variant=minbase", f"--include={INCLUDE}", suite, str(root), MIRROR]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return root
+
+
+class Container:
+    """Booted without a network; `run` is a command as root in it."""
+
+    def __init__(self, root: Path, work: Path) -> None:
+        self.root = work / root.name
+        shutil.rmtree(self.root, ignore_errors=True)
+        work.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-a", "--reflink=auto", str(root), str(self.root)], check=True)
+        self._log = (work / f"{root.name}.boot.log").open("wb")
+
+    def __enter__(self) -> Container:
+        self._nspawn = subprocess.Popen(
+            ["systemd-nspawn", "-q", "-b", "--register=no", "--keep-unit", "--private-network", "-M", "borderflow-test",
+             "-D", str(self.root)],
+            stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        self._leader = self._find_leader()
+        self.wait(
+            "boot", lambda: self.run("systemctl", "is-system-running").stdout.strip() in ("running", "degraded"), 90
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.run("systemctl", "poweroff")
+        try:
+            self._nspawn.wait(60)
+        except subprocess.TimeoutExpired:
+            self._nspawn.terminate()
+            self._nspawn.wait(30)
+        self._log.close()
+
+    def _find_leader(self) -> int:
+        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            for child in children.read_text().split():
+                if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
+                    return int(child)
+            time.sleep(0.2)
+        raise TimeoutError("nothing was booted")
+
+    def run(self, *words: str, check: bool = False) -> subprocess.CompletedProcess[str]:
+        command = ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", "--", "/usr/bin/env", "-i",
+                   "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", *words]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True)
+        if check and done.returncode:
+            raise AssertionError(f"{words}: {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+        return done
+
+    def show(self, name: str) -> str:
+        return self.run("systemctl", "show", "--value", "-p", name, "borderflow").stdout.strip()
+
+    @staticmethod
+    def wait(what: str, condition: object, within_s: float) -> float:
+        """Seconds until it came about."""
+        began = time.monotonic()
+        while time.monotonic() < began + within_s:
+            if condition():  # type: ignore[operator]
+                return time.monotonic() - began
+            time.sleep(0.3)
+        raise AssertionError(f"not within {within_s:g} s: {what}")
