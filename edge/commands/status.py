@@ -52,7 +52,7 @@ def _lines(state: dict[str, Any]) -> list[str]:
     if not state["alarms"]:
         lines.append("no alarm holds")
     for alarm in state["alarms"]:
-        lines.append(f"{alarm['severity'].upper():<8} {alarm['code']} since {age(alarm['age_s'])}: {alarm['text']}")
+        lines.append(f"{alarm['severity'].upper():<8} {alarm['code']} for {age(alarm['age_s'])}: {alarm['text']}")
     lines += ["", *_lanes(state), "", *_devices(state), "", *_collectors(state), *_computer(state)]
     return lines
 

@@ -26,7 +26,7 @@ def test_a_healthy_lane_is_0_and_a_critical_alarm_1(bench: EyesBench, capsys: py
     bench.on_loop(lambda: setattr(bench.eyes._state, "_made_at", -9.0))  # the second has passed
     assert main(ask) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2].startswith("CRITICAL device_down since 0 s: lane C03, device tag, at approach: cannot be reached")
+    assert lines[2].startswith("CRITICAL device_down for 0 s: lane C03, device tag, at approach: cannot be reached")
     assert main([*ask, "--json"]) == 1
     state = json.loads(capsys.readouterr().out)
     assert state["schema"] == "borderflow/state/1"

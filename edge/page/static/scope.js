@@ -51,9 +51,14 @@
           pen.beginPath(); pen.moveTo(x(scan), top + tall * 0.72); pen.lineTo(x(scan), top + tall - 1); pen.stroke();
         }
       }
-      pen.fillStyle = colour(sensor.state === "ok" ? "ink" : "bad");
       const off = sensor.off_mm === null ? "" : `  ${sensor.off_mm > 0 ? "+" : ""}${sensor.off_mm} mm`;
-      pen.fillText(`${sensor.name}  ${words[sensor.state]}${off}`, 6, top + 14);
+      const label = `${sensor.name}  ${words[sensor.state]}${off}`;
+      pen.globalAlpha = 0.8;
+      pen.fillStyle = colour("panel");
+      pen.fillRect(2, top + 2, pen.measureText(label).width + 8, 16);
+      pen.globalAlpha = 1;
+      pen.fillStyle = colour(sensor.state === "ok" ? "ink" : "bad");
+      pen.fillText(label, 6, top + 14);
       pen.fillStyle = colour("soft");
       pen.fillText(String(Math.round(high)), width - 48, top + 14);
       pen.fillStyle = colour("line");
@@ -75,7 +80,7 @@
     for (const vehicle of view.vehicles) for (const axle of vehicle.axles) {
       const way = vehicle.way_m, step = (vehicle.exit_scan - vehicle.way_from_scan) / Math.max(1, way.length - 1);
       pen.beginPath();
-      way.forEach((m, n) => pen.lineTo(x(vehicle.way_from_scan + n * step), y(Math.min(to, Math.max(from, m - axle.way_m)))));
+      way.forEach((m, n) => pen.lineTo(x(vehicle.way_from_scan + n * step), y(m - axle.way_m)));
       pen.stroke();
     }
     for (const sensor of scales) for (const [, , centroid, sign] of sensor.prints) {
