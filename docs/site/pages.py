@@ -142,7 +142,7 @@ def _driver(entry: registry.Entry) -> Iterator[str]:
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     else:
         yield "None."
-    yield from ("", "## The device", "", "```text", registry.manual(entry.name), "```")
+    yield from ("", "## The device", "", registry.manual(entry.name))  # Markdown enough: paragraphs, indented layouts
 
 
 def _findings(out: Path) -> None:
