@@ -114,6 +114,7 @@ $(DOCS)/.done:
 
 docs: setup $(DOCS)/.done
 	$(BIN)/python docs/site/pages.py $(DOCS)/source
+	$(BIN)/python docs/site/pictures.py $(DOCS)/source/pictures
 	$(DOCS)/tools/bin/sphinx-build -q -W --keep-going -b dirhtml $(DOCS)/source build/site
 	@echo build/site/index.html
 

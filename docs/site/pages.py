@@ -31,6 +31,7 @@ README
 docs/commissioning
 docs/on-call
 docs/lane-page
+pictures
 ```
 
 ```{toctree}
@@ -86,6 +87,7 @@ def main(out: Path) -> None:
             text = f"---\norphan: true\n---\n\n{text}"  # reached by links alone
         _write(out / name, text)
     _write(out / "index.md", INDEX)
+    _write(out / "pictures.md", "# Pictures\n\n`make docs` puts them here.\n")  # by docs/site/pictures.py
     _drivers(out / "drivers")
     _findings(out)
     _commands(out)
