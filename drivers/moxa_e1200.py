@@ -28,7 +28,7 @@ from msgspec import Meta
 from drivers.base import DeviceError, Driver, Emit, Offer, Options
 from drivers.events import InputChange, Measurement, Rejected
 from drivers.inputs import InputWatch
-from drivers.modbus import DEAF_S, ModbusPort, i16, open_port, u32
+from drivers.modbus import DEAF_S, ModbusPort, ModbusRefused, i16, open_port, u32
 from drivers.pace import pause_s
 
 _INPUTS, _COUNTERS, _COUNTERS_RUN = 0x0000, 0x0010, 0x0100
@@ -97,7 +97,7 @@ class MoxaE1200(Driver):
                 await port.read_discrete(
                     _INPUTS, len(options.inputs)
                 )  # waits for a module that wakes up: writing does not
-                await port.write_coils(_COUNTERS_RUN, [True] * len(options.inputs))
+                await self._start_counters(port)
             self._open_port = port
             try:
                 next_slow_s = loop.time()
@@ -113,6 +113,15 @@ class MoxaE1200(Driver):
                     await asyncio.sleep(pause_s(loop.time(), period_s))
             finally:
                 self._open_port = None
+
+    async def _start_counters(self, port: ModbusPort) -> None:
+        try:
+            await port.write_coils(_COUNTERS_RUN, [True] * len(self.options.inputs))
+        except ModbusRefused as refused:
+            raise DeviceError(
+                f"{refused}: the module does not start the counters of these inputs; set counters = false, "
+                "or see how many inputs it has"
+            ) from None
 
     async def set_relay(self, relay: str, on: bool) -> None:
         """Switch a relay by its name. Raises DeviceError when the device does not answer, ValueError for the name."""

@@ -102,6 +102,19 @@ async def test_a_refusal_says_where(moxa: Moxa) -> None:
     assert "function 15, address 256" in text
 
 
+async def test_a_module_without_counters_is_told_what_to_set(moxa: Moxa) -> None:
+    moxa.bank = DataBank(coils_size=0x100, d_inputs_size=0x300, h_regs_size=0x300, i_regs_size=0x700)
+    moxa.server.stop()
+    moxa.server = ModbusServer("127.0.0.1", moxa.port, no_block=True, data_bank=moxa.bank)
+    moxa.server.start()
+    async with running(moxa.driver(inputs=["entry"])) as events:
+        await events.until_state(LinkState.DOWN)
+        assert "illegal data address: the module does not start the counters" in events.of(DeviceState)[-1].text
+        assert "set counters = false" in events.of(DeviceState)[-1].text
+    async with running(moxa.driver(inputs=["entry"], counters=False)) as events:
+        await events.until_count(InputChange, 1)
+
+
 def test_only_changes_are_told() -> None:
     watch = InputWatch("io", ("a", "b"))
     assert [c.name for c in watch.look([True, False], None, 1)] == ["a", "b"]
