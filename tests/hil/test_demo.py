@@ -10,6 +10,8 @@ import pytest
 
 from edge.commands import demo_broker
 
+SCENARIOS = Path(__file__).parents[2] / "firmware_sim/scenarios"
+
 
 @pytest.mark.hil
 @pytest.mark.timeout(180)
@@ -22,6 +24,15 @@ def test_the_demo_shows_vehicles_and_waits_and_ends_with_0(tmp_path: Path) -> No
     assert vehicles
     assert all("true" in line for line in vehicles), "each vehicle stands beside its truth"
     assert any(line.startswith("wait") for line in lines)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("scenario", [path.stem for path in sorted(SCENARIOS.glob("*.toml"))])
+def test_every_shipped_scenario_is_a_demonstration_of_a_minute(scenario: str) -> None:
+    command = [sys.executable, "-m", "edge", "demo", "--scenario", scenario, "--for", "60"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=150)
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.hil
