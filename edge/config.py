@@ -7,6 +7,7 @@ reported at once, because the integrator who mends them one at a time stands in 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -191,10 +192,16 @@ class Faults:
         self._lines: list[_Said] = []
         self._doubts: list[_Said] = []
         self._notes: list[_Said] = []
+        self._keys: set[str] = set()
 
     def add(self, key: str, text: str) -> None:
         """A fault; `key` as `lane[C03].wim.sensor[line1].x_m`, or empty for the whole file."""
         self._lines.append(self._at(key, text))
+        self._keys.add(key)
+
+    def told_of(self, table: str) -> bool:
+        """Whether a fault within `table` was added: what follows from it need not be said."""
+        return any(re.match(rf"{re.escape(table)}(\[|\.|$)", key) for key in self._keys)
 
     def doubt(self, key: str, text: str) -> None:
         """It works, and is surely not meant."""

@@ -48,7 +48,7 @@ def check_config(config: Config, faults: Faults, *, live: bool, sensors: bool) -
     _unique((device.name for device in config.device), "device", faults)
     _unique((point.name for point in config.point), "point", faults)
     _unique((collector.name for collector in config.collector), "collector", faults)
-    if not config.lane:
+    if not config.lane and not faults.told_of("lane"):
         faults.add("lane", "there is none; add at least one [[lane]]")
     for lane in config.lane:
         _check_lane(lane, faults, sensors=sensors)
@@ -316,9 +316,10 @@ def _check_device(device: Device, config: Config, faults: Faults) -> None:
     places: list[tuple[str, Device | Input]] = [(key, device)]
     places += [(f"{key}.input[{item.name}]", item) for item in device.input]
     for where, place in places:
-        if place.lane is not None and named(config.lane, place.lane) is None:
+        left_out = faults.told_of(f"lane[{place.lane}]")  # a lane with faults of its own
+        if place.lane is not None and named(config.lane, place.lane) is None and not left_out:
             lanes = ", ".join(lane.id for lane in config.lane)
-            faults.add(f"{where}.lane", f"there is no [[lane]] with id {place.lane!r}; the lanes are {lanes}")
+            faults.add(f"{where}.lane", f"there is no [[lane]] with id {place.lane!r}; the lanes are {lanes or 'none'}")
         if place.point is not None and config.point and named(config.point, place.point) is None:
             points = ", ".join(point.name for point in config.point)
             faults.add(f"{where}.point", f"there is no [[point]] named {place.point!r}; the points are {points}")

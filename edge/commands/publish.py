@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "database", metavar="DATABASE", help="what `borderflow collect` writes: FILE.db or postgresql://…"
     )
-    parser.add_argument("--day", required=True, type=date.fromisoformat, metavar="DATE", help="local day, 2026-11-27")
+    parser.add_argument("--day", required=True, type=_day, metavar="DATE", help="local day, 2026-11-27")
     parser.add_argument("--format", required=True, choices=sorted(_FORMATS), help="shape of the files")
     parser.add_argument(
         "--out", required=True, type=Path, metavar="DIR", help="folder for the files; made where needed"
@@ -35,12 +35,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stations", type=Path, metavar="FILE", help="tmg: the authority's stations and lanes (TOML)")
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day; write it like 2026-11-27") from None
+
+
 def run(args: argparse.Namespace) -> int:
     """0; 65 where the day has no data at all, 73 where the database or the folder cannot be used."""
     try:
         with reading_of(args.database) as read:
-            days = [SiteDay(read, site, args.day, until_ns=time.time_ns()) for site in _sites(read, args)]
+            now_ns = time.time_ns()
+            days = [SiteDay(read, site, args.day, until_ns=now_ns) for site in _sites(read, args)]
             days = [day for day in days if not day.is_empty]
+            for day in days:
+                if day.end_ns > now_ns:
+                    early = f"{day.site.country} {day.site.port}: {args.day} is not over there; publish it again"
+                    print(f"borderflow publish: {early}", file=sys.stderr)
             if not days:
                 print(f"borderflow publish: {args.database}: holds nothing of {args.day}", file=sys.stderr)
                 return EXIT_DATA

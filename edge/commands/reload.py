@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         time.sleep(_LOOK_S)
         now = _state(path)
         if now is None and not _runs(process):
-            print("the daemon ended, to be started anew by the service manager: its log says why")
+            print("the daemon ended, to be started anew by its service manager; without one: borderflow run")
             return 0
         if now is not None and now["process"]["pid"] != process:
             print(f"a new process runs ({now['process']['pid']}), configuration {now['config']}")

@@ -140,3 +140,21 @@ def test_hours_that_are_not_over_say_nothing(database: Path) -> None:
         crossing = Crossing("CA", "0453", "", zone_of("UTC"))
         day = SiteDay(reading, crossing, date(2026, 9, 22), until_ns=DAY_NS + HOUR_NS)
         assert [row.state for row in day.covered] == ["counted"]
+
+
+@pytest.mark.parametrize(("hours", "said"), [(20, "2026-09-22 is not over there"), (50, "")])
+def test_a_day_that_is_not_over_is_said(
+    hours: int, said: str, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("time.time_ns", lambda: DAY_NS + hours * 3600 * 10**9)
+    assert publish(database, "csv", tmp_path / "out") == 0
+    told = capsys.readouterr().err
+    assert said in told
+    assert bool(told) == bool(said)
+
+
+def test_a_day_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["publish", "centre.db", "--day", "yesterday", "--format", "csv", "--out", str(tmp_path)])
+    assert "'yesterday' is no day" in capsys.readouterr().err

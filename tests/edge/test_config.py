@@ -161,3 +161,13 @@ def test_a_name_that_a_broker_changes_is_refused_with_the_reason(
 def test_a_name_of_letters_digits_underscore_and_hyphen_is_taken(tmp_path: Path) -> None:
     text = GOOD.replace('port = "0453"', 'port = "0453-a_B"\nsource = "edge_1-N"').replace('"C03"', '"C_0-3"')
     assert read(tmp_path, text).site.source == "edge_1-N"
+
+
+def test_what_follows_from_a_faulty_lane_is_not_told_as_well(tmp_path: Path) -> None:
+    device = '[[device]]\nname = "tag"\ndriver = "transcore_encompass"\nurl = "serial:///dev/ttyUSB0"\nlane = "{}"\n'
+    told = faults(tmp_path, GOOD.replace('traffic = "commercial"\n', "") + device.format("C03"))
+    assert len(told) == 1
+    assert "lane[C03].traffic" in told[0]
+    told = faults(tmp_path, GOOD.replace('traffic = "commercial"\n', "") + device.format("C0"))
+    assert len(told) == 2
+    assert "no [[lane]] with id 'C0'" in told[1]
