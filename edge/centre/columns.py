@@ -6,7 +6,6 @@ a message does not have is null. Keys inside a key are joined by `_`; lists and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +24,10 @@ class Column:
     path: tuple[str, ...]
     json: bool = False
 
-    def of(self, message: Mapping[str, Any]) -> Any:
-        value: Any = message
-        for key in self.path:
-            value = value.get(key) if isinstance(value, Mapping) else None
+    def of(self, message: dict[str, Any]) -> Any:
+        value = message.get(self.path[0])
+        for key in self.path[1:]:
+            value = value.get(key) if type(value) is dict else None
         return value
 
 

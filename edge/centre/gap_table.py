@@ -1,128 +1,158 @@
 """The table `gap` and the table `span`: what numbers that arrive do to them. The same SQL in both databases.
 
 In: spans of numbers that came, and what explains or ends a gap; out: rows of `gap`. Called by the stores inside a
-transaction of theirs; `execute` runs one statement with `?` for its values, and gives its rows.
+transaction of theirs; `execute` runs one statement with `?` for its values and gives its rows, `many` runs one for each
+row of values. What changes is reckoned here and written at once: a backlog in any order changes thousands of rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from edge.centre.spans import Span, common, joined, missing
 from edge.centre.store import OpenGap, Place
 
 Execute = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
+Many = Callable[[str, Sequence[Sequence[Any]]], object]
 
-_OF_PLACE = {state: f"topic = ? AND epoch = ? AND state = '{state}'" for state in ("open", "lost")}
+_COLUMNS = "topic, epoch, from_seq, to_seq, found, asked, asked_times, state, ended, reason"
+_NEAR = "topic = ? AND epoch = ? AND from_seq <= ? AND to_seq >= ?"
+_DELETE = "DELETE FROM gap WHERE topic = ? AND epoch = ? AND from_seq = ? AND to_seq = ?"
+_INSERT = f"""
+    INSERT INTO gap ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (topic, epoch, from_seq, to_seq) DO UPDATE SET
+        found = excluded.found, asked = excluded.asked, asked_times = excluded.asked_times,
+        state = excluded.state, ended = excluded.ended, reason = excluded.reason
+"""
+_STILL_MISSING = ("open", "lost")  # what was given up may still come, with a computer's backlog of weeks
 
 
 class GapTable:
     """See the head of this file."""
 
-    def __init__(self, execute: Execute) -> None:
-        self._execute = execute
+    def __init__(self, execute: Execute, many: Many) -> None:
+        self._execute, self._many = execute, many
 
     def held(self, place: Place) -> list[Span]:
         """What is here of a place."""
         query = "SELECT first_seq, last_seq FROM span WHERE topic = ? AND epoch = ? ORDER BY first_seq"
         return [(first, last) for first, last in self._execute(query, place)]
 
-    def arrive(self, place: Place, held: list[Span], arrived: list[Span], at: str) -> list[Span]:
+    def arrive(
+        self, held: Mapping[Place, list[Span]], arrived: Mapping[Place, list[Span]], at: str
+    ) -> dict[Place, list[Span]]:
         """Numbers have come where `held` was here; gives what is here now.
 
         What is missing behind `held`, or from 1 on, is a gap from now on: what a computer made before the collector
         began is asked for too, and comes as far back as the computer keeps it.
         """
-        now = joined(held, arrived)
-        if now == held:
-            return held
-        for gap in self._missing(place):
-            self._end(gap, arrived, "filled", None, at)
-        known_until = held[-1][1] if held else 0
-        for span in missing(now, known_until + 1, now[-1][1]):
-            self._add(place, span, at, "open")
-        self._hold(place, held, now)
-        return now
+        here = {place: joined(held.get(place, []), came) for place, came in arrived.items()}
+        before: list[OpenGap] = []
+        after: list[OpenGap] = []
+        for place, now in here.items():
+            was, came = held.get(place, []), arrived[place]
+            if now != was:
+                if missing(was, 1, came[-1][1]):
+                    near = self._near(place, (came[0][0], came[-1][1]))
+                    before += near
+                    after += _ended(near, came, "filled", None, at)
+                known_until = was[-1][1] if was else 0
+                after += [_opened(place, span, at) for span in missing(now, known_until + 1, now[-1][1])]
+        self._write(before, after)
+        self._hold(held, here)
+        return here
 
     def reopen(self, place: Place, held: list[Span], here: list[Span], at: str) -> None:
         """Rows are gone though their numbers came: `here` is what there is of `held`. The rest is missing anew."""
-        for first, last in held:
-            for span in missing(here, first, last):
-                self._end_nothing_of(place, span)
-                self._add(place, span, at, "open")
-        self._hold(place, held, here)
+        self._write([], [_opened(place, span, at) for span_ in held for span in missing(here, *span_)])
+        self._hold({place: held}, {place: here})
 
     def end(self, place: Place, span: Span, state: str, reason: str, at: str) -> int:
         """What is missing of `span` ends as `explained` or `lost`; how many numbers that were."""
-        missing_ = self._missing(place) if state == "explained" else self.open(_OF_PLACE["open"], place)
-        return sum(self._end(gap, [span], state, reason, at) for gap in missing_)
+        which = _STILL_MISSING if state == "explained" else ("open",)
+        gaps = [gap for gap in self._near(place, span) if gap.state in which]
+        self._write(gaps, _ended(gaps, [span], state, reason, at))
+        gone = [common([(gap.from_seq, gap.to_seq)], [span]) for gap in gaps]
+        return sum(last - first + 1 for spans in gone for first, last in spans)
 
     def asked(self, gaps: Iterable[OpenGap], at: str) -> None:
         """Their computers were asked for them."""
-        for gap in gaps:
-            self._execute(
-                "UPDATE gap SET asked = ?, asked_times = asked_times + 1 "
-                "WHERE topic = ? AND epoch = ? AND from_seq = ? AND to_seq = ?",
-                (at, gap.topic, gap.epoch, gap.from_seq, gap.to_seq),
-            )
+        statement = (
+            "UPDATE gap SET asked = ?, asked_times = asked_times + 1 "
+            "WHERE topic = ? AND epoch = ? AND from_seq = ? AND to_seq = ?"
+        )
+        self._many(statement, [(at, *_key(gap)) for gap in gaps])
 
-    def open(self, where: str = "state = 'open'", values: Sequence[Any] = ()) -> list[OpenGap]:
-        """All that is missing and may still come."""
-        query = "SELECT topic, epoch, from_seq, to_seq, found, asked, asked_times, state, ended, reason FROM gap WHERE "
-        return [OpenGap(*row) for row in self._execute(f"{query}{where} ORDER BY topic, epoch, from_seq", values)]
+    def open(self) -> list[OpenGap]:
+        """All that is missing and may still be asked for."""
+        return self._gaps("state = 'open'", ())
 
     # Rows
 
-    def _missing(self, place: Place) -> list[OpenGap]:
-        """What is open or was given up: also that may come, with a computer's backlog of weeks."""
-        return [gap for where in _OF_PLACE.values() for gap in self.open(where, place)]
+    def _near(self, place: Place, span: Span) -> list[OpenGap]:
+        """What there is of `span`, and beside it."""
+        return self._gaps(_NEAR, (*place, span[1] + 1, span[0] - 1))
 
-    def _end(self, gap: OpenGap, spans: list[Span], state: str, reason: str | None, at: str) -> int:
-        """What `spans` cover of a gap ends; the rest stays as it was, with the times of the whole."""
-        place, whole = (gap.topic, gap.epoch), (gap.from_seq, gap.to_seq)
-        gone = common([whole], spans)
+    def _gaps(self, where: str, values: Sequence[Any]) -> list[OpenGap]:
+        query = f"SELECT {_COLUMNS} FROM gap WHERE {where} ORDER BY topic, epoch, from_seq"
+        return [OpenGap(*row) for row in self._execute(query, values)]
+
+    def _write(self, before: list[OpenGap], after: list[OpenGap]) -> None:
+        was, now = set(before), set(after)
+        self._many(_DELETE, [_key(gap) for gap in before if gap not in now])
+        self._many(_INSERT, [gap for gap in after if gap not in was])
+
+    def _hold(self, before: Mapping[Place, list[Span]], now: Mapping[Place, list[Span]]) -> None:
+        gone: list[tuple[Any, ...]] = []
+        new: list[tuple[Any, ...]] = []
+        for place, spans in now.items():
+            was, is_ = set(before.get(place, ())), set(spans)
+            gone += [(*place, first) for first, _ in was - is_]
+            new += [(*place, *span) for span in is_ - was]
+        self._many("DELETE FROM span WHERE topic = ? AND epoch = ? AND first_seq = ?", gone)
+        self._many("INSERT INTO span VALUES (?, ?, ?, ?)", new)
+
+
+def _key(gap: OpenGap) -> tuple[Any, ...]:
+    return (gap.topic, gap.epoch, gap.from_seq, gap.to_seq)
+
+
+def _opened(place: Place, span: Span, at: str) -> OpenGap:
+    return OpenGap(*place, *span, found=at, asked=None, asked_times=0)
+
+
+def _ended(gaps: list[OpenGap], spans: list[Span], state: str, reason: str | None, at: str) -> list[OpenGap]:
+    """`gaps` of one place, where what `spans` cover of the missing ones has ended; the rest stays as it was, with the
+    times of the whole."""
+    found: list[OpenGap] = []
+    for gap in gaps:
+        whole = (gap.from_seq, gap.to_seq)
+        around = spans[max(bisect_left(spans, (whole[0],)) - 1, 0) : bisect_right(spans, (whole[1], whole[1]))]
+        gone = common([whole], around) if gap.state in _STILL_MISSING else []
         if not gone:
-            return 0
-        self._execute("DELETE FROM gap WHERE topic = ? AND epoch = ? AND from_seq = ? AND to_seq = ?", (*place, *whole))
-        for span in gone:
-            span = self._with_neighbours(place, span, gap.found, state, reason)
-            self._add(place, span, gap.found, state, gap.asked, gap.asked_times, at, reason)
-        for span in missing(gone, *whole):
-            self._add(place, span, gap.found, gap.state, gap.asked, gap.asked_times, gap.ended, gap.reason)
-        return sum(last - first + 1 for first, last in gone)
+            found.append(gap)
+            continue
+        ended = gap._replace(state=state, ended=at, reason=reason)
+        found += [ended._replace(from_seq=first, to_seq=last) for first, last in gone]
+        found += [gap._replace(from_seq=first, to_seq=last) for first, last in missing(gone, *whole)]
+    return _joined(sorted(found, key=lambda gap: gap.from_seq))
 
-    def _with_neighbours(self, place: Place, span: Span, found: str, state: str, reason: str | None) -> Span:
-        """`span` and what ended beside it in the same way, which is taken out: a gap that is filled one message after
-        the other is one row in the end."""
-        taken = self._execute(
-            "DELETE FROM gap WHERE topic = ? AND epoch = ? AND found = ? AND state = ? "
-            "AND reason IS NOT DISTINCT FROM ? AND (to_seq = ? OR from_seq = ?) RETURNING from_seq, to_seq",
-            (*place, found, state, reason, span[0] - 1, span[1] + 1),
-        )
-        return joined([span], [(first, last) for first, last in taken])[0]
 
-    def _end_nothing_of(self, place: Place, span: Span) -> None:
-        """Forget what ended inside `span`: it is missing anew."""
-        self._execute(
-            "DELETE FROM gap WHERE topic = ? AND epoch = ? AND state <> 'open' AND from_seq = ? AND to_seq = ?",
-            (*place, *span),
-        )
-
-    def _add(
-        self, place: Place, span: Span, found: str, state: str, asked: str | None = None, asked_times: int = 0,
-        ended: str | None = None, reason: str | None = None,
-    ) -> None:  # fmt: skip
-        self._execute(
-            "INSERT INTO gap (topic, epoch, from_seq, to_seq, found, asked, asked_times, state, ended, reason) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic, epoch, from_seq, to_seq) DO UPDATE SET "
-            "found = excluded.found, asked = excluded.asked, asked_times = excluded.asked_times, "
-            "state = excluded.state, ended = excluded.ended, reason = excluded.reason",
-            (*place, *span, found, asked, asked_times, state, ended, reason),
-        )
-
-    def _hold(self, place: Place, before: list[Span], now: list[Span]) -> None:
-        for first, _ in set(before) - set(now):
-            self._execute("DELETE FROM span WHERE topic = ? AND epoch = ? AND first_seq = ?", (*place, first))
-        for span in set(now) - set(before):
-            self._execute("INSERT INTO span VALUES (?, ?, ?, ?)", (*place, *span))
+def _joined(gaps: list[OpenGap]) -> list[OpenGap]:
+    """What ended side by side in the same way is one row: also a gap that is filled one message after the other."""
+    found: list[OpenGap] = []
+    for gap in gaps:
+        before = found[-1] if found else None
+        if (
+            before is not None
+            and gap.state not in _STILL_MISSING
+            and before.to_seq == gap.from_seq - 1
+            and (before.found, before.state, before.reason) == (gap.found, gap.state, gap.reason)
+        ):
+            newer = max(before, gap, key=lambda one: one.ended or "")
+            found[-1] = newer._replace(from_seq=before.from_seq, to_seq=gap.to_seq)
+        else:
+            found.append(gap)
+    return found

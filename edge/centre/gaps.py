@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -55,7 +55,7 @@ def due(gaps: Iterable[OpenGap], now_ns: int, serves_from: Mapping[Place, int] |
     for gap in gaps:
         serves = (serves_from or {}).get((gap.topic, gap.epoch), 0)
         if gap.from_seq < serves:  # the rest of it is looked at in a second
-            lost.append((replace(gap, to_seq=min(gap.to_seq, serves - 1)), "older than what its computer keeps"))
+            lost.append((gap._replace(to_seq=min(gap.to_seq, serves - 1)), "older than what its computer keeps"))
         else:
             by_computer[_computer(gap.topic)].append(gap)
     for computer, mine in by_computer.items():

@@ -90,7 +90,7 @@ class PostgresStore:
         self._places: dict[Place, int] = {}
         self._months: set[str] = set()
         self._leading = False
-        self._gaps = GapTable(self._execute)
+        self._gaps = GapTable(self._execute, self._execute_many)
         if migrate:
             self._with(self._migrate)
 
@@ -117,8 +117,8 @@ class PostgresStore:
             with db.transaction():
                 for topic, epoch, first, last in db.execute(arrived):
                     came[topic, epoch].extend(range(first, last + 1))
-                for place in sorted(came):
-                    self._gaps.arrive(place, self._gaps.held(place), spans_of(came[place]), at)
+                held = {place: self._gaps.held(place) for place in came}
+                self._gaps.arrive(held, {place: spans_of(numbers) for place, numbers in came.items()}, at)
                 for query in EXPLAINED:
                     for topic, epoch, first, last, code in self._execute(query, ()):
                         self._gaps.end((topic, epoch), (first, last), "explained", code, at)
@@ -267,7 +267,9 @@ class PostgresStore:
             # in this order: what another process brings meanwhile stays in `arrived`
             db.execute("DELETE FROM arrived WHERE place_id = %s", (place_id,))
             here = spans_of(n for (n,) in db.execute("SELECT seq FROM number WHERE place_id = %s", (place_id,)))
-            held = self._gaps.arrive(place, self._gaps.held(place), here, at)
+            held = self._gaps.held(place)
+            if here:
+                held = self._gaps.arrive({place: held}, {place: here}, at)[place]
             self._gaps.reopen(place, held, here, at)
 
     # The connection
@@ -276,6 +278,12 @@ class PostgresStore:
         assert self._db is not None
         cursor = self._db.execute(statement.replace("?", "%s"), values)
         return cursor.fetchall() if cursor.description else []
+
+    def _execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        assert self._db is not None
+        if rows:
+            with self._db.cursor() as cursor:
+                cursor.executemany(statement.replace("?", "%s"), rows)
 
     def _with(self, work: Callable[[Connection[tuple[Any, ...]]], T]) -> T:
         """Do something with the connection, which is made anew after it broke; what was not committed was not done."""

@@ -93,7 +93,10 @@ class SqliteStore:
             self._reading.execute("PRAGMA query_only = ON")
         except sqlite3.Error as error:
             raise StoreError(f"{path}: {error}; give another file, or move this one away") from None
-        self._gaps = GapTable(lambda statement, values: self._db.execute(statement, values).fetchall())
+        self._gaps = GapTable(
+            lambda statement, values: self._db.execute(statement, values).fetchall(),
+            lambda statement, rows: self._db.executemany(statement, rows),
+        )
 
     def write(self, rows: Sequence[Row], rejected: Sequence[Rejected], received: str) -> Written:
         counted = [row for row in rows if row.seq > 0]
@@ -103,7 +106,6 @@ class SqliteStore:
 
     def _write(self, rows: Sequence[Row], counted: Sequence[Row], rejected: Sequence[Rejected], received: str) -> int:
         """How many rows were new."""
-        now: dict[Place, list[Span]] = {}
         new = 0
         with self._transaction() as db:
             for kind, of_kind in by_kind(counted).items():
@@ -112,8 +114,7 @@ class SqliteStore:
                     db.executemany(_INSERT_AXLE, [axle for row in of_kind for axle in axles_of(row)])
             for statement, values in presences_of(rows, received):
                 db.execute(statement, values)
-            for place, arrived in numbers_by_place(counted).items():
-                now[place] = self._gaps.arrive(place, self._held.get(place, []), arrived, received)
+            now = self._gaps.arrive(self._held, numbers_by_place(counted), received)
             self._refuse(db, rejected, received)
         self._held.update(now)
         return new

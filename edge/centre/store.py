@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from edge.centre.arrival import Rejected, Row
 from edge.centre.columns import AXLE_COLUMNS, KIND_COLUMNS, Column
@@ -59,8 +59,7 @@ class Written:
     rejected: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpenGap:
+class OpenGap(NamedTuple):
     """Numbers that are missing, both ends included, and when and how often their computer was asked for them.
 
     One that was given up (`state` is `lost`, with `ended` and `reason`) may still be filled.
