@@ -44,6 +44,8 @@ from drivers.events import PlateRead, Rejected
 from drivers.hikvision_alerts import read_alert
 from drivers.http_stream import asked
 from drivers.json_events import Sign, parse
+from drivers.json_mending import mended
+from drivers.json_presets import Preset
 from drivers.multipart import MultipartReader, Part, boundary_of
 from drivers.plates import NoPlate, Plates
 from drivers.secrets import check_account, password
@@ -54,6 +56,14 @@ _EVENT = re.compile(r"Code=([^;\s]+)\s*;\s*action=([^;\s]+)\s*(?:;\s*index=[^;]*
 _LINE = re.compile(r"^(?:Return)?Events\[0\]\.([\w.\[\]]+)\s*=\s*(.*?)\s*$", re.MULTILINE)
 _MOST_LINES = 1000
 _USUAL_BOUNDARY = {"dahua": "myboundary", "hikvision": "boundary"}
+_WHERE_THE_PLATE_IS = Preset(
+    source="as above",
+    plate=("TrafficCar.PlateNumber", "Object.Text"),
+    identity=("Object.ObjectType",),
+    confidence=("Object.Confidence",),
+    country=("TrafficCar.Country",),
+    time=("UTC", "UTCMS"),
+)
 _BEATS_MISSED = {"dahua": 3.0, "hikvision": 12.0}  # times `heartbeat_s`: that is silence
 
 
@@ -112,12 +122,14 @@ class CameraCodec:
     def quiet(self, time_ns: int) -> list[Record]:
         """The stream rests: what came of the part under way may be all of it."""
         part = self._reader.pending(quiet=True)
-        return self._early(part if part is not None and part.body.endswith(b"\n") else None, time_ns)
+        whole = part is not None and part.headers.get("content-length") == str(len(part.body))
+        ends = part is not None and (whole or part.body.endswith(b"\n"))
+        return self._early(part if ends else None, time_ns, whole=whole)
 
-    def _early(self, part: Part | None, time_ns: int) -> list[Record]:
-        """A part whose end did not come yet, where it makes sense already."""
+    def _early(self, part: Part | None, time_ns: int, *, whole: bool = False) -> list[Record]:
+        """A part whose end did not come yet, where it makes sense already; `whole`: as far as can be known it has."""
         records = [] if part is None else self._read(part, time_ns)
-        if not records or isinstance(records[-1], Rejected) or any(_cut(record) for record in records):
+        if not records or isinstance(records[-1], Rejected) or (not whole and any(map(_cut, records))):
             return []
         self._reader.take()
         return records
@@ -143,7 +155,10 @@ class CameraCodec:
         if match is not None:
             if match[1] != "TrafficJunction" or match[2].lower() == "stop" or not match[3]:
                 return [Sign()]
-            documents = parse(match[3].encode())
+            try:
+                documents = parse(match[3].encode())
+            except ProtocolError as error:
+                return self._mended(match[3], time_ns, error)
             data = documents[0] if documents and isinstance(documents[0], dict) else {}
         else:
             lines = dict(_LINE.findall(text)[:_MOST_LINES])
@@ -155,6 +170,13 @@ class CameraCodec:
                 return [Sign()]
             data = _nested(lines)
         return [self._plate(data, time_ns)]
+
+    def _mended(self, text: str, time_ns: int, error: ProtocolError) -> list[Record]:
+        """What a text says that is no JSON, because of something at its side; raises the error where nothing is."""
+        record = self._plate(mended(text, _WHERE_THE_PLATE_IS), time_ns)
+        if not isinstance(record, PlateRead):
+            raise error
+        return [Rejected(self._device, time_ns, "odd_json"), record]
 
     def _plate(self, data: dict[str, Any], time_ns: int) -> Record:
         thing, car = _table(data, "Object"), _table(data, "TrafficCar")

@@ -1,7 +1,8 @@
 """A document that is no JSON, because of something at its side: what a preset asks for, where it stands there once.
 
 A quote in the name of a channel, a comma too many, an end that is missing cost no plate. A key that stands there with
-two values is nothing that one could rely on. Called by drivers/json_events.py.
+two values is nothing that one could rely on. Called by drivers/json_events.py
+and drivers/camera_stream.py.
 """
 
 from __future__ import annotations

@@ -103,12 +103,42 @@ def test_lines_in_place_of_json_and_other_events() -> None:
     assert codec(camera_time=True).feed(part(event()), 7)[0].time_ns == READ.reader_ns  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(("body", "reason"), [(event()[:-20] + b"\n", "bad_json"), (b"nonsense\n", "bad_event")])
+NO_PLATE = b'Code=TrafficJunction;action=Pulse;index=0;data={"Lane": [}\n'
+
+
+@pytest.mark.parametrize(("body", "reason"), [(NO_PLATE, "bad_json"), (b"nonsense\n", "bad_event")])
 def test_what_makes_no_sense_is_named_when_its_end_is_there(body: bytes, reason: str) -> None:
     made = codec()
     assert made.feed(part(body), 7) == []
     assert made.quiet(7) == []
     assert made.feed(part(event()), 7) == [Rejected("d", 7, reason), READ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [event()[:-20], event().replace(b'"SE"', b'"S"E"'), event() + b"more", event().replace(b"250", b"250,")],
+    ids=["cut", "quote", "more", "comma"],
+)
+def test_a_plate_is_read_out_of_what_is_no_json(body: bytes) -> None:
+    made = codec()
+    assert made.feed(part(body), 7) == []
+    rejected, read = made.quiet(7)  # it is as long as its head says
+    assert rejected == Rejected("d", 7, "odd_json")
+    assert isinstance(read, PlateRead)
+    assert (read.plate, read.confidence) == ("AB12CD", 0.95)
+    assert made.feed(part(b"Heartbeat"), 7) == [Sign()]
+
+
+def test_an_odd_document_counts_when_it_is_whole_and_the_stream_rests() -> None:
+    made, body = (
+        codec("hikvision"),
+        XML.format(kind="ANPR").replace("<dateTime>", "<channelName>A & B</channelName><dateTime>"),
+    )
+    assert made.feed(part(body.encode(), "application/xml", boundary="boundary"), 7) == []
+    assert made.quiet(7) == [Rejected("d", 7, "odd_xml"), PlateRead("d", 7, "AB12CD", "SE", 0.95, 1795500959 * 10**9)]
+    half = part(body.encode(), "application/xml", boundary="boundary")[:-60]
+    assert made.feed(half, 7) == []
+    assert made.quiet(7) == [], "more is to come"
 
 
 def test_the_stream_of_a_hikvision_camera() -> None:
