@@ -44,7 +44,7 @@ COMMANDS = {
 
 
 # These go on until somebody ends them, so Ctrl-C and SIGTERM are their usual end, at any moment.
-ENDLESS = {"demo", "run", "record", "watch", "page"}
+ENDLESS = {"demo", "run", "record", "watch", "page", "board", "collect"}
 
 
 def main(argv: list[str] | None = None) -> int:

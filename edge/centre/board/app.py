@@ -23,12 +23,14 @@ from starlette.routing import Route
 
 from edge.centre.board import operators, plots
 from edge.centre.board.waits import Crossing, crossings, curve
-from edge.centre.board.words import LANGUAGES, Words, clock, language_of
+from edge.centre.board.words import Words, clock
 from edge.centre.database import reading_of
 from edge.centre.gap_table import Execute
 from edge.centre.local_day import bounds_ns, day_of, zone_of
 from edge.centre.store import StoreError
 from edge.messages import utc_text
+from edge.web.language import language_of
+from edge.words.values import LANGUAGES
 
 FRESH_S = 5.0
 _CACHED_MOST = 500

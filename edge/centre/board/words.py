@@ -1,4 +1,4 @@
-"""The board's words: texts.toml, the language of a reader, and values as people say them. Called by the pages."""
+"""The board's words: texts.toml, and values as people say them. Called by the pages."""
 
 from __future__ import annotations
 
@@ -12,28 +12,11 @@ from typing import Any
 from edge.centre.board.waits import Group
 from edge.centre.local_day import zone_of
 
-LANGUAGES = ("en", "fr", "es")
-
 
 @cache
 def texts() -> dict[str, dict[str, Any]]:
     """All texts by language and key."""
     return tomllib.loads((resources.files("edge.centre.board") / "texts.toml").read_text(encoding="utf-8"))
-
-
-def language_of(asked: str | None, accepts: str) -> str:
-    """`asked` is what the address says, `accepts` the browser's Accept-Language; English where neither fits."""
-    if asked in LANGUAGES:
-        return asked
-    ranked: list[tuple[float, int, str]] = []
-    for n, part in enumerate(accepts[:500].split(",")):
-        name, _, rest = part.strip().partition(";")
-        try:
-            weight = float(rest.strip().removeprefix("q=")) if rest.strip() else 1.0
-        except ValueError:
-            weight = 0.0
-        ranked.append((-weight, n, name.lower()[:2]))
-    return next((name for weight, _, name in sorted(ranked) if name in LANGUAGES and weight < 0), "en")
 
 
 @dataclass(frozen=True, slots=True)
