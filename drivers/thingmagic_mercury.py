@@ -210,7 +210,7 @@ class ThingmagicMercury(Driver):
             (_FILTER, b"\x01\x0c\x00"),
         ):
             reply = await self._ask(link, codec, op, data, times=_ASKED_FIRST if op == _VERSION else 1)
-            if reply.status:
+            if reply.status and op != _FILTER:  # without it a module says a tag less often
                 raise DeviceError(f"{self.url}: the reader refuses command {op:02X}: status {reply.status:04X}")
 
     async def _booted(self, link: Link, codec: MercuryCodec) -> bool:

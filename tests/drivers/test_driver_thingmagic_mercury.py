@@ -160,6 +160,16 @@ async def test_a_module_that_is_still_starting_gets_its_seconds() -> None:
             assert LinkState.DOWN not in events.states
 
 
+async def test_a_module_that_cannot_switch_its_filter_off_reads_all_the_same() -> None:
+    with pty() as line:
+        Reader(line, refuse=0x9A)
+        made = registry.create("thingmagic_mercury", "rfid", line.path, {"region": "NA"})
+        async with running(made) as events:
+            await events.until_state(LinkState.ONLINE)
+            line.send(TAG)
+            await events.until_count(TagRead, 1)
+
+
 async def test_a_refusal_is_told() -> None:
     with pty() as line:
         Reader(line, refuse=0x97)
