@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORE := $(wildcard csrc/src/*.c csrc/src/*/*.c csrc/src/*/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
-.PHONY: docs man flips help setup system run test test-long test-brokers check bench accuracy waits-accuracy soak-kill soak-centre lock sbom audit fuzz hostile clean
+.PHONY: docs man flips help setup system run test test-long test-brokers check bench bench-national accuracy waits-accuracy soak-kill soak-centre lock sbom audit fuzz hostile clean
 
 help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
@@ -25,6 +25,7 @@ help:
 	@echo "make test-deb  lintian, and the package in fresh roots; make test-systemd: booted, killed, hung, upgraded (as root, 10 minutes)"
 	@echo "make fuzz      libFuzzer on the core, an hour or FUZZ_SECONDS"
 	@echo "make hostile   ten million hostile bytes into each codec, or HOSTILE_BYTES"
+	@echo "make bench-national  the centre after an outage of days, beside a bare COPY into PostgreSQL"
 	@echo "make bench     speed of the core, replay, waits, journal and the whole daemon"
 
 setup: $(VENV)/.done
@@ -75,6 +76,9 @@ bench: setup
 	$(BIN)/python -m tests.bench.bench_publish
 	$(BIN)/python tests/bench/bench_system.py
 	$(BIN)/python tests/bench/bench_steady.py
+
+bench-national: setup system
+	$(BIN)/python -m tests.bench.bench_national
 
 accuracy: setup
 	$(BIN)/python -m tests.accuracy.sweep --factors
