@@ -111,7 +111,9 @@ class MqttFeed:
             client: Client, _: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
         ) -> None:
             if not answered:
-                self._tell("closed before it answered CONNECT")
+                self._tell(
+                    "closed before it answered CONNECT; does it want TLS, or a certificate of its own authority?"
+                )
             elif answered[0] and not self._stopping.is_set():
                 self._tell(f"connection lost: {reason}")
             said.set()

@@ -19,7 +19,7 @@ from edge.init import trial
 from edge.init.answers import Answers, DeviceAnswer, LaneAnswer, points_of
 from edge.init.array import Array
 from edge.init.probe import Answer, probe, serial_ports
-from edge.init.write import configuration
+from edge.init.write import DIGITISERS, configuration
 
 Ask = Callable[[str, str], str]
 T = TypeVar("T")
@@ -75,6 +75,9 @@ def run(args: argparse.Namespace) -> int:
         return _fail(str(error), EXIT_CONFIG)
     except (EOFError, KeyboardInterrupt):
         return _fail("not all was answered; nothing is written", EXIT_CONFIG)
+    weighed = sum(device.driver in DIGITISERS for device in found)
+    if answers.array is not None and weighed < len(answers.lanes):
+        _say(f"the array stands in {weighed} of {len(answers.lanes)} lanes: one without a digitiser is not weighed")
     if args.timezone is None:
         _say("time zone UTC, by which days count; if it is another: --timezone America/Toronto, or in the file")
     try:

@@ -652,12 +652,20 @@ def subscribe(
     if endpoint.tls:
         client.tls_set_context(tls_context(endpoint))
 
+    answered, refusals = threading.Event(), list[str]()  # of the first attempt
+
     def on_connect(_client: Client, _userdata: Any, _flags: Any, reason: ReasonCode, *_: Any) -> None:
         linked(not reason.is_failure)
+        if reason.is_failure and not answered.is_set():
+            refusals.append(f"the broker refuses ({reason}); check its users and rights")
+        answered.set()
         client.subscribe(topic_filter, qos=1)
 
     def on_disconnect(*_: Any) -> None:
         linked(False)
+        if not answered.is_set():
+            refusals.append("closed before it answered; does it want TLS (mqtts:), or a certificate of yours?")
+        answered.set()
 
     def on_message(_client: Client, _userdata: Any, message: MQTTMessage) -> None:
         try:
@@ -670,10 +678,17 @@ def subscribe(
     client.on_connect, client.on_disconnect, client.on_message = on_connect, on_disconnect, on_message
     try:
         client.connect(endpoint.host, endpoint.port, keepalive=30)
+    except ssl.SSLCertVerificationError as error:
+        why = f"{url}: its certificate is not trusted ({error.verify_message.rstrip('.')})"
+        raise LinkError("certificate", f"{why}; check the name in the address and --ca-file") from None
     except OSError as error:
         raise LinkError("unreachable", f"{url}: cannot connect ({error}); check the address and the broker") from None
     client.loop_start()
     try:
+        if not answered.wait(_ANSWER_S):
+            refusals.append(f"no answer within {_ANSWER_S:g} s; check the address and the broker")
+        if refusals:
+            raise LinkError("refused", f"{url}: {refusals[0]}")
         yield
     finally:
         client.disconnect()

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge.init.answers import Answers, DeviceAnswer, LaneAnswer, meaning_of
 
-_DIGITISERS = ("labjack_t7", "dataq_cdc")
+DIGITISERS = ("labjack_t7", "dataq_cdc")
 _INPUT_MODULES = ("moxa_e1200", "adam_6000")
 _OF_THE_COMPUTER = ("gpsd", "chrony")
 _NOTES = {
@@ -61,7 +61,7 @@ def _placed(answers: Answers, devices: Sequence[DeviceAnswer]) -> list[DeviceAns
 
 
 def _weighs(device: DeviceAnswer) -> bool:
-    return device.driver in _DIGITISERS
+    return device.driver in DIGITISERS
 
 
 def _lane(answers: Answers, lane: LaneAnswer, devices: Sequence[DeviceAnswer]) -> list[str]:

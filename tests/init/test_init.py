@@ -85,8 +85,17 @@ def test_a_device_that_says_nothing_or_nonsense_is_left_out_and_said(
     monkeypatch.setattr("edge.init.probe.TRY_S", 0.05)
     out = tmp_path / "borderflow.toml"
     assert main(["init", "--out", str(out), *SITE, "--store", str(tmp_path), "--from", "tcp://127.0.0.1:9"]) == 0
-    assert "nothing answers" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "nothing answers" in said
+    assert "array" not in said
     assert load(out).device == ()
+
+
+def test_an_array_without_a_digitiser_is_not_dropped_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["init", "--out", str(tmp_path / "a.toml"), *SITE, "--store", str(tmp_path), "--array", "0 1.2 2.9 whole"])
+    assert "the array stands in 0 of 1 lanes" in capsys.readouterr().err
 
 
 def test_on_a_terminal_it_asks_five_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
