@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORE := $(wildcard csrc/src/*.c csrc/src/*/*.c csrc/src/*/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
-.PHONY: docs man flips help setup system run test test-long test-brokers check bench bench-national accuracy waits-accuracy soak-kill soak-centre lock sbom audit fuzz hostile clean
+.PHONY: docs man flips help setup system run test test-long test-brokers check bench bench-national accuracy waits-accuracy soak-kill soak-centre lock sbom audit wheel deb test-deb test-systemd fuzz hostile clean
 
 help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
