@@ -23,6 +23,7 @@ BUILD = ROOT / "build" / "deb"
 HOME = "usr/lib/borderflow"
 LOCKS = {"3.11": "requirements.lock", "3.13": "requirements-3.12.lock"}  # Debian 12, Debian 13
 PLATFORM = "x86_64-manylinux_2_31"  # both have a later C library
+SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 DOCS = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
 
 
@@ -209,12 +210,12 @@ def manual(program: str, version: str) -> str:
 def control(tree: Path, version: str) -> None:
     target = tree / "DEBIAN"
     target.mkdir()
-    for name in ("preinst", "postinst", "prerm", "postrm"):
+    for name in SCRIPTS:
         shutil.copy(HERE / name, target / name)
-        (target / name).chmod(0o755)
     (target / "conffiles").write_text("/etc/borderflow/borderflow.toml\n")
     for path in (path for path in tree.rglob("*") if not path.is_symlink()):
-        path.chmod(0o755 if path.is_dir() or path.parent.name in ("bin", "DEBIAN") or path.name == "upgrade" else 0o644)
+        runs = path.is_dir() or path.parent.name == "bin" or path.name in (*SCRIPTS, "upgrade")
+        path.chmod(0o755 if runs else 0o644)
     files = [path for path in sorted(tree.rglob("*")) if path.is_file() and not path.is_symlink()]
     files = [path for path in files if target not in path.parents]
     sums = subprocess.run(
