@@ -18,6 +18,11 @@ from edge.delivery.evidence import key_id, read_public_key
 from edge.delivery.identity import IdentityError
 from edge.delivery.proof import verify
 
+_UNSIGNED = (
+    "nothing here is signed with this key; a computer signs with an [evidence] table in its configuration, "
+    'and "evidence" in the `share` of the collector'
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", type=Path, required=True, metavar="FILE", help="public key of the computer (PEM)")
@@ -43,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
         f"{proof.removed} removed by the computer and explained, {proof.unproven} between these not proven; "
         f"{proof.unsigned} not signed yet; {len(proof.faults)} faults"
     )
+    if not proof.heads:
+        print(f"borderflow verify: {_UNSIGNED}", file=sys.stderr)
     return 0 if proof.heads and not proof.faults and not proof.unproven else 1
 
 

@@ -62,6 +62,9 @@ def test_a_changed_row_and_a_removed_row_are_found(
     assert f"seq {seq} missing" in capsys.readouterr().out
 
 
-def test_a_key_that_signed_nothing_there_proves_nothing(proven: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_key_that_signed_nothing_there_proves_nothing(
+    proven: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = new_signing_key(tmp_path / "other.key")
     assert main(["verify", "--key", str(other), str(proven[0])]) == 1
+    assert "[evidence]" in capsys.readouterr().err
