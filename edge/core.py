@@ -268,7 +268,7 @@ def _vehicle(v: Any, sensors: int) -> WimVehicle:
 
 
 def _check_table(wim: config.Wim) -> None:
-    """What `edge.config_rules` checks for a file is checked here for any caller: the first fault is raised."""
+    """What `edge.config.rules` checks for a file is checked here for any caller: the first fault is raised."""
     scales = [sensor for sensor in wim.sensor if sensor.type != "loop"]
     if not scales:
         raise CoreError("sensor: there is no strip and no plate; nothing can be weighed")

@@ -32,10 +32,10 @@ from drivers.pace import pause_s
 from drivers.session import keep_alive
 from edge import config as cfg
 from edge import logs, sdnotify
-from edge.admission import Admission
 from edge.alarms import Condition
 from edge.clock_steps import ClockSteps
-from edge.config_rules import rotation_s
+from edge.config.admission import Admission
+from edge.config.rules import rotation_s
 from edge.core import CoreError
 from edge.crossing import Crossing
 from edge.delivery.evidence import Signer

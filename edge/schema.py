@@ -1,6 +1,6 @@
 """JSON Schemas, the AsyncAPI document and docs/messages.md, all made from the types of edge/messages.py.
 
-The schema of the configuration and docs/configuration.md are written with them (edge/config_schema.py).
+The schema of the configuration and docs/configuration.md are written with them (edge/config/schema.py).
 
 `python -m edge.schema` writes them into edge/schemas and docs; a test fails when they are no longer what the types say.
 Everything a reader may meet is described, and unknown keys are allowed, so that a reader of version 1 survives a later
@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from edge.alarm_codes import ALARM_CODES
-from edge.config_schema import config_page, config_schema
+from edge.config.schema import config_page, config_schema
 from edge.exchange.codec import Exchange
 from edge.exchange.link import KEPT_NS, topic_of_source
 from edge.messages import KINDS, TOPIC_ROOT, ReplayRequest, encode

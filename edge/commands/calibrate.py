@@ -22,8 +22,8 @@ import tomlkit
 
 from edge import config as cfg
 from edge.commands.accuracy import positive
-from edge.config_file import load
-from edge.config_signature import signature_file
+from edge.config.file import load
+from edge.config.signature import signature_file
 from edge.core import CoreError
 from edge.exit_codes import EXIT_DATA
 from edge.recording import RecordingError

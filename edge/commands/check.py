@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge.admission import Admission
 from edge.config import ConfigError, digest
-from edge.config_keys import check_keys
+from edge.config.admission import Admission
+from edge.config.keys import check_keys
 from edge.core import CoreError, Wim
 
 

@@ -26,7 +26,7 @@ from drivers.session import keep_alive
 from edge import config as cfg
 from edge.clock import clock_state
 from edge.commands.status import age
-from edge.config_file import load
+from edge.config.file import load
 from edge.daemon import source_name
 from edge.delivery.identity import IdentityError, Pseudonyms
 from edge.delivery.mqtt import Endpoint, LinkError, MqttLink

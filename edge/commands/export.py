@@ -18,7 +18,7 @@ import msgspec
 
 from edge.centre.database import reading_of
 from edge.centre.store import StoreError
-from edge.config_file import load
+from edge.config.file import load
 from edge.exit_codes import EXIT_DATA
 from edge.messages import Wait, parse_utc, utc_text
 from edge.reports import cbp as export_cbp

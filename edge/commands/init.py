@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from drivers import registry
 from edge.config import ConfigError
-from edge.config_file import load_trusted
+from edge.config.file import load_trusted
 from edge.delivery.identity import new_key
 from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG
 from edge.init import trial

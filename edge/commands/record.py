@@ -23,7 +23,7 @@ from drivers.base import Tap
 from drivers.events import DeviceState, Event, PlateRead, SampleBlock, TagRead
 from drivers.session import keep_alive
 from edge import config as cfg
-from edge.config_file import load
+from edge.config.file import load
 from edge.exit_codes import EXIT_UNREACHABLE
 from edge.messages import utc_text
 from edge.recording import Writer

@@ -18,7 +18,7 @@ import msgspec
 
 from edge import config as cfg
 from edge.alarm_texts import text_of
-from edge.config_file import load
+from edge.config.file import load
 from edge.core import CoreError
 from edge.exit_codes import EXIT_DATA
 from edge.messages import Vehicle, encode, utc_text

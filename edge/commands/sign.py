@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from edge.config import ConfigError
-from edge.config_file import load
-from edge.config_signature import read_signature, sign, signature_file
+from edge.config.file import load
+from edge.config.signature import read_signature, sign, signature_file
 from edge.delivery.evidence import read_signing_key
 from edge.delivery.identity import IdentityError
 from edge.messages import utc_text

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from edge.config import ConfigError
-from edge.config_file import load
+from edge.config.file import load
 from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_DATA
 from edge.messages import encode
 from edge.reports.waits import WaitReport

@@ -25,7 +25,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from drivers.secrets import credential_file
-from edge.config_rules import TOPIC_LEVEL, rotation_s
+from edge.config.rules import TOPIC_LEVEL, rotation_s
 from edge.delivery.canonical import canonical
 from edge.messages import Medium
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from edge import config as cfg
-from edge.config_rules import rotation_s
+from edge.config.rules import rotation_s
 from edge.delivery.entry import Severity
 from edge.delivery.identity import read_secret
 from edge.delivery.mqtt import Endpoint, LinkError, MqttLink, Outgoing
@@ -63,7 +63,7 @@ class SiteExchange:
     ) -> None:
         table, identity = config.site_exchange, config.identity
         assert table is not None  # the caller looked
-        assert identity is not None  # edge.config_rules
+        assert identity is not None  # edge.config.rules
         self._table = table
         self._source = source
         self._deliver, self._on_alarm = deliver, on_alarm

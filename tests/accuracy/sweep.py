@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge.config_file import load
+from edge.config.file import load
 from edge.core import Wim, WimVehicle
 from firmware_sim.commission import configuration
 from firmware_sim.events import VehicleTruth

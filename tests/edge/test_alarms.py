@@ -20,7 +20,7 @@ from edge.alarm_codes import ALARM_CODES
 from edge.alarm_texts import TEXTS, text_of
 from edge.alarms import HEALTHY_NS, Alarms, Condition
 from edge.clock_steps import Leap
-from edge.config_file import load
+from edge.config.file import load
 from edge.crossing import Crossing
 from edge.logs import JournalFormatter, formatter
 from edge.messages import Alarm, Message, Site, parse_utc

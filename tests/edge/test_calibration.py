@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from edge.cli import main
 from edge.commands import calibrate
 from edge.config import Config
-from edge.config_file import load
+from edge.config.file import load
 from edge.messages import parse_utc, utc_text
 from edge.recording import Writer
 from edge.weighing.calibration import CalibrationError, LineFit, fit_line

@@ -19,8 +19,8 @@ from drivers.base import Offer
 from drivers.events import InputChange, SampleBlock
 from edge.cli import main
 from edge.commands.doctor import _Heard
-from edge.config_file import load
-from edge.config_lines import Lines, label
+from edge.config.file import load
+from edge.config.lines import Lines, label
 from edge.crossing import Crossing
 from edge.delivery.identity import new_key
 from edge.messages import Alarm

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config import Config, ConfigError
-from edge.config_file import load
+from edge.config.file import load
 
 GOOD = """
 [site]

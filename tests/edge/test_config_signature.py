@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.admission import Admission
 from edge.cli import main
 from edge.config import ConfigError
-from edge.config_signature import Highest, Trust, signature_file
+from edge.config.admission import Admission
+from edge.config.signature import Highest, Trust, signature_file
 from edge.delivery.evidence import new_signing_key
 from edge.exit_codes import EXIT_CONFIG
 

@@ -10,7 +10,7 @@ import pytest
 
 from drivers.events import DeviceState, InputChange, LinkState, PlateRead, Rejected, TagRead
 from edge.clock_steps import Leap
-from edge.config_file import load
+from edge.config.file import load
 from edge.crossing import Crossing
 from edge.delivery.identity import Pseudonyms, new_key
 from edge.messages import Alarm, Flow, Message, Sighting, Wait, encode, parse_utc

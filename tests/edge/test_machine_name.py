@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.config_file import load
-from edge.config_rules import TOPIC_LEVEL
+from edge.config.file import load
+from edge.config.rules import TOPIC_LEVEL
 from edge.daemon import source_name
 from edge.machine_name import machine_name
 

@@ -34,7 +34,7 @@ from drivers.events import Event, PlateRead, TagRead
 from drivers.lpr_frame import LprOptions, TextCodec
 from drivers.transcore_encompass import TransCoreCodec
 from edge.cli import main as borderflow
-from edge.config_file import load
+from edge.config.file import load
 from edge.crossing import Crossing
 from edge.delivery.identity import Pseudonyms, new_key
 from edge.delivery.journal import Journal

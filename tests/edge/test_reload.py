@@ -11,7 +11,7 @@ import pytest
 
 from drivers.events import DeviceState, InputChange, LinkState, SampleBlock, TagRead
 from edge import config as cfg
-from edge.config_file import load
+from edge.config.file import load
 from edge.crossing import Crossing
 from edge.delivery.identity import Pseudonyms, new_key
 from edge.messages import Alarm, Message, Vehicle, Wait, parse_utc

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from drivers.events import SampleBlock
 from edge.cli import main
 from edge.config import named
-from edge.config_file import load
+from edge.config.file import load
 from edge.messages import encode, parse_utc
 from edge.recording import Writer, blocks, open_recording
 from edge.schema import json_schema

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge.cli import main
-from edge.config_file import load
+from edge.config.file import load
 from edge.delivery.journal import Journal
 from edge.running import running_daemon
 

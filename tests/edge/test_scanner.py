@@ -12,7 +12,7 @@ import pytest
 
 from drivers.events import DeviceState, InputChange, LinkState, Measurement, SampleBlock
 from edge import config as cfg
-from edge.config_file import ConfigError, load
+from edge.config.file import ConfigError, load
 from edge.crossing import Crossing
 from edge.messages import Vehicle
 from edge.recording import blocks, open_recording

@@ -16,8 +16,8 @@ from edge import schema
 from edge.alarm_codes import ALARM_CODES
 from edge.alarms import Condition
 from edge.config import Config
-from edge.config_meanings import MEANINGS as CONFIG_MEANINGS
-from edge.config_meanings import TABLES
+from edge.config.meanings import MEANINGS as CONFIG_MEANINGS
+from edge.config.meanings import TABLES
 from edge.messages import KINDS, Flag, Message, ReplayRequest, encode, kind_of, stamped, topic_of
 from edge.schema_examples import EXAMPLES
 from edge.schema_text import COMMON, FLAGS, MEANINGS

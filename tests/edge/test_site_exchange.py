@@ -22,7 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from drivers.events import InputChange, PlateRead, TagRead
 from edge import config as cfg
-from edge.config_file import load
+from edge.config.file import load
 from edge.core import PlateTable, encode_plate
 from edge.crossing import Crossing
 from edge.delivery.identity import Pseudonyms, new_key

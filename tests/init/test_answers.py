@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.config_file import load
+from edge.config.file import load
 from edge.delivery.identity import new_key
 from edge.init.answers import Answers, DeviceAnswer, LaneAnswer, meaning_of, points_of
 from edge.init.array import Array

@@ -15,7 +15,7 @@ from mosquitto import MOSQUITTO
 
 from edge.cli import main
 from edge.commands import init as init_command
-from edge.config_file import load
+from edge.config.file import load
 from edge.init import trial
 from edge.init.probe import candidates, serial_ports
 

@@ -12,7 +12,7 @@ from samples import TIME_NS
 
 from drivers.events import PlateRead
 from edge import config as cfg
-from edge.config_file import load
+from edge.config.file import load
 from edge.crossing import Crossing
 from edge.delivery.identity import Pseudonyms, new_key
 from edge.delivery.sealing import Sealer, unseal

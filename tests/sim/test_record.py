@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.config_file import load as load_configuration
+from edge.config.file import load as load_configuration
 from edge.recording import open_recording
 from firmware_sim import cli
 from firmware_sim.commission import configuration

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from drivers.events import DeviceState, LinkState, SampleBlock
-from edge.config_file import load
+from edge.config.file import load
 from edge.crossing import Crossing
 from edge.delivery.identity import new_key
 from edge.delivery.journal import Journal

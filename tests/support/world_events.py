@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from drivers.events import DeviceState, Event, InputChange, LinkState, PlateRead, SampleBlock, TagRead
-from edge.config_file import load
+from edge.config.file import load
 from edge.crossing import Crossing
 from edge.messages import Alarm, Message
 from firmware_sim.commission import configuration

@@ -1,6 +1,6 @@
 """The configuration as typed immutable tables: each table is a type, its fields are the allowed keys.
 
-`edge.config_file` reads them, `edge.config_rules` checks what types alone cannot say. All faults of a file are
+`edge.config.file` reads them, `edge.config.rules` checks what types alone cannot say. All faults of a file are
 reported at once, because the integrator who mends them one at a time stands in the wind.
 """
 

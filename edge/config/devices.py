@@ -1,6 +1,6 @@
 """What a configuration asks of its devices against what their drivers send: channels, rates, inputs, lines, places.
 
-Called by `edge.config_rules` for those who use the devices, with the typed configuration. It needs no device: a driver
+Called by `edge.config.rules` for those who use the devices, with the typed configuration. It needs no device: a driver
 says what it is going to send (`drivers.base.Offer`); of one that does not say, nothing is held against it.
 """
 

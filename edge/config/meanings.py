@@ -1,14 +1,14 @@
 """What each key of the configuration means, in one sentence, and what each table is.
 
-Words of the JSON Schema and of docs/configuration.md, read by edge/config_schema.py alone. A test holds that no key of
-edge/config.py is without its sentence.
+Words of the JSON Schema and of docs/configuration.md, read by edge/config/schema.py alone. A test holds that no key of
+edge/config/__init__.py is without its sentence.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-# type of edge/config.py: (how its table is written in the file, what it is)
+# type of edge/config/__init__.py: (how its table is written in the file, what it is)
 TABLES: Final[dict[str, tuple[str, str]]] = {
     "Site": ("[site]", "The crossing, and this computer's place in it."),
     "Lane": ("[[lane]]", "A lane; one table for each."),

@@ -1,6 +1,6 @@
 """Says what is wrong with a text that is no TOML, in words that name the cure: bytes in, text or a fault out.
 
-Called by `edge.config_file`. TOML's own error says where reading ended; the line there shows what somebody meant.
+Called by `edge.config.file`. TOML's own error says where reading ended; the line there shows what somebody meant.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which line of a TOML file a key stands in, so that a fault can be found with an editor: text in, keys with lines out.
 
-Called by `edge.config_file` with text that tomllib has taken, and with what it made of it. Keys are written as faults
+Called by `edge.config.file` with text that tomllib has taken, and with what it made of it. Keys are written as faults
 name them: `lane[C03].wim.sensor[line1].x_m`.
 """
 

@@ -1,7 +1,7 @@
 """Signed configurations: an authority signs the file, and a computer with its public key takes nothing else.
 
 In: the bytes of a configuration, FILE.sig beside it, the trusted key; out: the version that was signed, or ConfigError.
-Called by `edge.config_file` before a single key is read, by the daemon, and by `borderflow sign`. The signature is
+Called by `edge.config.file` before a single key is read, by the daemon, and by `borderflow sign`. The signature is
 Ed25519 (RFC 8032) over version, time and the bytes of the file. The highest version that ran is kept in the state of
 the computer: an older configuration with a good signature is refused, because it may be what an attacker kept.
 """

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge.config import Config, Faults
-from edge.config_file import load_trusted
-from edge.config_signature import Highest, Trust
+from edge.config.file import load_trusted
+from edge.config.signature import Highest, Trust
 
 
 class Admission:

@@ -1,4 +1,4 @@
-"""The JSON Schema of the configuration and docs/configuration.md, both made from the types of edge/config.py.
+"""The JSON Schema of the configuration and docs/configuration.md, both made from the types of edge/config/__init__.py.
 
 Called by edge/schema.py, which writes them. An editor checks and completes a configuration with the schema; `borderflow
 check` does not read it, and knows more: what keys must agree with each other, and what files hold.
@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from edge.config import Config
-from edge.config_meanings import MEANINGS, TABLES
+from edge.config.meanings import MEANINGS, TABLES
 from edge.schema_text import unit_of
 
 _Json = dict[str, Any]
@@ -32,7 +32,7 @@ def config_page() -> str:
     lines = [
         "# Configuration",
         "",
-        "Made from edge/config.py by `python -m edge.schema`; edit the types or edge/config_meanings.py, not this.",
+        "Made from the types of edge/config by `python -m edge.schema`; edit those or edge/config/meanings.py, not this.",
         "",
         "A TOML file. [deploy/example.toml](../deploy/example.toml) is a whole one; `borderflow check` tells every",
         "fault of yours with its line and remedy. Keys marked * must be given; units stand in names. An editor that",

@@ -19,10 +19,10 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from edge.config import Config, ConfigError, Faults, Table
-from edge.config_lines import Lines, label
-from edge.config_rules import check_config
-from edge.config_signature import Trust
-from edge.config_text import decoded, explained
+from edge.config.lines import Lines, label
+from edge.config.rules import check_config
+from edge.config.signature import Trust
+from edge.config.text import decoded, explained
 
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}?|\{\{[^}]*\}\}")
 _LEFT_IN_URL = re.compile(rf"{_PLACEHOLDER.pattern}|\$[A-Z][A-Z0-9_]+|<[^>]*>")

@@ -1,6 +1,6 @@
 """What types alone cannot say about a configuration: names that agree, geometry that works, files that exist.
 
-Called by `edge.config_file.load` with the typed configuration; every rule adds a line with the key and the remedy.
+Called by `edge.config.file.load` with the typed configuration; every rule adds a line with the key and the remedy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from drivers.secrets import credential_file
 from edge.config import Collector, Config, Device, Faults, Input, Lane, Point, Sensor, SiteExchange, Wim, named
-from edge.config_devices import check_devices
+from edge.config.devices import check_devices
 from edge.messages import Program
 
 TOPIC_LEVEL = re.compile(r"[A-Za-z0-9_-]+")
