@@ -1,6 +1,6 @@
 """What to do about a device that does not answer, by how it is connected: a camera on the network has no baud rate.
 
-Used by drivers/session.py for the text of a state, and by edge/alarm_texts.py for what an alarm says.
+Used by drivers/session.py for the text of a state, and by edge/alarms/texts.py for what an alarm says.
 """
 
 from __future__ import annotations

@@ -27,12 +27,12 @@ from drivers.events import (
 )
 from edge import config as cfg
 from edge.alarms import Alarms, Condition
-from edge.clock_steps import Leap
 from edge.core import WimVehicle
 from edge.delivery.identity import Pseudonyms
 from edge.delivery.sealing import Sealer
 from edge.health.crossing import Health
 from edge.health.sensors import Fit
+from edge.machine.clock_steps import Leap
 from edge.messages import (
     Args,
     DeviceStatus,

@@ -31,9 +31,8 @@ from drivers.events import DeviceState, Event, LinkState
 from drivers.pace import pause_s
 from drivers.session import keep_alive
 from edge import config as cfg
-from edge import logs, sdnotify
 from edge.alarms import Condition
-from edge.clock_steps import ClockSteps
+from edge.alarms.pace import StatusPace
 from edge.config.admission import Admission
 from edge.config.rules import rotation_s
 from edge.core import CoreError
@@ -55,10 +54,11 @@ from edge.eyes.scopes import Scopes
 from edge.eyes.server import Eyes
 from edge.eyes.state import Parts, StateOf
 from edge.eyes.summary import one_line
-from edge.machine_name import machine_name
+from edge.machine import logs, sdnotify
+from edge.machine.clock_steps import ClockSteps
+from edge.machine.name import machine_name
 from edge.messages import Alarm, Args, Message, Severity, Site, Status, Wait, parse_utc, topic_of, utc_text
 from edge.reload import EXCHANGE, Change, Reloads, change, collector_part, device_part, parts_of
-from edge.status_pace import StatusPace
 from edge.upgrade import why_undone
 from edge.waiting.memory import Memory, Recalled
 from edge.waiting.sightings import Sighting

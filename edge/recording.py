@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.messages import parse_utc, utc_text
-from edge.repeated_scans import copies
+from edge.weighing.repeated_scans import copies
 
 _BLOCK_SCANS = 1 << 15
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.alarm_codes import ALARM_CODES
+from edge.alarms.codes import ALARM_CODES
 from edge.config.schema import config_page, config_schema
 from edge.exchange.codec import Exchange
 from edge.exchange.link import KEPT_NS, topic_of_source

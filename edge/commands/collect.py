@@ -10,7 +10,6 @@ import sys
 import threading
 from pathlib import Path
 
-from edge import logs
 from edge.centre.collector import Collecting
 from edge.centre.config import Broker, CollectConfig, read_config
 from edge.centre.database import store_of
@@ -19,6 +18,7 @@ from edge.centre.mqtt_feed import MqttFeed
 from edge.centre.store import StoreError
 from edge.delivery.mqtt import Endpoint, LinkError, tls_context
 from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG
+from edge.machine import logs
 
 _OF_BROKER = ("client_id", "ca_file", "cert_file", "key_file", "username", "password_file")
 

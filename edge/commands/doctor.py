@@ -24,7 +24,6 @@ from drivers import registry
 from drivers.events import DeviceState, Event, InputChange, LinkState, SampleBlock
 from drivers.session import keep_alive
 from edge import config as cfg
-from edge.clock import clock_state
 from edge.commands.status import age
 from edge.config.file import load
 from edge.daemon import source_name
@@ -32,7 +31,8 @@ from edge.delivery.identity import IdentityError, Pseudonyms
 from edge.delivery.mqtt import Endpoint, LinkError, MqttLink
 from edge.eyes.client import ask
 from edge.eyes.place import candidates
-from edge.running import Running, running_daemon
+from edge.machine.clock import clock_state
+from edge.machine.running import Running, running_daemon
 
 Result = Literal["good", "fails", "unknown"]
 _DEVICE_S = 6.0

@@ -25,9 +25,9 @@ from drivers.session import keep_alive
 from edge import config as cfg
 from edge.config.file import load
 from edge.exit_codes import EXIT_UNREACHABLE
+from edge.machine.running import running_daemon
 from edge.messages import utc_text
 from edge.recording import Writer
-from edge.running import running_daemon
 
 log = logging.getLogger("record")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from edge import config as cfg
-from edge.alarm_texts import text_of
+from edge.alarms.texts import text_of
 from edge.config.file import load
 from edge.core import CoreError
 from edge.exit_codes import EXIT_DATA

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _clock() -> dict[str, Any] | None:
-    from edge.clock import clock_state
+    from edge.machine.clock import clock_state
 
     found = clock_state()
     if found is None:

@@ -32,7 +32,7 @@ def config_page() -> str:
     lines = [
         "# Configuration",
         "",
-        "Made from the types of edge/config by `python -m edge.schema`; edit those or edge/config/meanings.py, not this.",
+        "Made from the types of edge/config by `python -m edge.schema`; edit those, or meanings.py there.",
         "",
         "A TOML file. [deploy/example.toml](../deploy/example.toml) is a whole one; `borderflow check` tells every",
         "fault of yours with its line and remedy. Keys marked * must be given; units stand in names. An editor that",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from edge.alarm_texts import text_of
+from edge.alarms.texts import text_of
 from edge.delivery.entry import Loss
 from edge.messages import Alarm, Args, Gap, Site, utc_text
 

@@ -19,10 +19,10 @@ import msgspec
 from msgspec import UNSET
 
 from edge import config as cfg
-from edge.clock import clock_state
 from edge.crossing import Crossing
 from edge.delivery.outbox import Outbox
 from edge.eyes.lately import Lately
+from edge.machine.clock import clock_state
 from edge.messages import Status, parse_utc, utc_text
 from edge.reload import Reloads
 

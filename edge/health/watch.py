@@ -1,7 +1,7 @@
 """What all watches have in common: asked at a time, they give the args of a condition that holds, or None.
 
 A watch holds until good data came: that nothing bad is heard any more says nothing, the device may have died. It may
-come and go: edge/alarms.py makes one alarm of that.
+come and go: edge/alarms/__init__.py makes one alarm of that.
 """
 
 from __future__ import annotations

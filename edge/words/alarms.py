@@ -1,6 +1,6 @@
 """Alarms in the language of a reader: code and args of an alarm in, its text and where to begin out.
 
-Called by the page and `watch`. English is made in edge/alarm_texts.py and edge/alarm_codes.py, beside the code that
+Called by the page and `watch`. English is made in edge/alarms/texts.py and edge/alarms/codes.py, beside the code that
 raises the alarm; the others are the files of this folder. What a message of another version cannot be made of, is shown
 in the words that came with it.
 """
@@ -13,8 +13,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from edge.alarm_codes import ALARM_CODES
-from edge.alarm_texts import TEXTS, text_of
+from edge.alarms.codes import ALARM_CODES
+from edge.alarms.texts import TEXTS, text_of
 
 
 @cache

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from drivers.events import DeviceState, Heard, LinkState, PlateRead, Rejected
 from drivers.remedies import DOWN, GARBAGE, SILENT
 from drivers.session import FIRST_PAUSE_S, LONGEST_PAUSE_S
-from edge.alarm_codes import ALARM_CODES
-from edge.alarm_texts import TEXTS, text_of
 from edge.alarms import HEALTHY_NS, Alarms, Condition
-from edge.clock_steps import Leap
+from edge.alarms.codes import ALARM_CODES
+from edge.alarms.pace import StatusPace
+from edge.alarms.texts import TEXTS, text_of
 from edge.config.file import load
 from edge.crossing import Crossing
-from edge.logs import JournalFormatter, formatter
+from edge.machine.clock_steps import Leap
+from edge.machine.logs import JournalFormatter, formatter
 from edge.messages import Alarm, Message, Site, parse_utc
-from edge.status_pace import StatusPace
 
 S = 1_000_000_000
 START_NS = parse_utc("2026-11-24T10:00:00Z")

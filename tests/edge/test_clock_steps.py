@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from edge.clock_steps import ClockSteps, Leap
+from edge.machine.clock_steps import ClockSteps, Leap
 
 Kind = Literal["forward", "back", "still"]
 S = 1_000_000_000

@@ -9,10 +9,10 @@ from typing import Literal
 import pytest
 
 from drivers.events import DeviceState, InputChange, LinkState, PlateRead, Rejected, TagRead
-from edge.clock_steps import Leap
 from edge.config.file import load
 from edge.crossing import Crossing
 from edge.delivery.identity import Pseudonyms, new_key
+from edge.machine.clock_steps import Leap
 from edge.messages import Alarm, Flow, Message, Sighting, Wait, encode, parse_utc
 
 START_NS = parse_utc("2026-11-24T10:00:00Z")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from world_events import alarms
 
 from drivers.remedies import Connection
-from edge.alarm_texts import text_of
+from edge.alarms.texts import text_of
 from edge.core import ChannelHealth
 from edge.health.links import LostScansWatch, RejectWatch, SampleRateWatch
 from edge.health.loops import ChatterWatch, LoopSignal, StuckLoopWatch

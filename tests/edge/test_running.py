@@ -14,7 +14,7 @@ import pytest
 from edge.cli import main
 from edge.config.file import load
 from edge.delivery.journal import Journal
-from edge.running import running_daemon
+from edge.machine.running import running_daemon
 
 CONFIG = """
 [site]

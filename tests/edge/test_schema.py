@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from edge import schema
-from edge.alarm_codes import ALARM_CODES
 from edge.alarms import Condition
+from edge.alarms.codes import ALARM_CODES
 from edge.config import Config
 from edge.config.meanings import MEANINGS as CONFIG_MEANINGS
 from edge.config.meanings import TABLES

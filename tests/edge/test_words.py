@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from edge.alarm_codes import ALARM_CODES
-from edge.alarm_texts import TEXTS, text_of
 from edge.alarms import Alarms, Condition
+from edge.alarms.codes import ALARM_CODES
+from edge.alarms.texts import TEXTS, text_of
 from edge.messages import Site
 from edge.words.alarms import catalogue, first, said
 from edge.words.values import LANGUAGES, values, word

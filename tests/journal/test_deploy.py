@@ -15,10 +15,10 @@ from collecting import CollectingClient, wait_until
 from mosquitto import MOSQUITTO, Mosquitto
 from samples import ROOT, SOURCE, sighting, status, vehicle
 
-from edge import sdnotify
 from edge.config import Collector
 from edge.delivery.journal import Journal
 from edge.delivery.publisher import Publisher
+from edge.machine import sdnotify
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

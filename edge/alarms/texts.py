@@ -1,6 +1,6 @@
 """What alarms say, in English: `text_of` makes the text of a code and its args, and of nothing else.
 
-Called by edge/alarms.py. A catalogue of another language is a table with the same keys: a code, or a code and the
+Called by edge/alarms. A catalogue of another language is a table with the same keys: a code, or a code and the
 `case` of its args where one code has several remedies (`sensor_fault.dead`). `{where}` is made of what the args say of
 lane, device, point, sensor and channel. An args value that names a trouble in words (`reason`) comes from a device, a
 library or the operating system and stays as it is.

@@ -14,8 +14,8 @@ from typing import Final, Literal
 
 from msgspec import UNSET
 
-from edge.alarm_codes import ALARM_CODES
-from edge.alarm_texts import text_of
+from edge.alarms.codes import ALARM_CODES
+from edge.alarms.texts import text_of
 from edge.messages import ActiveAlarm, Alarm, Args, Severity, Site, parse_utc, utc_text
 
 log = logging.getLogger("alarm")
@@ -35,7 +35,7 @@ class Condition:
 
     def __post_init__(self) -> None:
         if self.code not in ALARM_CODES:
-            raise ValueError(f"alarm code {self.code!r} has no meaning in edge/alarm_codes.py; give it one")
+            raise ValueError(f"alarm code {self.code!r} has no meaning in edge/alarms/codes.py; give it one")
 
     def args(self, more: Args) -> Args:
         """Where it is, as args, and `more`."""
@@ -87,7 +87,7 @@ class Alarms:
     ) -> list[Alarm]:
         """The condition holds, or is in order; gives the message where it begins. The end comes with `advance`.
 
-        `args` is what the text of edge/alarm_texts.py needs beside the condition itself; where the condition is in
+        `args` is what the text of edge/alarms/texts.py needs beside the condition itself; where the condition is in
         order, `ended` in it may say how that came.
         """
         active = self._active.get(condition)
