@@ -54,7 +54,11 @@ REPLAY_PER_S = 200.0
 REPLAY_REQUESTS_MAX = 256
 REPLAY_PAYLOAD_MAX = 1024
 SETTLED_S = 2.0  # a connection that held so long ends the alarms
-SHORT_LIVES = 4  # connections that end before STABLE_S without a reason, until it is taken for a double
+SHORT_LIVES = 4  # connections that end within QUICK_S without a reason, until it is taken for a double
+QUICK_S = (
+    15.0  # two that fight for a name throw each other out within their next attempts; a broker that is started anew
+)
+# every now and then lives longer than that, and must not cost a pause of minutes
 CAREFUL_FROM = 1  # ... until messages go one by one: some servers close after a refusal, and what they said is lost
 CAREFUL_FIRST = 32  # if more is under way; so many do
 STABLE_S = 60.0  # a connection that held so long makes the next wait short again
@@ -175,6 +179,7 @@ class Publisher:
         self._down_since: float | None = None
         self._connected_at = 0.0  # monotonic; 0: not in this attempt
         self._short_lives = 0  # connections in a row that ended soon and without a reason
+        self._quick_lives = 0  # of these in a row, those that ended within QUICK_S
         self._refused_here = False  # the server refused a message in this connection
         self._alone: Entry | None = None  # the only message under way when the last connection ended
         self._suspect = ""  # its topic, in the connection before
@@ -355,7 +360,7 @@ class Publisher:
                 if lasted_s > SETTLED_S and not self._parked and self._hearing.counts:
                     self._clear_all(f"connected to {self._collector.url}")
                 if lasted_s > STABLE_S:
-                    self._wait_s, self._short_lives = WAIT_FIRST_S, 0
+                    self._wait_s, self._short_lives, self._quick_lives = WAIT_FIRST_S, 0, 0
                     self._logged.clear()
                 await self._flush()
                 self._pump()
@@ -388,18 +393,19 @@ class Publisher:
         with our name."""
         was_connected, self._connected_at = self._connected_at, 0.0
         if error.trouble != "lost" or not was_connected or self._refused_here:
-            self._short_lives, self._suspect = 0, ""
+            self._short_lives, self._quick_lives, self._suspect = 0, 0, ""
             return error
         self._short_lives += 1
+        self._quick_lives = self._quick_lives + 1 if self._loop.time() - was_connected < QUICK_S else 0
         alone = self._alone if self._short_lives > CAREFUL_FROM else None
         if alone is not None and alone.topic == self._suspect:
-            self._short_lives, self._suspect = 0, ""
+            self._short_lives, self._quick_lives, self._suspect = 0, 0, ""
             self._park(alone, "collector_refused", "it closes the connection each time", "rights")
             return error
         self._suspect = alone.topic if alone is not None else ""
-        if self._short_lives < SHORT_LIVES:
+        if self._quick_lives < SHORT_LIVES:
             return error
-        self._short_lives = 0
+        self._short_lives = self._quick_lives = 0
         if self._ended_unproven:
             return self._unheard()
         return LinkError(

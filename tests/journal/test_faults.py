@@ -230,6 +230,19 @@ async def test_connections_that_end_soon_for_no_reason_look_like_a_double(journa
         assert broker.attempts == 4
 
 
+async def test_a_broker_that_is_started_anew_now_and_then_is_no_double(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connections last longer than those of two that fight for a name, and it costs no pause of minutes."""
+    monkeypatch.setattr("edge.delivery.publisher.QUICK_S", 0.0)
+    faults = [*[Fault(close_after=6)] * 6, Fault()]
+    async with FaultBroker(*faults) as broker, publishing(journal, broker, protocol=4) as running:
+        journal.append(mixed(40))
+        assert await until(lambda: running.publisher.backlog().messages == 0)
+        assert broker.attempts == 7
+        assert running.text_of("duplicate_identity") == ""
+
+
 @PROTOCOLS
 @pytest.mark.parametrize("kind", ["sighting", "status"])
 async def test_a_right_that_is_refused_by_closing_is_not_taken_for_a_double(
