@@ -110,11 +110,17 @@ class StateOf:
             "id": lane.id, "traffic": lane.traffic, "program": lane.program, "direction": lane.direction,
             "digitiser": lane.wim.device if lane.wim is not None else None,
             "rate_hz": lane.wim.sample_rate_hz if lane.wim is not None else None,
-            "occupied": None if pipeline is None else pipeline.occupied,
+            "occupied": pipeline.occupied if pipeline is not None and self._hears(lane) else None,
             "vehicles": self._parts.lately.weighed[lane.id],
             "last_vehicle_age_s": None if last is None else _age_s(last.time, now_ns),
             "sensors": sensors, "calibration": None if fit is None else msgspec.to_builtins(fit),
         }  # fmt: skip
+
+    def _hears(self, lane: cfg.Lane) -> bool:
+        """Whether the digitiser of a lane is there: what stood over the array when it fell silent may have gone."""
+        device = None if lane.wim is None else lane.wim.device
+        seen = self._parts.crossing.devices()
+        return device in seen and seen[device].state == "online"
 
     def _devices(self, status: Status, now_ns: int) -> dict[str, Any]:
         made: dict[str, Any] = {}
