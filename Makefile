@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORE := $(wildcard csrc/src/*.c csrc/src/*/*.c csrc/src/*/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
-.PHONY: docs man flips help setup system run test test-long test-brokers check bench bench-national accuracy waits-accuracy soak-kill soak-centre lock sbom audit wheel deb test-deb test-systemd fuzz hostile clean
+.PHONY: docs man flips help setup system run test test-long test-brokers check bench bench-national accuracy waits-accuracy soak-kill soak-centre lock sbom audit wheel deb package-tools test-deb test-systemd fuzz hostile clean
 
 help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
@@ -140,11 +140,11 @@ deb: setup $(RELEASE)/.done sbom
 	$(RELEASE)/bin/python deploy/debian/build.py $(DEB_OPTIONS)
 
 # As root: the newest package of dist/ in fresh roots of Debian 12 and 13 (debootstrap, no network), and booted.
-test-deb test-systemd: setup
+package-tools: setup
 	@sh tests/system_packages.sh debootstrap systemd-container lintian
-test-deb:
+test-deb: package-tools
 	BORDERFLOW_DEB=1 $(BIN)/python -m pytest -s -n 0 tests/package/test_package.py
-test-systemd:
+test-systemd: package-tools
 	BORDERFLOW_SYSTEMD=1 $(BIN)/python -m pytest -s -n 0 tests/package/test_systemd.py
 
 audit: $(RELEASE)/.done

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mosquitto import MOSQUITTO
+from mosquitto import MOSQUITTO, free_port
 
 from edge.cli import main
 from edge.commands import init as init_command
@@ -162,7 +162,8 @@ def test_certificates_of_a_trial_fit_each_other(tmp_path: Path) -> None:
     for key in (tmp_path / "trial").glob("*.key"):
         assert key.stat().st_mode & 0o777 == 0o600
     if MOSQUITTO:
-        text = (tmp_path / "trial" / "mosquitto.conf").read_text().replace("listener 8883", "listener 0 127.0.0.1")
+        text = (tmp_path / "trial" / "mosquitto.conf").read_text()
+        text = text.replace("listener 8883", f"listener {free_port()} 127.0.0.1")
         (tmp_path / "trial" / "mosquitto.conf").write_text(text)
         process = subprocess.Popen(
             [MOSQUITTO, "-c", str(tmp_path / "trial" / "mosquitto.conf")], stderr=subprocess.PIPE
