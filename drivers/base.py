@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -88,6 +88,14 @@ class Offer:
     inputs: frozenset[str] | None = None  # names of its digital inputs
     temperatures: frozenset[str] | None = None  # names of what it measures in degrees
     bus_unit: int | None = None  # its unit on a Modbus line, which units with other numbers share
+
+    @staticmethod
+    def of_scans(names: Sequence[str], rate_hz: float) -> Offer:
+        """Of a digitiser that scans these channels: `AIN…` is analogue, the others are 0 or 1."""
+        digital = frozenset(channel for channel, name in enumerate(names) if not name.startswith("AIN"))
+        return Offer(
+            channels=len(names), digital=digital, rate_hz=rate_hz, inputs=frozenset(), temperatures=frozenset()
+        )
 
 
 class Driver(ABC):

@@ -189,15 +189,7 @@ class DataqCdc(Driver):
     _rate: ToldRate | None = None
 
     def offer(self) -> Offer:
-        names = self.options.scan_list
-        digital = frozenset(channel for channel, name in enumerate(names) if not name.startswith("AIN"))
-        return Offer(
-            channels=len(names),
-            digital=digital,
-            rate_hz=self.options.scan_rate_hz,
-            inputs=frozenset(),
-            temperatures=frozenset(),
-        )
+        return Offer.of_scans(self.options.scan_list, self.options.scan_rate_hz)
 
     async def session(self, emit: Emit, alive: Callable[[], None]) -> None:
         rate = self._rate = self._rate or ToldRate()

@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from edge.centre.board import operators, plots
-from edge.centre.board.waits import Crossing, crossings, curve
+from edge.centre.board.waits import Crossing, Curve, Group, crossings, curve
 from edge.centre.board.words import Words, clock
 from edge.centre.database import reading_of
 from edge.centre.gap_table import Execute
@@ -71,31 +71,24 @@ class Board:
 
     def front(self, request: Request) -> Response:
         now_ns = self._clock()
-        found = self._once("waits", lambda read: crossings(read, now_ns))
+        found = self._waits(now_ns)
         return self._page(request, "front.html", crossings=found, now_ns=now_ns)
 
     def crossing(self, request: Request) -> Response:
         now_ns = self._clock()
         crossing = self._named(request, now_ns)
-        name = f"curves {crossing.country}/{crossing.port}"
-        made = self._once(
-            name, lambda read: [(group, curve(read, crossing, group, now_ns)) for group in crossing.groups]
-        )
-        return self._page(request, "crossing.html", crossing=crossing, curves=made, now_ns=now_ns)
+        curves = self._curves(crossing, now_ns)
+        return self._page(request, "crossing.html", crossing=crossing, curves=curves, now_ns=now_ns)
 
     def api_waits(self, request: Request) -> Response:
         now_ns = self._clock()
-        found: list[Crossing] = self._once("waits", lambda read: crossings(read, now_ns))
+        found = self._waits(now_ns)
         return JSONResponse({"time": utc_text(now_ns), "crossings": [crossing.record() for crossing in found]})
 
     def api_crossing(self, request: Request) -> Response:
         now_ns = self._clock()
         crossing = self._named(request, now_ns)
-        made = self._once(
-            f"curves {crossing.country}/{crossing.port}",
-            lambda read: [(group, curve(read, crossing, group, now_ns)) for group in crossing.groups],
-        )
-        groups = [{**asdict(group), "curve": asdict(found)} for group, found in made]
+        groups = [{**asdict(group), "curve": asdict(found)} for group, found in self._curves(crossing, now_ns)]
         return JSONResponse({"time": utc_text(now_ns), **crossing.record(), "groups": groups})
 
     # For operators
@@ -104,7 +97,7 @@ class Board:
         now_ns = self._clock()
         held = self._once("alarms", lambda read: operators.alarms(read, now_ns))
         there = self._once("computers", lambda read: operators.computers(read, now_ns))
-        found = self._once("waits", lambda read: crossings(read, now_ns))
+        found = self._waits(now_ns)
         return self._page(request, "operator.html", alarms=held, computers=there, crossings=found, now_ns=now_ns)
 
     def operator_crossing(self, request: Request) -> Response:
@@ -169,7 +162,7 @@ class Board:
             "borderflow_centre_expected_wait_seconds", "What a vehicle that joins now will wait",
             ("country", "port", "direction", "traffic", "program"), registry=registry,
         )  # fmt: skip
-        for crossing in self._once("waits", lambda read: crossings(read, now_ns)):
+        for crossing in self._waits(now_ns):
             for group in crossing.groups:
                 if group.expected_s is not None:
                     waits.labels(crossing.country, crossing.port, *group.key).set(group.expected_s)
@@ -184,9 +177,21 @@ class Board:
 
     # Beneath
 
+    def _waits(self, now_ns: int) -> list[Crossing]:
+        found: list[Crossing] = self._once("waits", lambda read: crossings(read, now_ns))
+        return found
+
+    def _curves(self, crossing: Crossing, now_ns: int) -> list[tuple[Group, Curve]]:
+        """Each group of a crossing with its day."""
+        made: list[tuple[Group, Curve]] = self._once(
+            f"curves {crossing.country}/{crossing.port}",
+            lambda read: [(group, curve(read, crossing, group, now_ns)) for group in crossing.groups],
+        )
+        return made
+
     def _named(self, request: Request, now_ns: int) -> Crossing:
         place = (request.path_params["country"], request.path_params["port"])
-        found: list[Crossing] = self._once("waits", lambda read: crossings(read, now_ns))
+        found = self._waits(now_ns)
         crossing = next((crossing for crossing in found if (crossing.country, crossing.port) == place), None)
         if crossing is None:
             raise HTTPException(404)
