@@ -33,10 +33,6 @@ class Address:
             raise ListenError(f"{text!r} is no address; write 127.0.0.1:8080 or [::1]:8080")
         return Address(host, int(port))
 
-    @property
-    def is_loopback(self) -> bool:
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
-
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from edge.centre.coverage import Covered, coverage
 from edge.centre.gap_table import Execute
-from edge.centre.local_day import HOUR_NS, Hour, bounds_ns, hours_of
+from edge.centre.local_day import bounds_ns
 from edge.messages import parse_utc, utc_text
 
 UNSOUND = (
@@ -60,10 +60,6 @@ class SiteDay:
         self.site, self.day = site, day
         self._read, self._until_ns = read, until_ns
         self.start_ns, self.end_ns = bounds_ns(day, site.zone)
-
-    @cached_property
-    def hours(self) -> list[Hour]:
-        return hours_of(self.day, self.site.zone)
 
     @cached_property
     def covered(self) -> list[Covered]:
@@ -114,10 +110,6 @@ class SiteDay:
         kinds = ("vehicle", "wait", "flow")
         query = "SELECT 1 FROM {} WHERE country = ? AND port = ? AND time >= ? AND time < ? LIMIT 1"
         return not any(self._of_day(query.format(kind)) for kind in kinds)
-
-    def hour_of(self, time_ns: int) -> Hour:
-        """The hour of the day in which a moment lies."""
-        return self.hours[min(max((time_ns - self.start_ns) // HOUR_NS, 0), len(self.hours) - 1)]
 
     def _of_day(self, query: str) -> list[tuple[Any, ...]]:
         place = (self.site.country, self.site.port)
