@@ -58,9 +58,9 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 def _serve(arguments: argparse.Namespace) -> int:
     from firmware_sim.scenario import ScenarioError
-    from firmware_sim.scenario_file import load
+    from firmware_sim.scenario.file import load
     from firmware_sim.serve import Settings, serve
-    from firmware_sim.world import World
+    from firmware_sim.world.crossing import World
 
     bind = dict(pair.partition("=")[::2] for pair in arguments.bind)
     settings = Settings(

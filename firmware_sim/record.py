@@ -16,8 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from firmware_sim.commission import configuration
-from firmware_sim.events import (
+from firmware_sim.scenario import Scenario, ScenarioError, utc_text
+from firmware_sim.scenario.commission import configuration
+from firmware_sim.scenario.file import load
+from firmware_sim.world.crossing import World
+from firmware_sim.world.events import (
     BoothChanged,
     InputChanged,
     PlatePassed,
@@ -26,9 +29,6 @@ from firmware_sim.events import (
     WaitTruth,
     WorldEvent,
 )
-from firmware_sim.scenario import Scenario, ScenarioError, utc_text
-from firmware_sim.scenario_file import load
-from firmware_sim.world import World
 
 _STEP_S = 10.0
 _GRACE_S = 600.0  # a vehicle that stands just behind the array at the end still has its truth told

@@ -27,15 +27,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.commission import configuration
 from firmware_sim.emulators import create
 from firmware_sim.emulators.base import Emulator, Hangup, Output, Send
-from firmware_sim.endpoints import Endpoint, EndpointError, PtyEndpoint, SerialEndpoint, TcpEndpoint, endpoint_at
-from firmware_sim.events import PlatePassed, TagPassed, WorldEvent
-from firmware_sim.faults import Timeline, Turn, Wire, fault_problem, unknown_faults
+from firmware_sim.proof.truth import event_line, fault_line
 from firmware_sim.scenario import Fault, Scenario, ScenarioError, utc_text
-from firmware_sim.truth import event_line, fault_line
-from firmware_sim.world import SENSOR_FAULTS, World
+from firmware_sim.scenario.commission import configuration
+from firmware_sim.wires.endpoints import Endpoint, EndpointError, PtyEndpoint, SerialEndpoint, TcpEndpoint, endpoint_at
+from firmware_sim.wires.faults import Timeline, Turn, Wire, fault_problem, unknown_faults
+from firmware_sim.world.crossing import SENSOR_FAULTS, World
+from firmware_sim.world.events import PlatePassed, TagPassed, WorldEvent
 
 STEP_S = 0.01
 SHARED = ("vehicle", "sighting", "wait", "flow", "status", "alarm")

@@ -2,7 +2,7 @@
 
 `serve.py` owns one emulator for each device of the scenario, tells it what happens (a host connects, bytes arrive, the
 world moves, time passes) and carries what it answers to the wire. The wire itself, with its faults, is not here: see
-`faults.py` and `endpoints.py`.
+`wires/`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.events import WorldEvent
+from firmware_sim.world.events import WorldEvent
 
 MAIN = "main"  # name of a device's first port
 

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from firmware_sim.emulators.base import Output
 from firmware_sim.emulators.http_asked import AskedByHttp
-from firmware_sim.events import PlatePassed, WorldEvent
+from firmware_sim.world.events import PlatePassed, WorldEvent
 
 PICTURE = bytes.fromhex("FFD8FFE000104A46494600010100000100010000") + bytes(1500) + b"\xff\xd9"  # no picture in it
 PATHS = {"dahua": "/cgi-bin/eventManager.cgi", "hikvision": "/ISAPI/Event/notification/alertStream"}

@@ -14,7 +14,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from firmware_sim.emulators.base import Emulator, Output, Send
-from firmware_sim.events import PlatePassed, WorldEvent
+from firmware_sim.world.events import PlatePassed, WorldEvent
 
 BOUNDARY = "boundary"
 NAMESPACES = ("http://www.isapi.org/ver20/XMLSchema", "http://www.hikvision.com/ver20/XMLSchema")

@@ -10,7 +10,7 @@ from typing import Any
 
 from firmware_sim.emulators.base import MAIN, Emulator, Hangup, Output, Send
 from firmware_sim.emulators.modbus import DEVICE_FAILURE, MbapStream, RtuLine, Unit, mbap
-from firmware_sim.events import InputChanged, WorldEvent
+from firmware_sim.world.events import InputChanged, WorldEvent
 
 
 class InputModule(Emulator, Unit):

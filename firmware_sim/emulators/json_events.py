@@ -17,7 +17,7 @@ from typing import Any
 from firmware_sim.emulators.base import Emulator, Output, Send
 from firmware_sim.emulators.epc import epc_of
 from firmware_sim.emulators.http_asked import AskedByHttp
-from firmware_sim.events import PlatePassed, TagPassed, WorldEvent
+from firmware_sim.world.events import PlatePassed, TagPassed, WorldEvent
 
 PICTURE = base64.b64encode(bytes(3000)).decode()  # no picture in it
 UPDATED_S = 0.3

@@ -14,7 +14,7 @@ from typing import Any
 
 from firmware_sim.emulators.base import MAIN, Emulator, Hangup, Output, Send
 from firmware_sim.emulators.epc import epc_crc, epc_of, pc_of
-from firmware_sim.events import TagPassed, WorldEvent
+from firmware_sim.world.events import TagPassed, WorldEvent
 
 HEADER = struct.Struct(">HII")  # version and type, length, message id
 VERSION = 0x0400

@@ -15,7 +15,7 @@ from functools import reduce
 from typing import Any, Literal, get_args
 
 from firmware_sim.emulators.base import Emulator, Output, Send
-from firmware_sim.events import PlatePassed, WorldEvent
+from firmware_sim.world.events import PlatePassed, WorldEvent
 
 STX, ETX = b"\x02", b"\x03"
 OPEN_CODE, CLOSE_CODE = 0x89ABCDEF, 0x12345678

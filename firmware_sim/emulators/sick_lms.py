@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from firmware_sim.emulators.base import MAIN, Emulator, Hangup, Output, Send
-from firmware_sim.events import InputChanged, WorldEvent
+from firmware_sim.world.events import InputChanged, WorldEvent
 
 STX, ETX = b"\x02", b"\x03"
 LONGEST = 4096

@@ -12,7 +12,7 @@ from typing import Any
 
 from firmware_sim.emulators.base import Emulator, Output, Send
 from firmware_sim.emulators.epc import epc_crc, epc_of, pc_of
-from firmware_sim.events import TagPassed, WorldEvent
+from firmware_sim.world.events import TagPassed, WorldEvent
 
 HEAD = 0xFF
 LONGEST = 248

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from firmware_sim.emulators.base import Emulator, Output, Send
-from firmware_sim.events import TagPassed, WorldEvent
+from firmware_sim.world.events import TagPassed, WorldEvent
 
 SIGN_ON = b"Model E4 Series Ver 1.20 SN08001P"
 WILDCARD_CRC = b"````"

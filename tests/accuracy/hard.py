@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.core import Wim, WimVehicle
-from firmware_sim.events import VehicleTruth
+from firmware_sim.world.events import VehicleTruth
 from tests.accuracy import hard_world as hw
 from tests.accuracy.regimes import Target
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 
 from edge import config
-from firmware_sim.events import AxleTruth, VehicleTruth
+from firmware_sim.world.events import AxleTruth, VehicleTruth
 
 Array = npt.NDArray[np.float64]
 Rng = np.random.Generator

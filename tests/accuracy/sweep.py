@@ -23,10 +23,10 @@ import numpy.typing as npt
 
 from edge.config.file import load
 from edge.core import Wim, WimVehicle
-from firmware_sim.commission import configuration
-from firmware_sim.events import VehicleTruth
 from firmware_sim.scenario import Scenario
-from firmware_sim.world import World
+from firmware_sim.scenario.commission import configuration
+from firmware_sim.world.crossing import World
+from firmware_sim.world.events import VehicleTruth
 from tests.accuracy import hard, regimes
 
 _STEP_S = 5.0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.core import WimAxle, WimVehicle
-from firmware_sim.events import AxleTruth, VehicleTruth
+from firmware_sim.world.events import AxleTruth, VehicleTruth
 from tests.accuracy import bound, hard, regimes, sweep
 
 TARGET = regimes.Target(100, 100, 2, 4)

@@ -30,7 +30,7 @@ from edge.health.watch import SECOND_NS, Watch
 from edge.messages import Alarm, Args, parse_utc
 from edge.weighing.steering import SteeringWatch
 from firmware_sim.scenario import Fault
-from firmware_sim.scenario_file import load
+from firmware_sim.scenario.file import load
 
 HERE: Args = {"device": "here"}
 

@@ -14,7 +14,7 @@ from world_events import crossing_of, events
 from drivers.events import SampleBlock
 from edge.messages import Alarm, Message, Vehicle, Violation
 from edge.weighing.rate_doubt import doubted
-from firmware_sim.scenario_file import load
+from firmware_sim.scenario.file import load
 
 
 def test_a_small_error_is_a_flag_and_no_violation_and_a_large_one_nothing() -> None:

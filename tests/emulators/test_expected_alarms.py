@@ -8,9 +8,9 @@ from pathlib import Path
 
 from firmware_sim import emulators
 from firmware_sim.emulators.base import Emulator
-from firmware_sim.expected_alarms import EXPECTED
-from firmware_sim.faults import WIRE_FAULTS
-from firmware_sim.world import SENSOR_FAULTS
+from firmware_sim.proof.expected_alarms import EXPECTED
+from firmware_sim.wires.faults import WIRE_FAULTS
+from firmware_sim.world.crossing import SENSOR_FAULTS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "simulator.md"
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from firmware_sim.emulators.base import Output, Send
 from firmware_sim.emulators.hikvision_isapi import HikvisionIsapi
-from firmware_sim.endpoints import EndpointError, PushEndpoint, endpoint_at
-from firmware_sim.events import PlatePassed
-from firmware_sim.faults import Wire
 from firmware_sim.serve import Unit
+from firmware_sim.wires.endpoints import EndpointError, PushEndpoint, endpoint_at
+from firmware_sim.wires.faults import Wire
+from firmware_sim.world.events import PlatePassed
 
 from .bench import clock
 

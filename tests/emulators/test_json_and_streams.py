@@ -21,10 +21,10 @@ from drivers.events import LinkState, PlateRead, TagRead
 from firmware_sim.emulators.base import Emulator, Output, Send
 from firmware_sim.emulators.camera_stream import CameraStream
 from firmware_sim.emulators.json_events import PRESETS, JsonEvents, JsonStream
-from firmware_sim.endpoints import EndpointError, PushEndpoint, TcpEndpoint, endpoint_at
-from firmware_sim.events import PlatePassed, TagPassed, WorldEvent
-from firmware_sim.faults import Wire
 from firmware_sim.serve import Unit
+from firmware_sim.wires.endpoints import EndpointError, PushEndpoint, TcpEndpoint, endpoint_at
+from firmware_sim.wires.faults import Wire
+from firmware_sim.world.events import PlatePassed, TagPassed, WorldEvent
 
 from .bench import clock
 

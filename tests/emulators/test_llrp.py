@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from firmware_sim.emulators.base import Hangup, Output, Send
 from firmware_sim.emulators.llrp import Llrp, event_connected, message, status, tlv
-from firmware_sim.endpoints import TcpEndpoint
-from firmware_sim.events import TagPassed
-from firmware_sim.faults import Wire
 from firmware_sim.serve import Unit
+from firmware_sim.wires.endpoints import TcpEndpoint
+from firmware_sim.wires.faults import Wire
+from firmware_sim.world.events import TagPassed
 
 from .bench import clock
 

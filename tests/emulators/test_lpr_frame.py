@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from firmware_sim.emulators.base import Output, Send
 from firmware_sim.emulators.lpr_frame import LprFrame, axxonsoft_frame, binary_frame, raw_frame
-from firmware_sim.events import PlatePassed
+from firmware_sim.world.events import PlatePassed
 
 from .bench import clock
 

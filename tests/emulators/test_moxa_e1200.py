@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from firmware_sim.emulators.base import Hangup, Send
 from firmware_sim.emulators.moxa_e1200 import MoxaE1200
-from firmware_sim.events import InputChanged
+from firmware_sim.world.events import InputChanged
 
 NAMES = ("entry", "exit", "photocell", "open", "closed", "door")
 

@@ -16,10 +16,10 @@ from pyModbusTCP.utils import decode_ieee, word_list_to_long
 from firmware_sim.emulators.base import Emulator
 from firmware_sim.emulators.labjack_t7 import LabJackT7
 from firmware_sim.emulators.moxa_e1200 import MoxaE1200
-from firmware_sim.endpoints import TcpEndpoint
-from firmware_sim.events import InputChanged
-from firmware_sim.faults import Wire
 from firmware_sim.serve import Unit
+from firmware_sim.wires.endpoints import TcpEndpoint
+from firmware_sim.wires.faults import Wire
+from firmware_sim.world.events import InputChanged
 
 from .bench import Ramp
 

@@ -10,11 +10,11 @@ import pytest
 
 from firmware_sim.emulators import create
 from firmware_sim.emulators.base import Emulator, Output, Send
-from firmware_sim.faults import Timeline, Wire, unknown_faults
 from firmware_sim.scenario import DeviceKind, Scenario
-from firmware_sim.scenario_file import load, parse, shipped
+from firmware_sim.scenario.file import load, parse, shipped
 from firmware_sim.serve import LaneSamples
-from firmware_sim.world import SENSOR_FAULTS, World
+from firmware_sim.wires.faults import Timeline, Wire, unknown_faults
+from firmware_sim.world.crossing import SENSOR_FAULTS, World
 
 from .bench import clock
 from .test_labjack_t7 import Bench

@@ -15,7 +15,7 @@ from firmware_sim.emulators.dataq_cdc import DataqCdc
 from firmware_sim.emulators.epc import epc_crc, epc_of
 from firmware_sim.emulators.gpsd import Gpsd
 from firmware_sim.emulators.thingmagic_mercury import ThingMagicMercury, crc, reply, tag_record
-from firmware_sim.events import InputChanged, TagPassed
+from firmware_sim.world.events import InputChanged, TagPassed
 
 from .bench import Ramp, clock
 

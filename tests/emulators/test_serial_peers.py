@@ -25,10 +25,10 @@ from firmware_sim.emulators.hbm_aed import HbmAed
 from firmware_sim.emulators.laumas_tlb import LaumasTlb
 from firmware_sim.emulators.scaime_enod4 import ScaimeEnod4
 from firmware_sim.emulators.transcore_encompass import TransCoreEncompass
-from firmware_sim.endpoints import EndpointError, PtyEndpoint, SerialEndpoint, endpoint_at
-from firmware_sim.events import InputChanged
-from firmware_sim.faults import Wire
 from firmware_sim.serve import Unit
+from firmware_sim.wires.endpoints import EndpointError, PtyEndpoint, SerialEndpoint, endpoint_at
+from firmware_sim.wires.faults import Wire
+from firmware_sim.world.events import InputChanged
 
 from .bench import clock
 from .test_transmitters import Plate, settle

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from firmware_sim.emulators.base import Output, Send
 from firmware_sim.emulators.sick_lms import SickLms
-from firmware_sim.events import InputChanged
+from firmware_sim.world.events import InputChanged
 
 
 def words(output: Output) -> list[list[str]]:

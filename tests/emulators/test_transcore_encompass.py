@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from firmware_sim.emulators.base import Output, Send
 from firmware_sim.emulators.transcore_encompass import SIGN_ON, TransCoreEncompass, crc
-from firmware_sim.events import TagPassed
+from firmware_sim.world.events import TagPassed
 
 from .bench import clock
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from firmware_sim.emulators.base import Send
 from firmware_sim.emulators.lpr_frame import LprFrame
 from firmware_sim.emulators.transcore_encompass import TransCoreEncompass
-from firmware_sim.faults import WIRE_FAULTS, Timeline, Wire, fault_problem
 from firmware_sim.scenario import Fault
 from firmware_sim.serve import Unit
+from firmware_sim.wires.faults import WIRE_FAULTS, Timeline, Wire, fault_problem
 
 from .bench import clock
 

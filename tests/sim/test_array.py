@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pytest
 
 from firmware_sim import scenario as sc
-from firmware_sim.events import VehicleTruth
-from firmware_sim.motion import Motion
 from firmware_sim.scenario import Scenario
-from firmware_sim.world import World
+from firmware_sim.world.crossing import World
+from firmware_sim.world.events import VehicleTruth
+from firmware_sim.world.motion import Motion
 
 from .crossings import LAYOUT, NO_EFFECTS, crossing
 

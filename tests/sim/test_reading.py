@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_sim.reading import CONFUSIONS, read_plate
+from firmware_sim.world.reading import CONFUSIONS, read_plate
 
 PLATES = st.text("ABCDEFGHJKLMNPRSTVWXYZ0123456789", min_size=1, max_size=10)
 

@@ -12,9 +12,9 @@ import pytest
 from edge.config.file import load as load_configuration
 from edge.recording import open_recording
 from firmware_sim import cli
-from firmware_sim.commission import configuration
 from firmware_sim.record import record
-from firmware_sim.scenario_file import load, shipped
+from firmware_sim.scenario.commission import configuration
+from firmware_sim.scenario.file import load, shipped
 
 
 @pytest.fixture(scope="module")

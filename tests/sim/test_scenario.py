@@ -7,7 +7,7 @@ import re
 import pytest
 
 from firmware_sim.scenario import ScenarioError
-from firmware_sim.scenario_file import load, parse, shipped
+from firmware_sim.scenario.file import load, parse, shipped
 
 GOOD = """
 [site]

@@ -8,11 +8,11 @@ from scipy.integrate import solve_ivp
 from scipy.signal import welch
 
 from firmware_sim import scenario as sc
-from firmware_sim import vehicles
-from firmware_sim.car import Car
-from firmware_sim.catalogue import TYPES
-from firmware_sim.road import STEP_M, profile
-from firmware_sim.wheels import STEP_S, WheelForces
+from firmware_sim.scenario.catalogue import TYPES
+from firmware_sim.world import vehicles
+from firmware_sim.world.car import Car
+from firmware_sim.world.road import STEP_M, profile
+from firmware_sim.world.wheels import STEP_S, WheelForces
 
 ONLY_ROAD = sc.Effects(**{name: name == "dynamics" for name in sc.Effects.__struct_fields__})
 ONLY_TRANSFER = sc.Effects(**{name: name == "load_transfer" for name in sc.Effects.__struct_fields__})
@@ -52,7 +52,7 @@ def test_tracks_share_long_waves_only() -> None:
 
 @pytest.mark.parametrize("kind", ["truck2", "semi_3s2", "car"])
 def test_forces_solve_the_quarter_vehicle(kind: str) -> None:
-    from firmware_sim.wheels import _SPRINGS, _wheel_system
+    from firmware_sim.world.wheels import _SPRINGS, _wheel_system
 
     road = profile(sc.Road(iso_class="B"), -60.0, 60.0, np.random.default_rng(5))
     car = driven(kind, -10.0, 9.0)

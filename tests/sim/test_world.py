@@ -10,7 +10,9 @@ import numpy.typing as npt
 import pytest
 
 from firmware_sim import scenario as sc
-from firmware_sim.events import (
+from firmware_sim.scenario import Scenario
+from firmware_sim.world.crossing import World
+from firmware_sim.world.events import (
     InputChanged,
     PlatePassed,
     PointPassed,
@@ -19,8 +21,6 @@ from firmware_sim.events import (
     WaitTruth,
     WorldEvent,
 )
-from firmware_sim.scenario import Scenario
-from firmware_sim.world import World
 
 from .crossings import crossing
 

@@ -14,10 +14,10 @@ from drivers.events import DeviceState, Event, InputChange, LinkState, PlateRead
 from edge.config.file import load
 from edge.crossing import Crossing
 from edge.messages import Alarm, Message
-from firmware_sim.commission import configuration
-from firmware_sim.events import InputChanged, PlatePassed, TagPassed
 from firmware_sim.scenario import Scenario
-from firmware_sim.world import World
+from firmware_sim.scenario.commission import configuration
+from firmware_sim.world.crossing import World
+from firmware_sim.world.events import InputChanged, PlatePassed, TagPassed
 
 STEP_S = 0.1
 

@@ -15,15 +15,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.array import HISTORY_S, Array, temperature_c
-from firmware_sim.car import Mark
-from firmware_sim.driving import LaneTraffic
-from firmware_sim.events import InputChanged, PlatePassed, TagPassed, WorldEvent
-from firmware_sim.reading import read_plate
 from firmware_sim.scenario import INPUT_DEVICES, Device, Fault, Input, Scenario
-from firmware_sim.scenario_rules import fault_problem
-from firmware_sim.vehicles import Vehicle
-from firmware_sim.wheels import AHEAD_S
+from firmware_sim.scenario.rules import fault_problem
+from firmware_sim.world.array import HISTORY_S, Array, temperature_c
+from firmware_sim.world.car import Mark
+from firmware_sim.world.driving import LaneTraffic
+from firmware_sim.world.events import InputChanged, PlatePassed, TagPassed, WorldEvent
+from firmware_sim.world.reading import read_plate
+from firmware_sim.world.vehicles import Vehicle
+from firmware_sim.world.wheels import AHEAD_S
 
 # Faults that the world applies itself (device: the digitiser, input module or reader); the emulators do all others.
 # options: channel (dead_channel, reversed_channel, saturated_channel, noisy_channel with factor), channels = [a, b]

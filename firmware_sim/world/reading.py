@@ -1,7 +1,7 @@
 """What a plate reader makes of a plate: the truth in, a text with its confusions and a confidence out.
 
-Called by `world.py`. Characters are taken for others that look like them, are lost, or rarely are added; the table is
-symmetric look-alikes, not measured on any product.
+Called by `crossing.py`. Characters are taken for others that look like them, are lost, or rarely are added; the table
+is symmetric look-alikes, not measured on any product.
 """
 
 from __future__ import annotations

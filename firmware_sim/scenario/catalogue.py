@@ -1,4 +1,4 @@
-"""The catalogue of vehicle types, as data: read by `vehicles.py`, which draws single vehicles, and by `traffic.py`.
+"""The catalogue of vehicle types, as data: `world/vehicles.py` draws single vehicles from it, `world/traffic.py` mixes.
 
 Dimensions and loads are those of common North American vehicles and of the European tractor with three-axle trailer;
 none is taken from one product. `fhwa_class` is the class by the definition of the classes, not by any axle rule.

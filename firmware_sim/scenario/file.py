@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from firmware_sim.scenario import Lane, Scenario, ScenarioError, layout_sensors
-from firmware_sim.scenario_rules import problems
+from firmware_sim.scenario.rules import problems
 
-SHIPPED = Path(__file__).parent / "scenarios"
+SHIPPED = Path(__file__).parents[1] / "scenarios"
 
 
 def shipped() -> list[str]:

@@ -11,9 +11,9 @@ from collections import deque
 
 import numpy as np
 
-from firmware_sim.car import Car
-from firmware_sim.events import BoothChanged, PointPassed, WaitTruth, WorldEvent
 from firmware_sim.scenario import Lane, Program
+from firmware_sim.world.car import Car
+from firmware_sim.world.events import BoothChanged, PointPassed, WaitTruth, WorldEvent
 
 FAN_M = 22.0
 _NEAR_M = 0.6  # a vehicle that stands nearer than this to the booth has arrived

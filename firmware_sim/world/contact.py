@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_sim.scenario import Effects, Sensor
-from firmware_sim.vehicles import Patch, Wheel
+from firmware_sim.world.vehicles import Patch, Wheel
 
 POINTS = 801  # of a response
 _BOW_M = 0.5  # reach of the road's own deflection

@@ -1,6 +1,6 @@
 """A scenario: the typed description of a simulated crossing, every key with its default.
 
-Made by `scenario_file.py` from a TOML file; read by the world (`world.py`), by the emulators, and by `commission.py`,
+Made by `file.py` from a TOML file; read by the world (`world/`), by the emulators, and by `commission.py`,
 which turns it into the configuration of the daemon.
 """
 

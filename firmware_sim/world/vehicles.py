@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from firmware_sim.catalogue import TYPES, AxleType, Suspension, VehicleType
+from firmware_sim.scenario.catalogue import TYPES, AxleType, Suspension, VehicleType
 
 GROUP_GAP_M = 1.85  # axles nearer than this belong to one group
 

@@ -32,7 +32,7 @@ from typing import Any
 
 from firmware_sim.emulators.base import Emulator, Send
 from firmware_sim.scenario import Fault, Scenario
-from firmware_sim.world import SENSOR_FAULTS
+from firmware_sim.world.crossing import SENSOR_FAULTS
 
 WIRE_FAULTS = frozenset(
     {

@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import Any
 
-from firmware_sim.links import SERIAL_PORT, Device, EndpointError
+from firmware_sim.wires.links import SERIAL_PORT, Device, EndpointError
 
 CONGESTED_BYTES = 32_768  # unsent in a TCP connection: the host does not keep up
 LIMIT_BYTES = 1_000_000  # a connection with more is cut

@@ -1,4 +1,4 @@
-"""What happens in the world: plain immutable events, made by `world.py`, taken by emulators and `record.py`.
+"""What happens in the world: plain immutable events, made by `crossing.py`, taken by emulators and `record.py`.
 
 `time_s` is world time: seconds since the scenario's `start`. `vehicle` is the number of a vehicle, in the order of
 arrival over the whole crossing; no device may tell it, truth does.

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.car import Car
 from firmware_sim.scenario import Effects, Lane
-from firmware_sim.vehicles import Vehicle
+from firmware_sim.world.car import Car
+from firmware_sim.world.vehicles import Vehicle
 
 G = 9.81
 STEP_S = 1 / 400

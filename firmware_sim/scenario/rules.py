@@ -1,13 +1,13 @@
-"""What types alone cannot say about a scenario: names that agree, an order that makes sense; used by `scenario_file.py`
-and, for faults that come while it runs, by `world.py`."""
+"""What types alone cannot say about a scenario: names that agree, an order that makes sense; used by `file.py`
+and, for faults that come while it runs, by `world/crossing.py`."""
 
 from __future__ import annotations
 
 from collections import Counter
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from firmware_sim.catalogue import TYPES
 from firmware_sim.scenario import Fault, Lane, Scenario
+from firmware_sim.scenario.catalogue import TYPES
 
 _ENDPOINTS = ("tcp://", "rtu+tcp://", "serial://", "http://")
 

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from firmware_sim.expected_alarms import EXPECTED
+from firmware_sim.proof.expected_alarms import EXPECTED
 
 Line = Mapping[str, Any]
 

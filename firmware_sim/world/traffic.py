@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from firmware_sim.catalogue import MIXES, TYPES
 from firmware_sim.scenario import Lane, Scenario
-from firmware_sim.vehicles import Vehicle, draw
+from firmware_sim.scenario.catalogue import MIXES, TYPES
+from firmware_sim.world.vehicles import Vehicle, draw
 
 _LETTERS = "ABCDEFGHJKLMNPRSTVWXYZ"
 _FLEETS = 8

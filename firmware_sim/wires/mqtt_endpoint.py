@@ -8,7 +8,7 @@ from typing import Any
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from firmware_sim.links import SERIAL_PORT, Device, EndpointError
+from firmware_sim.wires.links import SERIAL_PORT, Device, EndpointError
 
 
 class MqttEndpoint:

@@ -11,10 +11,10 @@ from pathlib import Path
 from random import Random
 from urllib.parse import parse_qs, urlsplit
 
-from firmware_sim.links import Device, Endpoint, EndpointError
-from firmware_sim.mqtt_endpoint import MqttEndpoint
-from firmware_sim.serial_endpoints import PtyEndpoint, SerialEndpoint
-from firmware_sim.tcp_endpoints import PushEndpoint, TcpEndpoint
+from firmware_sim.wires.links import Device, Endpoint, EndpointError
+from firmware_sim.wires.mqtt_endpoint import MqttEndpoint
+from firmware_sim.wires.serial_endpoints import PtyEndpoint, SerialEndpoint
+from firmware_sim.wires.tcp_endpoints import PushEndpoint, TcpEndpoint
 
 __all__ = [
     "Device",

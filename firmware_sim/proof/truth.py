@@ -9,10 +9,18 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from firmware_sim.events import BoothChanged, PlatePassed, PointPassed, TagPassed, VehicleTruth, WaitTruth, WorldEvent
-from firmware_sim.faults import Turn
 from firmware_sim.record import sighting_line, vehicle_line
 from firmware_sim.scenario import Scenario, utc_text
+from firmware_sim.wires.faults import Turn
+from firmware_sim.world.events import (
+    BoothChanged,
+    PlatePassed,
+    PointPassed,
+    TagPassed,
+    VehicleTruth,
+    WaitTruth,
+    WorldEvent,
+)
 
 
 def event_line(event: WorldEvent, scenario: Scenario) -> dict[str, Any] | None:

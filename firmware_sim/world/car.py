@@ -7,9 +7,9 @@ from collections import deque
 
 import numpy as np
 
-from firmware_sim.events import AxleTruth, VehicleTruth
-from firmware_sim.motion import Motion
-from firmware_sim.vehicles import Vehicle
+from firmware_sim.world.events import AxleTruth, VehicleTruth
+from firmware_sim.world.motion import Motion
+from firmware_sim.world.vehicles import Vehicle
 
 # where the front end is when something happens, what kind of thing, and to whom
 Mark = tuple[float, str, object]

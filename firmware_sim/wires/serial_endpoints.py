@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from firmware_sim.links import SERIAL_PORT, Device, EndpointError
+from firmware_sim.wires.links import SERIAL_PORT, Device, EndpointError
 
 PTY_POLL_S = 0.05  # how soon a host that opens a pty is seen
 PIECE_BYTES = 32  # bytes of a serial line arrive in pieces of about this size

@@ -1,4 +1,4 @@
-"""One lane in motion: arrivals in, the motion of every vehicle and what it passes out. Called by `world.py`.
+"""One lane in motion: arrivals in, the motion of every vehicle and what it passes out. Called by `crossing.py`.
 
 Drivers follow the vehicle ahead with a safe speed (after Krauss: the speed from which braking still ends behind the
 leader), limited in acceleration and jerk; they stand with gaps of their own, start after a delay, wait until moving up
@@ -15,13 +15,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from firmware_sim.booths import Booths
-from firmware_sim.car import Car, Mark
-from firmware_sim.events import PointPassed, WorldEvent
-from firmware_sim.kinematics import first_zero_s, safe_speed_mps, time_at_s
 from firmware_sim.scenario import Scenario
-from firmware_sim.traffic import Traffic
-from firmware_sim.vehicles import Vehicle
+from firmware_sim.world.booths import Booths
+from firmware_sim.world.car import Car, Mark
+from firmware_sim.world.events import PointPassed, WorldEvent
+from firmware_sim.world.kinematics import first_zero_s, safe_speed_mps, time_at_s
+from firmware_sim.world.traffic import Traffic
+from firmware_sim.world.vehicles import Vehicle
 
 TICK_S = 0.1
 _SPAWN_M = 80.0  # before the first point

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.car import Car
-from firmware_sim.contact import Contact
 from firmware_sim.scenario import Effects, Lane, Sensor
-from firmware_sim.vehicles import draw
-from firmware_sim.wheels import AHEAD_S, WheelForces
+from firmware_sim.world.car import Car
+from firmware_sim.world.contact import Contact
+from firmware_sim.world.vehicles import draw
+from firmware_sim.world.wheels import AHEAD_S, WheelForces
 
 Floats = npt.NDArray[np.float64]
 _RUNS = (("semi_3s2", 0.15), ("semi_3s2", 0.5), ("semi_3s2", 0.85), ("truck3", 0.3), ("truck3", 0.7))

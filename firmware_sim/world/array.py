@@ -1,4 +1,4 @@
-"""One sensor array: vehicles near it in, 16-bit samples out, block by block. Called by `world.py`.
+"""One sensor array: vehicles near it in, 16-bit samples out, block by block. Called by `crossing.py`.
 
 For each vehicle the forces of its wheels (`wheels.py`) meet the responses of the sensors (`contact.py`); the sum goes
 through the electronics (`electronics.py`). All is worked out only while a wheel is within reach; an idle block is
@@ -14,15 +14,15 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.calibration import commissioned
-from firmware_sim.car import Car
-from firmware_sim.contact import POINTS, Contact
-from firmware_sim.driving import LaneTraffic
-from firmware_sim.electronics import Front
-from firmware_sim.road import profile
 from firmware_sim.scenario import Fault, Scenario, Sensor
-from firmware_sim.vehicles import Vehicle
-from firmware_sim.wheels import AHEAD_S, WheelForces
+from firmware_sim.world.calibration import commissioned
+from firmware_sim.world.car import Car
+from firmware_sim.world.contact import POINTS, Contact
+from firmware_sim.world.driving import LaneTraffic
+from firmware_sim.world.electronics import Front
+from firmware_sim.world.road import profile
+from firmware_sim.world.vehicles import Vehicle
+from firmware_sim.world.wheels import AHEAD_S, WheelForces
 
 BLOCK_S = 0.2
 HISTORY_S = 60.0

@@ -1,0 +1,1 @@
+"""Between an emulated device and its host: ptys, serial ports, TCP and brokers, and what goes wrong on them."""
