@@ -12,23 +12,16 @@ import hashlib
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from firmware_sim.proof.truth import sighting_line, vehicle_line, wait_line
 from firmware_sim.scenario import Scenario, ScenarioError, utc_text
 from firmware_sim.scenario.commission import configuration
 from firmware_sim.scenario.file import load
 from firmware_sim.world.crossing import World
-from firmware_sim.world.events import (
-    BoothChanged,
-    InputChanged,
-    PlatePassed,
-    TagPassed,
-    VehicleTruth,
-    WaitTruth,
-    WorldEvent,
-)
+from firmware_sim.world.events import VehicleTruth, WaitTruth
 
 _STEP_S = 10.0
 _GRACE_S = 600.0  # a vehicle that stands just behind the array at the end still has its truth told
@@ -111,7 +104,7 @@ def record(
                     seen.write(_json(line))
                     sightings += 1
                 elif isinstance(event, WaitTruth):
-                    waited.write(_json(_wait_line(event, scenario)))
+                    waited.write(_json(wait_line(event, scenario)))
                     waits += 1
                 elif isinstance(event, VehicleTruth) and event.lane in truths:
                     truths[event.lane].truth.append(vehicle_line(event, scenario))
@@ -181,93 +174,3 @@ class _LaneFiles:
 
 def _json(line: dict[str, Any]) -> str:
     return json.dumps(line, separators=(",", ":")) + "\n"
-
-
-def _utc(scenario: Scenario, time_s: float) -> str:
-    return utc_text(scenario.start_ns + round(time_s * 1e9))
-
-
-def vehicle_line(event: VehicleTruth, scenario: Scenario) -> dict[str, Any]:
-    """A vehicle in the keys of a `vehicle` message, with static loads; `truth` holds what no message may tell."""
-    return {
-        "schema": "borderflow/vehicle/1",
-        "time": _utc(scenario, event.crossed_s),
-        "site": {"country": scenario.site.country, "port": scenario.site.port},
-        "lane": event.lane,
-        "source": "truth",
-        "speed_mps": round(event.speed_mps, 4),
-        "length_m": round(event.length_m, 3),
-        "wheelbase_m": round(event.wheelbase_m, 4),
-        "gross_kg": round(event.gross_kg, 2),
-        "axles": [
-            {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(axle).items()}
-            for axle in event.axles
-        ],
-        "class": {"scheme": "fhwa", "code": str(event.fhwa_class)},
-        "truth": {
-            "vehicle": event.vehicle,
-            "kind": event.kind,
-            "left": _utc(scenario, event.time_s),
-            "first_speed_mps": round(event.first_speed_mps, 4),
-            "stopped_on_sensor": event.stopped,
-            "reversed": event.reversed,
-            "tag": event.tag,
-            "plate": event.plate,
-        },
-    }
-
-
-def _wait_line(event: WaitTruth, scenario: Scenario) -> dict[str, Any]:
-    return {
-        "time": _utc(scenario, event.time_s),
-        "lane": event.lane,
-        "program": event.program,
-        "vehicle": event.vehicle,
-        "wait_s": None if event.wait_s is None else round(event.wait_s, 3),
-        "wim_to_booth_s": None if event.wim_to_booth_s is None else round(event.wim_to_booth_s, 3),
-    }
-
-
-def sighting_line(event: WorldEvent, scenario: Scenario) -> dict[str, Any] | None:
-    """The line of `sightings.jsonl` for an event; None for what is no sighting."""
-    match event:
-        case TagPassed():
-            return {
-                "time": _utc(scenario, event.time_s),
-                "lane": event.lane,
-                "point": event.point,
-                "medium": "rfid",
-                "id": event.tag,
-                "confidence": 1.0,
-            }
-        case PlatePassed():
-            return {
-                "time": _utc(scenario, event.time_s),
-                "lane": event.lane,
-                "point": event.point,
-                "medium": "plate",
-                "id": event.plate,
-                "confidence": event.confidence,
-            }
-        case InputChanged(on=True):
-            for device in scenario.device:
-                if device.name == event.device:
-                    for line in device.inputs:
-                        if line.name == event.input and line.signal == "loop":
-                            return {
-                                "time": _utc(scenario, event.time_s),
-                                "lane": line.lane,
-                                "point": line.point,
-                                "medium": "loop",
-                                "confidence": 1.0,
-                            }
-        case BoothChanged():
-            return {
-                "time": _utc(scenario, event.time_s),
-                "lane": event.lane,
-                "point": "booth",
-                "medium": "booth",
-                "open": event.open,
-                "program": event.program,
-            }
-    return None

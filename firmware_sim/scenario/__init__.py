@@ -6,8 +6,10 @@ which turns it into the configuration of the daemon.
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -358,3 +360,13 @@ def layout_sensors(layout: Layout, lane_width_m: float) -> tuple[Sensor, ...]:
             )
         )
     return tuple(sensors)
+
+
+def temperature_c(scenario: Scenario, time_s: float) -> float:
+    """Pavement temperature: a daily wave around the mean, warmest at 15 h local time."""
+    weather = scenario.weather
+    if weather.swing_c == 0:
+        return weather.temperature_c
+    start = scenario.start.astimezone(ZoneInfo(scenario.site.timezone))
+    hour = start.hour + start.minute / 60 + start.second / 3600 + time_s / 3600
+    return weather.temperature_c + weather.swing_c * math.cos(2 * math.pi * (hour - 15) / 24)

@@ -11,8 +11,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from firmware_sim.scenario import DIGITISERS, INPUT_DEVICES, TRANSMITTERS, Device, Lane, Scenario, Sensor, transmitters
-from firmware_sim.world.array import temperature_c
+from firmware_sim.scenario import (
+    DIGITISERS,
+    INPUT_DEVICES,
+    TRANSMITTERS,
+    Device,
+    Lane,
+    Scenario,
+    Sensor,
+    temperature_c,
+    transmitters,
+)
 
 
 def configuration(

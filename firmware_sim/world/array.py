@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.scenario import Fault, Scenario, Sensor
+from firmware_sim.scenario import Fault, Scenario, Sensor, temperature_c
 from firmware_sim.world.calibration import commissioned
 from firmware_sim.world.car import Car
 from firmware_sim.world.contact import POINTS, Contact
@@ -201,13 +200,3 @@ class Array:
             else:
                 signal[:, channel] += sensor.loop_counts * vehicle.type.steel_height * covered
                 active[channel] = True
-
-
-def temperature_c(scenario: Scenario, time_s: float) -> float:
-    """Pavement temperature: a daily wave around the mean, warmest at 15 h local time."""
-    weather = scenario.weather
-    if weather.swing_c == 0:
-        return weather.temperature_c
-    start = scenario.start.astimezone(ZoneInfo(scenario.site.timezone))
-    hour = start.hour + start.minute / 60 + start.second / 3600 + time_s / 3600
-    return weather.temperature_c + weather.swing_c * math.cos(2 * math.pi * (hour - 15) / 24)

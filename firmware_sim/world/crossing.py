@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.scenario import INPUT_DEVICES, Device, Fault, Input, Scenario
+from firmware_sim.scenario import INPUT_DEVICES, Device, Fault, Input, Scenario, temperature_c
 from firmware_sim.scenario.rules import fault_problem
-from firmware_sim.world.array import HISTORY_S, Array, temperature_c
+from firmware_sim.world.array import HISTORY_S, Array
 from firmware_sim.world.car import Mark
 from firmware_sim.world.driving import LaneTraffic
 from firmware_sim.world.events import InputChanged, PlatePassed, TagPassed, WorldEvent
