@@ -16,7 +16,7 @@ from edge.exit_codes import EXIT_DATA
 from edge.weighing.conformity.cost323 import Environment, Plan
 from edge.weighing.conformity.page import page
 from edge.weighing.conformity.pairing import BY_HAND_WINDOW_S, WINDOW_S, Pairing, clock_hint, clock_shift_s, pair
-from edge.weighing.conformity.records import InputError, read_references, read_vehicles
+from edge.weighing.conformity.records import SIMULATED_SOURCE, InputError, read_references, read_vehicles
 from edge.weighing.conformity.report import Options, Standard, make_report, text
 
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--static-scale",
         metavar="NAME",
-        help="the reference loads were weighed on this static scale; without it the data counts as simulated",
+        help="the reference loads were weighed on this static scale; without it the report names none",
     )
     parser.add_argument("--plan", choices=get_args(Plan), default="R2", help="COST 323 test plan (default R2)")
     parser.add_argument(
@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     options = Options(
         standards=(args.standard,) if args.standard else get_args(Standard),
         scale=args.static_scale,
+        simulated=any(vehicle.source == SIMULATED_SOURCE for vehicle in truth),
         plan=args.plan,
         environment=args.environment,
         initial=args.initial,

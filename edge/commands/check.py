@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge.config import ConfigError, digest
 from edge.config.admission import Admission
+from edge.config.disk import check_disk
 from edge.config.keys import check_keys
 from edge.core import CoreError, Wim
 
@@ -22,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
     config = admitted.load()
     found = admitted.found
     check_keys(config, found)
+    check_disk(config, found)
     for lane in config.lane:
         if lane.wim is not None:
             try:

@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,28 @@ def test_the_shipped_example_is_good(site: Path, capsys: pytest.CaptureFixture[s
     assert status == 0, said
     assert "good; 1 lane, 4 devices, 1 collector" in said
     assert [line.split(": ")[2] for line in said.splitlines() if line.startswith("borderflow check")] == ["point[exit]"]
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "disk_bytes", "exit_code"),
+    [(100_000_000, 6_000_000, 78), (100_000_000, 200_000_000, 0), (8_000_000_000, 6_000_000, 0)],
+    ids=["larger than its disk", "smaller than its disk", "nobody wrote it"],
+)
+def test_a_journal_that_its_disk_cannot_hold_is_told(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    most_bytes: int, disk_bytes: int, exit_code: int,
+) -> None:  # fmt: skip
+    changed(site, "max_bytes = 8_000_000_000", f"max_bytes = {most_bytes}")
+    monkeypatch.setattr("edge.config.disk.shutil.disk_usage", lambda path: SimpleNamespace(total=disk_bytes))
+    status, said = check(site, capsys)
+    assert status == exit_code
+    assert ("store.max_bytes" in said and f"give at most {disk_bytes * 9 // 10}" in said) == (disk_bytes < most_bytes)
+
+
+def test_the_disk_of_another_computer_is_not_asked_for(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed(site, "/var/lib/borderflow", str(site.parent / "not here"))
+    status, said = check(site, capsys)
+    assert (status, "store.max_bytes" in said) == (0, False)
 
 
 WIM = "lane[C03].wim"

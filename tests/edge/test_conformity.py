@@ -311,8 +311,9 @@ def command(*words: str) -> int:
     return accuracy_cli.run(parser.parse_args(words))
 
 
-def write(path: Path, vehicles: list[VehicleRecord]) -> str:
-    path.write_bytes(b"".join(msgspec.json.encode(item) + b"\n" for item in vehicles))
+def write(path: Path, vehicles: list[VehicleRecord], source: str | None = None) -> str:
+    lines = (msgspec.json.encode(msgspec.structs.replace(item, source=source)) + b"\n" for item in vehicles)
+    path.write_bytes(b"".join(lines))
     return str(path)
 
 
@@ -324,7 +325,7 @@ def files(tmp_path: Path) -> list[str]:
         vehicle(10.0 * i, [6000.0, 9000.0, 9000.0, 8000.0, 8000.0], factor=rng.gauss(1.0, 0.02), sigma=150.0)
         for i in range(60)
     ]
-    return ["--truth", write(tmp_path / "t.jsonl", truth), "--measured", write(tmp_path / "m.jsonl", seen)]
+    return ["--truth", write(tmp_path / "t.jsonl", truth, "truth"), "--measured", write(tmp_path / "m.jsonl", seen)]
 
 
 def test_table_says_what_it_is_worth(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -349,6 +350,21 @@ def test_json_of_one_standard(files: list[str], capsys: pytest.CaptureFixture[st
     assert (report["astm"], report["oiml"], report["origin"]) == (None, None, "simulated")
     assert report["cost323"]["class"] == report["cost323"]["criteria"][0]["class"] == "A(5)"
     assert report["cost323"]["about"]["status"] == "partly verified"
+
+
+def test_origin_that_nobody_told_is_not_called_simulated(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    untold = write(tmp_path / "u.jsonl", [vehicle(0.0, [6000.0, 9000.0])])
+    options = ["--truth", untold, *files[2:], "--standard", "astm"]
+    assert command(*options, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["origin"] is None
+    assert command(*options) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "on simulated data" not in out
+    assert "no statement of conformity" in out
+    assert command(*options, "--json", "--static-scale", "Weighbridge 4") == 0
+    assert json.loads(capsys.readouterr().out)["origin"] == "Weighbridge 4"
 
 
 def test_page_of_plots(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,6 +48,7 @@ class VehicleRecord(Struct, frozen=True, kw_only=True, rename={"class_": "class"
     time: str
     axles: tuple[AxleRecord, ...] = ()
     lane: str | None = None
+    source: str | None = None
     site: SiteRecord = SiteRecord()
     speed_mps: float | None = None
     gross_kg: float | None = None
@@ -75,6 +76,8 @@ class VehicleRecord(Struct, frozen=True, kw_only=True, rename={"class_": "class"
         positions_m = [axle.position_m for axle in self.axles if axle.position_m is not None]
         return axle_groups(positions_m, self.site.country) if len(positions_m) == len(given) else None
 
+
+SIMULATED_SOURCE = "truth"  # the `source` of what `borderflow-sim` knows itself
 
 _decoder = msgspec.json.Decoder(VehicleRecord)
 

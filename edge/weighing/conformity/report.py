@@ -39,7 +39,7 @@ UNITS: Final[dict[Quantity, str]] = {"speed": "m/s", "spacing": "m"}
 class Report(Struct, frozen=True, kw_only=True):
     """All results; a standard that was not asked for is None."""
 
-    origin: str
+    origin: str | None  # name of the static scale, "simulated", or null where nobody said
     found: Found
     errors: tuple[Summary, ...]
     astm: AstmResult | None
@@ -49,10 +49,12 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """What the standards' procedures need to know. `scale` names the static scale; None: simulated data."""
+    """What the standards' procedures need to know. `scale` names the static scale, where one is named; `simulated`
+    says that the references are a simulator's own."""
 
     standards: tuple[Standard, ...] = get_args(Standard)
     scale: str | None = None
+    simulated: bool = False
     plan: cost323.Plan = "R2"
     environment: cost323.Environment = "I"
     initial: bool = False
@@ -71,24 +73,29 @@ def make_report(pairing: Pairing, options: Options) -> Report:
         by_oiml = oiml.evaluate(pairing.pairs, initial=options.initial, scale_interval_kg=options.scale_interval_kg)
     abouts = [result.about for result in (by_astm, by_cost, by_oiml) if result is not None]
     return Report(
-        origin="simulated" if options.scale is None else options.scale,
+        origin=options.scale or ("simulated" if options.simulated else None),
         found=found(pairing),
         errors=tuple(item for item in summaries if item is not None),
         astm=by_astm,
         cost323=by_cost,
         oiml=by_oiml,
-        statements=tuple(line for about in abouts for line in _statements(about, options.scale)),
+        statements=tuple(line for about in abouts for line in _statements(about, options)),
     )
 
 
-def _statements(about: About, scale: str | None) -> Iterator[str]:
+def _statements(about: About, options: Options) -> Iterator[str]:
     """What the numbers are worth."""
-    if scale is None:
+    if options.scale is not None:
+        yield (
+            f"Evaluated with {about.name} on vehicles weighed at {options.scale}; whether the test followed the "
+            "procedure of the standard is not checked, so this is no statement of conformity."
+        )
+    elif options.simulated:
         yield f"Evaluated with {about.name} on simulated data; this is no statement of conformity."
     else:
         yield (
-            f"Evaluated with {about.name} on vehicles weighed at {scale}; whether the test followed the procedure of "
-            "the standard is not checked, so this is no statement of conformity."
+            f"Evaluated with {about.name} on references of which nobody said where they were weighed (--static-scale), "
+            "so they may be simulated; this is no statement of conformity."
         )
     if about.caution is not None:
         yield f"{about.caution[0].upper()}{about.caution[1:]} ({about.source}). {about.note}"
