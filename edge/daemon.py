@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import logging
 import os
 import resource
@@ -57,6 +58,7 @@ from edge.eyes.summary import one_line
 from edge.machine import logs, sdnotify
 from edge.machine.clock_steps import ClockSteps
 from edge.machine.name import machine_name
+from edge.machine.restart import begin_anew, is_started_anew
 from edge.messages import Alarm, Args, Message, Severity, Site, Status, Wait, parse_utc, topic_of, utc_text
 from edge.reload import EXCHANGE, Change, Reloads, change, collector_part, device_part, parts_of
 from edge.upgrade import why_undone
@@ -99,7 +101,10 @@ def run(args: argparse.Namespace) -> int:
     admitted.keep(config)
     for doubt in admitted.found.doubts:
         log.warning("%s", doubt)
-    return asyncio.run(daemon.main())
+    ended = asyncio.run(daemon.main())
+    if daemon.needs_new_process and not is_started_anew(os.environ):
+        begin_anew()
+    return ended
 
 
 def source_name(config: cfg.Config) -> str:
@@ -171,6 +176,7 @@ class Daemon:
         self._devices_changed = False
         self._were_online: set[str] = set()
         self._forgetful = False  # what the waits took could not be kept
+        self.needs_new_process = False  # `main` has ended for a configuration that only a new one takes
 
     async def main(self) -> int:
         """Run until SIGTERM or Ctrl-C; gives the exit code."""
@@ -221,7 +227,7 @@ class Daemon:
         """Who looks from outside."""
         self._seen = Parts(
             self._config, self._source, partial(self.status, True), self._crossing, self._lately, self._outbox,
-            self._reloads,
+            self._reloads, self._admitted.path,
         )  # fmt: skip
         path = served_at(self._config.store.path, os.environ)
         return Eyes(path, StateOf(self._seen), Scopes(self._crossing))
@@ -419,6 +425,7 @@ class Daemon:
                 if coming.change.restarts:
                     tables = ", ".join(f"[{name}]" for name in coming.change.restarts)
                     log.info("%s changed, which only a new process takes: ending to be started anew", tables)
+                    self.needs_new_process = True
                     self._stop.set()
                     return
                 await self._adopt(coming, group)  # what fails here ends the process: a half of each is worse
@@ -433,6 +440,8 @@ class Daemon:
         parts = parts_of(config, source_name(config))
         changed = change(self._parts, parts)
         exchange = self._site_exchange(config) if EXCHANGE in changed.begun else self._exchange
+        if changed.restarts:
+            _try_for_new_process(config)
         coming = _Coming(
             config=config,
             parts=parts,
@@ -505,6 +514,16 @@ class Daemon:
         for name in parts:
             if name in runs:
                 self._tasks[name] = group.create_task(runs[name](), name=name)
+
+
+def _try_for_new_process(config: cfg.Config) -> None:
+    """What a new process would end of at once, this one says; IdentityError, OSError."""
+    if config.identity is not None:
+        Pseudonyms(Path(config.identity.key_file), config.identity.rotation)
+    store = Path(config.store.path)
+    store.mkdir(parents=True, exist_ok=True)
+    if not os.access(store, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(store))
 
 
 def _sealers(config: cfg.Config) -> dict[str, Sealer]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.exit_codes import EXIT_CONFIG, EXIT_UNREACHABLE
-from edge.eyes.client import NoDaemon, PlaceError, ask, find
+from edge.eyes.client import NoDaemon, PlaceError, find
 
 _LOOK_S = 0.2
 _WITHIN_S = 75.0  # a vehicle over an array is waited for, and collectors are told
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     try:
-        path, before = find(args.config)
+        _, before = find(args.config)
         process: int = before["process"]["pid"]
         os.kill(process, signal.SIGHUP)
     except (NoDaemon, PlaceError, ProcessLookupError) as error:
@@ -37,12 +37,12 @@ def run(args: argparse.Namespace) -> int:
     end = time.monotonic() + _WITHIN_S
     while time.monotonic() < end:
         time.sleep(_LOOK_S)
-        now = _state(path)
+        now = _state(args.config)
         if now is None and not _runs(process):
             print("the daemon ended, to be started anew by its service manager; without one: borderflow run")
             return 0
-        if now is not None and now["process"]["pid"] != process:
-            print(f"a new process runs ({now['process']['pid']}), configuration {now['config']}")
+        if now is not None and now["since"] != before["since"]:
+            print(f"the daemon began anew (process {now['process']['pid']}), configuration {now['config']}")
             return 0
         if now is not None and now["reload"]["count"] > before["reload"]["count"]:
             return _told(now)
@@ -65,10 +65,11 @@ def _failed(text: str) -> int:
     return EXIT_UNREACHABLE
 
 
-def _state(path: Path) -> dict[str, Any] | None:
+def _state(config: Path | None) -> dict[str, Any] | None:
+    """Looked for anew each time: the store may be another one."""
     try:
-        return ask(path, {"ask": "state"})
-    except (OSError, ValueError):
+        return find(config)[1]
+    except (NoDaemon, PlaceError):
         return None
 
 

@@ -16,15 +16,15 @@ class Admission:
     """For the configuration at `path`; `trust`: see `Trust.of`."""
 
     def __init__(self, path: Path, trust: Path | None) -> None:
-        self._path, self._trust_file = path, trust
+        self.path, self._trust_file = path, trust
         self.found = Faults(path)  # doubts and notes about the loaded configuration
         self.version: int | None = None  # that the loaded configuration was signed as; None where that is not required
 
     def load(self) -> Config:
         """The configuration as it is now; ConfigError where it has faults or is not admitted."""
-        config, self.version, self.found = load_trusted(self._path, Trust.of(self._path, self._trust_file))
+        config, self.version, self.found = load_trusted(self.path, Trust.of(self.path, self._trust_file))
         if self.version is not None:
-            Highest(Path(config.store.path)).check(self._path, self.version)
+            Highest(Path(config.store.path)).check(self.path, self.version)
         return config
 
     def keep(self, config: Config) -> None:

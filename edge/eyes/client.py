@@ -34,10 +34,19 @@ def find(config: Path | None) -> tuple[Path, dict[str, Any]]:
         except (OSError, ValueError):
             continue
         else:
-            if config is None or state.get("disk", {}).get("path") == store:
+            if config is None or state.get("disk", {}).get("path") == store or _was_read_from(config, state):
                 return path, state
-    other = "" if config is not None else ", or name the configuration of another one with --config"
+    other = (
+        "; after a change of [store] path: restart it"
+        if config is not None
+        else ", or name the configuration of another one with --config"
+    )
     raise NoDaemon(closed or f"no daemon answers for {store}; start it: systemctl start borderflow{other}")
+
+
+def _was_read_from(config: Path, state: dict[str, Any]) -> bool:
+    """Also where the file names another store by now."""
+    return bool(state.get("process", {}).get("config_file") == str(config.absolute()))
 
 
 def ask(path: Path, question: dict[str, Any], timeout_s: float = WITHIN_S) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Parts:
     lately: Lately
     outbox: Outbox
     reloads: Reloads = field(default_factory=Reloads)
+    file: Path | None = None  # of the configuration
 
 
 class StateOf:
@@ -80,7 +81,7 @@ class StateOf:
             "clock": _clock(),
             "versions": versions(status.version),
             "reload": asdict(parts.reloads),
-            "process": _process(),
+            "process": {**_process(), "config_file": None if parts.file is None else str(parts.file.absolute())},
             "vehicles": parts.lately.vehicles(),
             "waits": parts.lately.waits(),
         }

@@ -25,7 +25,7 @@ def reload(config: Path) -> tuple[int, str]:
 
 @pytest.mark.hil
 @pytest.mark.timeout(180)
-def test_reload_in_place(tmp_path: Path, plain_broker: Mosquitto) -> None:
+def test_reload_in_place(tmp_path: Path, plain_broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
     readers = {point: BusyReader(10.0) for point in ("approach", "booth")}
     config = busy_configuration(tmp_path, readers, f'url = "mqtt://127.0.0.1:{plain_broker.port}"')
     good = config.read_text()
@@ -65,12 +65,31 @@ def test_reload_in_place(tmp_path: Path, plain_broker: Mosquitto) -> None:
         assert daemon.process.poll() is None
         assert daemon.log().count("lanes, 2 devices") == 1, "one process all the time"
 
-        # What only a new process takes ends this one, in order.
+        # What a new process could not take is refused by this one.
+        config.write_text(good.replace("identity.key", "no.key"))
+        code, said = reload(config)
+        assert (code, "no.key" in said, "goes on as before" in said) == (78, True, True)
+
+        # Where nobody starts it anew, it begins anew by itself: same process.
         config.write_text(good.replace("[site]", '[site]\nname = "Bridge"'))
+        code, said = reload(config)
+        assert (code, f"began anew (process {daemon.process.pid})" in said) == (0, True), said
+        assert "[site] changed, which only a new process takes" in daemon.log()
+        before = len(heard.bodies("sighting"))
+        wait_for("sightings go on", lambda: len(heard.bodies("sighting")) > before + 10, 20)
+        assert heard.bodies("status")[-1]["site_name"] == "Bridge"
+        assert daemon.process.poll() is None
+        assert daemon.log().count("lanes, 2 devices") == 2
+        assert daemon.stop() == 0
+
+        # Under a service manager it ends, in order, to be started by that.
+        monkeypatch.setenv("NOTIFY_SOCKET", "@nobody listens")
+        daemon.start()
+        wait_for("it runs", lambda: reload(config)[0] == 0, 30)
+        config.write_text(good)
         code, said = reload(config)
         assert (code, "ended" in said) == (0, True)
         assert daemon.process.wait(20) == 0
-        assert "[site] changed, which only a new process takes" in daemon.log()
         assert "Traceback" not in daemon.log()
         time.sleep(0.5)
         seqs = heard.seqs()[SIGHTINGS]
