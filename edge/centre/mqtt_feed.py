@@ -23,7 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.centre.arrival import BODY_MAX
 from edge.centre.feed import Delivery, Inbox
-from edge.delivery.mqtt import Endpoint, tls_context
+from edge.delivery.endpoint import Endpoint, password_of, tls_context
 
 log = logging.getLogger("feed")
 
@@ -127,7 +127,7 @@ class MqttFeed:
             if end.tls:
                 client.tls_set_context(tls_context(end))
             if end.username:
-                client.username_pw_set(end.username, _password(end))
+                client.username_pw_set(end.username, password_of(end))
             if self._protocol == MQTTv5:
                 client.connect(end.host, end.port, KEEPALIVE_S, clean_start=False, properties=_session())
             else:
@@ -187,10 +187,3 @@ def _session() -> Properties:
     properties.ReceiveMaximum = UNACKNOWLEDGED_MOST
     properties.MaximumPacketSize = PACKET_MAX
     return properties
-
-
-def _password(end: Endpoint) -> str | None:
-    if end.password_file is None:
-        return None
-    with open(end.password_file, encoding="utf-8") as file:
-        return file.readline().rstrip("\n")

@@ -16,7 +16,7 @@ from edge.centre.database import store_of
 from edge.centre.feed import WAITING_MOST, Feed, Inbox
 from edge.centre.mqtt_feed import MqttFeed
 from edge.centre.store import StoreError
-from edge.delivery.mqtt import Endpoint, LinkError, tls_context
+from edge.delivery.endpoint import Endpoint, LinkError, tls_context
 from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG
 from edge.machine import logs
 

@@ -26,8 +26,8 @@ import tomlkit
 
 from edge.commands.demo_broker import Broker, start_broker
 from edge.delivery.identity import new_key
-from edge.delivery.mqtt import subscribe
 from edge.watch.inbox import TRUTH, Inbox
+from edge.watch.listen import subscribe
 from edge.watch.show import show
 from edge.watch.view import CrossingView
 

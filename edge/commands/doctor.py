@@ -27,8 +27,9 @@ from edge import config as cfg
 from edge.commands.status import age
 from edge.config.file import load
 from edge.daemon import source_name
+from edge.delivery.endpoint import Endpoint, LinkError
 from edge.delivery.identity import IdentityError, Pseudonyms
-from edge.delivery.mqtt import Endpoint, LinkError, MqttLink
+from edge.delivery.mqtt import MqttLink
 from edge.eyes.client import ask
 from edge.eyes.place import candidates
 from edge.machine.clock import clock_state

@@ -12,9 +12,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from edge.delivery.mqtt import LinkError, subscribe
+from edge.delivery.endpoint import LinkError
 from edge.exit_codes import EXIT_UNREACHABLE
 from edge.watch.inbox import Inbox
+from edge.watch.listen import subscribe
 from edge.watch.show import show
 from edge.watch.view import CrossingView, is_message
 from edge.words.values import LANGUAGES

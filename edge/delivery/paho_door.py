@@ -105,20 +105,6 @@ class QuickClient(Client):
         raise self._end or BlockingIOError()
 
 
-class PackedProperties:
-    """Publish properties as bytes (MQTT 5, section 2.2.2): paho would pack them anew for each message."""
-
-    __slots__ = ("body",)
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-
-    def pack(self) -> bytes:
-        length = len(self.body)
-        head = bytes((length,)) if length < 128 else bytes((length & 0x7F | 0x80, length >> 7))
-        return head + self.body
-
-
 def missing_names(client: type[Client]) -> list[str]:
     """What this file uses of a client and the class does not have."""
     probe = client(CallbackAPIVersion.VERSION2)

@@ -24,10 +24,12 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from edge.config import Collector
+from edge.delivery.endpoint import Endpoint, LinkError, Trouble
 from edge.delivery.entry import Entry, Severity, uuid7
 from edge.delivery.hearing import Hearing
 from edge.delivery.journal import Journal, JournalError
-from edge.delivery.mqtt import Acknowledged, Endpoint, LinkError, MqttLink, Outgoing, Trouble, may_publish
+from edge.delivery.mqtt import Acknowledged, MqttLink, may_publish
+from edge.delivery.outgoing import Outgoing
 from edge.messages import (
     TOPIC_ROOT,
     Backlog,

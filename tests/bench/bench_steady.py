@@ -24,7 +24,7 @@ from bench_system import SCENARIO, delays_s, memory_bytes
 from mosquitto import MOSQUITTO, Mosquitto
 
 from bench import Daemon, Simulator, plain_collector, wait_for
-from edge.delivery.mqtt import subscribe
+from edge.watch.listen import subscribe
 
 ROOT = Path(__file__).parents[2]
 EARLIER = "ace3d54"

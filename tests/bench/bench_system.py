@@ -21,8 +21,8 @@ from certificates import Authority
 from mosquitto import MOSQUITTO, Mosquitto
 
 from bench import Daemon, Simulator, complete_configuration, wait_for
-from edge.delivery.mqtt import subscribe
 from edge.messages import parse_utc
+from edge.watch.listen import subscribe
 
 SCENARIO = "fast-and-standard"
 LAST_LINE_M = 4.1  # of that scenario's arrays

@@ -25,8 +25,9 @@ from edge import config as cfg
 from edge.config.file import load
 from edge.core import PlateTable, encode_plate
 from edge.crossing import Crossing
+from edge.delivery.endpoint import LinkError
 from edge.delivery.identity import Pseudonyms, new_key
-from edge.delivery.mqtt import LinkError, Outgoing
+from edge.delivery.outgoing import Outgoing
 from edge.exchange import link as exchange_link
 from edge.exchange import tokens as site_exchange
 from edge.exchange.codec import (

@@ -9,7 +9,7 @@ import pytest
 from bench import Daemon, Simulator, wait_for
 from mosquitto import Mosquitto
 
-from edge.delivery.mqtt import subscribe
+from edge.watch.listen import subscribe
 
 # What is ordered, on which device, with what, and the alarm that it is: faults that show without waiting for a vehicle.
 pytestmark = pytest.mark.long

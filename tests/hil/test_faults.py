@@ -11,8 +11,8 @@ from bench import Daemon, Simulator, wait_for
 from certificates import Authority
 from mosquitto import Mosquitto
 
-from edge.delivery.mqtt import subscribe
 from edge.messages import parse_utc
+from edge.watch.listen import subscribe
 
 TOLD_WITHIN_S = 5.0
 

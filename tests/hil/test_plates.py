@@ -12,8 +12,8 @@ import pytest
 from bench import Daemon, Simulator, plain_collector, wait_for
 from mosquitto import MOSQUITTO, Mosquitto
 
-from edge.delivery.mqtt import subscribe
 from edge.messages import parse_utc
+from edge.watch.listen import subscribe
 
 pytestmark = pytest.mark.long
 

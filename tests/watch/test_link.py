@@ -11,8 +11,9 @@ import pytest
 from bench import wait_for
 
 from edge.commands.demo_broker import start_broker
-from edge.delivery.mqtt import LinkError, subscribe
+from edge.delivery.endpoint import LinkError
 from edge.watch.inbox import Inbox
+from edge.watch.listen import subscribe
 
 
 def test_a_broker_that_ends_is_a_link_that_is_gone(tmp_path: Path) -> None:
