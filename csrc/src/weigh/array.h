@@ -15,6 +15,8 @@ enum {
     PENDING = 64,       /* passes of a line that belong to no axle yet */
     TRAIN = 96,         /* axles that belong to no vehicle yet */
     LOOP_MARKS = 64,
+    LOOPS = 4,
+    LINE_SENSORS = 8,
     RING = 64,          /* finished vehicles not yet taken */
     RECENT = 24,        /* passes that left as parts of axles, remembered */
     MISS_RUN = 4        /* axles in a row that a line missed before it counts as dead */
@@ -33,7 +35,7 @@ typedef struct {
 
 typedef struct {
     double x;
-    int sensors[8];
+    int sensors[LINE_SENSORS];
     int count;
     int missed_run; /* axles in a row that only the other lines saw */
     double width;
@@ -111,17 +113,15 @@ struct bf_wim {
     bf_wim_options options;
     double rate;
     int frame_scans;
-    int sensor_count, line_count, channel_count, loop_count;
+    int sensor_count, line_count, loop_count;
     sensor_info sensors[BF_MAX_SENSORS];
     line_info lines[BF_MAX_LINES];
     channel channels[BF_MAX_SENSORS];
-    loop_state loops[4];
+    loop_state loops[LOOPS];
     bool ignore_loops; /* they are at fault */
     double side_y_m[SIDES]; /* where wheels mostly are across the lane */
     bool slopes_differ;     /* strips at different angles: they tell where across the lane the wheels are */
-    history past;
-    int16_t *staging; /* the frame being filled, interleaved */
-    int fill;
+    channel_room room;
     uint64_t scans;   /* taken so far, gaps included */
     int64_t lost;     /* of them in gaps: stream time = internal scan + lost */
     int64_t done;     /* frames processed */

@@ -36,15 +36,18 @@ void beside_measure(bf_wim *w, footprint *f)
     channel *c = &w->channels[other];
     const double foot0 = f->rise[0] - (f->rise[LEVELS - 1] - f->rise[0]), foot1 = f->fall[0] + (f->fall[0] - f->fall[LEVELS - 1]);
     const double near = NEAR_S * w->rate;
-    if ((double)c->last_peak_at > foot0 - near) return; /* it has a footprint of its own */
-    int64_t first = (w->past.frames - HISTORY_FRAMES + 1) * w->past.frame_scans;
-    const int64_t last = w->past.frames * w->past.frame_scans - 1;
-    if (first < c->last_peak_at) first = c->last_peak_at;
+    if ((double)c->last.peak_at > foot0 - near) return; /* it has a footprint of its own */
+    int64_t first = (w->room.past.frames - HISTORY_FRAMES + 1) * w->room.past.frame_scans;
+    const int64_t last = w->room.past.frames * w->room.past.frame_scans - 1;
+    if (first < c->last.peak_at) first = c->last.peak_at;
     if (first < 0) first = 0;
     if ((double)first > foot0 - 0.3 * near || (double)last < foot1 + 0.3 * near || last - first >= TRACE_POINTS) return;
     trace *t = &w->beside;
     trace_begin(t, first);
-    for (int64_t i = first; i <= last; ++i) trace_add(t, (float)channel_recent(c, &w->past, i), 0.0f);
+    for (int64_t i = first; i <= last; ++i) {
+        const double y = channel_recent(c, &w->room.past, i);
+        trace_add(t, &y, 1, 0.0f);
+    }
     double noise = channel_noise(c) > 0.3 ? channel_noise(c) : 0.3;
     hum h = {0};
     if (w->rate > 250.0) {

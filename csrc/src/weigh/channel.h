@@ -1,105 +1,94 @@
-/* One strip's or plate's channel: raw samples in, footprints out. Called by wim.c once for each frame.
+/* The first stage: one strip's or plate's channel, frames of raw samples in, footprints out. Called by wim.c once a frame.
  *
- * A frame is a fixed number of scans counted from the start of the stream, so that nothing depends on how the stream
- * was cut into blocks. Frames in which nothing happens cost a minimum, a maximum and a sum; the others are looked at
- * sample by sample. */
+ * Frames in which nothing happens cost a least, a most and a sum (history.c); the others are looked at sample by sample
+ * (samples.c). What is on the sensor is recorded (wheel.c) and, when it has gone, measured (passage.c). The stage knows
+ * nothing of the others: tests/core/test_stages.py runs it alone. */
 #ifndef BF_CHANNEL_H
 #define BF_CHANNEL_H
 
-#include "borderflow_core.h"
+#include "baseline.h"
+#include "clip.h"
 #include "footprint.h"
+#include "history.h"
 #include "hum.h"
 #include "lobe.h"
-
-enum { HISTORY_FRAMES = 16, MEAN_RING = 128 };
-
-/* The last frames of all channels, interleaved as they came. */
-typedef struct {
-    int channels, frame_scans, shift; /* frame_scans = 1 << shift */
-    int64_t frames;                   /* complete ones so far */
-    int16_t *samples;                 /* [HISTORY_FRAMES * frame_scans][channels] */
-} history;
-
-static inline int history_sample(const history *h, int64_t scan, int channel)
-{
-    const size_t slot = (size_t)(scan & ((int64_t)HISTORY_FRAMES * h->frame_scans - 1));
-    return h->samples[slot * (size_t)h->channels + (size_t)channel];
-}
-
-typedef struct {
-    float mean; /* conditioned */
-    bool idle;
-} frame_mean;
+#include "samples.h"
+#include "wheel.h"
 
 typedef enum { CH_START, CH_IDLE, CH_WHEEL, CH_NEGATIVE } channel_phase;
 
+/* What the last wheel leaves behind. */
 typedef struct {
-    int sensor, channel, frame_scans, spike_width, confirm;
-    bool plate;            /* it carries a whole wheel at once */
-    double least; /* counts that the lightest wheel gives; 0 where a sensor sees but a part of a wheel */
-    double spread;         /* what maximum minus minimum of a frame of white noise is, in standard deviations */
-    double by_range, per_scan; /* threshold for a count of range; 1 / frame_scans */
-    double rate_hz, tau_k; /* tau_k = 1 / (tau x rate), 0 when DC-coupled */
-    int wired, sign;       /* what raw counts are multiplied by: as the table says, and as wheels show that it is */
+    double peak;       /* of its footprint, which ended at scan peak_at */
+    int64_t peak_at;
+    double tail_until; /* until this scan something faint may be its tail */
+    double lobe_until; /* until this scan a dip may be the road's bow wave */
+    hum behind;        /* as it was behind it */
+} last_wheel;
+
+/* An excursion below the baseline. */
+typedef struct {
+    double depth;
+    int64_t since;     /* frame with which it began */
+    int64_t level_since; /* frame since when the mean stays near `level` */
+    double level, jump_value;
+    bool jumped;       /* it was there at once and has not moved since */
+    int run;           /* pulses of a wheel's size in a row that went below the baseline */
+} below_baseline;
+
+typedef struct {
     channel_phase phase;
-    double base, slope;    /* tracked baseline in counts, and its change in a scan */
-    double integral;       /* what the high-pass took away so far */
-    double range;          /* usual maximum minus minimum of an idle frame */
-    double drift;          /* usual |slope| */
-    int start_frames;
-    int above;             /* consecutive samples above the threshold */
-    double top;            /* highest of the current footprint */
-    int64_t last_high, last_low_start, began, last_end;
-    int64_t quiet;
-    double quiet_sum;
-    int64_t level_since;   /* since when the signal stays near level_value */
-    double level_value;
-    bool jumped;           /* it rose at once and has not moved since: no wheel does that */
-    double jump_value;
-    double depth;          /* of the present excursion below the baseline, which began with frame negative_since */
-    int64_t negative_since;
-    bool saturated, has_ceiling;
-    int ceiling; /* raw, the way round of a wheel: where the amplifier ended last */
-    int last_raw, equal_run; /* samples in a row that are equal to the last one */
-    int rail_frames;         /* frames in a row at an end of the range */
-    double saturated_share;  /* of the last few footprints */
-    int negative_run;        /* pulses of a wheel's size in a row that went below the baseline */
+    baseline b;
+    int sensor, confirm; /* confirm: samples in a row above the threshold, that it is something */
+    sample_source source;
+    int wired;             /* what raw counts are multiplied by as the table says; source.sign as wheels show that it is */
+    bool used, plate;      /* plate: it carries a whole wheel at once */
+    double rate_hz;
+    int above;             /* samples in a row above the threshold, before it is a wheel */
+    int swing_frames;      /* frames in a row that went over the threshold on both sides */
+    int rail_frames, flat_frames; /* frames in a row at the rails; without any noise */
+    double saturated_share; /* of the last few footprints */
+    int missed_run;        /* axles in a row that this sensor alone missed; train.c counts them */
     uint64_t footprints, saturated_samples, spikes, missed;
-    double last_peak;   /* of the last footprint, which ended at last_peak_at */
-    int64_t last_peak_at;
-    int flat_frames, missed_run, swing_frames;
-    frame_mean means[MEAN_RING];
     lobes lobes;
-    hum behind; /* the last wheel */
-    double tail_until; /* until this scan something faint may be the last wheel's tail */
-    bool levelled;     /* what ends now has not come down, it only stays where it is */
-    double lobe_until; /* until this scan a dip may be the last wheel's */
-    trace t;
+    last_wheel last;
+    below_baseline below;
+    clip clip;
+    wheel on;
 } channel;
+
+/* What a channel needs of the core: where it reads, room to work in, and who takes its footprints. */
+typedef void (*footprint_sink)(void *context, const footprint *f);
+
+typedef struct {
+    history past;
+    frame_samples now, before; /* of one channel: a frame, and one from before a wheel was noticed */
+    footprint_sink sink;
+    void *context;
+} channel_room;
 
 void channel_init(channel *c, int sensor, int index, double rate_hz, int frame_scans, double tau_s);
 
-/* Called with each finished footprint. */
-typedef void (*footprint_sink)(void *context, const footprint *f);
-
-/* Takes frame number `frame`; the next one is in the history already. `lo`, `hi` and `sum` are of the raw samples. */
-void channel_frame(channel *c, const history *h, int64_t frame, int lo, int hi, int64_t sum, footprint_sink sink,
-                   void *context);
+/* Every used channel takes frame number `frame`; the next one is in the history already, or it is the last. */
+void channels_frame(channel *list, int count, channel_room *room, int64_t frame);
 
 /* The stream ends or has a gap: closes what is open. */
-void channel_close(channel *c, const history *h, footprint_sink sink, void *context);
+void channel_close(channel *c, channel_room *room);
 void channel_restart(channel *c, int64_t scan);
 
 /* A raw sample of the last frames, without spikes. */
-double channel_recent(channel *c, const history *h, int64_t scan);
+double channel_recent(const channel *c, const history *h, int64_t scan);
 
 double channel_threshold(const channel *c);
 double channel_noise(const channel *c); /* standard deviation of one sample, counts */
 
-/* Both rails, and the count next to them: some converters never give the last one (a T7 ends at 0xFFFE). */
-static inline bool at_rail(int raw)
-{
-    return raw >= 32766 || raw <= -32767;
-}
+/* Scan since which a wheel is on the sensor, or -1. */
+int64_t channel_on_since(const channel *c);
+/* An axle passed whose wheel this sensor should have seen. */
+void channel_saw(channel *c, bool saw);
+/* Wheels show that it is wired the other way round than the table says. */
+bool channel_reversed(const channel *c);
+/* How it does at scan `now`; `usual_range` is the middle of those of its fellows. */
+void channel_health(const channel *c, int64_t now, double usual_range, bf_channel_health *out);
 
 #endif

@@ -400,7 +400,7 @@ static bool wheels_left(const bf_wim *w)
             if (p->peak_n > 0.15 * heaviest || (double)w->now - p->end < 3.0 * w->rate) return true;
         }
     for (int i = 0; i < w->sensor_count; ++i)
-        if (w->sensors[i].line >= 0 && w->channels[i].phase == CH_WHEEL) return true;
+        if (channel_on_since(&w->channels[i]) >= 0) return true;
     return false;
 }
 

@@ -48,19 +48,29 @@ static int shrink(stretch *p, int count, int limit, double *step)
     return count;
 }
 
-void trace_add(trace *t, float value, float tolerance)
+static void make_room(trace *t, float tolerance)
 {
-    if (t->count == TRACE_POINTS) {
-        /* It began with this tolerance; the last time a larger one was needed, and a little less is tried now. */
-        const double last = t->step / 2.25;
-        t->step = last > (double)tolerance ? last : (double)tolerance;
-        t->count = shrink(t->points, t->count, TRACE_POINTS / 2, &t->step);
-        t->lead = 0;
+    /* It began with this tolerance; the last time a larger one was needed, and a little less is tried now. */
+    const double last = t->step / 2.25;
+    t->step = last > (double)tolerance ? last : (double)tolerance;
+    t->count = shrink(t->points, t->count, TRACE_POINTS / 2, &t->step);
+    t->lead = 0;
+}
+
+void trace_add(trace *t, const double *values, int n, float tolerance)
+{
+    for (int i = 0; i < n;) {
+        if (t->count == TRACE_POINTS) make_room(t, tolerance);
+        const int room = TRACE_POINTS - t->count, take = n - i < room ? n - i : room;
+        stretch *p = t->points + t->count;
+        for (int k = 0; k < take; ++k) {
+            p[k].value = (float)values[i + k];
+            p[k].n = 1;
+        }
+        t->count += take;
+        t->length += take;
+        i += take;
     }
-    t->points[t->count].value = value;
-    t->points[t->count].n = 1;
-    t->count++;
-    t->length++;
 }
 
 /* Scan at which the flank passes `level`: the time spent below it between a point that is surely below and one that
@@ -150,8 +160,9 @@ typedef struct {
 
 /* Takes the line between the baselines off. What lies further before the wheel than it was on the sensor is none of its
  * flanks, and is left out. */
-static void take_level(levelled *l, const trace *t, double at0, double base0, double at1, double base1)
+static void take_level(levelled *l, const trace *t, const footprint_base *base)
 {
+    const double at0 = base->at[0], base0 = base->value[0], at1 = base->at[1], base1 = base->value[1];
     const int skip = 2 * t->lead > t->count ? 2 * t->lead - t->count : 0;
     const double slope = at1 > at0 ? (base1 - base0) / (at1 - at0) : 0.0;
     const stretch *from = t->points + skip;
@@ -277,29 +288,51 @@ static void find_still(footprint *f, const levelled *l, int first, int last, dou
     }
 }
 
-bool footprint_measure(footprint *f, const trace *t, double base_at0, double base0, double base_at1, double base1,
-                       double noise, double threshold, bool plate, bool flanks_only)
+/* The trace over its baseline, and what of it is above the noise: indices of the first and last such stretch, and the level. */
+typedef struct {
+    levelled l;
+    int top_at, first, last;
+    double low;
+} outline;
+
+static bool find_outline(outline *o, footprint *f, const trace *t, const footprint_base *base, double noise, double threshold,
+                         bool plate)
 {
     enum { LEAST_POINTS = 3 };
-    levelled l;
+    static const double NOISES = 4.5; /* no sample of the baseline is so far off it */
     if (t->count < LEAST_POINTS) return false;
-    take_level(&l, t, base_at0, base0, base_at1, base1);
-    if (l.count < LEAST_POINTS) return false;
-    const int top_at = find_peak(f, &l, threshold, plate);
-    if (top_at < 0) return false;
+    take_level(&o->l, t, base);
+    if (o->l.count < LEAST_POINTS) return false;
+    o->top_at = find_peak(f, &o->l, threshold, plate);
+    if (o->top_at < 0) return false;
     double low = threshold < 0.1 * f->peak ? threshold : 0.1 * f->peak;
-    if (low < 4.5 * noise) low = 4.5 * noise < 0.5 * f->peak ? 4.5 * noise : 0.5 * f->peak; /* no sample of the baseline */
-    int first = 0, last = l.count - 1;
-    while (first < top_at && (double)l.p[first].value < low) ++first;
-    while (last > top_at && (double)l.p[last].value < low) --last;
-    f->begin = l.edges[first];
-    f->end = l.edges[last + 1];
-    find_flanks(f, &l, top_at, first, last, noise);
-    if (flanks_only) return true;
+    if (low < NOISES * noise) low = NOISES * noise < 0.5 * f->peak ? NOISES * noise : 0.5 * f->peak;
+    int first = 0, last = o->l.count - 1;
+    while (first < o->top_at && (double)o->l.p[first].value < low) ++first;
+    while (last > o->top_at && (double)o->l.p[last].value < low) --last;
+    o->low = low;
+    o->first = first;
+    o->last = last;
+    f->begin = o->l.edges[first];
+    f->end = o->l.edges[last + 1];
+    find_flanks(f, &o->l, o->top_at, first, last, noise);
+    return true;
+}
+
+bool footprint_flanks(footprint *f, const trace *t, const footprint_base *base, double noise, double threshold, bool plate)
+{
+    outline o;
+    return find_outline(&o, f, t, base, noise, threshold, plate);
+}
+
+bool footprint_measure(footprint *f, const trace *t, const footprint_base *base, double noise, double threshold, bool plate)
+{
+    outline o;
+    if (!find_outline(&o, f, t, base, noise, threshold, plate)) return false;
     f->noise = noise;
     f->plateau = f->plateau_n = 0.0;
-    if (plate) find_plateau(f, l.p, l.edges, l.count);
-    find_still(f, &l, first, last, noise, plate ? 0.1 * f->peak : low);
-    find_area(f, &l, top_at, noise);
+    if (plate) find_plateau(f, o.l.p, o.l.edges, o.l.count);
+    find_still(f, &o.l, o.first, o.last, noise, plate ? 0.1 * f->peak : o.low);
+    find_area(f, &o.l, o.top_at, noise);
     return true;
 }

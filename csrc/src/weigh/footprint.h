@@ -29,7 +29,8 @@ typedef struct {
 } trace;
 
 void trace_begin(trace *t, int64_t scan);
-void trace_add(trace *t, float value, float tolerance);
+/* Adds `n` samples; neighbours that differ less than `tolerance` are merged first where there is no room. */
+void trace_add(trace *t, const double *values, int n, float tolerance);
 
 typedef struct {
     int sensor;
@@ -55,9 +56,14 @@ typedef struct {
 
 extern const double footprint_level[LEVELS];
 
-/* Measures a finished trace. `base0` at scan `base_at0` and `base1` at `base_at1` are the baseline before and after.
- * Returns false when nothing in it stands clear of the noise. With `flanks_only` it stops when they are known. */
-bool footprint_measure(footprint *f, const trace *t, double base_at0, double base0, double base_at1, double base1,
-                       double noise, double threshold, bool plate, bool flanks_only);
+/* The line of the baseline under a wheel: two scans, and its values there. */
+typedef struct {
+    double at[2], value[2];
+} footprint_base;
+
+/* Measures a finished trace over its baseline. `noise` of a sample, `threshold` above which it is something: counts. False when
+ * nothing in it stands clear of the noise. The first finds the peak and the flanks alone. */
+bool footprint_flanks(footprint *f, const trace *t, const footprint_base *base, double noise, double threshold, bool plate);
+bool footprint_measure(footprint *f, const trace *t, const footprint_base *base, double noise, double threshold, bool plate);
 
 #endif

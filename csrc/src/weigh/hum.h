@@ -1,7 +1,7 @@
 /* Mains hum beside and under a wheel: 50 or 60 Hz, up to half a hertz off, with two harmonics.
  *
  * In: the trace of a footprint, and where the wheel certainly was not. Out: the hum as a function of time, and the trace
- * without it. Called by channel.c where the noise is no small part of the peak. */
+ * without it. Called by passage.c where the noise is no small part of the peak. */
 #ifndef BF_HUM_H
 #define BF_HUM_H
 

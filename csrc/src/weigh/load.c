@@ -342,7 +342,7 @@ static uint32_t sensor_flags(const weighing *v)
     uint32_t flags = v->h.rest_count ? BF_STOPPED_ON_SENSOR : 0;
     if (!v->fitted || v->axles[0].lost_before) flags |= BF_PARTIAL;
     for (int i = 0; i < w->sensor_count; ++i)
-        if (w->channels[i].sign != w->channels[i].wired) flags |= BF_SENSOR_FAULT;
+        if (channel_reversed(&w->channels[i])) flags |= BF_SENSOR_FAULT;
     for (int k = 0; k < v->count; ++k)
         for (int j = 0; j < w->line_count; ++j)
             for (int i = 0; (v->axles[k].seen >> j & 1u) && i < v->axles[k].at[j].count; ++i)

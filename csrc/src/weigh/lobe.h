@@ -2,7 +2,7 @@
  * up to half a metre on both sides of the footprint (1 to 3 % of the peak on hot asphalt).
  *
  * In: means of the signal next to footprints and farther out. Out: how deep the dip is, as a share of the peak. Called by
- * channel.c, which then does not take the dip for the baseline. */
+ * passage.c, which then does not take the dip for the baseline. */
 #ifndef BF_LOBE_H
 #define BF_LOBE_H
 

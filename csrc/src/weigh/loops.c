@@ -25,7 +25,7 @@ void loop_sample_frame(bf_wim *w, loop_state *l, int64_t frame)
     double sum = 0.0;
     for (int i = 0; i < n; ++i) {
         const int64_t at = frame * n + i;
-        const double v = history_sample(&w->past, at, l->channel);
+        const double v = history_sample(&w->room.past, at, l->channel);
         sum += v;
         const bool want = l->present ? v > l->lower : v > l->level;
         if (want == l->present) {

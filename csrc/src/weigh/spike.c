@@ -36,19 +36,13 @@ static bool single(const stretch *p, int from, int to)
     return true;
 }
 
-int spikes_take_out(trace *t, double rate_hz, double base, double noise)
+int spikes_take_out(trace *t, double rate_hz, double base, double noise, double top, double steepest)
 {
     stretch *p = t->points;
     const int longest = (int)(TAILS_S[0] * rate_hz);
     int found = 0;
-    double height = -1.0, top = 0.0, steepest = 0.0;
-    if (rate_hz < LEAST_RATE_HZ) return 0;
-    for (int i = 1; i + 1 < t->count; ++i) {
-        const double z = (double)p[i].value - base, front = fabs((double)p[i + 1].value - (double)p[i - 1].value);
-        if (z > top) top = z;
-        if (front > steepest) steepest = front;
-    }
-    if (steepest < 0.2 * FRONT * top || steepest < CLEAR * noise) return 0; /* the usual case */
+    double height = -1.0;
+    if (rate_hz < LEAST_RATE_HZ || steepest < 0.2 * FRONT * top || steepest < CLEAR * noise) return 0; /* the usual case */
     for (int i = 3; i + longest + 3 < t->count; ++i) {
         const double front = (double)p[i + 1].value - (double)p[i - 1].value;
         if (fabs(front) < CLEAR * noise) continue;

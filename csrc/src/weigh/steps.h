@@ -1,7 +1,7 @@
 /* Two or more axles at once on a long plate: its signal is a stair, a step up where an axle comes and one down where it
  * goes, in the same order.
  *
- * In: a recorded trace of a plate. Out: a trace for each axle, as if it had been alone. Called by channel.c. */
+ * In: a recorded trace of a plate. Out: a trace for each axle, as if it had been alone. Called by passage.c. */
 #ifndef BF_STEPS_H
 #define BF_STEPS_H
 

@@ -145,8 +145,8 @@ static int finished_passes(const bf_wim *w, int line)
 {
     double open_from = HUGE_VAL;
     for (int i = 0; i < w->lines[line].count; ++i) {
-        const channel *c = &w->channels[w->lines[line].sensors[i]];
-        if (c->phase == CH_WHEEL && (double)c->began < open_from) open_from = (double)c->began;
+        const int64_t since = channel_on_since(&w->channels[w->lines[line].sensors[i]]);
+        if (since >= 0 && (double)since < open_from) open_from = (double)since;
     }
     int n = 0;
     while (n < w->pending_count[line] && w->pending[line][n].end < open_from) {
@@ -345,7 +345,7 @@ static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
 static bool wheel_on(const bf_wim *w)
 {
     for (int i = 0; i < w->sensor_count; ++i)
-        if (w->sensors[i].line >= 0 && w->channels[i].phase == CH_WHEEL) return true;
+        if (channel_on_since(&w->channels[i]) >= 0) return true;
     return false;
 }
 
@@ -409,16 +409,10 @@ static void note_missed(bf_wim *w, const axle_seen *a, int line)
 {
     for (int i = 0; i < w->lines[line].count; ++i) {
         const int sensor = w->lines[line].sensors[i];
-        channel *c = &w->channels[sensor];
         bool saw = false;
         if (a->seen & (1u << line))
             for (int k = 0; k < a->at[line].count; ++k) saw = saw || w->prints[a->at[line].prints[k]].sensor == sensor;
-        if (saw) {
-            c->missed_run = 0;
-        } else if (a->side_n[w->sensors[sensor].side] > 0.0) {
-            c->missed++;
-            if (c->missed_run < 1000) c->missed_run++;
-        }
+        if (saw || a->side_n[w->sensors[sensor].side] > 0.0) channel_saw(&w->channels[sensor], saw);
     }
 }
 

@@ -1,0 +1,105 @@
+/* What a channel shows while nothing is on its sensor: its baseline, how that moves, and its noise.
+ *
+ * In: least, most and mean of frames. Out: the baseline now and before a scan, the noise, and the threshold above which
+ * something is on the sensor. Owned by channel.c, which asks it for what a footprint stands on. Counts, the way round in
+ * which a wheel is positive. */
+#ifndef BF_BASELINE_H
+#define BF_BASELINE_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { MEAN_RING = 128 };
+
+typedef struct {
+    float mean; /* conditioned */
+    bool idle;
+} frame_mean;
+
+/* Least, most and mean of a frame. */
+typedef struct {
+    int lo, hi;
+    double mean;
+} frame_range;
+
+typedef struct {
+    double value, slope; /* tracked, and its change in a scan */
+    double integral;     /* what the high-pass of an AC-coupled channel took away so far */
+    double range;        /* usual most minus least of an idle frame */
+    double drift;        /* usual |slope| */
+    double by_range, least; /* threshold for a count of range; and of the lightest wheel, 0 where a sensor sees part of one */
+    double per_scan, frame_scans; /* 1 / frame_scans, exact as that is a power of two */
+    double tau_k;        /* 1 / (tau x rate), 0 where DC-coupled */
+    double rate_hz, spread; /* spread: range of a frame of white noise in standard deviations */
+    int64_t since;       /* frames that begin before this scan say nothing */
+    int start_frames;
+    int scans;           /* of a frame */
+    frame_mean means[MEAN_RING];
+} baseline;
+
+void baseline_init(baseline *b, double rate_hz, int frame_scans, double tau_s);
+void baseline_restart(baseline *b, int64_t scan);
+
+/* Takes one of the first frames; true when there are enough to go by. */
+bool baseline_start(baseline *b, int64_t frame, const frame_range *r);
+
+/* The range of a frame that is no sure measure of the noise. */
+static inline void baseline_swing(baseline *b, double range, double share)
+{
+    const double most = 2.0 * b->range + 2.0;
+    b->range += share * ((range < most ? range : most) - b->range);
+}
+
+/* The mean of a frame as it was before the high-pass; the high-pass then has it. */
+static inline double baseline_conditioned(baseline *b, double mean)
+{
+    if (!(b->tau_k > 0.0)) return mean;
+    const double step = (mean - b->value) * b->tau_k * b->frame_scans, y = mean + b->integral + 0.5 * step;
+    b->integral += step;
+    return y;
+}
+
+/* Follows an idle frame (an alpha-beta tracker), whose conditioned mean is `mean`, and its noise. A dead channel is no
+ * measure of its noise. */
+static inline void baseline_follow(baseline *b, double mean, int range)
+{
+    static const double ALPHA = 0.25, BETA = 0.01, SLOWLY = 0.005, NOISE = 0.02;
+    const double predicted = b->value + b->slope * b->frame_scans, off = mean - predicted;
+    b->value = predicted + ALPHA * off;
+    b->slope += BETA * off * b->per_scan;
+    b->drift += SLOWLY * (fabs(b->slope) - b->drift);
+    if (range > 0) baseline_swing(b, range, NOISE);
+}
+
+double baseline_noise(const baseline *b); /* standard deviation of one sample */
+
+static inline double baseline_threshold(const baseline *b)
+{
+    const double by_noise = b->by_range * b->range + 3.0;
+    return by_noise > b->least ? by_noise : b->least;
+}
+
+/* How far it may have moved in so many scans. */
+double baseline_drifted(const baseline *b, double scans);
+
+/* While a wheel is on a sensor the baseline is not seen; by so much it may move in a scan. */
+double baseline_unseen(const baseline *b);
+
+/* Baseline before scan `until`: the mean of the idle frames nearest to it, and the scan in their middle. */
+bool baseline_before(const baseline *b, int64_t until, double *value, double *at);
+
+/* Mean of the idle frames that lie between two scans, all of them; how many there are. `now` is of the present. */
+int baseline_between(const baseline *b, double from, double to, int64_t now, double *value, double *at);
+
+static inline frame_mean *baseline_slot(baseline *b, int64_t frame)
+{
+    return &b->means[frame & (MEAN_RING - 1)];
+}
+
+static inline bool baseline_was_idle(const baseline *b, int64_t frame)
+{
+    return b->means[frame & (MEAN_RING - 1)].idle;
+}
+
+#endif

@@ -1,0 +1,14 @@
+/* Excursions below the baseline: a reversed channel, a cable, or a first baseline that was taken under a wheel. Called by
+ * channel.c, for frames. */
+#ifndef BF_BELOW_H
+#define BF_BELOW_H
+
+#include "channel.h"
+
+/* A frame lies below the baseline: its mean by `z` (negative), its lowest sample at `lo`. */
+void below_frame(channel *c, int64_t frame, double lo, double mean, double z);
+
+/* The excursion has ended before frame `frame`. */
+void below_over(channel *c, int64_t frame);
+
+#endif

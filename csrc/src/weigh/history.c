@@ -1,0 +1,130 @@
+/* Frames without copies, and their least, most and sum. See history.h. */
+#include "history.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const double FRAME_S = 0.0096; /* a frame is the power of two of scans next above this, at least */
+enum { LEAST_SHIFT = 3, MOST_SHIFT = 12, ROWS = 8 };
+
+bool history_init(history *h, int channels, double rate_hz)
+{
+    memset(h, 0, sizeof *h);
+    h->shift = LEAST_SHIFT;
+    while (h->shift < MOST_SHIFT && (double)(1 << h->shift) < FRAME_S * rate_hz) h->shift++;
+    h->channels = channels;
+    h->frame_scans = 1 << h->shift;
+    const size_t samples = (size_t)h->frame_scans * (size_t)channels;
+    h->memory = calloc(samples * (HISTORY_FRAMES + 1), sizeof(int16_t));
+    if (!h->memory) return false;
+    for (size_t i = 0; i < HISTORY_FRAMES; ++i) h->at[i] = h->own[i] = h->memory + i * samples;
+    h->filling = h->memory + HISTORY_FRAMES * samples;
+    return true;
+}
+
+void history_free(history *h)
+{
+    free(h->memory);
+}
+
+size_t history_take(history *h, const int16_t *samples, size_t scans)
+{
+    const size_t frame = (size_t)h->frame_scans, channels = (size_t)h->channels, fill = (size_t)h->fill;
+    const size_t slot = (size_t)(h->frames & (HISTORY_FRAMES - 1));
+    const bool whole = fill + scans >= frame;
+    if (fill == 0 && whole) {
+        h->at[slot] = samples;
+        h->frames++;
+        return frame;
+    }
+    const size_t take = whole ? frame - fill : scans;
+    memcpy(h->filling + fill * channels, samples, take * channels * sizeof(int16_t));
+    h->fill += (int)take;
+    if (whole) {
+        int16_t *full = h->filling;
+        h->filling = h->own[slot];
+        h->at[slot] = h->own[slot] = full;
+        h->fill = 0;
+        h->frames++;
+    }
+    return take;
+}
+
+int history_drop(history *h)
+{
+    const int fill = h->fill;
+    h->fill = 0;
+    return fill;
+}
+
+void history_keep(history *h)
+{
+    const size_t bytes = (size_t)h->frame_scans * (size_t)h->channels * sizeof(int16_t);
+    for (int i = 0; i < HISTORY_FRAMES; ++i) {
+        if (h->at[i] == h->own[i]) continue;
+        memcpy(h->own[i], h->at[i], bytes);
+        h->at[i] = h->own[i];
+    }
+}
+
+static inline int16_t least16(int16_t a, int16_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int16_t most16(int16_t a, int16_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Eight rows of `n` samples into the running least, most and sum modulo 65536: a plain loop over int16, which a compiler
+ * turns into vectors on any machine, with the same result; eight rows at a time, so that the running values are seldom
+ * read and written. */
+static void add_rows(const int16_t *restrict s, int n, int16_t *restrict lo, int16_t *restrict hi, uint16_t *restrict sum)
+{
+    const int16_t *restrict s1 = s + n, *restrict s2 = s1 + n, *restrict s3 = s2 + n;
+    const int16_t *restrict s4 = s3 + n, *restrict s5 = s4 + n, *restrict s6 = s5 + n, *restrict s7 = s6 + n;
+    for (int i = 0; i < n; ++i) {
+        const int16_t a = s[i], b = s1[i], c = s2[i], d = s3[i], e = s4[i], f = s5[i], g = s6[i], k = s7[i];
+        lo[i] = least16(lo[i], least16(least16(least16(a, b), least16(c, d)), least16(least16(e, f), least16(g, k))));
+        hi[i] = most16(hi[i], most16(most16(most16(a, b), most16(c, d)), most16(most16(e, f), most16(g, k))));
+        sum[i] = (uint16_t)(sum[i] + (uint16_t)(a + b + c + d) + (uint16_t)(e + f + g + k));
+    }
+}
+
+/* The upper half of a row into the lower one. */
+static void fold(int16_t *lo, int16_t *hi, uint16_t *sum, int n)
+{
+    const int16_t *restrict lo1 = lo + n, *restrict hi1 = hi + n;
+    const uint16_t *restrict sum1 = sum + n;
+    int16_t *restrict lo0 = lo, *restrict hi0 = hi;
+    uint16_t *restrict sum0 = sum;
+    for (int i = 0; i < n; ++i) {
+        lo0[i] = lo1[i] < lo0[i] ? lo1[i] : lo0[i];
+        hi0[i] = hi1[i] > hi0[i] ? hi1[i] : hi0[i];
+        sum0[i] = (uint16_t)(sum0[i] + sum1[i]);
+    }
+}
+
+/* Some scans side by side are one long row, so that the length of the vectors does not depend on the number of channels.
+ * The sum is kept to 16 bits: where the samples span so little that their distances to the least one add up to less than
+ * 65536 it tells the whole sum; elsewhere they are added again. */
+void frame_ranges(const history *h, int64_t frame, int16_t *restrict lo, int16_t *restrict hi, int32_t *restrict sum)
+{
+    const int16_t *s = h->at[frame & (HISTORY_FRAMES - 1)];
+    const int n = h->frame_scans, channels = h->channels, part = n < ROWS * FOLDED ? n / ROWS : FOLDED, row = part * channels;
+    uint16_t low_bits[FOLDED * BF_MAX_CHANNELS];
+    for (int i = 0; i < row; ++i) {
+        lo[i] = INT16_MAX;
+        hi[i] = INT16_MIN;
+        low_bits[i] = 0;
+    }
+    for (int r = 0; r < n; r += ROWS * part) add_rows(s + (size_t)r * (size_t)channels, row, lo, hi, low_bits);
+    for (int half = row / 2; half >= channels; half /= 2) fold(lo, hi, low_bits, half);
+    for (int c = 0; c < channels; ++c) sum[c] = n * lo[c] + (uint16_t)(low_bits[c] - (uint32_t)(n * lo[c]));
+    for (int c = 0; c < channels; ++c) {
+        if (n * (hi[c] - lo[c]) < 65536) continue;
+        sum[c] = 0;
+        for (int i = 0; i < n; ++i) sum[c] += s[i * channels + c];
+    }
+}

@@ -1,0 +1,59 @@
+/* The last frames of all channels, interleaved as they came. In: the caller's samples. Out: frames of a fixed number of
+ * scans, counted from the start of the stream, so that nothing depends on how the stream was cut into blocks.
+ *
+ * A whole frame of the caller's block is not copied: it is looked at where it lies. What later frames may still ask for is
+ * kept when the block ends. Filled by wim.c, read by channel.c, loops.c and beside.c. */
+#ifndef BF_HISTORY_H
+#define BF_HISTORY_H
+
+#include "borderflow_core.h"
+
+#include <stdbool.h>
+
+enum { HISTORY_FRAMES = 16, FRAME_MOST = 4096 /* scans */ };
+
+typedef struct {
+    int channels, frame_scans, shift; /* frame_scans = 1 << shift */
+    int64_t frames;                   /* complete ones so far */
+    const int16_t *at[HISTORY_FRAMES]; /* frame f is at[f % HISTORY_FRAMES]: in the caller's block or in `own` */
+    int16_t *own[HISTORY_FRAMES];
+    int16_t *filling;                 /* the next frame, of which `fill` scans are there */
+    int fill;
+    int16_t *memory;
+} history;
+
+/* Frames of about 13 ms. False where there is no memory. */
+bool history_init(history *h, int channels, double rate_hz);
+void history_free(history *h);
+
+/* Takes of `scans` scans what belongs to the next frame; returns how many those are. */
+size_t history_take(history *h, const int16_t *samples, size_t scans);
+
+/* Drops the scans of the frame that is not full yet; returns how many those are. */
+int history_drop(history *h);
+
+/* The caller's block ends: keeps what is not kept yet. */
+void history_keep(history *h);
+
+static inline int history_sample(const history *h, int64_t scan, int channel)
+{
+    const int16_t *frame = h->at[(scan >> h->shift) & (HISTORY_FRAMES - 1)];
+    return frame[(scan & (h->frame_scans - 1)) * h->channels + channel];
+}
+
+/* Oldest and newest scan that is there. */
+static inline int64_t history_first(const history *h)
+{
+    return h->frames > HISTORY_FRAMES ? (h->frames - HISTORY_FRAMES) << h->shift : 0;
+}
+
+static inline int64_t history_last(const history *h)
+{
+    return (h->frames << h->shift) - 1;
+}
+
+/* Least, most and sum of each channel over a frame; arrays with room for the channels times FOLDED. */
+enum { FOLDED = 8 };
+void frame_ranges(const history *h, int64_t frame, int16_t *restrict lo, int16_t *restrict hi, int32_t *restrict sum);
+
+#endif
