@@ -12,6 +12,7 @@ from typing import Literal
 Verdict = Literal["by_code", "proven", "not_proven", "unheard"]
 
 WITHIN_S = 15.0  # a status that did not come back after this is not heard
+NO_READER_S, NO_READER_COUNT = 60.0, 3  # so long and so many messages without a reader are worth a word
 
 
 class Hearing:
@@ -48,3 +49,23 @@ class Hearing:
         """Nothing will come back, for a reason that says nothing of what was sent."""
         if self.verdict != "by_code":
             self.verdict, self.why, self._wanted = "not_proven", why, None
+
+
+class Readers:
+    """Whether somebody reads. A broker that answers every message with "no matching subscribers" (0x10, MQTT 5) has
+    forgotten all of them.
+    """
+
+    def __init__(self) -> None:
+        self._nobody_since: float | None = None  # monotonic time since which no message found a reader
+        self._count = 0
+
+    def took(self, *, nobody: bool, now_s: float) -> bool | None:
+        """Whether there are readers, after one more message; None where it is too early to say."""
+        if not nobody:
+            self._nobody_since, self._count = None, 0
+            return True
+        self._count += 1
+        if self._nobody_since is None:
+            self._nobody_since = now_s
+        return False if self._count >= NO_READER_COUNT and now_s - self._nobody_since >= NO_READER_S else None

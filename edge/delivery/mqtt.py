@@ -40,6 +40,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.delivery import troubles
 from edge.delivery.endpoint import Endpoint, LinkError, password_of, tls_context
+from edge.delivery.link import Acknowledged
 from edge.delivery.outgoing import CONTENT_TYPE, Outgoing, Packer, user_properties
 from edge.delivery.paho_door import QuickClient, properties_of
 
@@ -49,10 +50,6 @@ KEEPALIVE_S = 9  # a ping after this silence, and its answer within as much, loo
 PUBACK_TIMEOUT_S = 18.0  # found within 20 s, also under load
 _ANSWER_S = 5.0
 INCOMING_MAX_BYTES = 65_536  # nothing that we subscribe to is near that
-
-
-Acknowledged = Callable[[int, int, str], None]
-"""Number of the message, reason code of its PUBACK (below 0x80 the server has it), name of a code that is not 0."""
 
 
 class MqttLink:

@@ -12,30 +12,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random as randomness
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
-import msgspec
-
 from edge.config import Collector
-from edge.delivery.endpoint import Endpoint, LinkError, Trouble
-from edge.delivery.entry import Entry, Severity, uuid7
-from edge.delivery.hearing import Hearing
+from edge.delivery.attempts import SHORT_LIVES, Attempts
+from edge.delivery.collector_alarms import CollectorAlarms, OnAlarm
+from edge.delivery.endpoint import Endpoint, LinkError
+from edge.delivery.entry import Entry, uuid7
+from edge.delivery.hearing import Hearing, Readers
 from edge.delivery.journal import Journal, JournalError
-from edge.delivery.mqtt import Acknowledged, MqttLink, may_publish
+from edge.delivery.link import Link, LinkFactory
+from edge.delivery.mqtt import MqttLink, may_publish
 from edge.delivery.outgoing import Outgoing
+from edge.delivery.parked import Parked
+from edge.delivery.replays import Replays
+from edge.delivery.window import Window
 from edge.messages import (
     TOPIC_ROOT,
     Backlog,
     CollectorStatus,
     Message,
-    ReplayRequest,
     Status,
     encode,
     kind_of,
@@ -47,82 +50,13 @@ from edge.messages import (
 log = logging.getLogger("collector")
 
 State = Literal["connecting", "connected", "waiting", "stopped"]
-OnAlarm = Callable[[str, str, Literal["begin", "end"], Severity, str], None]  # collector, code, state, severity, text
 
 # how long a broker keeps a message for an absent reader
 EXPIRY_S = {"wait": 86_400, "flow": 7 * 86_400, "sighting": 2 * 86_400, "identifier": 2 * 86_400}
-LATE_RESERVE = 4  # places of the window that backlog and replay leave to live messages
-REPLAY_PER_S = 200.0
-REPLAY_REQUESTS_MAX = 256
-REPLAY_PAYLOAD_MAX = 1024
 SETTLED_S = 2.0  # a connection that held so long ends the alarms
-SHORT_LIVES = 4  # connections that end within QUICK_S without a reason, until it is taken for a double
-QUICK_S = (
-    15.0  # two that fight for a name throw each other out within their next attempts; a broker that is started anew
-)
-# every now and then lives longer than that, and must not cost a pause of minutes
-CAREFUL_FROM = 1  # ... until messages go one by one: some servers close after a refusal, and what they said is lost
-CAREFUL_FIRST = 32  # if more is under way; so many do
-STABLE_S = 60.0  # a connection that held so long makes the next wait short again
-WAIT_FIRST_S, WAIT_EARLY_S, WAIT_MOST_S = 1.0, 5.0, 60.0
-LONG_WAIT_S: dict[Trouble, float] = {
-    "duplicate": 300.0,
-    "refused": 60.0,
-    "certificate": 30.0,
-    "configuration": 30.0,
-    "unheard": 60.0,
-}
-UNREACHABLE_AFTER_S = 10.0  # an outage this long is an alarm; a refusal is one at once
-PARK_S = 60.0  # a kind that the server refuses to take is tried again after this
-NO_READER_S, NO_READER_COUNT = 60.0, 3  # so long and so many messages without a reader are an alarm
 WORDS_MAX = 32
-_LOG_AGAIN_S, _LOG_AGAIN_MOST_S = 10.0, 3600.0  # a failure that stays is logged at growing intervals
 _RETRY_JOURNAL_S = 1.0
 _PACKET_MARGIN = 256  # bytes of a PUBLISH beside topic and payload, at most
-
-ALARM_OF: dict[Trouble, tuple[str, Severity]] = {
-    "configuration": ("collector_configuration", "critical"),
-    "unreachable": ("collector_unreachable", "warning"),
-    "certificate": ("collector_certificate", "critical"),
-    "refused": ("collector_refused", "critical"),
-    "duplicate": ("duplicate_identity", "critical"),
-    "quota": ("collector_quota", "warning"),
-    "protocol": ("collector_protocol", "warning"),
-    "silent": ("collector_unreachable", "warning"),
-    "lost": ("collector_unreachable", "warning"),
-    "unheard": ("collector_unheard", "critical"),
-}
-_END_BY_THEMSELVES = frozenset({"collector_no_replay", "collector_no_reader"})  # a good connection does not end them
-
-
-class Link(Protocol):
-    """What the publisher needs of `edge.delivery.mqtt.MqttLink`."""
-
-    window: int
-    maximum_packet: int
-    closed: asyncio.Future[LinkError]
-
-    async def open(self) -> None: ...
-    def publish(self, message: Outgoing) -> int: ...
-    def flush(self) -> None: ...
-    async def close(self, *, speak_will: bool) -> None: ...
-
-
-class LinkFactory(Protocol):
-    """Makes the link of one attempt; `MqttLink` itself is one."""
-
-    def __call__(
-        self,
-        endpoint: Endpoint,
-        *,
-        will: Outgoing | None,
-        subscribe: str | None,
-        hear: str | None = None,
-        acknowledged: Acknowledged,
-        received: Callable[[str, bytes, bool], None],
-        granted: Callable[[str, bool], None] = ...,
-        settled: Callable[[], None],
-    ) -> Link: ...
 
 
 class StatusProvider(Protocol):
@@ -170,45 +104,26 @@ class Publisher:
         self._collector = collector
         self._journal = journal
         self._status = status
-        self._on_alarm = on_alarm
         self._on_state = on_state
         self._link_factory = link_factory
         self._random = random or randomness.Random()
         self._clock = clock
-        self._alarms: dict[str, str] = {}
-        self._logged: dict[Trouble, tuple[float, float, int]] = {}  # when again, the interval after, attempts since
-        self._wait_s = WAIT_FIRST_S
-        self._down_since: float | None = None
-        self._connected_at = 0.0  # monotonic; 0: not in this attempt
-        self._short_lives = 0  # connections in a row that ended soon and without a reason
-        self._quick_lives = 0  # of these in a row, those that ended within QUICK_S
-        self._refused_here = False  # the server refused a message in this connection
-        self._alone: Entry | None = None  # the only message under way when the last connection ended
-        self._suspect = ""  # its topic, in the connection before
-        self._trusted = 0  # acknowledgements in this connection
-        self._taken: set[str] = set()  # topics of them
+        self._alarms = CollectorAlarms(collector, on_alarm)
+        self._attempts = Attempts(self._random)
+        self._window = Window(0)  # of the connection that is
+        self._hearing = Hearing()  # likewise
+        self._readers = Readers()
+        self._parked = Parked()
+        self._replays = Replays(journal, collector.share)
+        self.replay_granted: bool | None = None  # whether requests for replay can be heard; None until it is answered
+        self._words: deque[Outgoing] = deque(maxlen=WORDS_MAX)  # to be said outside the journal
+        self._birth: Entry | None = None
+        self._offline_told = False
         self._stop = asyncio.Event()
         self._go_on = asyncio.Event()  # ends the wait between two attempts
         self._ended = asyncio.Event()
         self._link: Link | None = None
-        self._in_flight: dict[int, Entry] = {}
-        self._late_in_flight = 0
-        self._hearing = Hearing()
-        self.replay_granted: bool | None = None  # whether requests for replay can be heard; None until it is answered
         self._journal_trouble = ""  # what was last logged of it
-        self._ended_unproven = False  # the last connection ended while that was open
-        self._unproven: list[Entry] = []  # acknowledged while it is open whether that is worth anything
-        self._nobody_since: float | None = None  # monotonic time since which no message found a reader
-        self._nobody_count = 0
-        self._words: deque[Outgoing] = deque(maxlen=WORDS_MAX)  # to be said outside the journal
-        self._speaking: set[int] = set()  # numbers of those under way
-        self._parked: dict[str, float] = {}  # kind -> monotonic time until which it is not sent
-        self._too_large: dict[str, int] = {}  # parked kind -> bytes that the server would have to take
-        self._requests: deque[ReplayRequest] = deque()
-        self._replay_ready: deque[Entry] = deque()
-        self._replay_at = 0.0  # monotonic time at which the next replayed message may go
-        self._birth: Entry | None = None
-        self._offline_told = False
         self._pump_asked = False
         self._pump_timer: asyncio.TimerHandle | None = None
         journal.register(self.name, collector.share)
@@ -307,33 +222,20 @@ class Publisher:
             if self._pump_timer is not None:
                 self._pump_timer.cancel()
                 self._pump_timer = None
-            last = next(iter(self._in_flight.values())) if len(self._in_flight) == 1 else None
-            # A topic of which it took a message in this connection is not what it closed for.
-            self._alone = last if last is not None and last.topic not in self._taken else None
-            self._in_flight.clear()
-            self._ended_unproven = bool(self._unproven)
-            self._unproven.clear()
-            self._speaking.clear()
+            self._attempts.left(self._window.only, unproven=self._window.holds)
+            self._window = Window(0)
             await asyncio.shield(link.close(speak_will=not (clean and self._offline_told)))
             await self._flush()
 
     def _begin(self, link: Link) -> None:
         self._journal.resume(self.name)
-        for kind, size in list(self._too_large.items()):
-            if size <= link.maximum_packet:
-                del self._too_large[kind]
-                self._parked.pop(kind, None)
-        self._in_flight.clear()
-        self._replay_ready.clear()
-        self._late_in_flight = 0
+        self._parked.connected(link.maximum_packet)
+        self._window = Window(link.window)
+        self._replays.begin_anew()
+        self._attempts.connected(self._loop.time())
         self._birth = None
         self._offline_told = False
-        self._refused_here = False
-        self._trusted = 0
-        self._taken.clear()
         self.counts.connections += 1
-        self._connected_at = self._loop.time()
-        self._down_since = None
         self._set_state("connected", f"connected to {self._collector.url}")
 
     async def _make_birth(self) -> Entry | Outgoing | None:
@@ -357,19 +259,16 @@ class Publisher:
                 look_s = min(2 * look_s, 1.0)
                 if link.closed.done():
                     raise link.closed.result()
-                lasted_s = self._loop.time() - self._connected_at
-                await self._look_at_hearing(link)
+                lasted_s = self._attempts.lasts(self._loop.time())
+                await self._look_at_hearing()
                 if lasted_s > SETTLED_S and not self._parked and self._hearing.counts:
-                    self._clear_all(f"connected to {self._collector.url}")
-                if lasted_s > STABLE_S:
-                    self._wait_s, self._short_lives, self._quick_lives = WAIT_FIRST_S, 0, 0
-                    self._logged.clear()
+                    self._alarms.connected()
                 await self._flush()
                 self._pump()
             until = self._loop.time() + self._drain_s
             while self._loop.time() < until and not link.closed.done():
                 self._pump()
-                if not self._in_flight and not self._unproven:
+                if self._window.is_empty:
                     return True
                 await asyncio.wait({link.closed}, timeout=0.05)
             return False
@@ -390,62 +289,35 @@ class Publisher:
             log.warning("collector %s: %s", self.name, error)
 
     def _judged(self, error: LinkError) -> LinkError:
-        """A server that closes good connections soon, again and again, without saying why (3.1.1 and some servers do
-        not): where it does so at the same topic each time, that is refused; else most likely somebody else connects
-        with our name."""
-        was_connected, self._connected_at = self._connected_at, 0.0
-        if error.trouble != "lost" or not was_connected or self._refused_here:
-            self._short_lives, self._quick_lives, self._suspect = 0, 0, ""
-            return error
-        self._short_lives += 1
-        self._quick_lives = self._quick_lives + 1 if self._loop.time() - was_connected < QUICK_S else 0
-        alone = self._alone if self._short_lives > CAREFUL_FROM else None
-        if alone is not None and alone.topic == self._suspect:
-            self._short_lives, self._quick_lives, self._suspect = 0, 0, ""
-            self._park(alone, "collector_refused", "it closes the connection each time", "rights")
-            return error
-        self._suspect = alone.topic if alone is not None else ""
-        if self._quick_lives < SHORT_LIVES:
-            return error
-        self._short_lives = self._quick_lives = 0
-        if self._ended_unproven:
+        """What the end of the connection means."""
+        judged = self._attempts.judge(error.trouble, self._loop.time())
+        if judged.refused is not None:
+            self._alarms.closes_for(judged.refused)
+            self._park(judged.refused)
+        if judged.verdict == "unheard":
             return self._unheard()
-        return LinkError(
-            "duplicate",
-            f"{self._collector.url} closed {SHORT_LIVES} connections in a row soon after they began ({error}); most "
-            "likely two computers use one certificate or name: give each its own",
-        )
+        if judged.verdict == "duplicate":
+            return LinkError(
+                "duplicate",
+                f"{self._collector.url} closed {SHORT_LIVES} connections in a row soon after they began ({error}); "
+                "most likely two computers use one certificate or name: give each its own",
+            )
+        return error
 
     async def _pause(self, error: LinkError) -> None:
         now = self._loop.time()
-        if self._down_since is None:
-            self._down_since = now
-        code, severity = ALARM_OF[error.trouble]
-        down_s = now - self._down_since
-        if code != "collector_unreachable" or down_s >= UNREACHABLE_AFTER_S:
-            self._raise(code, severity, str(error))
-        wait_s = LONG_WAIT_S.get(error.trouble)
-        if wait_s is not None:
-            wait_s *= self._random.uniform(0.8, 1.2)
-        else:  # decorrelated jitter; a restart of the broker costs seconds, a long outage does not hammer it
-            most_s = WAIT_EARLY_S if down_s < STABLE_S else WAIT_MOST_S
-            self._wait_s = wait_s = min(most_s, self._random.uniform(WAIT_FIRST_S, self._wait_s * 3))
+        wait_s, alarm = self._attempts.pause(error.trouble, now)
+        if alarm:
+            self._alarms.not_connected(error)
         self._set_state("waiting", f"{error}; next attempt in {wait_s:.0f} s")
-        self._log_failure(error, now, wait_s)
+        attempts = self._attempts.to_be_said(error.trouble, now)
+        if attempts is not None:
+            before = f" ({attempts} attempts since it was last said)" if attempts else ""
+            log.warning("collector %s: %s; next attempt in %.0f s%s", self.name, error, wait_s, before)
         self._go_on.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._go_on.wait()
-
-    def _log_failure(self, error: LinkError, now: float, wait_s: float) -> None:
-        """Each kind of trouble at once, then after 10 s, 20 s, … up to an hour, until a connection was stable."""
-        at, again_s, attempts = self._logged.get(error.trouble, (-math.inf, _LOG_AGAIN_S, 0))
-        if now < at:
-            self._logged[error.trouble] = (at, again_s, attempts + 1)
-            return
-        before = f" ({attempts} attempts since it was last said)" if attempts else ""
-        log.warning("collector %s: %s; next attempt in %.0f s%s", self.name, error, wait_s, before)
-        self._logged[error.trouble] = (now + again_s, min(2 * again_s, _LOG_AGAIN_MOST_S), 0)
 
     # Sending
 
@@ -470,38 +342,27 @@ class Publisher:
             self._pump_later(_RETRY_JOURNAL_S)
 
     def _fill_window(self, link: Link) -> None:
-        window = link.window
-        if self._short_lives > CAREFUL_FROM and self._trusted < CAREFUL_FIRST:
-            window = 1
-        self._speak(link, window)
-        room = window - self._under_way()
-        if room <= 0:
-            return
-        late_most = max(1, window - LATE_RESERVE)
-        stopping = self._stop.is_set()
-        now = self._loop.time()
-        for kind in [kind for kind, until in self._parked.items() if until < now]:
-            del self._parked[kind]
-        for entry in self._journal.next(self.name, room, 0, self._parked):
-            self._offer(entry)
-        while not stopping and self._late_in_flight < late_most and self._under_way() < window:
+        window, careful = self._window, self._attempts.is_careful
+        while self._words and window.room(careful=careful) > 0:
+            self._speak(link, self._words.popleft())
+        self._parked.wake(self._loop.time())
+        if (room := window.room(careful=careful)) > 0:
+            self._offer(self._journal.next(self.name, room, 0, self._parked))
+        while not self._stop.is_set() and (late_room := window.late_room(careful=careful)) > 0:
             again = self._next_replay()
             if again is not None:
                 self._send(again, replay=True)
                 continue
-            room = window - self._under_way()
-            late = self._journal.next(self.name, room, late_most - self._late_in_flight, self._parked)
+            late = self._journal.next(self.name, window.room(careful=careful), late_room, self._parked)
             if not late:
                 break
-            for entry in late:
-                self._offer(entry)
+            self._offer(late)
 
-    def _offer(self, entry: Entry) -> None:
-        if self._birth is not None and entry.n == self._birth.n:
-            return  # sent already
-        if entry.kind in self._parked:
-            return  # one before it, of the same batch, was too large
-        self._send(entry)
+    def _offer(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            is_birth = self._birth is not None and entry.n == self._birth.n  # sent already
+            if not is_birth and entry.kind not in self._parked:  # one before it, of the same batch, was too large
+                self._send(entry)
 
     def _send(self, entry: Entry, replay: bool = False) -> None:
         link = self._link
@@ -509,7 +370,9 @@ class Publisher:
             return
         size = len(entry.body) + len(entry.topic) + _PACKET_MARGIN
         if size > link.maximum_packet:
-            self._hold_back(entry, size, link.maximum_packet)
+            self.counts.oversized += 1
+            self._alarms.too_large(entry, size, link.maximum_packet)
+            self._park(entry, size)
             return
         retain = entry.kind == "status" and self._journal.is_newest(entry)
         mid = link.publish(
@@ -522,29 +385,27 @@ class Publisher:
                 expiry_s=EXPIRY_S.get(entry.kind),
             )
         )
-        self._in_flight[mid] = entry
+        self._window.add(mid, entry)
         if retain:
             self._hearing.said(entry.body, self._loop.time())
-        self._late_in_flight += entry.late
         self.counts.replayed += replay
 
     def _acknowledged(self, mid: int, code: int, reason: str) -> None:
-        entry = self._in_flight.pop(mid, None)
+        entry = self._window.take_out(mid)
         if entry is None:
-            self._speaking.discard(mid)
             return
-        self._late_in_flight -= entry.late
         if code >= 0x80:
-            self._refused(entry, code, reason)
+            self.counts.refused += 1
+            self._attempts.refused()
+            self._alarms.refuses(entry, code, reason)
+            self._park(entry)
             return
-        self._trusted += 1
-        if self._hearing.counts:
-            self._taken.add(entry.topic)
-        self._watch_readers(code == 0x10)
+        self._attempts.acknowledged(entry.topic, counts=self._hearing.counts)
+        self._watch_readers(nobody=code == 0x10)
         if self._hearing.counts:
             self._delivered(entry)
         else:
-            self._unproven.append(entry)
+            self._window.hold(entry)
 
     def _delivered(self, entry: Entry) -> None:
         self.counts.delivered += 1
@@ -552,34 +413,9 @@ class Publisher:
             self._offline_told = b'"online":false' in entry.body
         self._journal.acknowledge(self.name, entry)
 
-    def _refused(self, entry: Entry, code: int, reason: str) -> None:
-        """The server did not take it: its kind waits and is tried again; the others go on."""
-        self.counts.refused += 1
-        self._refused_here = True
-        alarm = {0x87: "collector_refused", 0x97: "collector_quota"}.get(code, "collector_refuses_message")
-        self._park(entry, alarm, f"{reason} (0x{code:02X})", "rights and quotas")
-
-    def _park(self, entry: Entry, alarm: str, reason: str, what: str) -> None:
-        self._raise(
-            alarm,
-            "critical",
-            f"{self._collector.url} refuses {entry.topic}: {reason}; {entry.kind} messages wait in the journal; "
-            f"have the {what} of this computer mended there",
-        )
-        self._parked[entry.kind] = self._loop.time() + PARK_S
-        self._journal.rewind(self.name, entry.kind)
-
-    def _hold_back(self, entry: Entry, size: int, most: int) -> None:
-        """The server takes no packet of that size: its kind waits, for a connection that does."""
-        self.counts.oversized += 1
-        self._too_large[entry.kind] = size
-        self._raise(
-            "collector_size",
-            "critical",
-            f"{self._collector.url} takes packets of {most} bytes; {entry.topic} seq {entry.seq} needs {size}: "
-            f"{entry.kind} messages wait in the journal; have its limit raised",
-        )
-        self._parked[entry.kind] = self._loop.time() + PARK_S
+    def _park(self, entry: Entry, size: int | None = None) -> None:
+        """The server does not take it: its kind waits and is tried again; the others go on."""
+        self._parked.park(entry.kind, self._loop.time(), size)
         self._journal.rewind(self.name, entry.kind)
 
     # Whether it is heard
@@ -595,15 +431,7 @@ class Publisher:
                 self._not_proven("the broker lets it not read its own status")
             return
         self.replay_granted = yes
-        if not yes:
-            self._raise(
-                "collector_no_replay",
-                "warning",
-                f"{self._collector.url} refuses to let this computer read {topic}: messages that a collector misses "
-                "cannot be asked for again; have the right to read it given",
-            )
-        else:
-            self._clear("collector_no_replay", f"{self._collector.url} lets {topic} be read")
+        self._alarms.replay_granted(topic, yes)
 
     def _not_proven(self, why: str) -> None:
         self._hearing.cannot_be_proven(why)
@@ -611,11 +439,10 @@ class Publisher:
 
     def _count_unproven(self) -> None:
         """What was acknowledged while it was open whether that is worth anything."""
-        waiting, self._unproven = self._unproven, []
-        for entry in waiting:
+        for entry in self._window.let_go():
             self._delivered(entry)
 
-    async def _look_at_hearing(self, link: Link) -> None:
+    async def _look_at_hearing(self) -> None:
         """A status that does not come back: unreadable, or thrown away? MQTT 5 tells, where it is spoken."""
         if not self._hearing.is_overdue(self._loop.time()):
             return
@@ -635,25 +462,11 @@ class Publisher:
             "or use protocol = 5",
         )
 
-    def _watch_readers(self, nobody: bool) -> None:
-        """A broker that answers every message with "no matching subscribers" has forgotten all of them."""
-        if not nobody:
-            self._nobody_since, self._nobody_count = None, 0
-            self._clear("collector_no_reader", f"{self._collector.url} has readers again")
-            return
-        self.counts.unheard += 1
-        self._nobody_count += 1
-        now = self._loop.time()
-        if self._nobody_since is None:
-            self._nobody_since = now
-        if self._nobody_count >= NO_READER_COUNT and now - self._nobody_since >= NO_READER_S:
-            self._raise(
-                "collector_no_reader",
-                "warning",
-                f"{self._collector.url} takes every message and has nobody who reads it (no matching subscribers, "
-                "0x10), so it forgets them at once; who should read there can ask again for as long as the journal "
-                "keeps them",
-            )
+    def _watch_readers(self, *, nobody: bool) -> None:
+        self.counts.unheard += nobody
+        read = self._readers.took(nobody=nobody, now_s=self._loop.time())
+        if read is not None:
+            self._alarms.has_readers(read)
 
     # Words that do not wait for the journal
 
@@ -666,15 +479,10 @@ class Publisher:
             self._words.append(word)
             self._pump()
 
-    def _speak(self, link: Link, window: int) -> None:
-        while self._words and self._under_way() < window:
-            word = self._words.popleft()
-            self._speaking.add(link.publish(word))
-            if word.retain:
-                self._hearing.said(word.payload, self._loop.time())
-
-    def _under_way(self) -> int:
-        return len(self._in_flight) + len(self._unproven) + len(self._speaking)
+    def _speak(self, link: Link, word: Outgoing) -> None:
+        self._window.add_word(link.publish(word))
+        if word.retain:
+            self._hearing.said(word.payload, self._loop.time())
 
     def _outside(self, message: Message) -> Outgoing:
         id = uuid7(self._clock(), self._random.randbytes(8))
@@ -700,60 +508,39 @@ class Publisher:
                 self._count_unproven()
                 self._pump()
             return
-        request = None if retained or len(payload) > REPLAY_PAYLOAD_MAX else self._valid_request(payload)
-        if request is None or len(self._requests) >= REPLAY_REQUESTS_MAX:
+        request = None if retained else self._replays.ask(payload, self._branch)
+        if request is None:
             self.counts.ignored += 1
             return
         log.info(
             "collector %s asks again for %s seq %d to %d", self.name, request.topic, request.from_seq, request.to_seq
         )
-        self._requests.append(request)
-
-    def _valid_request(self, payload: bytes) -> ReplayRequest | None:
-        try:
-            request = msgspec.json.decode(payload, type=ReplayRequest)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None
-        if not (0 <= request.from_seq <= request.to_seq < 1 << 62):
-            return None
-        branch = topic_of(self._status(True)).rsplit("/", 2)[0] + "/"
-        kind = request.topic.rsplit("/", 1)[-1]
-        if not request.topic.startswith(branch) or kind not in self._collector.share:
-            return None
-        return request
 
     def _next_replay(self) -> Entry | None:
         """The next message that was asked for again, when its time has come."""
-        while not self._replay_ready and self._requests:
-            request = self._requests.popleft()
-            found = self._journal.replay(request.topic, request.epoch, request.from_seq, request.to_seq)
-            self._replay_ready.extend(found)
-            if found and found[-1].seq < request.to_seq:
-                rest = msgspec.structs.replace(request, from_seq=found[-1].seq + 1)
-                self._requests.appendleft(rest)
-        if not self._replay_ready:
+        found = self._replays.next(self._loop.time())
+        if isinstance(found, float):
+            self._pump_later(found)
             return None
-        now = self._loop.time()
-        if now < self._replay_at:
-            self._pump_later(self._replay_at - now)
-            return None
-        self._replay_at = max(self._replay_at, now - 0.05) + 1 / REPLAY_PER_S
-        return self._replay_ready.popleft()
+        return found
 
     # State
 
     def _endpoint(self) -> Endpoint:
-        c = self._collector
-        source = self._status(True).source
-
+        source = self._branch.split("/")[-2]
         try:
-            return Endpoint.configured(c, f"{source}-{c.name}")
+            return Endpoint.configured(self._collector, f"{source}-{self.name}")
         except ValueError as error:
             raise LinkError("configuration", f"url {error}") from None
 
-    def _own_topic(self, kind: str) -> str:
+    @cached_property
+    def _branch(self) -> str:
+        """The topics that are ours begin so; another site or source needs a new process."""
         status = self._status(True)
-        return f"{TOPIC_ROOT}/{status.site.country}/{status.site.port}/{status.source}/_/{kind}"
+        return f"{TOPIC_ROOT}/{status.site.country}/{status.site.port}/{status.source}/"
+
+    def _own_topic(self, kind: str) -> str:
+        return f"{self._branch}_/{kind}"
 
     def _message_of_status(self, online: bool, cause: str) -> Outgoing | None:
         """The last will. The broker speaks it, so it is not in the journal: its seq is 0, outside the count."""
@@ -765,18 +552,3 @@ class Publisher:
         if (state, text) != (self.state, self.text):
             self.state, self.text = state, text
             self._on_state(self)
-
-    def _raise(self, code: str, severity: Severity, text: str) -> None:
-        if code not in self._alarms:
-            self._alarms[code] = text
-            self._on_alarm(self.name, code, "begin", severity, text)
-
-    def _clear(self, code: str, text: str) -> None:
-        if code in self._alarms:
-            del self._alarms[code]
-            self._on_alarm(self.name, code, "end", "info", text)
-
-    def _clear_all(self, text: str) -> None:
-        for code in list(self._alarms):
-            if code not in _END_BY_THEMSELVES:
-                self._clear(code, text)

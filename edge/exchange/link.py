@@ -23,9 +23,9 @@ from edge.config.rules import rotation_s
 from edge.delivery.endpoint import Endpoint, LinkError
 from edge.delivery.entry import Severity
 from edge.delivery.identity import read_secret
+from edge.delivery.link import LinkFactory
 from edge.delivery.mqtt import MqttLink
 from edge.delivery.outgoing import Outgoing
-from edge.delivery.publisher import LinkFactory
 from edge.exchange.codec import MOST_RECORDS, ExchangeReader, ExchangeWriter, local_sightings
 from edge.exchange.tokens import ExchangeKeys
 from edge.waiting.sightings import Sighting

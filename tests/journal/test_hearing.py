@@ -25,8 +25,8 @@ def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (
         ("edge.delivery.hearing.WITHIN_S", 0.8),
         ("edge.delivery.publisher.SETTLED_S", 0.2),
-        ("edge.delivery.publisher.NO_READER_S", 0.3),
-        ("edge.delivery.publisher.LONG_WAIT_S", {"unheard": 0.5}),
+        ("edge.delivery.hearing.NO_READER_S", 0.3),
+        ("edge.delivery.attempts.LONG_WAIT_S", {"unheard": 0.5}),
     ):
         monkeypatch.setattr(name, value)
 
@@ -94,8 +94,8 @@ async def test_a_broker_that_closes_after_throwing_away_is_not_taken_for_a_doubl
     tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """mosquitto 2.0.11 with `max_queued_messages 0` acknowledges what it denies, and ends the connection."""
-    monkeypatch.setattr("edge.delivery.publisher.WAIT_FIRST_S", 0.1)
-    monkeypatch.setattr("edge.delivery.publisher.WAIT_EARLY_S", 0.2)
+    monkeypatch.setattr("edge.delivery.attempts.WAIT_FIRST_S", 0.1)
+    monkeypatch.setattr("edge.delivery.attempts.WAIT_EARLY_S", 0.2)
     with Plain(tmp_path, "topic read borderflow/#\n", most_queued=0) as there:
         async with publishing(journal, there, protocol=4) as running:
             await asyncio.to_thread(journal.append, mixed(8))
@@ -220,9 +220,9 @@ async def test_an_unreachable_collector_is_logged_at_growing_intervals(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With attempts every few hundredths of a second for as long as 60 x the first interval: a handful of lines."""
-    monkeypatch.setattr("edge.delivery.publisher.WAIT_FIRST_S", 0.01)
-    monkeypatch.setattr("edge.delivery.publisher.WAIT_EARLY_S", 0.02)
-    monkeypatch.setattr("edge.delivery.publisher._LOG_AGAIN_S", 0.05)
+    monkeypatch.setattr("edge.delivery.attempts.WAIT_FIRST_S", 0.01)
+    monkeypatch.setattr("edge.delivery.attempts.WAIT_EARLY_S", 0.02)
+    monkeypatch.setattr("edge.delivery.attempts._LOG_AGAIN_S", 0.05)
     with caplog.at_level(logging.WARNING, "collector"):
         async with FaultBroker(Fault(cut_connect=True)) as broker, publishing(journal, broker, protocol=4):
             assert await until(lambda: broker.attempts > 60, 20)

@@ -102,9 +102,9 @@ async def until(condition: Callable[[], bool], timeout_s: float = 40.0) -> bool:
 async def test_a_bad_line_loses_nothing(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, count: int, line: dict[str, float]
 ) -> None:
-    monkeypatch.setattr("edge.delivery.publisher.WAIT_FIRST_S", 0.02)
-    monkeypatch.setattr("edge.delivery.publisher.WAIT_EARLY_S", 0.1)
-    monkeypatch.setattr("edge.delivery.publisher.SHORT_LIVES", 1_000_000)
+    monkeypatch.setattr("edge.delivery.attempts.WAIT_FIRST_S", 0.02)
+    monkeypatch.setattr("edge.delivery.attempts.WAIT_EARLY_S", 0.1)
+    monkeypatch.setattr("edge.delivery.attempts.SHORT_LIVES", 1_000_000)
     async with FaultBroker() as broker, Line(broker.port, **line) as proxy:
         collector = Collector(name="far", url=f"mqtt://127.0.0.1:{proxy.port}", share=SHARE)
         publisher = Publisher(collector, journal, status)

@@ -195,7 +195,7 @@ async def test_a_paused_broker_is_noticed_and_nothing_is_lost(
 ) -> None:
     monkeypatch.setattr("edge.delivery.mqtt.PUBACK_TIMEOUT_S", 1.0)
     monkeypatch.setattr("edge.delivery.mqtt.CONNECT_TIMEOUT_S", 1.0)
-    monkeypatch.setattr("edge.delivery.publisher.UNREACHABLE_AFTER_S", 1.0)
+    monkeypatch.setattr("edge.delivery.attempts.UNREACHABLE_AFTER_S", 1.0)
     collector = CollectingClient(broker.port)
     async with publishing(journal, plain(broker)) as watched:
         assert await until(lambda: watched.publisher.state == "connected")
@@ -382,8 +382,8 @@ async def test_what_the_rights_of_the_broker_forbid_waits_and_the_rest_goes_on(
     tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """mosquitto 2.0.11 closes the connection after such a refusal; what it said must be understood all the same."""
-    monkeypatch.setattr("edge.delivery.publisher.PARK_S", 3.0)
-    monkeypatch.setattr("edge.delivery.publisher.WAIT_EARLY_S", 1.0)
+    monkeypatch.setattr("edge.delivery.parked.PARK_S", 3.0)
+    monkeypatch.setattr("edge.delivery.attempts.WAIT_EARLY_S", 1.0)
     acl = tmp_path / "rights"
     acl.write_text(f"topic read borderflow/#\ntopic write {ROOT}/+/vehicle\ntopic write {ROOT}/_/status\n")
     broker = Mosquitto(tmp_path, f"allow_anonymous true\nacl_file {acl}")
@@ -410,8 +410,8 @@ async def test_another_client_of_the_same_name_is_not_fought(
     broker: Mosquitto, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """mosquitto 2.0.11 closes the older connection without a reason; after a few of these one of the two gives way."""
-    monkeypatch.setattr("edge.delivery.publisher.WAIT_FIRST_S", 0.1)
-    monkeypatch.setattr("edge.delivery.publisher.WAIT_EARLY_S", 0.3)
+    monkeypatch.setattr("edge.delivery.attempts.WAIT_FIRST_S", 0.1)
+    monkeypatch.setattr("edge.delivery.attempts.WAIT_EARLY_S", 0.3)
     other = Journal(journal.path.with_name("other.db"), 10_000_000, time.time_ns)
     async with publishing(journal, plain(broker)) as first, publishing(other, plain(broker)) as second:
         assert await until(lambda: "duplicate_identity" in first.begun() + second.begun())
