@@ -6,7 +6,8 @@ Called by the lane pipeline (`Wim`) and by the waits (`Matcher`, `QueueFilter`).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -319,6 +320,7 @@ AXLE_FEATURES: int = lib.BF_AXLE_FEATURES
 AXLE_MOST: int = lib.BF_AXLE_MOST
 TAG, PLATE, AXLES = 1, 2, 4  # what was read of a passage, as a bit mask
 _SAMPLES = 200  # of a forecast where nobody wants them
+_NEVER_NS = -(1 << 62)
 DEAD_SHIFT = 3  # and, by so many bits higher, whose reader was dead
 MASKS = 64
 
@@ -362,9 +364,9 @@ class PlateTable:
         handle = lib.bf_plates_create(error_upstream, error_downstream, gap, fleet)
         if handle == ffi.NULL:
             raise CoreError("plate table: an error rate is outside its range")
-        self._handle = ffi.gc(handle, lib.bf_plates_free)
+        self.handle = ffi.gc(handle, lib.bf_plates_free)
         for pattern in formats:
-            _check(lib.bf_plates_format(self._handle, pattern.encode("ascii", "replace")), "plate format")
+            _check(lib.bf_plates_format(self.handle, pattern.encode("ascii", "replace")), "plate format")
         self._index = ffi.new("int32_t[]", self._MOST)
         self._llr = ffi.new("float[]", self._MOST)
         self._found = ffi.new("int32_t *")
@@ -372,7 +374,7 @@ class PlateTable:
     def confusion(self, *, downstream: bool, truly: str, read: str, share: float) -> None:
         """Of the errors of that reader at the character `truly`, `share` are read as `read`."""
         status = lib.bf_plates_confusion(
-            self._handle, downstream, truly.encode("ascii", "replace"), read.encode("ascii", "replace"), share
+            self.handle, downstream, truly.encode("ascii", "replace"), read.encode("ascii", "replace"), share
         )
         _check(status, "plate confusion")
 
@@ -380,7 +382,7 @@ class PlateTable:
         """Ln likelihood ratio "one vehicle" against "another of this traffic", one for each of `rows` (n, 16)."""
         llr = np.empty(len(rows), np.float32)
         status = lib.bf_plates_compare(
-            self._handle,
+            self.handle,
             ffi.from_buffer("uint8_t[]", query),
             ffi.from_buffer("uint8_t[]", rows),
             len(rows),
@@ -393,7 +395,7 @@ class PlateTable:
     def find(self, query: Row, rows: npt.NDArray[np.uint8], n: int, least: float) -> list[tuple[int, float]]:
         """Index and ratio of those of the first `n` rows whose ratio is above `least`."""
         status = lib.bf_plates_find(
-            self._handle,
+            self.handle,
             ffi.from_buffer("uint8_t[]", query),
             ffi.from_buffer("uint8_t[]", rows),
             min(n, len(rows)),
@@ -410,14 +412,14 @@ class PlateTable:
     def learn(self, upstream: Row, downstream: Row) -> None:
         """Two readings that are surely of one vehicle."""
         status = lib.bf_plates_learn(
-            self._handle, ffi.from_buffer("uint8_t[]", upstream), ffi.from_buffer("uint8_t[]", downstream)
+            self.handle, ffi.from_buffer("uint8_t[]", upstream), ffi.from_buffer("uint8_t[]", downstream)
         )
         _check(status, "plates")
 
     def learned(self) -> PlateErrors:
         """What has been learned so far."""
         out = ffi.new("bf_plate_errors *")
-        _check(lib.bf_plates_learned(self._handle, out), "plates")
+        _check(lib.bf_plates_learned(self.handle, out), "plates")
         pairs = tuple(
             (bytes(ffi.buffer(out.pair[i])).decode(), out.times[i])
             for i in range(lib.BF_PLATE_PAIRS)
@@ -426,29 +428,14 @@ class PlateTable:
         return PlateErrors(out.characters, out.errors, pairs)
 
 
-def compare_axles(
-    query: npt.NDArray[np.float32],
-    rows: npt.NDArray[np.float32],
-    *,
-    spacing_m: float,
-    spacing_sd: float,
-    load_sd: float,
-    scale: float = 1.0,
-) -> npt.NDArray[np.float32]:
-    """Log-likelihood of one vehicle for each of `rows` (n, 24); see bf_axles_compare for rows and special values."""
-    loglik = np.empty(len(rows), np.float32)
-    status = lib.bf_axles_compare(
-        ffi.from_buffer("float[]", query),
-        ffi.from_buffer("float[]", rows),
-        len(rows),
-        spacing_m,
-        spacing_sd,
-        load_sd,
-        scale,
-        ffi.from_buffer("float[]", loglik),
-    )
-    _check(status, "axles")
-    return loglik
+def compare_tokens(row: bytes, query: bytes) -> float | None:
+    """Ln likelihood ratio "one vehicle" against "another of this traffic" of the tokens of two plates.
+
+    None where they do not agree; both as `PlateTokens.data` has them.
+    """
+    llr = ffi.new("double *")
+    _check(lib.bf_tokens_compare(row, len(row), query, len(query), llr), "tokens")
+    return None if llr[0] < -1e8 else float(llr[0])
 
 
 class Departure(Struct, frozen=True, gc=False):
@@ -496,7 +483,7 @@ class QueueFilter:
         handle = lib.bf_queue_create(capacity, free_flow_s, free_flow_sd_ln, cycle_s)
         if handle == ffi.NULL:
             raise CoreError("queue: capacity must be a power of two in 16..65536, and the times sensible")
-        self._handle = ffi.gc(handle, lib.bf_queue_free)
+        self.handle = ffi.gc(handle, lib.bf_queue_free)
         self._pos = ffi.new("int64_t *")
         self._departure = ffi.new("bf_departure *")
         self._forecast = ffi.new("bf_forecast *")
@@ -507,7 +494,7 @@ class QueueFilter:
 
     def enter(self, time_ns: int) -> int:
         """A vehicle passed the upstream point; returns its number."""
-        _check(lib.bf_queue_enter(self._handle, time_ns, self._pos), "queue")
+        _check(lib.bf_queue_enter(self.handle, time_ns, self._pos), "queue")
         return int(self._pos[0])
 
     def mark(self, pos: int, read: int, *, gone: bool = False) -> None:
@@ -515,23 +502,23 @@ class QueueFilter:
 
         A bit of these that is higher by DEAD_SHIFT says that the reader was dead.
         """
-        _check(lib.bf_queue_mark(self._handle, pos, read, gone), "queue")
+        _check(lib.bf_queue_mark(self.handle, pos, read, gone), "queue")
 
     def booths(self, number: float) -> None:
         """That many booths are open; 0 while the lane is closed."""
-        _check(lib.bf_queue_booths(self._handle, number), "queue")
+        _check(lib.bf_queue_booths(self.handle, number), "queue")
 
     def program(self, number: int) -> None:
         """The booths serve another program from now on; 0 <= number < 8."""
-        _check(lib.bf_queue_program(self._handle, number), "queue")
+        _check(lib.bf_queue_program(self.handle, number), "queue")
 
     def counts(self, upstream: float, downstream: float) -> None:
         """Shares of the vehicles that are seen from now on, 0 < share <= 1: below 1 while a counter is dead."""
-        _check(lib.bf_queue_counts(self._handle, upstream, downstream), "queue")
+        _check(lib.bf_queue_counts(self.handle, upstream, downstream), "queue")
 
     def unwatched(self, seconds: float) -> None:
         """Nobody looked so long: vehicles may have departed unseen."""
-        _check(lib.bf_queue_unwatched(self._handle, seconds), "queue")
+        _check(lib.bf_queue_unwatched(self.handle, seconds), "queue")
 
     def depart(
         self, time_ns: int, candidates: Mapping[int, float], mask_llr: Sequence[float], elsewhere: float
@@ -548,7 +535,7 @@ class QueueFilter:
             self._pos_of[0:n] = list(candidates)
             self._llr_of[0:n] = list(candidates.values())
         status = lib.bf_queue_depart(
-            self._handle,
+            self.handle,
             time_ns,
             self._pos_of,
             self._llr_of,
@@ -571,7 +558,7 @@ class QueueFilter:
         if waits_s is None:
             waits_s = np.empty(_SAMPLES)
         status = lib.bf_queue_predict(
-            self._handle, time_ns, len(waits_s), more_booths, ffi.from_buffer("double[]", waits_s), self._forecast
+            self.handle, time_ns, len(waits_s), more_booths, ffi.from_buffer("double[]", waits_s), self._forecast
         )
         _check(status, "queue")
         f = self._forecast
@@ -600,3 +587,118 @@ class Mixture:
         )
         _check(status, "mixture")
         return list(self._out[0 : len(qs)])
+
+
+# ---- waits: from sightings to matches ---------------------------------------------------------------------------
+
+SEEN_LOOP, SEEN_TAG, SEEN_PLATE = lib.BF_SEEN_LOOP, lib.BF_SEEN_TAG, lib.BF_SEEN_PLATE
+SEEN_TOKENS, SEEN_AXLES, SEEN_BOOTH = lib.BF_SEEN_TOKENS, lib.BF_SEEN_AXLES, lib.BF_SEEN_BOOTH
+ENTERED, MATCHED, SERVED, BOOTH, GAP = lib.BF_ENTERED, lib.BF_MATCHED, lib.BF_SERVED, lib.BF_BOOTH, lib.BF_GAP
+STOP_DONE, STOP_LIMIT, STOP_LOOK = lib.BF_STOP_DONE, lib.BF_STOP_LIMIT, lib.BF_STOP_LOOK
+_COUNTERS = ("duplicate", "double_count", "repeated_read", "stuck_reader", "pool_full", "lane_change")
+_EVENTS = 512  # of one call
+_EVENT = struct.Struct("=4i3q4d6?2x")
+assert _EVENT.size == ffi.sizeof("bf_event")
+Event = tuple[Any, ...]
+"""what, lane, way, from_lane, time_ns, pos, upstream_ns, wait_s, rough_s, sd_s, p, sure, by_identity, phantom, detour,
+readable, busy: see bf_event."""
+
+
+class Order:
+    """Sightings in the order of time, which wait for others out of order."""
+
+    def __init__(self) -> None:
+        self.handle = ffi.gc(lib.bf_order_create(), lib.bf_order_free)
+        self._number = ffi.new("int64_t *")
+        self._late = ffi.new("int32_t *")
+
+    def put(self, time_ns: int, place: int, kind: int, data: bytes) -> int:
+        """Something was seen; see bf_order_put for `data`. Returns its number."""
+        _check(
+            lib.bf_order_put(self.handle, time_ns, place, kind, data, len(data), self._number, self._late), "sighting"
+        )
+        return int(self._number[0])
+
+    @property
+    def late(self) -> bool:
+        """Whether the last one that was put in came after one that is later and has gone out."""
+        return bool(self._late[0])
+
+
+class Matcher:
+    """All lanes and points of a crossing: what is due of an `Order` in, events out."""
+
+    def __init__(self, lanes: int, points: int, most_ways: int, *, counts_only: bool) -> None:
+        handle = lib.bf_match_create(lanes, points, most_ways, counts_only)
+        if handle == ffi.NULL:
+            raise CoreError("crossing: more lanes or points than the core takes (4096)")
+        self._handle = ffi.gc(handle, lib.bf_match_free)
+        self._kept: list[Any] = []  # queues and tables of plates, which must live as long
+        self._way = ffi.new("int32_t *")
+        self._ends = ffi.new("bf_lane_ends *")
+        self._events = ffi.new("bf_event[]", _EVENTS)
+        self._buffer = ffi.buffer(self._events)
+        self._run = ffi.new("bf_run *")
+        self.last_ns = _NEVER_NS  # of the newest sighting that went through
+
+    def way(
+        self,
+        ends: tuple[int, int],
+        lanes: Sequence[int],
+        queues: Sequence[QueueFilter],
+        plates: PlateTable,
+        *,
+        main: bool,
+    ) -> int:
+        """A way between two points, for the lanes of one direction; returns its number."""
+        handles = [queue.handle for queue in queues]
+        status = lib.bf_match_way(
+            self._handle, *ends, main, plates.handle, ffi.new("int32_t[]", lanes),
+            ffi.new("bf_queue *[]", handles), len(lanes), self._way,
+        )  # fmt: skip
+        _check(status, "way")
+        self._kept += [*handles, plates.handle]
+        return int(self._way[0])
+
+    def run(self, order: Order, due_ns: int, limit_ns: int, *, everything: bool) -> tuple[int, int, Iterator[Event]]:
+        """Takes what is due and before the limit: why it stopped, the time of what is next, and what happened.
+
+        Go on only after these events have been looked at.
+        """
+        run = self._run
+        _check(
+            lib.bf_match_run(self._handle, order.handle, due_ns, limit_ns, everything, self._events, _EVENTS, run),
+            "sightings",
+        )
+        self.last_ns = run.last_ns
+        return run.why, run.time_ns, _EVENT.iter_unpack(self._buffer[: run.made * _EVENT.size])
+
+    def settle(self, time_ns: int) -> tuple[bool, Iterator[Event]]:
+        """Nothing before `time_ns` is to come: whether it has to be called again, and what happened."""
+        run = self._run
+        _check(lib.bf_match_settle(self._handle, time_ns, self._events, _EVENTS, run), "sightings")
+        return run.why != STOP_DONE, _EVENT.iter_unpack(self._buffer[: run.made * _EVENT.size])
+
+    def counts(self, way: int, lane: int) -> bool:
+        """Whether the loop of the lane at the point upstream works."""
+        _check(lib.bf_match_look(self._handle, way, lane, self._ends), "lane")
+        return bool(self._ends.counts)
+
+    def identifies(self, way: int, lane: int) -> bool:
+        """Whether one kind of identity is read upstream, in any lane, and at this lane downstream."""
+        _check(lib.bf_match_look(self._handle, way, lane, self._ends), "lane")
+        return bool(self._ends.identifies)
+
+    def empty(self, way: int, lane: int) -> None:
+        """All that were seen in the lane upstream have gone."""
+        _check(lib.bf_match_empty(self._handle, way, lane), "lane")
+
+    def came_unseen(self, way: int, lane: int, share: float) -> None:
+        """Of those before the next one that is seen upstream, this share was seen."""
+        _check(lib.bf_match_came_unseen(self._handle, way, lane, share), "lane")
+
+    def counters(self) -> dict[str, int]:
+        """Of bad and unusual input, by a short word; what never came is left out."""
+        out = ffi.new("int64_t[]", lib.BF_COUNTERS)
+        lib.bf_match_counters(self._handle, out)
+        return {word: number for word, number in zip(_COUNTERS, out, strict=True) if number}

@@ -1,7 +1,7 @@
 /* borderflow core: samples -> footprints -> axles -> vehicles; identities at two points -> travel times;
  * counts -> queue and expected wait.
  *
- * No I/O, no clock, no globals, no allocation after creation. Every function that can fail returns a bf_status;
+ * No I/O, no clock, no globals; no allocation after creation but in the chain of sightings. Every function that can fail returns a bf_status;
  * bf_strerror() gives its text. A handle has one owner thread at a time. Sizes are bounded and checked.
  */
 #ifndef BORDERFLOW_CORE_H
@@ -189,8 +189,130 @@ bf_status bf_plates_learned(const bf_plates *plates, bf_plate_errors *out);
 bf_status bf_axles_compare(const float *query, const float *rows, int32_t n, double spacing_m, double spacing_sd,
                            double load_sd, double scale, float *loglik);
 
-/* The queue of one lane between two points. */
+/* What the comparison of axle signatures has learned: of its deviations and the scale, see bf_axles_compare, with `n` by how
+ * many; `reference`: rows of the vehicles seen lately, of which there were `seen`. */
+#define BF_AXLE_REFERENCE 200
+typedef struct {
+    double spacing_m, spacing_sd, load_sd, scale, n;
+    int64_t seen;
+    float reference[BF_AXLE_REFERENCE][BF_AXLE_FEATURES];
+} bf_axle_model;
+void bf_axle_model_init(bf_axle_model *model);
+/* `llr[k]`: ln of the likelihood ratio "one vehicle" against "another of this traffic", -1e9 where there is no signature. */
+bf_status bf_axle_model_compare(const bf_axle_model *model, const float *query, const float *rows, int32_t n, float *llr);
+/* A vehicle of this traffic. */
+void bf_axle_model_note(bf_axle_model *model, const float *row);
+/* Two signatures that are surely of one vehicle. */
+void bf_axle_model_learn(bf_axle_model *model, const float *upstream, const float *downstream);
+/* Row of `n` axles; all zeros where these are no signature. */
+void bf_axle_signature(int32_t n, const double *positions_m, const double *loads_kg, float *row);
+
+/* The tokens of two plates, each its period (8 bytes), length and cut (4 each) and the tokens of edge/exchange/tokens.py:
+ * *llr is the ln of the likelihood ratio "one vehicle" against "another of this traffic", -1e9 where they do not agree. */
+bf_status bf_tokens_compare(const uint8_t *row, int32_t row_size, const uint8_t *query, int32_t query_size, double *llr);
+
+/* Whether a reader or a loop still works, judged by the vehicles that pass it: `share` of them it sees while it works. */
+typedef struct {
+    double share, odds, n;  /* odds that it is dead; n: by how many the share was learned */
+    int64_t misses;         /* in a row */
+    int32_t works;
+} bf_alive;
+void bf_alive_init(bf_alive *alive);
+/* One more vehicle passed; returns whether `works` has changed by it. */
+int32_t bf_alive_note(bf_alive *alive, int32_t seen);
+
+/* Joint chances that one vehicle is read upstream and downstream by one kind of reader. `evidence[2 * up + down]`: ln of the
+ * likelihood ratio "one vehicle" of these two facts; for two readings: of two that differ. */
+typedef struct {
+    double counts[4], evidence[4], total, mismatch;
+    int32_t fresh;
+} bf_reads;
+void bf_reads_init(bf_reads *reads, double mismatch);
+/* One vehicle that was surely matched by something else, or by its place in the queue. */
+void bf_reads_learn(bf_reads *reads, int32_t upstream, int32_t downstream);
+
+/* ---- the chain from sightings to matches: see src/match ---------------------------------------------------------------- */
+
+/* Sightings in the order of time, and those that wait for others out of order. */
+typedef struct bf_order bf_order;
+typedef enum {
+    BF_SEEN_LOOP = 0, BF_SEEN_TAG = 1, BF_SEEN_PLATE = 2, BF_SEEN_TOKENS = 3, BF_SEEN_AXLES = 4, BF_SEEN_BOOTH = 5
+} bf_kind;
+#define BF_TOKEN_CHARACTERS 15
+
+bf_order *bf_order_create(void);
+void bf_order_free(bf_order *order);
+/* Something was seen at `place` (lane * points + point) at a time between -2^62 and 2^62. `data`: of a tag, a plate or a booth
+ * the text, of axles their positions (m) and then their loads (kg) as doubles, of tokens those of each
+ * period, see bf_tokens_compare. Equal times go out in the order of *number; *late: it is before what has gone out. */
+bf_status bf_order_put(bf_order *order, int64_t time_ns, int32_t place, int32_t kind, const uint8_t *data, int32_t size,
+                       int64_t *number, int32_t *late);
+
+/* All lanes and points of one crossing; the first point is where waits begin. With `counts_only` it is the booth, and
+ * departures are only counted. Memory is bounded by what stands between the points, and grows up to that. */
+typedef struct bf_match bf_match;
 typedef struct bf_queue bf_queue;
+
+typedef enum { BF_ENTERED = 0, BF_MATCHED = 1, BF_SERVED = 2, BF_BOOTH = 3, BF_GAP = 4 } bf_what;
+typedef struct {
+    int32_t what;          /* bf_what: a vehicle passed the first point, came to the end of a way, was counted at the booth; */
+    int32_t lane;          /* something was said of a booth; nobody looked since time_ns */
+    int32_t way;
+    int32_t from_lane;     /* where it passed upstream, -1: not known */
+    int64_t time_ns;
+    int64_t pos;           /* its number upstream in from_lane, or in `lane` where it entered; -1: none. Of a booth its number */
+    int64_t upstream_ns;
+    double wait_s;         /* the best estimate; NaN where there is none at all */
+    double rough_s;        /* the mean over all vehicles that it may be, NaN where it is none of them */
+    double sd_s;           /* deviation of that mean */
+    double p;
+    uint8_t sure;          /* the estimate is good enough to stand alone */
+    uint8_t by_identity;
+    uint8_t phantom;       /* no vehicle at all: counted twice */
+    uint8_t detour;        /* matched, but it was somewhere else in between: duty free, another lane, inspection */
+    uint8_t readable;      /* an identity was read downstream */
+    uint8_t busy;          /* it had to wait for the booth */
+} bf_event;
+
+typedef enum {
+    BF_STOP_DONE = 0,      /* nothing more is due */
+    BF_STOP_LIMIT = 1,     /* what is next was seen at time_ns, which is not before the limit */
+    BF_STOP_LOOK = 2       /* the caller has to look at the events first, and then go on */
+} bf_stop;
+typedef struct {
+    int32_t made, why;     /* events; bf_stop */
+    int64_t time_ns, last_ns; /* last_ns: of the newest sighting that went through */
+} bf_run;
+
+enum {
+    BF_COUNT_DUPLICATE = 0, BF_COUNT_DOUBLE_COUNT = 1, BF_COUNT_REPEATED_READ = 2, BF_COUNT_STUCK_READER = 3,
+    BF_COUNT_POOL_FULL = 4, BF_COUNT_LANE_CHANGE = 5, BF_COUNTERS = 6
+};
+
+typedef struct {
+    int32_t counts;        /* the loop of the lane at the point upstream works */
+    int32_t identifies;    /* one kind of identity is read upstream, in any lane, and at this lane downstream */
+} bf_lane_ends;
+
+bf_match *bf_match_create(int32_t lanes, int32_t points, int32_t most_ways, int32_t counts_only);
+void bf_match_free(bf_match *match);
+/* A way of one direction between two points: its lanes and their queues, which the caller keeps; `is_main`: from the first
+ * point to the booth. *way is its number. */
+bf_status bf_match_way(bf_match *match, int32_t from, int32_t to, int32_t is_main, bf_plates *plates, const int32_t *lanes,
+                       bf_queue *const *queues, int32_t n, int32_t *way);
+/* Takes what is due up to `due_ns`, or everything, as long as it is before `limit_ns`; at most `most` events. */
+bf_status bf_match_run(bf_match *match, bf_order *order, int64_t due_ns, int64_t limit_ns, int32_t everything,
+                       bf_event *events, int32_t most, bf_run *out);
+/* Nothing more will be read of vehicles at `time_ns` less the time within which sightings belong together. */
+bf_status bf_match_settle(bf_match *match, int64_t time_ns, bf_event *events, int32_t most, bf_run *out);
+bf_status bf_match_look(const bf_match *match, int32_t way, int32_t lane, bf_lane_ends *out);
+/* All that were seen in the lane upstream have gone. */
+bf_status bf_match_empty(bf_match *match, int32_t way, int32_t lane);
+/* Of those before the next one that is seen upstream, this share was seen. */
+bf_status bf_match_came_unseen(bf_match *match, int32_t way, int32_t lane, double share);
+void bf_match_counters(const bf_match *match, int64_t *counters);
+
+/* The queue of one lane between two points. */
 
 typedef struct {
     int64_t pos;         /* the most probable passage upstream, -1: none of those listed */
@@ -233,6 +355,7 @@ bf_status bf_queue_enter(bf_queue *queue, int64_t t_ns, int64_t *pos);
 bf_status bf_queue_mark(bf_queue *queue, int64_t pos, int32_t mask, int32_t gone);
 /* Number of open booths, 0 while the lane is closed. */
 bf_status bf_queue_booths(bf_queue *queue, double booths);
+int32_t bf_queue_is_closed(const bf_queue *queue);
 /* The booths serve another program from now on, a number from 0 to 7: its pace is what was learned when they served it
  * before, or not known well. */
 bf_status bf_queue_program(bf_queue *queue, int32_t program);

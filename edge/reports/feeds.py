@@ -18,7 +18,7 @@ from edge.messages import Program, Traffic, Wait, parse_utc
 STALE_S = 15 * 60.0
 EXPIRE_S = 120 * 60.0
 _AHEAD_S = 120.0  # a message from further in the future comes from a wrong clock
-_FREE_MPS = 12.0  # of free traffic on an approach, as in edge.waiting.segment
+_FREE_MPS = 12.0  # of free traffic on an approach, as in edge.waiting.match
 
 State = Literal["none", "closed", "unknown", "stale", "known"]
 """No such lane; no booth open; no figure; no news; a figure."""

@@ -16,7 +16,7 @@ from edge.core import Forecast, Mixture
 from edge.messages import WaitMethod
 from edge.waiting.honest import Interval
 from edge.waiting.lane import LaneState
-from edge.waiting.segment import Segment
+from edge.waiting.match import Segment
 
 _SAMPLES, _WHAT_IF_SAMPLES = 96, 24
 _NOBODY = 0.05  # vehicles between the points

@@ -11,8 +11,8 @@ from edge import config as cfg
 from edge.messages import Bottleneck, Program, Wait, utc_text
 from edge.waiting.forecast import Forecasts
 from edge.waiting.lane import LaneState
+from edge.waiting.match import Segment
 from edge.waiting.messages import Messages, Moment, Stream, facts_of
-from edge.waiting.segment import Segment
 from edge.waiting.series import Series
 
 

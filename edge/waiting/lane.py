@@ -13,7 +13,7 @@ from typing import get_args
 from edge import config as cfg
 from edge.core import Forecast
 from edge.messages import Program, Traffic
-from edge.waiting.segment import Match
+from edge.waiting.match import Match
 from edge.waiting.series import Series
 from edge.waiting.sightings import BoothChange
 

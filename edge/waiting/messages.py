@@ -15,7 +15,7 @@ from edge import config as cfg
 from edge.messages import Bottleneck, Experienced, Site, Traffic, Wait, WaitMethod
 from edge.waiting.forecast import LATELY_NS, Forecasts
 from edge.waiting.lane import RATE_WINDOW_S, LaneState
-from edge.waiting.segment import Segment
+from edge.waiting.match import Segment
 from edge.waiting.series import Series
 
 _OPEN, _OPEN_S = 0.05, 30.0  # a median that may be off by more, as likely as not, is none

@@ -4,15 +4,16 @@ Sightings come in roughly in order; they go out in order, a little behind the ne
 of the others is held back until several devices agree with it and none goes on at the old time: one bad clock must not
 end the day. Where several devices go on at an earlier time, the clock was set back, or what they agreed on before was
 wrong: `back` then holds these sightings, and everything begins anew. With a clock of its own (`clock`) the timeline
-needs none of this. Called by `edge.waiting.waits`.
+needs none of this. What is due is taken out by the core. Called by `edge.waiting.waits`.
 """
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections import Counter
+from collections.abc import Callable
 
+from edge.core import Order
 from edge.waiting.sightings import Sighting
 
 REORDER_NS = 10_000_000_000  # of files that were put together from several sources
@@ -25,23 +26,26 @@ _BACK_NS = 3 * 3600 * 1_000_000_000  # a clock is set back by no more than this;
 _HELD_MOST = 1024
 _LATE_NS = 900_000_000_000  # what comes later than this cannot be used any more
 _CLOCK_NS = 60_000_000_000  # a sighting may be this much ahead of the clock
-_BOUND = 1 << 16
 
 
 class Timeline:
-    """The reorder buffer; `reorder_ns` is how long it waits for what comes out of order."""
+    """Lets sightings into an `Order`; `reorder_ns` is how long it waits for what comes out of order.
 
-    def __init__(self, counters: Counter[str], reorder_ns: int = REORDER_NS) -> None:
+    `put_in` puts one of them there.
+    """
+
+    def __init__(
+        self, counters: Counter[str], put_in: Callable[[Order, Sighting], None], reorder_ns: int = REORDER_NS
+    ) -> None:
         self._counters = counters
+        self._put_in = put_in
         self.reorder_ns = reorder_ns
-        self._heap: list[tuple[int, int, Sighting]] = []
+        self.order = Order()
         self._held: list[Sighting] = []
         self._behind: list[Sighting] = []  # too late, with nothing newer between them
         self._before_leap_ns: int | None = None
         self.back: list[Sighting] = []
-        self._number = 0
         self.newest_ns: int | None = None
-        self._done_ns = -(1 << 62)
         self._clock_ns: int | None = None
 
     def put(self, sighting: Sighting) -> None:
@@ -70,21 +74,6 @@ class Timeline:
         if self.newest_ns is None or now_ns > self.newest_ns:
             self.newest_ns = now_ns
 
-    def due(self, *, everything: bool = False) -> list[Sighting]:
-        """What can go out, in the order of time."""
-        if everything:
-            self._end()
-        if self.newest_ns is None:
-            return []
-        limit = self.newest_ns - self.reorder_ns
-        heap, out = self._heap, []
-        while heap and (everything or heap[0][0] <= limit or len(heap) > _BOUND):
-            time_ns, _, sighting = heapq.heappop(heap)
-            if time_ns > self._done_ns:
-                self._done_ns = time_ns
-            out.append(sighting)
-        return out
-
     @property
     def settled_ns(self) -> int | None:
         """Nothing before this is expected any more."""
@@ -99,10 +88,9 @@ class Timeline:
             return
         if self._behind:
             self._behind = []
-        if time_ns < self._done_ns:
+        self._put_in(self.order, sighting)
+        if self.order.late:
             self._counters["late"] += 1
-        self._number += 1  # equal times go out as they came
-        heapq.heappush(self._heap, (time_ns, self._number, sighting))
         if self.newest_ns is None or time_ns > self.newest_ns:
             self.newest_ns = time_ns
 
@@ -154,7 +142,8 @@ class Timeline:
                 self._accept(item)
         self._held = []
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Nothing more will come: what is held goes in, unless it is from a future too far away."""
         for item in sorted(self._held, key=lambda held: held.time_ns):
             if self.newest_ns is None or item.time_ns <= self.newest_ns + 24 * _AHEAD_NS:
                 self._accept(item)

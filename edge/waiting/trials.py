@@ -11,8 +11,7 @@ from collections.abc import Iterable
 
 from edge.waiting.honest import Honesty, Interval
 from edge.waiting.lane import LaneState
-from edge.waiting.passages import Passage
-from edge.waiting.segment import Match
+from edge.waiting.match import Match
 from edge.waiting.series import Series
 
 _MOST = 4096
@@ -23,10 +22,9 @@ class Trials:
     """Bounded: the oldest forecasts are forgotten untried."""
 
     def __init__(self) -> None:
-        # By id() of the passage, which is kept so that its id stays its own.
-        self._tests: OrderedDict[int, tuple[Passage, _Tests]] = OrderedDict()
+        self._tests: OrderedDict[tuple[int, int], _Tests] = OrderedDict()  # by lane and number of the vehicle
 
-    def entered(self, passage: Passage, rows: Iterable[Series]) -> None:
+    def entered(self, vehicle: tuple[int, int], rows: Iterable[Series]) -> None:
         """The next vehicle for these rows."""
         tests: _Tests = []
         for series in rows:
@@ -34,34 +32,30 @@ class Trials:
                 tests.append((series.honesty, series.forecasts))
                 series.forecasts = []
         if tests:
-            self._tests[id(passage)] = (passage, tests)
+            self._tests[vehicle] = tests
             if len(self._tests) > _MOST:
                 self._tests.popitem(last=False)
 
     def arrived(self, lane: LaneState, match: Match) -> None:
         """A vehicle came to the booth of `lane`."""
-        upstream = match.upstream
-        if upstream is None:
+        if match.upstream is None:
             return
-        tests = self._tests.pop(id(upstream), None)
+        tests = self._tests.pop(match.upstream, ())
         if not match.sure or match.detour or match.wait_s is None:
             return
-        if tests is not None:
-            for honesty, forecasts in tests[1]:
-                honesty.observe([(raw, _truths(lane.before, match, upstream, at_ns)) for at_ns, raw in forecasts])
-        lane.before = (upstream.time_ns, match.wait_s)
+        for honesty, forecasts in tests:
+            honesty.observe([(raw, _truths(lane.before, match, at_ns)) for at_ns, raw in forecasts])
+        lane.before = (match.upstream_ns, match.wait_s)
 
 
-def _truths(
-    before: tuple[int, float] | None, match: Match, upstream: Passage, at_ns: int
-) -> tuple[float, float, float]:
+def _truths(before: tuple[int, float] | None, match: Match, at_ns: int) -> tuple[float, float, float]:
     """What the wait was at a moment between two vehicles, which is not one number.
 
     It is that of the next one; that of one who would have come then and taken the next one's place in the queue; and
     what lies between the two vehicles on a straight line.
     """
     assert match.wait_s is not None
-    entered_ns = upstream.time_ns
+    entered_ns = match.upstream_ns
     joined_s = match.wait_s + (max(0, entered_ns - at_ns) * 1e-9 if match.busy else 0.0)
     between_s = match.wait_s
     if before is not None and before[0] < at_ns < entered_ns:

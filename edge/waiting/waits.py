@@ -5,28 +5,26 @@ The daemon and `borderflow wait` run this same code. Time comes in with the sigh
 more: `TOGETHER_NS` and the tolerance of disorder after T. What disorder does not exceed it changes no message.
 
 Wait here is the time from passing the first point to arriving at the point named `booth`; the free travel time
-between them is part of it. Flow of data: sightings -> `timeline` (order) -> `passages` (vehicles at a point) ->
-`segment` (which one is which; the queue) -> `lane` (what is known of a lane) -> `intervals` (messages).
+between them is part of it. Flow of data: sightings -> `timeline` (order) -> `match` (vehicles at a point, and which one
+is which; the queue) -> `lane` (what is known of a lane) -> `forecast` -> `intervals` -> `messages`.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import get_args
 
 from edge import config as cfg
-from edge.core import PlateErrors
+from edge import core
 from edge.messages import Program, Wait
-from edge.waiting.bottleneck import Delay, Delays, Pair
+from edge.waiting.bottleneck import Delays, Pair
 from edge.waiting.intervals import Reporter
 from edge.waiting.lane import CYCLE_S, LaneState
-from edge.waiting.passages import TOGETHER_NS, Passage, PointOfLane
+from edge.waiting.match import TOGETHER_NS, Segment, match_of, record_of
 from edge.waiting.plate_formats import table
-from edge.waiting.segment import Segment
-from edge.waiting.sightings import BoothChange, LoopCount, PlateSighting, Sighting, TagSighting
+from edge.waiting.sightings import BoothChange, PlateSighting, Sighting, TagSighting, TokenSighting
 from edge.waiting.timeline import REORDER_NS, Timeline
 from edge.waiting.trials import Trials
 
@@ -34,21 +32,8 @@ _NS = 1_000_000_000
 _RUN_EVERY_NS = 2_000_000_000
 _PROGRAMS: tuple[Program, ...] = get_args(Program)
 _NEVER_NS = -(1 << 62)
-_GAP_NS = 900 * _NS  # without a sighting at any point
 _STRAYS = 3.0  # vehicles that may be left in the count of an empty road
 _FILL_NS = 48 * 3600 * _NS
-
-
-@dataclass(slots=True)
-class _Place:
-    """A point of a lane, and what follows from a vehicle there."""
-
-    vehicles: PointOfLane
-    lane: LaneState
-    begins: list[Segment]
-    ends: list[tuple[Segment, Delay]]
-    first: bool  # the first point, where waits begin
-    alone: bool  # the booth, with no point before it: departures are counted, and nothing else is known
 
 
 class CrossingWaits:
@@ -68,6 +53,12 @@ class CrossingWaits:
         self._interval_ns = config.wait.interval_s * _NS
         self._reorder_ns = reorder_ns
         self._lanes: dict[str, LaneState] = {}
+        self._places = {
+            (lane.id, point): number * len(points) + i
+            for number, lane in enumerate(config.lane)
+            for i, point in enumerate(points)
+        }
+        self._booths: dict[int, BoothChange] = {}  # that have not had their turn, by number in the order
         self._out: list[Wait] = []
         self.restart()
 
@@ -82,69 +73,62 @@ class CrossingWaits:
 
     def restart(self) -> None:
         """The clock leapt: times from before it say nothing of times after it, so vehicles and intervals begin anew."""
-        self._timeline = Timeline(self.counters, self._reorder_ns)
+        self.counters.update(self._matcher.counters() if self._lanes else {})
+        self._timeline = Timeline(self.counters, self._put_in, self._reorder_ns)
         self._next_ns: int | None = None  # end of the current interval
         self._began_ns = 0  # the first sighting of all
         self._last_ns = _NEVER_NS
         self._run_ns = -(1 << 63)  # nothing is worth a look before the newest sighting comes to this
+        self._booths.clear()
         self._begin()
 
     def _begin(self) -> None:
         """Nothing is known of any vehicle."""
         config, points, before = self._config, self._points, self._lanes
         self._lanes = {lane.id: LaneState(lane, self.counters) for lane in config.lane}
-        for lane in self._lanes.values():
+        self._numbered = list(self._lanes.values())
+        for lane in self._numbered:
             if lane.id in before:
                 lane.keep_booths(before[lane.id])
         ends = (self.from_point, self.to_point)
         directions = dict.fromkeys(lane.direction for lane in config.lane)
+        self._matcher = core.Matcher(
+            len(self._numbered), len(points), len(points) * len(directions), counts_only=self.from_point == "booth"
+        )
         self._ways = {direction: self._make_segments(direction) for direction in directions}
         self._mains = {direction: way[ends] for direction, way in self._ways.items() if ends in way}
-        for lane in self._lanes.values():
+        for lane in self._numbered:
             self._open_booths(lane)
-        self._delays = {lane.stream: Delays(self._ways[lane.direction], points, ends) for lane in self._lanes.values()}
-        self._reporter = Reporter(
-            config,
-            source=self._source,
-            ends=ends,
-            length_m=self._length_m(ends),
-            lanes=list(self._lanes.values()),
-        )
-        self._rows = {lane.id: self._reporter.rows_of(lane) for lane in self._lanes.values()}
-        self._trials = Trials()
-        # Downstream, to be completed by what is read of them; and booths, in the same order of time.
-        self._pending = deque[tuple[int, Passage | BoothChange, _Place | None]]()
-        self._same_ns = 0
-        self._same: list[Sighting] = []  # sightings of that very time
-        self._places = {
-            (lane.id, point): _Place(
-                PointOfLane(self.counters, f"{lane.id}/{point}"),
-                lane,
-                [segment for pair, segment in self._ways[lane.direction].items() if pair[0] == point],
-                [
-                    (segment, self._delays[lane.stream].of[pair])
-                    for pair, segment in self._ways[lane.direction].items()
-                    if pair[1] == point
-                ],
-                point == self.from_point,
-                point == self.from_point == "booth",
-            )
-            for lane in self._lanes.values()
-            for point in points
+        self._delays = {lane.stream: Delays(self._ways[lane.direction], points, ends) for lane in self._numbered}
+        # By number of the lane and of the way, as events have them.
+        self._delay_of = {
+            (number, segment.way): self._delays[lane.stream].of[pair]
+            for number, lane in enumerate(self._numbered)
+            for pair, segment in self._ways[lane.direction].items()
         }
+        self._main_ways = {segment.way for segment in self._mains.values()}
+        self._reporter = Reporter(
+            config, source=self._source, ends=ends, length_m=self._length_m(ends), lanes=self._numbered
+        )
+        self._rows = [self._reporter.rows_of(lane) for lane in self._numbered]
+        self._trials = Trials()
 
     def _make_segments(self, direction: str) -> dict[Pair, Segment]:
         """The way of one direction: between each point and the next, and from the first to the booth."""
-        pairs = list(itertools.pairwise(self._points))
+        points = self._points
+        pairs = list(itertools.pairwise(points))
         if self.from_point != self.to_point and (self.from_point, self.to_point) not in pairs:
             pairs.insert(0, (self.from_point, self.to_point))
-        lanes = [lane for lane in self._lanes.values() if lane.direction == direction]
+        numbered = enumerate(self._numbered)
+        lanes = {lane.id: (i, CYCLE_S[lane.traffic]) for i, lane in numbered if lane.direction == direction}
         readers = {point.name: point.plates for point in self._config.point}
         return {
             pair: Segment(
-                {lane.id: CYCLE_S[lane.traffic] for lane in lanes},
+                self._matcher,
+                (points.index(pair[0]), points.index(pair[1])),
+                lanes,
+                main=pair == (self.from_point, self.to_point),
                 length_m=self._length_m(pair),
-                counters=self.counters,
                 plates=table(*(readers.get(point, cfg.PlateReader()) for point in pair)),
             )
             for pair in pairs
@@ -175,6 +159,9 @@ class CrossingWaits:
         if (kind is TagSighting or kind is PlateSighting) and not sighting.id.strip():  # type: ignore[union-attr]
             self.counters["empty_identity"] += 1
             return
+        if kind is TokenSighting and not sighting.tokens:  # type: ignore[union-attr]
+            self.counters["empty_identity"] += 1
+            return
         if abs(sighting.time_ns) >= 1 << 62:
             self.counters["future"] += 1
             return
@@ -185,6 +172,15 @@ class CrossingWaits:
             timeline = self._timeline
         if timeline.newest_ns is not None and timeline.newest_ns >= self._run_ns:
             self._run()
+
+    def _put_in(self, order: core.Order, sighting: Sighting) -> None:
+        kind, data = record_of(sighting)
+        place = self._places.get((sighting.lane, sighting.point))
+        if place is None or kind == core.SEEN_BOOTH:  # a booth is the lane's, wherever it is said to stand
+            place = self._places[(sighting.lane, self.from_point)]
+        number = order.put(sighting.time_ns, place, kind, data)
+        if isinstance(sighting, BoothChange):
+            self._booths[number] = sighting
 
     def recall(self, sightings: Iterable[Sighting], last_ns: int, now_ns: int) -> list[Wait]:
         """Take in again what was seen before a restart, as it came, up to `last_ns`; it is `now_ns`.
@@ -230,8 +226,8 @@ class CrossingWaits:
         return self.take()
 
     def _drain(self) -> None:
-        for sighting in self._timeline.due(everything=True):
-            self._process(sighting)
+        self._timeline.end()
+        self._take_in(_NEVER_NS, everything=True)
         if self._next_ns is not None:
             end_ns = -(-self._last_ns // self._interval_ns) * self._interval_ns
             while self._next_ns <= end_ns:
@@ -249,117 +245,101 @@ class CrossingWaits:
 
     def stats(self) -> dict[str, int]:
         """Counters of bad and unusual input since the start, by a short word."""
-        return dict(sorted(self.counters.items()))
+        counters = self.counters.copy()
+        counters.update(self._matcher.counters())
+        return dict(sorted(counters.items()))
 
-    def plate_errors(self) -> dict[str, PlateErrors]:
+    def plate_errors(self) -> dict[str, core.PlateErrors]:
         """By direction: what was learned of the plate readers at the first point and the booth."""
         return {direction: main.plates.learned() for direction, main in self._mains.items()}
 
     # ---- the way of a sighting -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        timeline = self._timeline
-        for sighting in timeline.due():
-            self._process(sighting)
-        settled_ns = timeline.settled_ns
-        if settled_ns is not None:
-            self._run_ns = settled_ns + timeline.reorder_ns + _RUN_EVERY_NS
-            if self._next_ns is not None:
-                self._tick(settled_ns)
-
-    def _process(self, sighting: Sighting) -> None:
-        time_ns = sighting.time_ns
-        if self._next_ns is None:
-            self._begin_at(time_ns)
-        pending = self._pending
-        if time_ns >= self._next_ns + TOGETHER_NS or (pending and pending[0][0] <= time_ns - TOGETHER_NS):  # type: ignore[operator]
-            self._tick(time_ns)
-        if time_ns > self._last_ns:
-            if time_ns > self._last_ns + _GAP_NS and self._last_ns != _NEVER_NS:
-                self._after_gap()
-            self._last_ns = time_ns
-        if time_ns != self._same_ns:
-            self._same_ns = time_ns
-            self._same = [sighting]
-        elif any(_alike(sighting, other) for other in self._same):
-            self.counters["duplicate"] += 1
+        """All that is due by now."""
+        settled_ns = self._timeline.settled_ns
+        if settled_ns is None:
             return
+        self._take_in(settled_ns)
+        self._run_ns = settled_ns + self._timeline.reorder_ns + _RUN_EVERY_NS
+        if self._next_ns is not None:
+            self._tick(settled_ns)
+
+    def _take_in(self, due_ns: int, *, everything: bool = False) -> None:
+        """The sightings up to `due_ns` go their way; intervals that end before them are closed."""
+        while True:
+            limit_ns = _NEVER_NS if self._next_ns is None else self._next_ns + TOGETHER_NS
+            why, time_ns, events = self._matcher.run(self._timeline.order, due_ns, limit_ns, everything=everything)
+            for event in events:
+                self._happened(event)
+            self._last_ns = max(self._last_ns, self._matcher.last_ns)
+            if why == core.STOP_DONE:
+                return
+            if why == core.STOP_LIMIT:
+                if self._next_ns is None:
+                    self._begin_at(time_ns)
+                else:
+                    self._tick(time_ns)
+
+    def _settle(self, time_ns: int) -> None:
+        """Vehicles that came to their point before `time_ns` are complete."""
+        again = True
+        while again:
+            again, events = self._matcher.settle(time_ns)
+            for event in events:
+                self._happened(event)
+
+    def _happened(self, event: core.Event) -> None:
+        what, number, way, _, time_ns, pos = event[:6]
+        if what == core.GAP:
+            self._after_gap(time_ns)
+            return
+        lane = self._numbered[number]
+        if what == core.ENTERED:
+            lane.entered(time_ns)
+            self._trials.entered((number, pos), self._rows[number])
+        elif what == core.SERVED:
+            lane.served(time_ns)
+        elif what == core.BOOTH:
+            lane.change_booth(self._booths.pop(pos))
+            self._rows[number] = self._reporter.rows_of(lane)
+            self._open_booths(lane)
         else:
-            self._same.append(sighting)
-        if type(sighting) is BoothChange:
-            pending.append((time_ns, sighting, None))
-            return
-        place = self._places[(sighting.lane, sighting.point)]
-        passage, new = place.vehicles.take(sighting)  # type: ignore[arg-type]
-        if passage is None:
-            return
-        is_loop = type(sighting) is LoopCount
-        if new:
-            for segment in place.begins:
-                segment.enter(passage)
-            if place.ends or place.alone:
-                pending.append((passage.time_ns, passage, place))
-            if place.first:
-                self._entered(place.lane, passage)
-        elif not is_loop:
-            for segment in place.begins:
-                segment.mark(passage)
+            match = match_of(event)
+            if way in self._main_ways:
+                if lane.arrived(match):
+                    self._open_booths(lane)
+                self._trials.arrived(lane, match)
+            if match.wait_s is not None and match.sure and not match.detour:
+                self._delay_of[number, way].add(time_ns, match.wait_s)
 
-    def _after_gap(self) -> None:
-        """Nobody looked for a while, or the clock was put on: who was in a queue then is not known now."""
-        for lane in self._lanes.values():
+    def _after_gap(self, last_ns: int) -> None:
+        """Nobody looked since, or the clock was put on: who was in a queue then is not known now."""
+        for lane in self._numbered:
             for pair, segment in self._ways[lane.direction].items():
-                if segment.queues[lane.id].predict(self._last_ns).queue_n > _STRAYS:
+                if segment.queues[lane.id].predict(last_ns).queue_n > _STRAYS:
                     segment.empty(lane.id)
                     if pair == (self.from_point, self.to_point):
                         lane.lost()
 
-    def _entered(self, lane: LaneState, passage: Passage) -> None:
-        lane.entered(passage.time_ns)
-        self._trials.entered(passage, self._rows[lane.id])
-
     def _tick(self, time_ns: int) -> None:
         """Time has come to `time_ns`: complete passages downstream, close intervals."""
         assert self._next_ns is not None
-        pending = self._pending
-        if time_ns < self._next_ns + TOGETHER_NS and (not pending or pending[0][0] > time_ns - TOGETHER_NS):
-            return
         if time_ns > self._next_ns + _FILL_NS:  # nothing for days: begin anew instead of filling the gap
             self._settle(time_ns)
             self._close(self._next_ns)
             self._begin_at(time_ns)
+            self.counters.update(self._matcher.counters())
             self._begin()
             self.counters["restarted"] += 1
         while time_ns >= self._next_ns + TOGETHER_NS:
             self._settle(self._next_ns + TOGETHER_NS)
             self._close(self._next_ns)
-        if self._pending:
-            self._settle(time_ns)
+        self._settle(time_ns)
 
     def _begin_at(self, time_ns: int) -> None:
         self._began_ns = time_ns
         self._next_ns = time_ns // self._interval_ns * self._interval_ns + self._interval_ns
-
-    def _settle(self, time_ns: int) -> None:
-        while self._pending and self._pending[0][0] <= time_ns - TOGETHER_NS:
-            _, passage, place = self._pending.popleft()
-            if place is None or isinstance(passage, BoothChange):
-                assert isinstance(passage, BoothChange)
-                lane = self._lanes[passage.lane]
-                lane.change_booth(passage)
-                self._rows[lane.id] = self._reporter.rows_of(lane)
-                self._open_booths(lane)
-                continue
-            if place.alone:
-                place.lane.served(passage.time_ns)
-            for segment, delay in place.ends:
-                match = segment.depart(passage)
-                if segment is self._mains.get(place.lane.direction):
-                    if place.lane.arrived(match):
-                        self._open_booths(place.lane)
-                    self._trials.arrived(place.lane, match)
-                if match.wait_s is not None and match.sure and not match.detour:
-                    delay.add(match.time_ns, match.wait_s)
 
     def _close(self, end_ns: int) -> None:
         """Make the messages of the interval that ends at `end_ns`."""
@@ -371,8 +351,3 @@ class CrossingWaits:
 def _what_counts(config: cfg.Config) -> tuple[object, ...]:
     lanes = [(lane.id, lane.traffic, lane.direction, lane.program, lane.booths) for lane in config.lane]
     return lanes, config.point, config.wait.interval_s
-
-
-def _alike(a: Sighting, b: Sighting) -> bool:
-    same = type(a) is type(b) and a.lane == b.lane and a.point == b.point
-    return same and getattr(a, "id", "") == getattr(b, "id", "")

@@ -23,7 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from drivers.events import InputChange, PlateRead, TagRead
 from edge import config as cfg
 from edge.config.file import load
-from edge.core import PlateTable, encode_plate
+from edge.core import PlateTable, compare_tokens, encode_plate
 from edge.crossing import Crossing
 from edge.delivery.endpoint import LinkError
 from edge.delivery.identity import Pseudonyms, new_key
@@ -40,7 +40,7 @@ from edge.exchange.codec import (
     sightings_of,
 )
 from edge.exchange.link import SiteExchange
-from edge.exchange.tokens import OVERLAP_NS, ExchangeKeys, PlateTokens, TokenIndex, compare
+from edge.exchange.tokens import OVERLAP_NS, ExchangeKeys, PlateTokens
 from edge.messages import Wait
 from edge.waiting.sightings import (
     AxleSighting,
@@ -66,6 +66,10 @@ times = st.integers(0, 40_000 * DAY_NS)
 
 def tokens(plate: str, time_ns: int = NOON_NS, keys: ExchangeKeys = KEYS) -> PlateTokens:
     return keys.plate(plate, time_ns)[0]
+
+
+def compare(row: PlateTokens, query: PlateTokens) -> float | None:
+    return compare_tokens(row.data, query.data)
 
 
 def numbers() -> Callable[[int], bytes]:
@@ -146,20 +150,6 @@ def test_after_the_overlap_a_plate_has_one_set_of_tokens() -> None:
     assert len(KEYS.plate("AB12345", midnight + OVERLAP_NS - 1)) == 2
     assert len(KEYS.plate("AB12345", midnight + OVERLAP_NS)) == 1
     assert KEYS.plate("", NOON_NS) == KEYS.plate("-? ", NOON_NS) == KEYS.tag(" ", NOON_NS) == ()
-
-
-@given(st.lists(plates, min_size=1, max_size=20), plates)
-def test_the_index_finds_what_the_comparison_finds(upstream: list[str], query: str) -> None:
-    index = TokenIndex()
-    for number, plate in enumerate(upstream):
-        index.add(number, tokens(plate))
-    scores = {number: compare(tokens(plate), tokens(query)) for number, plate in enumerate(upstream)}
-    assert index.compare([tokens(query)]) == {n: score for n, score in scores.items() if score is not None}
-    for number in range(len(upstream)):
-        index.remove(number)
-    assert len(index) == 0
-    assert index.compare([tokens(query)]) == {}
-    assert not index._by_token  # nothing is kept of a vehicle that has gone
 
 
 # ---- the wire ----------------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ from msgspec.structs import replace
 from edge.config import Config, Lane, Point, Site
 from edge.exchange.codec import MOST_RECORDS, ExchangeReader, ExchangeWriter, local_sightings
 from edge.exchange.tokens import ExchangeKeys
-from edge.waiting.segment import Match, Segment
+from edge.waiting.lane import LaneState
+from edge.waiting.match import Match
 from edge.waiting.sightings import PlateSighting, Sighting, TagSighting, TokenSighting
 from edge.waiting.waits import CrossingWaits
 from tests.waits.traffic import START_NS, Readers, Scenario, World, sightings, simulate
@@ -112,15 +113,14 @@ def run(
 ) -> Figures:
     """Matches by identity of one pass over the lines, against the truth; `start_ns` is the world's second 0."""
     carried, wire = carry(lines)
-    found: list[tuple[Match, int]] = []
-    before = Segment.depart
+    found: list[tuple[str, Match]] = []
+    before = LaneState.arrived
 
-    def depart(segment: Segment, passage):  # type: ignore[no-untyped-def]
-        match = before(segment, passage)
-        found.append((match, passage.time_ns))
-        return match
+    def arrived(lane: LaneState, match: Match) -> bool:
+        found.append((lane.id, match))
+        return before(lane, match)
 
-    Segment.depart = depart  # type: ignore[method-assign]
+    LaneState.arrived = arrived  # type: ignore[method-assign]
     try:
         crossing = CrossingWaits(config_of(world))
         for sighting in carried:
@@ -128,11 +128,11 @@ def run(
             crossing.take()
         crossing.finish()
     finally:
-        Segment.depart = before  # type: ignore[method-assign]
+        LaneState.arrived = before  # type: ignore[method-assign]
     return _score(world, lines, found, wire, start_ns)
 
 
-def _score(world: World, lines: list[Sighting], found: list[tuple[Match, int]], wire: bytes, start_ns: int) -> Figures:
+def _score(world: World, lines: list[Sighting], found: list[tuple[str, Match]], wire: bytes, start_ns: int) -> Figures:
     reads = {(line.point, line.lane): [] for line in lines}
     for line in lines:
         if getattr(line, "id", ""):
@@ -157,15 +157,15 @@ def _score(world: World, lines: list[Sighting], found: list[tuple[Match, int]], 
     for pairs in by_booth.values():
         pairs.sort()
     right = false = by_identity = 0
-    for match, time_ns in found:
+    for lane_id, match in found:
         if match.upstream is None or not match.by_identity:
             continue
         by_identity += 1
-        t = (time_ns - start_ns) / 1e9
-        pairs = by_booth[match.lane]
+        t = (match.time_ns - start_ns) / 1e9
+        pairs = by_booth[lane_id]
         at = bisect.bisect_left(pairs, (t, 0.0))
         truth = min(pairs[max(0, at - 1) : at + 1], key=lambda pair: abs(pair[0] - t))
-        upstream_s = (match.upstream.time_ns - start_ns) / 1e9
+        upstream_s = (match.upstream_ns - start_ns) / 1e9
         if abs(truth[1] - upstream_s) < 1.5:
             right += truth in matchable
         else:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edge.config import Config, Lane, Point, Site, Waits
 from edge.messages import Wait, encode, parse_utc
 from edge.waiting.file import run_file
-from edge.waiting.passages import TOGETHER_NS
+from edge.waiting.match import TOGETHER_NS
 from edge.waiting.sightings import BoothChange, LoopCount, PlateSighting, Sighting, TagSighting, line_of
 from edge.waiting.timeline import LIVE_REORDER_NS
 from edge.waiting.waits import CrossingWaits

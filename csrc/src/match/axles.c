@@ -1,13 +1,15 @@
 /* How likely two axle signatures are of one vehicle, without any identity.
  *
  * In come one signature from the downstream point and many from the upstream point; out goes, for each, the
- * log-likelihood that they are of one vehicle, by spacings and loads. What another vehicle of this traffic would score is
- * for the caller to say (edge/waiting/readings.py). Called by edge/core.py.
+ * log-likelihood that they are of one vehicle, by spacings and loads. `bf_axle_model` makes ratios of these: "another
+ * vehicle" is what this traffic looks like, the mean likelihood against vehicles seen lately, so that fleets of equal
+ * tractors do not pass for proof; deviations and scale are learned from sure matches. Called by evidence.c.
  */
-#include "borderflow_core.h"
+#include "match.h"
 
 #include <math.h>
-#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define FEATURES BF_AXLE_FEATURES
 #define MOST_AXLES BF_AXLE_MOST
@@ -32,6 +34,10 @@ static double axle_pair(const float *a, const float *b, double spacing_m, double
     }
     return sum;
 }
+
+static const double SHORT_M = 2.5;
+static const int LEAST_KNOWN = 20;  /* vehicles; fewer are no traffic to compare with */
+static const double MEMORY = 300.0;
 
 static int axle_count(const float *row)
 {
@@ -61,4 +67,150 @@ bf_status bf_axles_compare(const float *query, const float *rows, int32_t n, dou
         }
     }
     return BF_OK;
+}
+
+void bf_axle_model_init(bf_axle_model *m)
+{
+    memset(m, 0, sizeof *m);
+    m->spacing_m = 0.04;
+    m->spacing_sd = 0.015;
+    m->load_sd = 0.08;
+    m->scale = 1.0;
+    m->n = 20.0;
+}
+
+/* What another vehicle of this traffic scores: the mean likelihood against those seen lately. */
+static double another(const bf_axle_model *m, const float *query, double best)
+{
+    int32_t kept = m->seen < BF_AXLE_REFERENCE ? (int32_t)m->seen : BF_AXLE_REFERENCE;
+    if (kept < LEAST_KNOWN) {
+        return best - 4.0;
+    }
+    float population[BF_AXLE_REFERENCE];
+    bf_axles_compare(query, m->reference[0], kept, m->spacing_m, m->spacing_sd, m->load_sd, 1.0, population);
+    double top = (double)population[0], sum = 0.0, other = -50.0;
+    for (int32_t i = 1; i < kept; i++) {
+        top = (double)population[i] > top ? (double)population[i] : top;
+    }
+    if (top >= -1e7) {
+        for (int32_t i = 0; i < kept; i++) {
+            sum += exp((double)population[i] - top);
+        }
+        other = top + log(sum / (double)kept + 1e-9);
+    }
+    return other > best - 12.0 ? other : best - 12.0;
+}
+
+bf_status bf_axle_model_compare(const bf_axle_model *m, const float *query, const float *rows, int32_t n, float *llr)
+{
+    if (m == NULL) {
+        return BF_ERR_ARGUMENT;
+    }
+    bf_status status = bf_axles_compare(query, rows, n, m->spacing_m, m->spacing_sd, m->load_sd, m->scale, llr);
+    if (status != BF_OK) {
+        return status;
+    }
+    double best = -50.0;
+    for (int32_t i = 0; i < n; i++) {
+        best = (double)llr[i] > best ? (double)llr[i] : best;
+    }
+    float other = (float)another(m, query, best);
+    for (int32_t i = 0; i < n; i++) {
+        float ratio = llr[i] - other;
+        llr[i] = llr[i] < -5e8f ? -1e9f : (ratio < -6.0f ? -6.0f : (ratio > 12.0f ? 12.0f : ratio));
+    }
+    return BF_OK;
+}
+
+void bf_axle_model_note(bf_axle_model *m, const float *row)
+{
+    memcpy(m->reference[m->seen++ % BF_AXLE_REFERENCE], row, sizeof m->reference[0]);
+}
+
+static double fade(double old, double found, double rate, double least)
+{
+    double mean = (1.0 - rate) * old + rate * found;
+    return sqrt(mean > least ? mean : least);
+}
+
+void bf_axle_model_learn(bf_axle_model *m, const float *upstream, const float *downstream)
+{
+    int n = (int)upstream[0], n_short = 0, n_long = 0;
+    if (n != (int)downstream[0] || n < 2 || n > MOST_AXLES) {
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        if ((i > 0 && (upstream[i] <= 0.0f || downstream[i] <= 0.0f)) || upstream[MOST_AXLES + i] <= 0.0f ||
+            downstream[MOST_AXLES + i] <= 0.0f) {
+            return;
+        }
+    }
+    m->n = m->n + 1.0 < MEMORY ? m->n + 1.0 : MEMORY;
+    double rate = 1.0 / m->n, metres = 0.0, load = 0.0, gross_up = 0.0, gross_down = 0.0, scale_ln = log(m->scale);
+    /* Short spacings show the error in metres, long ones what grows with the length (the speed's error). */
+    for (int i = 1; i < n; i++) {
+        double a = (double)upstream[i], b = (double)downstream[i];
+        if ((a < b ? a : b) < SHORT_M) {
+            metres += (a - b) * (a - b);
+            n_short++;
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        double a = (double)upstream[MOST_AXLES + i], b = (double)downstream[MOST_AXLES + i], off = log(b / a) - scale_ln;
+        gross_up += a;
+        gross_down += b;
+        load += off * off;
+    }
+    load = load / (double)n < 0.09 ? load / (double)n : 0.09;
+    if (n_short > 0) {
+        metres = metres / (double)n_short < 0.09 ? metres / (double)n_short : 0.09;
+        m->spacing_m = fade(m->spacing_m * m->spacing_m, metres, rate, 2.5e-5);
+    }
+    double relative = 0.0;
+    for (int i = 1; i < n; i++) {
+        double a = (double)upstream[i], b = (double)downstream[i];
+        if ((a < b ? a : b) >= SHORT_M) {
+            relative += ((a - b) * (a - b) - m->spacing_m * m->spacing_m) / (a * b);
+            n_long++;
+        }
+    }
+    if (n_long > 0) {
+        relative /= (double)n_long;
+        relative = relative < -0.002 ? -0.002 : (relative > 0.01 ? 0.01 : relative);
+        m->spacing_sd = fade(m->spacing_sd * m->spacing_sd, relative, rate, 4e-6);
+    }
+    m->load_sd = fade(m->load_sd * m->load_sd, load, rate, 1e-4);
+    /* `scale` multiplies the upstream row into downstream kilograms: the comparison multiplies its rows. */
+    double gross = log(gross_down / gross_up);
+    gross = gross < -0.3 ? -0.3 : (gross > 0.3 ? 0.3 : gross);
+    m->scale = exp(scale_ln + rate * (gross - scale_ln));
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+void axle_signature(int32_t n, const double *positions_m, const double *loads_kg, float row[BF_AXLE_FEATURES])
+{
+    double ordered[MOST_AXLES];
+    memset(row, 0, BF_AXLE_FEATURES * sizeof *row);
+    if (n < 2 || n > MOST_AXLES) {
+        return; /* no signature */
+    }
+    for (int32_t i = 0; i < n; i++) {
+        ordered[i] = fabs(positions_m[i]);
+    }
+    qsort(ordered, (size_t)n, sizeof *ordered, ascending);
+    row[0] = (float)n;
+    for (int32_t i = 0; i < n; i++) {
+        row[i] = i > 0 ? (float)(ordered[i] - ordered[i - 1]) : row[0];
+        row[MOST_AXLES + i] = (float)loads_kg[i];
+    }
+}
+
+void bf_axle_signature(int32_t n, const double *positions_m, const double *loads_kg, float *row)
+{
+    axle_signature(n, positions_m, loads_kg, row);
 }

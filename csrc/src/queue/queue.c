@@ -154,6 +154,11 @@ bf_status bf_queue_booths(bf_queue *q, double booths)
     return BF_OK;
 }
 
+int32_t bf_queue_is_closed(const bf_queue *q)
+{
+    return q != NULL && q->booths < 0.5;
+}
+
 bf_status bf_queue_program(bf_queue *q, int32_t program)
 {
     if (q == NULL || program < 0 || program >= QUEUE_PROGRAMS) {
