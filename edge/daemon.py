@@ -38,9 +38,10 @@ from edge.config.admission import Admission
 from edge.config.rules import rotation_s
 from edge.core import CoreError
 from edge.crossing import Crossing
+from edge.delivery.entry import JournalError
 from edge.delivery.evidence import Signer
 from edge.delivery.identity import IdentityError, Pseudonyms, computer_name, read_secret
-from edge.delivery.journal import Journal, JournalError
+from edge.delivery.journal import Journal
 from edge.delivery.loss_alarm import loss_alarm
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import Publisher

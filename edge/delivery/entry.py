@@ -12,6 +12,17 @@ Severity = Literal["info", "warning", "critical"]
 AlarmSink = Callable[[str, Literal["begin", "end"], Severity, str], None]  # code, state, severity, text
 
 
+class JournalError(Exception):
+    """The journal cannot do what was asked; the text names the file and what to do. Nothing was appended.
+
+    `cause` is what a status says of it: `disk_full` or `disk`.
+    """
+
+    def __init__(self, text: str, cause: str = "disk") -> None:
+        super().__init__(text)
+        self.cause = cause
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One message as it is stored: `n` is its place in the journal, `body` goes onto the wire unchanged."""

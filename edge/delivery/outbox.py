@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from edge.delivery.journal import Journal, JournalError
+from edge.delivery.entry import JournalError
+from edge.delivery.journal import Journal
 from edge.messages import Message
 
 log = logging.getLogger("journal")

@@ -25,9 +25,9 @@ from edge.config import Collector
 from edge.delivery.attempts import SHORT_LIVES, Attempts
 from edge.delivery.collector_alarms import CollectorAlarms, OnAlarm
 from edge.delivery.endpoint import Endpoint, LinkError
-from edge.delivery.entry import Entry, uuid7
+from edge.delivery.entry import Entry, JournalError, uuid7
 from edge.delivery.hearing import Hearing, Readers
-from edge.delivery.journal import Journal, JournalError
+from edge.delivery.journal import Journal
 from edge.delivery.link import Link, LinkFactory
 from edge.delivery.mqtt import MqttLink, may_publish
 from edge.delivery.outgoing import Outgoing

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from itertools import pairwise
 
 from edge.delivery.entry import Loss
@@ -31,14 +30,13 @@ from edge.delivery.tables import (
 
 log = logging.getLogger("journal")
 
-Transaction = Callable[[], AbstractContextManager[Connection]]
 _INSERT_OR_IGNORE = INSERT_MESSAGE.replace("INSERT", "INSERT OR IGNORE")
 
 
-def carry_over(wreck: Wreck, transaction: Transaction) -> int:
+def carry_over(wreck: Wreck, db: Connection) -> int:
     """Put what is sound into the new file; gives how many messages."""
     ids: dict[tuple[str, str], int] = {}
-    with transaction() as db:
+    with db.transaction():
         for topic in wreck.topics:
             key = ids[topic.topic, topic.epoch] = len(ids) + 1
             made = Topic(key, topic.topic, topic.epoch, topic.kind, topic.seq, topic.link, topic.floor)
@@ -50,15 +48,14 @@ def carry_over(wreck: Wreck, transaction: Transaction) -> int:
         put_meta(db, "explained", str(sum(number <= wreck.explained for number, _ in known)))
     orphans: dict[int, Topic] = {}  # topics of which only the messages are left
     for batch in wreck.messages():
-        with transaction() as db:
+        with db.transaction():
             for message in batch:
                 key = ids.setdefault((message.topic, message.epoch), len(ids) + 1)
                 if key > len(wreck.topics):
                     _widen(orphans, key, message)
                 db.execute(_INSERT_OR_IGNORE, row_of_saved(message, key))
             insert(db, "topics", [item.row() for item in orphans.values()], "OR REPLACE ")
-    with transaction() as db:
-        (saved,) = db.execute("SELECT count(*) FROM log").fetchone()
+    (saved,) = db.execute("SELECT count(*) FROM log").fetchone()
     return int(saved)
 
 
@@ -74,13 +71,13 @@ def _widen(orphans: dict[int, Topic], key: int, message: SavedMessage) -> None:
         known.seq, known.link = message.seq, after
 
 
-def store_what_is_missing(wreck: Wreck, transaction: Transaction, now_ns: int) -> int:
+def store_what_is_missing(wreck: Wreck, db: Connection, now_ns: int) -> int:
     """Numbers that a topic must have and that were not found are losses; gives how many messages."""
     told: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for _, loss in wreck.losses:
         told[loss.topic, loss.epoch].append((loss.from_seq, loss.to_seq))
     lost: list[tuple[int, Loss]] = []
-    with transaction() as db:
+    with db.transaction():
         for row in sealed_rows(db, "topics"):
             topic = Topic(*row)
             for first, last in _missing(db, topic, told[topic.topic, topic.epoch]):

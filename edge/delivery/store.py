@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,18 @@ class Connection(sqlite3.Connection):
             return super().execute(sql, parameters)
         except UnicodeDecodeError:
             raise Damaged("its schema cannot be read") from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Durable at its end, or as if it had not been; what is in memory must be changed after it only."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield self
+            self.execute("COMMIT")
+        except BaseException:
+            with suppress(Error):
+                self.execute("ROLLBACK")
+            raise
 
 
 def connect(path: Path) -> Connection:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from edge.delivery import outbox as module
-from edge.delivery.journal import Journal, JournalError
+from edge.delivery.entry import JournalError
+from edge.delivery.journal import Journal
 from edge.delivery.outbox import Outbox
 from edge.messages import Alarm, Message, Site
 

@@ -20,8 +20,9 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from samples import mixed, vehicle
 
+from edge.delivery.entry import JournalError
 from edge.delivery.identity import new_key
-from edge.delivery.journal import Journal, JournalError
+from edge.delivery.journal import Journal
 
 CONFIG = """
 [site]

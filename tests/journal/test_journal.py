@@ -20,10 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import ROOT, SITE, SOURCE, TIME_NS, alarm, flow, mixed, sighting, status, vehicle
 
-from edge.delivery import journal as journal_file
-from edge.delivery import layout, store
-from edge.delivery.entry import Entry, uuid7
-from edge.delivery.journal import DROP_ORDER, Journal, JournalError
+from edge.delivery import layout, positions, store
+from edge.delivery.bounds import DROP_ORDER
+from edge.delivery.entry import Entry, JournalError, uuid7
+from edge.delivery.journal import Journal
 from edge.delivery.loss_alarm import loss_alarm
 from edge.messages import KINDS, Alarm, Gap, Message
 
@@ -213,7 +213,7 @@ def test_every_message_is_delivered_whatever_happens(
 ) -> None:
     """Appends, partial acknowledgements, lost connections, parked kinds and restarts in any order."""
     path = tmp_path_factory.mktemp("any")
-    short, journal_file._SHORT_OUTAGE = journal_file._SHORT_OUTAGE, 6  # outages get long soon
+    short, positions._SHORT_OUTAGE = positions._SHORT_OUTAGE, 6  # outages get long soon
     try:
         journal = opened(path)
         journal.register("a", ("vehicle", "sighting"))
@@ -241,7 +241,7 @@ def test_every_message_is_delivered_whatever_happens(
                 journal.close()
                 journal = opened(path)
                 journal.register("a", ("vehicle", "sighting"))
-                cursors = journal._readers["a"].cursors  # what was acknowledged out of order is sent again
+                cursors = journal._positions.cursors("a")  # what was acknowledged out of order is sent again
                 delivered -= {n for n in delivered if cursors[kinds[n]].is_pending(n)}
             assert journal.backlog("a").messages == len(made - delivered)
         journal.resume("a")
@@ -249,7 +249,7 @@ def test_every_message_is_delivered_whatever_happens(
         assert journal.backlog("a").messages == 0
         journal.close()
     finally:
-        journal_file._SHORT_OUTAGE = short
+        positions._SHORT_OUTAGE = short
 
 
 def test_replay_gives_the_same_bytes_again(tmp_path: Path) -> None:

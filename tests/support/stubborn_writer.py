@@ -9,7 +9,8 @@ from pathlib import Path
 
 from samples import mixed
 
-from edge.delivery.journal import Journal, JournalError
+from edge.delivery.entry import JournalError
+from edge.delivery.journal import Journal
 
 
 def main() -> None:
