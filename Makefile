@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORE := $(wildcard csrc/src/*.c csrc/src/*/*.c csrc/src/*/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
-.PHONY: docs man flips help setup system run test test-long test-brokers check bench bench-national accuracy waits-accuracy soak-kill soak-centre lock sbom audit wheel deb package-tools test-deb test-systemd fuzz hostile clean
+.PHONY: docs man flips help setup system run test test-long test-brokers check bench bench-lanes bench-national accuracy waits-accuracy soak-kill soak-centre lock sbom audit wheel deb package-tools test-deb test-systemd fuzz hostile clean
 
 help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
@@ -26,6 +26,7 @@ help:
 	@echo "make fuzz      libFuzzer on the core, an hour or FUZZ_SECONDS"
 	@echo "make hostile   ten million hostile bytes into each codec, or HOSTILE_BYTES"
 	@echo "make bench-national  the centre after an outage of days, beside a bare COPY into PostgreSQL"
+	@echo "make bench-lanes  memory and share of a core of a daemon with four lanes"
 	@echo "make bench     speed of the core, replay, waits, journal and the whole daemon"
 
 setup: $(VENV)/.done
@@ -77,6 +78,9 @@ bench: setup
 	$(BIN)/python tests/bench/bench_system.py
 	$(BIN)/python tests/bench/bench_steady.py
 
+bench-lanes: setup system
+	$(BIN)/python -m tests.bench.bench_four_lanes
+
 bench-national: setup system
 	$(BIN)/python -m tests.bench.bench_national
 
@@ -106,7 +110,7 @@ $(RELEASE)/.done:
 # ones. They name no package index.
 lock: $(RELEASE)/.done
 	for python in 3.11:requirements.lock 3.12:requirements-3.12.lock; do \
-	    $(RELEASE)/bin/uv pip compile -q --generate-hashes --no-annotate --no-header --extra pages $(LOCK_OPTIONS) \
+	    $(RELEASE)/bin/uv pip compile -q --generate-hashes --no-annotate --no-header --extra pages --extra collect $(LOCK_OPTIONS) \
 	    --python-version $${python%%:*} -o $${python##*:} pyproject.toml || exit 1; done
 
 # The site and the manual pages, with tools of their own; a warning is an error.
@@ -122,9 +126,10 @@ docs: setup $(DOCS)/.done
 	$(DOCS)/tools/bin/sphinx-build -q -W --keep-going -b dirhtml $(DOCS)/source build/site
 	@echo build/site/index.html
 
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 man: setup $(DOCS)/.done
 	$(BIN)/python docs/site/pages.py $(DOCS)/source
-	$(DOCS)/tools/bin/sphinx-build -q -W --keep-going -b man $(DOCS)/source build/man
+	$(DOCS)/tools/bin/sphinx-build -q -W --keep-going -b man -D release=$(VERSION) $(DOCS)/source build/man
 	@echo build/man
 
 sbom: $(RELEASE)/.done
@@ -136,7 +141,7 @@ sbom: $(RELEASE)/.done
 wheel: setup $(RELEASE)/.done
 	$(RELEASE)/bin/python deploy/debian/build.py --wheel
 
-deb: setup $(RELEASE)/.done sbom
+deb: setup $(RELEASE)/.done sbom man
 	$(RELEASE)/bin/python deploy/debian/build.py $(DEB_OPTIONS)
 
 # As root: the newest package of dist/ in fresh roots of Debian 12 and 13 (debootstrap, no network), and booted.

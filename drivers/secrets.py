@@ -8,6 +8,7 @@ they stand in no text.
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from drivers.base import DeviceError
@@ -29,6 +30,14 @@ def credential_file(path: Path | str) -> Path:
             if handed.is_file():
                 return handed
     return path
+
+
+def others_may_read(path: Path, mode: int) -> bool:
+    """Whether a secret file with this mode is open to others than its owner. What systemd handed over lies in a closed
+    directory, and its group's bit may stand for the one user whom an access list names (systemd 257 shows 0440)."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    handed = bool(directory) and path.parent == Path(str(directory))
+    return bool(stat.S_IMODE(mode) & (0o007 if handed else 0o077))
 
 
 def check_account(username: str, password_file: str) -> None:

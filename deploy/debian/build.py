@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import gzip
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +24,13 @@ HERE = Path(__file__).parent
 BUILD = ROOT / "build" / "deb"
 HOME = "usr/lib/borderflow"
 LOCKS = {"3.11": "requirements.lock", "3.13": "requirements-3.12.lock"}  # Debian 12, Debian 13
-PLATFORM = "x86_64-manylinux_2_31"  # both have a later C library
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+PLATFORM = "manylinux_2_31"  # both have a later C library
+UNITS = ("borderflow", "borderflow-page", "borderflow-collect", "borderflow-board")
+CONFIGURATIONS = {
+    "borderflow.toml": "etc/borderflow/borderflow.toml",
+    "collect.toml": "etc/borderflow/centre/collect.toml",
+}
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 DOCS = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
 
@@ -30,21 +38,25 @@ DOCS = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--version", help="another version than that of pyproject.toml, to try upgrades")
+    parser.add_argument(
+        "--arch", choices=MACHINES, default="amd64", help="another one: by the cross compiler of Debian"
+    )
     parser.add_argument("--wheel", action="store_true", help="only the wheel")
     parser.add_argument("--quick", action="store_true", help="a larger package, in less time")
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
     args = parser.parse_args()
     version = args.version or tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     args.out.mkdir(exist_ok=True)
+    wheel = own_wheel(version, MACHINES[args.arch])
     if args.wheel:
-        print(shutil.copy(own_wheel(version), args.out))
+        print(shutil.copy(wheel, args.out))
         return
-    tree = BUILD / f"borderflow_{version}_amd64"
+    tree = BUILD / f"borderflow_{version}_{args.arch}"
     shutil.rmtree(tree, ignore_errors=True)
-    environment(tree, own_wheel(version))
+    environment(tree, wheel, MACHINES[args.arch])
     system_files(tree)
     documents(tree, version)
-    control(tree, version)
+    control(tree, version, args.arch)
     package = args.out / f"{tree.name}.deb"
     run("dpkg-deb", "--root-owner-group", *(("-Zgzip", "-z1") if args.quick else ("-Zxz",)), "--build", tree, package)
     print(package)
@@ -54,7 +66,7 @@ def run(*words: str | Path, **more: object) -> None:
     subprocess.run([str(word) for word in words], check=True, **more)  # type: ignore[call-overload]
 
 
-def own_wheel(version: str) -> Path:
+def own_wheel(version: str, machine: str) -> Path:
     """The wheel of these sources; under another version where one is asked for, from a copy."""
     wheels = BUILD / "wheel"
     shutil.rmtree(wheels, ignore_errors=True)
@@ -74,8 +86,19 @@ def own_wheel(version: str) -> Path:
             shutil.copy2(ROOT / name, sources / name)
     project = sources / "pyproject.toml"
     project.write_text(re.sub(r'(?m)^version = ".*"$', f'version = "{version}"', project.read_text(), count=1))
-    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", wheels / "linux", sources)
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", wheels / "linux", sources, env=compiler(machine))
     return manylinux(next((wheels / "linux").glob("*.whl")), wheels)
+
+
+def compiler(machine: str) -> dict[str, str]:
+    """The environment in which setuptools compiles for that machine. The core uses Python's stable interface alone,
+    whose headers are the same for all 64-bit machines."""
+    if machine == platform.machine():
+        return dict(os.environ)
+    cross = f"{machine}-linux-gnu-gcc"
+    if shutil.which(cross) is None:
+        sys.exit(f"{cross} is not installed: apt install gcc-{machine.replace('_', '-')}-linux-gnu")
+    return {**os.environ, "CC": cross, "LDSHARED": f"{cross} -shared", "_PYTHON_HOST_PLATFORM": f"linux-{machine}"}
 
 
 def manylinux(wheel: Path, out: Path) -> Path:
@@ -86,7 +109,7 @@ def manylinux(wheel: Path, out: Path) -> Path:
     return next(out.glob("*.whl"))
 
 
-def environment(tree: Path, wheel: Path) -> None:
+def environment(tree: Path, wheel: Path, machine: str) -> None:
     """A virtual environment in its final place, with everything in it, as `python3 -m venv` and pip lay it out."""
     home = tree / HOME
     (home / "bin").mkdir(parents=True)
@@ -97,7 +120,7 @@ def environment(tree: Path, wheel: Path) -> None:
         packages = home / "lib" / f"python{python}" / "site-packages"
         install = (uv, "pip", "install", "-q", "--target", packages, "--no-deps", "--only-binary", ":all:",
                    "--link-mode", "copy",
-                   "--python-version", python, "--python-platform", PLATFORM)  # fmt: skip
+                   "--python-version", python, "--python-platform", f"{machine}-{PLATFORM}")  # fmt: skip
         run(*install, "--require-hashes", "-r", ROOT / lock)
         run(*install, wheel)
         shutil.rmtree(packages / "bin", ignore_errors=True)
@@ -119,24 +142,24 @@ def environment(tree: Path, wheel: Path) -> None:
 def system_files(tree: Path) -> None:
     """What systemd and udev read, and the configuration."""
 
-    def install(source: Path, target: str, change: tuple[str, str] = ("", "")) -> None:
+    def install(source: Path, target: str, change: Callable[[str], str] = str) -> None:
         file = tree / target
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(re.sub(*change, source.read_text()) if change[0] else source.read_text())
-        file.chmod(0o644)
+        file.write_text(change(source.read_text()))
+
+    def packaged(unit: str) -> str:
+        """The command is where the package puts it."""
+        unit = re.sub(r"(?m)^(# A virtual environment in /opt.*|Environment=PATH=.*)\n", "", unit)
+        return unit.replace("/usr/bin/env borderflow", "/usr/bin/borderflow")
 
     deploy = ROOT / "deploy"
-    for unit in ("borderflow.service", "borderflow-page.service"):
-        text = (deploy / "systemd" / unit).read_text()
-        text = re.sub(r"(?m)^(# A virtual environment in /opt.*|Environment=PATH=.*)\n", "", text)
-        text = text.replace("/usr/bin/env borderflow", "/usr/bin/borderflow")
-        file = tree / "usr/lib/systemd/system" / unit
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+    for unit in UNITS:
+        install(deploy / f"systemd/{unit}.service", f"usr/lib/systemd/system/{unit}.service", packaged)
     install(HERE / "borderflow.sysusers", "usr/lib/sysusers.d/borderflow.conf")
     install(HERE / "borderflow.tmpfiles", "usr/lib/tmpfiles.d/borderflow.conf")
     install(deploy / "udev/60-borderflow.rules", "usr/lib/udev/rules.d/60-borderflow.rules")
-    install(HERE / "borderflow.toml", "etc/borderflow/borderflow.toml")
+    for name, target in CONFIGURATIONS.items():
+        install(HERE / name, target)
 
 
 def documents(tree: Path, version: str) -> None:
@@ -161,58 +184,23 @@ def documents(tree: Path, version: str) -> None:
     overrides = tree / "usr/share/lintian/overrides/borderflow"
     overrides.parent.mkdir(parents=True)
     shutil.copy(HERE / "lintian-overrides", overrides)
-    pages = tree / "usr/share/man/man1"
-    pages.mkdir(parents=True)
-    for name in ("borderflow", "borderflow-sim"):
-        packed(pages / f"{name}.1.gz", manual(name, version))
+    manual = tree / "usr/share/man/man1"
+    manual.mkdir(parents=True)
+    for page in sorted((ROOT / "build/man").glob("*.1")):  # by `make man`
+        packed(manual / f"{page.name}.gz", page.read_text())
+    (manual / "borderflow-sim.1.gz").symlink_to("borderflow.1.gz")
 
 
 def packed(file: Path, text: str) -> None:
     file.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
 
-def manual(program: str, version: str) -> str:
-    """A manual page of what `--help` says, a section for each command."""
-
-    def said(*words: str) -> str:
-        environment = {**os.environ, "COLUMNS": "76", "NO_COLOR": "1"}
-        command = [str(ROOT / ".venv/bin" / program), *words, "--help"]
-        return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
-
-    def verbatim(text: str) -> list[str]:
-        lines = [
-            re.sub(r"^([.'])", r"\\&\1", line.replace("\\", "\\e").replace("-", "\\-")) for line in text.splitlines()
-        ]
-        return [".nf", *lines, ".fi"]
-
-    what = {"borderflow": "weighs, times and counts at border lanes", "borderflow-sim": "a simulated border crossing"}
-    out = [f'.TH {program.upper()} 1 "" "borderflow {version}"', ".SH NAME", f"{program} \\- {what[program]}"]
-    out += [".SH DESCRIPTION", *verbatim(said())]
-    for command in re.findall(r"(?m)^    ([a-z]+) ", said()):
-        out += [f".SH {command.upper()}", *verbatim(said(command))]
-    if program == "borderflow":
-        out += [
-            ".SH FILES",
-            ".TP",
-            "/etc/borderflow/borderflow.toml",
-            "the configuration",
-            ".TP",
-            "/var/lib/borderflow",
-            "the journal",
-            ".TP",
-            "/run/borderflow/eyes.sock",
-            "what status and page ask",
-        ]
-        out += [".SH SEE ALSO", "/usr/share/doc/borderflow, journalctl(1), systemctl(1)"]  # fmt: skip
-    return "\n".join(out) + "\n"
-
-
-def control(tree: Path, version: str) -> None:
+def control(tree: Path, version: str, architecture: str) -> None:
     target = tree / "DEBIAN"
     target.mkdir()
     for name in SCRIPTS:
         shutil.copy(HERE / name, target / name)
-    (target / "conffiles").write_text("/etc/borderflow/borderflow.toml\n")
+    (target / "conffiles").write_text("".join(f"/{file}\n" for file in CONFIGURATIONS.values()))
     for path in (path for path in tree.rglob("*") if not path.is_symlink()):
         runs = path.is_dir() or path.parent.name == "bin" or path.name in (*SCRIPTS, "upgrade")
         path.chmod(0o755 if runs else 0o644)
@@ -227,7 +215,9 @@ def control(tree: Path, version: str) -> None:
     )
     (target / "md5sums").write_text(sums.stdout)
     size = sum(path.stat().st_size for path in files) // 1024
-    text = (HERE / "control").read_text().replace("@VERSION@", version).replace("@SIZE@", str(size))
+    text = (HERE / "control").read_text()
+    for name, value in (("VERSION", version), ("SIZE", str(size)), ("ARCHITECTURE", architecture)):
+        text = text.replace(f"@{name}@", value)
     (target / "control").write_text(text)
 
 

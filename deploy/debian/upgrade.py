@@ -33,6 +33,7 @@ SERVICE = "borderflow.service"
 WATCH_S = 60.0
 LOOK_S = 2.0
 STATE_MOST = 4_000_000
+WORDS_MOST = 300  # characters
 BACK = """# Made by an upgrade that was undone: {why}
 # To try the installed version again: /usr/lib/borderflow/upgrade retry
 [Service]
@@ -113,8 +114,16 @@ def kept() -> State | None:
 
 def started() -> str:
     """Restart it; why it is not ready, else nothing."""
-    done = systemctl("restart", SERVICE)
-    return "" if done.returncode == 0 else f"it does not become ready ({done.stderr.strip().splitlines()[:1]})"
+    if systemctl("restart", SERVICE).returncode == 0:
+        return ""
+    return f"it does not become ready{last_words(shown('ExecMainPID'))}"
+
+
+def last_words(process: str) -> str:
+    """The last line of its log, as the end of a sentence; nothing where it left none."""
+    command = ["journalctl", "-q", "-o", "cat", "-n", "1", f"_PID={process}"]
+    lines = subprocess.run(command, capture_output=True, text=True, errors="replace").stdout.strip().splitlines()
+    return f": {lines[-1][:WORDS_MOST]}" if lines else ""
 
 
 def watched(before: State | None) -> str:
@@ -124,7 +133,7 @@ def watched(before: State | None) -> str:
     while time.monotonic() < end:
         time.sleep(LOOK_S)
         if shown("ActiveState") != "active" or shown("MainPID") != process:
-            return "it ended, or was restarted"
+            return f"it ended, or was restarted{last_words(process)}"
     now = settled()
     if now is None:
         return "its socket does not answer"

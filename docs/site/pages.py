@@ -21,6 +21,14 @@ ROOT = Path(__file__).parents[2]
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 _SIM = {"serve": "simulated hardware", "record": "recordings of the simulated world", "verify": "truth against MQTT"}
 
+_FILES = (
+    "`/etc/borderflow/borderflow.toml`\n: the configuration of a lane computer\n",
+    "`/etc/borderflow/centre/collect.toml`\n: the configuration of a centre's collector\n",
+    "`/var/lib/borderflow`\n: the journal\n",
+    "`/run/borderflow/eyes.sock`\n: what `borderflow status` and the page ask\n",
+    "`/usr/share/doc/borderflow`\n: everything else",
+)
+
 INDEX = """# borderflow
 
 ```{toctree}
@@ -176,6 +184,7 @@ def _commands(out: Path) -> None:
         manual.append(f"{page}\tcommands/{page}\t{text}")
         _write(out / "commands" / f"{page}.md", _command(program, name, text))
     lines += ["## Exit status", "", *_exit_status(), ""]
+    lines += ["## Files of a package", "", *_FILES, ""]
     lines += ["```{toctree}", ":hidden:", "", *(page for page, *_ in (*ours, *theirs)), "```"]
     _write(out / "commands/index.md", "\n".join(lines) + "\n")
     _write(out / "manual.txt", "\n".join(manual) + "\n")

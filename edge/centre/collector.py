@@ -58,16 +58,18 @@ class Collecting:
         beside = store.beside()
         self._care = Care(beside, feeds, Upkeep(beside, zones, keep_months), clock)
 
-    def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set; what waits in the inbox then is left to the brokers."""
+    def run(self, stop: threading.Event, alive: Callable[[], None] = lambda: None) -> None:
+        """Until `stop` is set; what waits in the inbox then is left to the brokers. `alive` is called all the while,
+        also while the database refuses: to wait for it is this program's work."""
         for feed in self._feeds:
             feed.start()
         self._care.start()
         try:
             while not stop.is_set():
+                alive()
                 batch = self._next_batch()
                 if batch:
-                    self._take(batch, stop)
+                    self._take(batch, stop, alive)
                 self._care.check()
         finally:
             self._care.stop()
@@ -84,7 +86,7 @@ class Collecting:
                 batch.append(self._inbox.get_nowait())
         return batch
 
-    def _take(self, batch: Sequence[Delivery], stop: threading.Event) -> None:
+    def _take(self, batch: Sequence[Delivery], stop: threading.Event, alive: Callable[[], None]) -> None:
         now_ns = self._clock()
         got = [read(delivery.topic, delivery.body, now_ns) for delivery in batch]
         rows = [row for row in got if isinstance(row, Row)]
@@ -96,6 +98,7 @@ class Collecting:
                 break
             except StoreError as error:
                 self.totals.failures += 1
+                alive()
                 log.error("%s; nothing is acknowledged, tried again in %.1f s", error, wait_s)
                 if stop.wait(wait_s):
                     return

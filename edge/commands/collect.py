@@ -8,8 +8,11 @@ import queue
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+from drivers.secrets import credential_file
 from edge.centre.collector import Collecting
 from edge.centre.config import Broker, CollectConfig, read_config
 from edge.centre.database import store_of
@@ -18,9 +21,11 @@ from edge.centre.mqtt_feed import MqttFeed
 from edge.centre.store import StoreError
 from edge.delivery.endpoint import Endpoint, LinkError, tls_context
 from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG
-from edge.machine import logs
+from edge.machine import logs, sdnotify
 
-_OF_BROKER = ("client_id", "ca_file", "cert_file", "key_file", "username", "password_file")
+_FILES = ("ca_file", "cert_file", "key_file", "password_file")
+_OF_BROKER = ("client_id", "username", *_FILES)
+_ALIVE_EVERY_S = 10.0  # systemd's unit waits for 2 minutes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,11 +79,12 @@ def run(args: argparse.Namespace) -> int:
     try:
         if config.metrics is not None:
             _serve_metrics(config.metrics, collecting, feeds, inbox)
-        collecting.run(stop)
+        collecting.run(stop, _alive(collecting))
     except (ValueError, OSError) as error:
         print(f"borderflow collect: metrics {config.metrics}: {error}", file=sys.stderr)
         return EXIT_CONFIG
     finally:
+        sdnotify.notify("STOPPING=1")
         store.close()
     total = collecting.totals
     print(f"{total.new} messages stored, {total.repeated} repeats, {total.rejected} refused", file=sys.stderr)
@@ -124,9 +130,27 @@ def _feeds(config: CollectConfig, inbox: Inbox) -> list[Feed]:
 
 def _endpoint(broker: Broker, client_id: str) -> Endpoint:
     options = {name: getattr(broker, name) for name in _OF_BROKER if name != "client_id"}
+    options |= {name: str(credential_file(options[name])) for name in _FILES if options[name] is not None}
     if broker.is_nats:
         return Endpoint(host="", port=0, tls=True, client_id="", **options)
     return Endpoint.of(broker.url, client_id, protocol=broker.protocol, **options)
+
+
+def _alive(collecting: Collecting) -> Callable[[], None]:
+    """Says to systemd that it is ready, the first time, and from then on now and then that it lives and what came."""
+    next_s = 0.0
+
+    def say() -> None:
+        nonlocal next_s
+        now_s = time.monotonic()
+        if now_s < next_s:
+            return
+        total = collecting.totals
+        status = f"STATUS={total.new} messages stored, {total.repeated} repeats, {total.rejected} refused"
+        sdnotify.notify("WATCHDOG=1" if next_s else "READY=1", status)
+        next_s = now_s + _ALIVE_EVERY_S
+
+    return say
 
 
 def _serve_metrics(where: str, collecting: Collecting, feeds: list[Feed], inbox: Inbox) -> None:

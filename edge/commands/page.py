@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import stat
 import sys
 from pathlib import Path
 
+from drivers.secrets import others_may_read
 from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG, EXIT_UNREACHABLE
 from edge.eyes.place import PlaceError, store_of
 
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 def read_token(path: Path) -> str:
     """What stands in the file. TokenError where others may read it too, or where it is short enough to be guessed."""
     try:
-        others = stat.S_IMODE(path.stat().st_mode) & 0o077
+        others = others_may_read(path, path.stat().st_mode)
         token = path.read_text(encoding="ascii").strip()
     except OSError as error:
         raise TokenError(f"{path}: cannot be read ({error.strerror}); write a long random word into it") from None

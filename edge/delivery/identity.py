@@ -24,7 +24,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from drivers.secrets import credential_file
+from drivers.secrets import credential_file, others_may_read
 from edge.config.rules import TOPIC_LEVEL, rotation_s
 from edge.delivery.canonical import canonical
 from edge.messages import Medium
@@ -84,7 +84,7 @@ def read_private(path: Path) -> tuple[Path, bytes]:
         raise IdentityError(
             f"{path}: cannot be read ({error.strerror}); `borderflow key {path}` makes a new one"
         ) from None
-    if stat.S_IMODE(mode) & 0o077:
+    if others_may_read(path, mode):
         raise IdentityError(f"{path}: others may read it (mode {stat.S_IMODE(mode):04o}); run `chmod 600 {path}`")
     return path, data
 

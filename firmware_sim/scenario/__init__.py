@@ -145,6 +145,15 @@ class Wander(Table, frozen=True, kw_only=True):
     every_s: float = 3.0
 
 
+class First(Table, frozen=True, kw_only=True):
+    """The first of the vehicles that are there at the start, where it does not stand with them but is on its way to
+    the array: who looks on sees one weighed soon."""
+
+    x_m: float  # its front
+    speed_mps: float  # also its wished speed
+    kind: str | None = None  # vehicle type; without it drawn like the others
+
+
 class Flow(Table, frozen=True, kw_only=True):
     """Arrivals and drivers of a lane."""
 
@@ -155,6 +164,7 @@ class Flow(Table, frozen=True, kw_only=True):
     initial: int = 0  # vehicles that stand in the lane at the start
     initial_head_x_m: float | None = None  # where the first of them stands; without it 5 m before the first point
     initial_hold_s: float = 3.0  # before the first of them moves
+    first: First | None = None
     min_headway_s: float = 2.0
     platoon: float = 1.0  # mean number of vehicles that arrive together
     tag_share: float = 0.3

@@ -96,6 +96,14 @@ def _lane_problems(lane: Lane) -> list[str]:
     unknown = sorted(set(lane.flow.mix) - set(TYPES))
     if unknown:
         found.append(f"flow.mix: no vehicle type {unknown[0]!r}; there are {', '.join(sorted(TYPES))}")
+    first = lane.flow.first
+    if first is not None:
+        if first.kind is not None and first.kind not in TYPES:
+            found.append(f"flow.first.kind: no vehicle type {first.kind!r}; there are {', '.join(sorted(TYPES))}")
+        if first.speed_mps <= 0:
+            found.append("flow.first.speed_mps: must be positive")
+        if lane.flow.initial < 1:
+            found.append("flow.first: is one of the initial ones; give initial = 1 or more")
     low, high = lane.flow.speed_mps
     if not 0 < low <= high:
         found.append("flow.speed_mps: [low, high] with 0 < low <= high")

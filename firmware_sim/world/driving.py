@@ -82,7 +82,9 @@ class LaneTraffic:
     def _place_initial(self) -> None:
         flow = self.lane.flow
         x = self._first_x_m - 5.0 if flow.initial_head_x_m is None else flow.initial_head_x_m
-        for _ in range(flow.initial):
+        if flow.first is not None:
+            self._new_car(self._traffic.standing(flow.first), flow.first.x_m, flow.first.speed_mps, 0.0)
+        for _ in range(flow.initial - (flow.first is not None)):
             vehicle = self._traffic.standing()
             car = self._new_car(vehicle, x, 0.0, 0.0)
             car.hold_until_s = flow.initial_hold_s

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from firmware_sim.scenario import Lane, Scenario
+from firmware_sim.scenario import First, Lane, Scenario
 from firmware_sim.scenario.catalogue import MIXES, TYPES
 from firmware_sim.world.vehicles import Vehicle, draw
 
@@ -46,11 +46,14 @@ class Traffic:
         self._draw_next(self.next_s)
         return vehicle
 
-    def standing(self) -> Vehicle:
-        """One more vehicle, without an arrival: for those that stand in the lane at the start."""
+    def standing(self, first: First | None = None) -> Vehicle:
+        """One more vehicle, without an arrival: for those that are in the lane at the start."""
         flow, effects = self._lane.flow, self._scenario.effects
         rng = np.random.default_rng([self._seed, self._index, 2, self._count])
         kind = self._kinds[int(np.searchsorted(self._shares, rng.random()))]
+        speed_mps = flow.speed_mps
+        if first is not None:
+            kind, speed_mps = first.kind or kind, (first.speed_mps, first.speed_mps)
         plate, country = self._plate(rng, TYPES[kind].truck)
         tag = (
             f"{rng.choice(['TCX', 'FST', 'KNG'])} {rng.integers(0, 10**6):06d}"
@@ -67,7 +70,7 @@ class Traffic:
             imbalance=effects.imbalance,
             lateral=effects.lateral,
             shaped=effects.footprint_shape,
-            speed_mps=flow.speed_mps,
+            speed_mps=speed_mps,
             gap_m=flow.gap_m,
             tag=tag,
             plate=plate,

@@ -184,8 +184,9 @@ def other_program(words: list[str], out: str | None) -> None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_bytes(found)
     elif words[0] in ("systemctl", "journalctl"):
-        assert "borderflow" in words, words
-        assert (ROOT / "deploy/systemd/borderflow.service").exists()
+        units = [word for word in words if word.startswith("borderflow")]
+        assert units, words
+        assert all((ROOT / f"deploy/systemd/{unit}.service").exists() for unit in units), words
     elif words[0] == "dpkg":
         assert re.fullmatch(r"borderflow_[0-9.]+_amd64\.deb", words[2]), words
     else:

@@ -281,6 +281,17 @@ def test_a_status_comes_at_once_with_an_alarm_and_seldom_with_a_device() -> None
     assert [s for s in range(100) if quiet.due(s, alarm_changes=0, devices_changed=False)] == [0, 30, 60, 90]
 
 
+def test_devices_that_come_online_one_after_the_other_are_told_of_in_one_status() -> None:
+    pace, changed, published = StatusPace(), False, []
+    for tick in range(120):
+        now_s = tick * TICK_S
+        changed = changed or now_s in (0.25, 0.5, 1.0)
+        if pace.due(now_s, alarm_changes=0, devices_changed=changed):
+            published.append(now_s)
+            changed = False
+    assert published == [0.0, 1.25]
+
+
 def test_begin_and_end_are_in_the_log_once_with_their_priority(
     alarms: Alarms, caplog: pytest.LogCaptureFixture
 ) -> None:

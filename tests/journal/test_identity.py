@@ -130,6 +130,22 @@ def test_systemd_hands_a_key_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert credential_file(tmp_path / "other.key") == tmp_path / "other.key"
 
 
+def test_the_group_of_a_key_that_systemd_handed_over_is_its_access_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd 257: an access list names the one user, and `stat` shows its mask as the group's rights."""
+    key = tmp_path / "identity.key"
+    new_key(key)
+    key.chmod(0o440)
+    with pytest.raises(IdentityError, match="others may read it"):
+        read_secret(key)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert len(read_secret(key)) == 32
+    key.chmod(0o444)
+    with pytest.raises(IdentityError, match="others may read it"):
+        read_secret(key)
+
+
 def test_systemd_hands_the_whole_directory_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     for name in ("etc_identity.key", "etc_tls_lane.pem"):

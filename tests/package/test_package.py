@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from container import root_of
+from lane_package import newest
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
@@ -19,7 +20,7 @@ pytestmark = [
 
 @pytest.fixture(scope="session")
 def package() -> Path:
-    return max((ROOT / "dist").glob("borderflow_*_amd64.deb"), key=lambda path: path.stat().st_mtime)
+    return newest()
 
 
 def test_lintian_finds_no_error(package: Path) -> None:

@@ -88,6 +88,16 @@ def test_layout_is_written_out_and_fault_options_are_gathered() -> None:
         ),
         ('endpoint = "pty"', 'endpoint = "usb"', r"my\.toml: device\[0\]\.endpoint: 'usb'; allowed"),
         ('id = "A"', 'id = "A"\nflow = { mix = { lorry = 1.0 } }', r"my\.toml: lane\[0\]\.flow\.mix: .*'lorry'"),
+        (
+            'id = "A"',
+            'id = "A"\nflow = { initial = 1, first = { x_m = 1.0, speed_mps = 5.0, kind = "lorry" } }',
+            r"lane\[0\]\.flow\.first\.kind: .*'lorry'",
+        ),
+        (
+            'id = "A"',
+            'id = "A"\nflow = { first = { x_m = 1.0, speed_mps = 5.0 } }',
+            r"lane\[0\]\.flow\.first: is one of the initial ones",
+        ),
         ('id = "A"', 'id = "A"\nflow = { per_hour = [1.0, 2.0] }', r"lane\[0\]\.flow\.per_hour: 2 values"),
         ("lines_x_m = [0.0, 1.0], loop_x_m = 0.5", "lines_x_m = []", r"lane\[0\]\.wim: give either layout or sensor"),
         ("[site]", "[site", r"my\.toml: not valid TOML"),

@@ -9,16 +9,19 @@ import time
 from pathlib import Path
 
 MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
-INCLUDE = "systemd,systemd-sysv,dbus,udev,python3,ca-certificates,tzdata"
+INCLUDE = "systemd,systemd-sysv,dbus,udev,python3,ca-certificates,tzdata,mosquitto"
 
 
 def root_of(suite: str, cache: Path) -> Path:
-    """A fresh minimal root, made once."""
+    """A fresh minimal root, made once; with a broker, so that a booted one has whom to send to."""
     root = cache / suite
-    if not (root / "etc" / "debian_version").exists():
+    made = root / "etc" / "made-with"
+    if not made.exists() or made.read_text() != INCLUDE:
+        shutil.rmtree(root, ignore_errors=True)
         cache.mkdir(parents=True, exist_ok=True)
         command = ["debootstrap", "--variant=minbase", f"--include={INCLUDE}", suite, str(root), MIRROR]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        made.write_text(INCLUDE)
     return root
 
 
@@ -71,8 +74,8 @@ class Container:
             raise AssertionError(f"{words}: {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
         return done
 
-    def show(self, name: str) -> str:
-        return self.run("systemctl", "show", "--value", "-p", name, "borderflow").stdout.strip()
+    def show(self, name: str, unit: str = "borderflow") -> str:
+        return self.run("systemctl", "show", "--value", "-p", name, unit).stdout.strip()
 
     @staticmethod
     def wait(what: str, condition: object, within_s: float) -> float:
