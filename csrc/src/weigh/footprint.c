@@ -17,21 +17,25 @@ void trace_begin(trace *t, int64_t scan)
 }
 
 /* Merges neighbours that differ less than `tolerance`; a stretch takes in at most one neighbour in a pass, so that
- * slopes are not flattened. Returns the new count. */
+ * slopes are not flattened. Returns the new count. Which ones are alike is found first: whether noise lets two merge is
+ * nothing that a processor could foresee. */
 static int merge_pass(stretch *p, int count, double tolerance, int at_least)
 {
-    int out = 0;
-    for (int i = 0; i < count; ++i) {
-        if (i + 1 < count && count - (i - out) > at_least && fabs((double)p[i].value - (double)p[i + 1].value) <= tolerance &&
-            p[i].n < INT32_MAX / 4 && p[i + 1].n < INT32_MAX / 4) {
-            const double n0 = p[i].n, n1 = p[i + 1].n;
-            p[out].value = (float)(((double)p[i].value * n0 + (double)p[i + 1].value * n1) / (n0 + n1));
-            p[out].n = p[i].n + p[i + 1].n;
-            ++i;
-        } else {
-            p[out] = p[i];
-        }
-        ++out;
+    unsigned char alike[TRACE_POINTS];
+    for (int i = 0; i + 1 < count; ++i) {
+        const double off = fabs((double)p[i].value - (double)p[i + 1].value);
+        alike[i] = (off <= tolerance) & (p[i].n < INT32_MAX / 4) & (p[i + 1].n < INT32_MAX / 4);
+    }
+    alike[count - 1] = 0;
+    int out = 0, left = count - at_least;
+    for (int i = 0; i < count; ++out) {
+        const int with = alike[i] & (left > 0), last = i + with;
+        const double n0 = p[i].n, n1 = with * p[last].n;
+        const int32_t n = p[i].n + with * p[last].n;
+        p[out].value = (float)(((double)p[i].value * n0 + (double)p[last].value * n1) / (n0 + n1));
+        p[out].n = n;
+        left -= with;
+        i = last + 1;
     }
     return out;
 }
@@ -57,7 +61,8 @@ static void make_room(trace *t, float tolerance)
     t->lead = 0;
 }
 
-void trace_add(trace *t, const double *values, int n, float tolerance)
+/* Some samples, each a stretch of its own. */
+static void add_singly(trace *t, const double *values, int n, float tolerance)
 {
     for (int i = 0; i < n;) {
         if (t->count == TRACE_POINTS) make_room(t, tolerance);
@@ -68,9 +73,38 @@ void trace_add(trace *t, const double *values, int n, float tolerance)
             p[k].n = 1;
         }
         t->count += take;
-        t->length += take;
         i += take;
     }
+}
+
+/* A wheel that is on for so long that room had to be made stands or creeps: a few samples that span no more than the noise
+ * does are one stretch from the start. */
+enum { TOGETHER = 8 };
+static const double NOISE = 4.0; /* what an idle frame spans, in tolerances */
+
+static bool add_together(trace *t, const double *values, float tolerance)
+{
+    double lo = values[0], hi = values[0], sum = 0.0;
+    for (int k = 0; k < TOGETHER; ++k) {
+        lo = values[k] < lo ? values[k] : lo;
+        hi = values[k] > hi ? values[k] : hi;
+        sum += values[k];
+    }
+    if (hi - lo > NOISE * (double)tolerance) return false;
+    if (t->count == TRACE_POINTS) make_room(t, tolerance);
+    t->points[t->count].value = (float)(sum / TOGETHER);
+    t->points[t->count++].n = TOGETHER;
+    return true;
+}
+
+void trace_add(trace *t, const double *values, int n, float tolerance)
+{
+    int i = 0;
+    if (t->step > 0.0)
+        for (; i + TOGETHER <= n; i += TOGETHER)
+            if (!add_together(t, values + i, tolerance)) add_singly(t, values + i, TOGETHER, tolerance);
+    add_singly(t, values + i, n - i, tolerance);
+    t->length += n;
 }
 
 /* Scan at which the flank passes `level`: the time spent below it between a point that is surely below and one that
@@ -164,19 +198,23 @@ static void take_level(levelled *l, const trace *t, const footprint_base *base)
 {
     const double at0 = base->at[0], base0 = base->value[0], at1 = base->at[1], base1 = base->value[1];
     const int skip = 2 * t->lead > t->count ? 2 * t->lead - t->count : 0;
-    const double slope = at1 > at0 ? (base1 - base0) / (at1 - at0) : 0.0;
-    const stretch *from = t->points + skip;
-    double at = (double)(t->start + skip);
-    l->count = t->count - skip;
-    for (int i = 0; i < l->count; ++i) {
-        const double middle = at + 0.5 * from[i].n - 0.5; /* sample times are whole scans */
-        const double along = middle < at0 ? 0.0 : (middle > at1 ? at1 - at0 : middle - at0);
-        l->edges[i] = at - 0.5;
-        l->p[i].n = from[i].n;
-        l->p[i].value = (float)((double)from[i].value - (base0 + slope * along));
+    const double slope = at1 > at0 ? (base1 - base0) / (at1 - at0) : 0.0, far = at1 - at0;
+    const stretch *restrict from = t->points + skip;
+    stretch *restrict p = l->p;
+    double *restrict edges = l->edges;
+    const int count = t->count - skip;
+    int64_t at = t->start + skip;
+    for (int i = 0; i < count; ++i) {
+        edges[i] = (double)at - 0.5; /* sample times are whole scans */
         at += from[i].n;
     }
-    l->edges[l->count] = at - 0.5;
+    edges[count] = (double)at - 0.5;
+    for (int i = 0; i < count; ++i) {
+        const double off = 0.5 * (edges[i] + edges[i + 1]) - at0, behind = off > 0.0 ? off : 0.0, along = behind < far ? behind : far;
+        p[i].n = from[i].n;
+        p[i].value = (float)((double)from[i].value - (base0 + slope * along));
+    }
+    l->count = count;
 }
 
 /* The peak: the highest mean over about a tenth of the time spent above half of the highest point. Returns where it is, or -1
@@ -199,9 +237,16 @@ static int find_peak(footprint *f, const levelled *l, double threshold, bool pla
     while (left > 0 && (double)p[left - 1].value > 0.5 * top) --left;
     while (right < l->count - 1 && (double)p[right + 1].value > 0.5 * top) ++right;
     const double window = peak_window(p, edges, l->count, top_at, top, edges[right + 1] - edges[left], plate);
+    /* Around the top the mean over a window is above half of it, and so is some point of the best one. */
+    int outer0 = 0, outer1 = l->count - 1;
+    while ((double)p[outer0].value <= 0.5 * top) ++outer0;
+    while ((double)p[outer1].value <= 0.5 * top) --outer1;
+    int first = outer0, last = outer1;
+    while (first > 0 && edges[outer0] - edges[first] < window) --first;
+    while (last < l->count - 1 && edges[last + 1] - edges[outer1 + 1] < window) ++last;
     double best = 0.0, sum = 0.0;
-    int head = 0;
-    for (int i = 0; i < l->count; ++i) {
+    int head = first;
+    for (int i = first; i <= last; ++i) {
         sum += (double)p[i].value * p[i].n;
         while (head < i && edges[i + 1] - edges[head + 1] >= window) {
             sum -= (double)p[head].value * p[head].n;

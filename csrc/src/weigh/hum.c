@@ -19,6 +19,55 @@ static double fade(double step, double n)
     return n > 1.0 ? sin(half) / half : 1.0;
 }
 
+/* Cosine and sine of the fundamental and its harmonics, faded over `n` samples, at one time after the other. Neighbouring times
+ * are mostly equally far apart: then the waves are turned on by as much, and now and then taken anew. */
+typedef struct {
+    double step, u, by, turn_cos, turn_sin, n;
+    int turns;
+    double cosine, sine;                          /* of the fundamental, not faded */
+    double fades[HARMONICS], c[HARMONICS], s[HARMONICS];
+} waves;
+
+static void waves_begin(waves *w, double step)
+{
+    memset(w, 0, sizeof *w);
+    w->step = step;
+    w->u = HUGE_VAL;
+}
+
+static void waves_at(waves *w, double u, double n, int harmonics)
+{
+    enum { ANEW = 64 };
+    const double by = u - w->u;
+    if (by == w->by && ++w->turns < ANEW) {
+        const double turned = w->cosine * w->turn_cos - w->sine * w->turn_sin;
+        w->sine = w->sine * w->turn_cos + w->cosine * w->turn_sin;
+        w->cosine = turned;
+    } else {
+        w->cosine = cos(w->step * u);
+        w->sine = sin(w->step * u);
+        w->turns = 0;
+        if (by != w->by && fabs(by) < HUGE_VAL) {
+            w->by = by;
+            w->turn_cos = cos(w->step * by);
+            w->turn_sin = sin(w->step * by);
+        }
+    }
+    w->u = u;
+    if (n != w->n) {
+        for (int k = 0; k < HARMONICS; ++k) w->fades[k] = fade(w->step * (k + 1), n);
+        w->n = n;
+    }
+    double c = w->cosine, s = w->sine;
+    for (int k = 0; k < harmonics; ++k) {
+        w->c[k] = w->fades[k] * c;
+        w->s[k] = w->fades[k] * s;
+        const double next = c * w->cosine - s * w->sine;
+        s = s * w->cosine + c * w->sine;
+        c = next;
+    }
+}
+
 typedef struct {
     double at, value, n;
 } block;
@@ -82,17 +131,19 @@ static double fit(hum *h, const block *list, int count, double rate_hz, int harm
     const int n = 2 + 2 * harmonics + (size > 0.0 ? 2 : 0);
     for (int pass = 0; pass < 2; ++pass) {
         double left = 0.0, samples = 0.0;
+        waves w;
+        waves_begin(&w, h->step);
         for (int i = 0; i < count; ++i) {
-            const double u = (list[i].at - h->at), first = fade(h->step, list[i].n);
+            const double u = list[i].at - h->at;
             double row[UNKNOWN] = {1.0, u / rate_hz}, value = list[i].value;
+            waves_at(&w, u, list[i].n, harmonics);
             for (int k = 0; k < harmonics; ++k) {
-                const double f = fade(h->step * (k + 1), list[i].n);
-                row[2 + 2 * k] = f * cos(h->step * (k + 1) * u);
-                row[3 + 2 * k] = f * sin(h->step * (k + 1) * u);
+                row[2 + 2 * k] = w.c[k];
+                row[3 + 2 * k] = w.s[k];
             }
             if (size > 0.0) {
-                row[n - 2] = first * u / rate_hz * cos(h->step * u);
-                row[n - 1] = first * u / rate_hz * sin(h->step * u);
+                row[n - 2] = u / rate_hz * w.c[0];
+                row[n - 1] = u / rate_hz * w.s[0];
             }
             if (pass == 0) {
                 for (int p = 0; p < n; ++p) {
@@ -157,24 +208,31 @@ double hum_fit(hum *h, const trace *t, double foot0, double foot1, double rate_h
     return sqrt(rest);
 }
 
+static double mean_by(const hum *h, waves *w, double u, double n)
+{
+    waves_at(w, u, n, HARMONICS);
+    double sum = u * (h->cosine_drift * w->c[0] + h->sine_drift * w->s[0]);
+    for (int k = 0; k < HARMONICS; ++k) sum += h->cosine[k] * w->c[k] + h->sine[k] * w->s[k];
+    return sum;
+}
+
 double hum_mean(const hum *h, double scan, double n)
 {
     const double u = scan - h->at;
     if (!h->present || fabs(u) > h->reach) return 0.0;
-    double sum = fade(h->step, n) * u * (h->cosine_drift * cos(h->step * u) + h->sine_drift * sin(h->step * u));
-    for (int k = 0; k < HARMONICS; ++k) {
-        const double step = h->step * (k + 1);
-        sum += fade(step, n) * (h->cosine[k] * cos(step * u) + h->sine[k] * sin(step * u));
-    }
-    return sum;
+    waves w;
+    waves_begin(&w, h->step);
+    return mean_by(h, &w, u, n);
 }
 
 void hum_take_out(const hum *h, trace *t, double from, double to)
 {
     double scan = (double)t->start;
+    waves w;
+    waves_begin(&w, h->step);
     for (int i = 0; i < t->count; ++i) {
         const double k = t->points[i].n, at = scan + 0.5 * k - 0.5;
         scan += k;
-        if (at >= from && at < to) t->points[i].value -= (float)hum_mean(h, at, k);
+        if (at >= from && at < to && fabs(at - h->at) <= h->reach) t->points[i].value -= (float)mean_by(h, &w, at - h->at, k);
     }
 }

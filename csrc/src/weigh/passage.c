@@ -56,21 +56,25 @@ typedef struct {
     double value, at, n;
 } reading;
 
-/* Mean of the trace between two scans. */
+/* Index of the first sample at or behind `scan`, of `count` that begin at `start`. */
+static int index_of(double scan, int64_t start, int count)
+{
+    const double off = ceil(scan - (double)start);
+    return off > 0.0 ? (off < count ? (int)off : count) : 0;
+}
+
+/* Mean of the trace between two scans. As long as nothing was merged, each point is one sample. */
 static reading trace_mean(const trace *t, double from, double to)
 {
-    double sum = 0.0, moment = 0.0, n = 0.0;
-    /* Before the wheel each point is one sample. */
-    const int lead = t->lead;
-    const double first = ceil(from - (double)t->start), last = floor(to - (double)t->start);
-    const int i0 = first > 0.0 ? (first < lead ? (int)first : lead) : 0, i1 = last < lead ? (last < 0.0 ? 0 : (int)last + 1) : lead;
-    for (int i = i0; i < i1; ++i) {
-        sum += (double)t->points[i].value;
-        moment += (double)(t->start + i);
-        n += 1.0;
-    }
-    double scan = (double)(t->start + lead);
-    for (int i = lead; i < t->count && scan <= to + 1.0; ++i) {
+    const int single = t->length == t->count ? t->count : t->lead;
+    const int first = index_of(from, t->start, single), end = index_of(floor(to) + 1.0, t->start, single);
+    double sums[4] = {0.0}, n = end > first ? end - first : 0.0; /* four sums do not wait for each other */
+    for (int i = first; i + 4 <= end; i += 4)
+        for (int k = 0; k < 4; ++k) sums[k] += (double)t->points[i + k].value;
+    for (int i = end - (end - first) % 4; i < end; ++i) sums[0] += (double)t->points[i].value;
+    double sum = sums[0] + sums[1] + (sums[2] + sums[3]), moment = n * ((double)t->start + 0.5 * (first + end - 1));
+    double scan = (double)(t->start + single);
+    for (int i = single; i < t->count && scan <= to + 1.0; ++i) {
         const double k = t->points[i].n, middle = scan + 0.5 * k - 0.5;
         if (middle >= from && middle <= to) {
             sum += (double)t->points[i].value * k;

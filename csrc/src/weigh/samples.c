@@ -55,6 +55,18 @@ static void find_suspects(frame_samples *s, int half, int limit)
     s->suspects = any != 0;
 }
 
+/* Of what stands out, most lies on a flank: below what comes before and above what comes after, or the other way round. Then
+ * it is the median of all, or near to it: no more than half of the window lie far off on one side. */
+static bool on_flank(const int32_t *raw, int half, int limit)
+{
+    int lower = 0, higher = 0;
+    for (int k = -half; k <= half; ++k) {
+        lower += raw[k] < raw[0] - limit;
+        higher += raw[k] > raw[0] + limit;
+    }
+    return lower <= half && higher <= half;
+}
+
 void samples_load(frame_samples *s, const history *h, int64_t frame, sample_source from, const baseline *b)
 {
     const int n = h->frame_scans, half = from.spike_width;
@@ -71,7 +83,10 @@ void samples_load(frame_samples *s, const history *h, int64_t frame, sample_sour
     }
     s->suspects = false;
     if (half == 0) return;
-    find_suspects(s, half, (int)(b->range + SPIKE_COUNTS));
+    const int limit = (int)(b->range + SPIKE_COUNTS);
+    find_suspects(s, half, limit);
+    for (int i = 0; s->suspects && i < n; ++i)
+        if (s->suspect[i] && on_flank(s->raw + i, half, limit)) s->suspect[i] = 0;
     /* Where one side is not there. */
     for (int i = 0; i < half && i < n; ++i) {
         const bool begins = s->start + i - half < first, ends = s->start + n - 1 - i + half > last;
