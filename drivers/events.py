@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:  # loading it takes longer than all the rest, and not everyone who hears of events has samples
+    import numpy as np
+    import numpy.typing as npt
 
 
 class LinkState(StrEnum):

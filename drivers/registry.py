@@ -16,14 +16,16 @@ import re
 import time
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from types import NoneType
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
 from drivers.base import Clock, Driver
 from drivers.urls import UrlError, parse_url
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "borderflow.drivers"
 OWN_PACKAGE = "borderflow"
@@ -72,6 +74,8 @@ class OptionError(ValueError):
 
 @cache
 def _points() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # loading it takes a while, and not every command has devices
+
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
         ours = point.dist is not None and point.dist.name == OWN_PACKAGE

@@ -74,12 +74,14 @@ def main(argv: list[str] | None = None) -> int:
 def _run(words: list[str], wanted: str | None) -> int:
     import argparse
     import importlib
-    from importlib.metadata import version
 
     from edge.config import ConfigError
 
     parser = argparse.ArgumentParser(prog="borderflow", description="Weighs, times and counts at border lanes.")
-    parser.add_argument("--version", action="version", version=f"borderflow {version('borderflow')}")
+    if wanted is None or "--version" in words:  # finding it out takes as long as loading a command
+        from importlib.metadata import version
+
+        parser.add_argument("--version", action="version", version=f"borderflow {version('borderflow')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module_name, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import itertools
 import struct
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 from msgspec import Struct
 
 from edge import _core, config
+
+if TYPE_CHECKING:  # loading it takes longer than all the rest, and waits have no samples
+    import numpy as np
+    import numpy.typing as npt
 
 ffi, lib = _core.ffi, _core.lib
 
@@ -164,7 +167,7 @@ class Wim:
 
         The number of channels is set by the first block; channels that no sensor names are ignored.
         """
-        if samples.dtype != np.int16 or samples.ndim != 2 or not samples.flags.c_contiguous:
+        if samples.dtype != "int16" or samples.ndim != 2 or not samples.flags.c_contiguous:
             raise CoreError("samples: must be a C-contiguous array of int16 with shape (scans, channels)")
         if samples.shape[1] != self._channels:
             if self.scans:
@@ -325,11 +328,10 @@ DEAD_SHIFT = 3  # and, by so many bits higher, whose reader was dead
 MASKS = 64
 
 
-Row = npt.NDArray[np.uint8]
-
-
 def encode_plate(text: str) -> npt.NDArray[np.uint8]:
     """Row of a plate for `PlateTable.compare`; its last byte is the number of characters kept."""
+    import numpy as np
+
     row = np.zeros(PLATE_ROW, np.uint8)
     raw = text.encode("ascii", "replace")
     lib.bf_plate_encode(raw, len(raw), ffi.from_buffer("uint8_t[]", row, require_writable=True))
@@ -380,6 +382,8 @@ class PlateTable:
 
     def compare(self, query: npt.NDArray[np.uint8], rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Ln likelihood ratio "one vehicle" against "another of this traffic", one for each of `rows` (n, 16)."""
+        import numpy as np
+
         llr = np.empty(len(rows), np.float32)
         status = lib.bf_plates_compare(
             self.handle,
@@ -392,7 +396,9 @@ class PlateTable:
         _check(status, "plates")
         return llr
 
-    def find(self, query: Row, rows: npt.NDArray[np.uint8], n: int, least: float) -> list[tuple[int, float]]:
+    def find(
+        self, query: npt.NDArray[np.uint8], rows: npt.NDArray[np.uint8], n: int, least: float
+    ) -> list[tuple[int, float]]:
         """Index and ratio of those of the first `n` rows whose ratio is above `least`."""
         status = lib.bf_plates_find(
             self.handle,
@@ -409,7 +415,7 @@ class PlateTable:
         index, llr = self._index, self._llr
         return [(index[i], llr[i]) for i in range(self._found[0])]
 
-    def learn(self, upstream: Row, downstream: Row) -> None:
+    def learn(self, upstream: npt.NDArray[np.uint8], downstream: npt.NDArray[np.uint8]) -> None:
         """Two readings that are surely of one vehicle."""
         status = lib.bf_plates_learn(
             self.handle, ffi.from_buffer("uint8_t[]", upstream), ffi.from_buffer("uint8_t[]", downstream)
@@ -436,6 +442,10 @@ def compare_tokens(row: bytes, query: bytes) -> float | None:
     llr = ffi.new("double *")
     _check(lib.bf_tokens_compare(row, len(row), query, len(query), llr), "tokens")
     return None if llr[0] < -1e8 else float(llr[0])
+
+
+Samples = memoryview | Sequence[float]
+"""Doubles in memory, such as a slice of a memoryview of an `array`, or an array of NumPy."""
 
 
 class Departure(Struct, frozen=True, gc=False):
@@ -550,13 +560,13 @@ class QueueFilter:
             d.pos, d.p, d.wait_s, d.mean_s, d.sd_s, d.p_unlisted, d.p_phantom, d.p_elsewhere, d.p_busy, bool(d.in_order)
         )
 
-    def predict(self, time_ns: int, waits_s: npt.NDArray[np.float64] | None = None, more_booths: int = 0) -> Forecast:
+    def predict(self, time_ns: int, waits_s: Samples | None = None, more_booths: int = 0) -> Forecast:
         """The wait of a vehicle that enters at `time_ns`, if `more_booths` more opened then.
 
         `waits_s` is filled with as many samples of it as it has room for (1 to 1024), sorted.
         """
         if waits_s is None:
-            waits_s = np.empty(_SAMPLES)
+            waits_s = memoryview(array("d", bytes(8 * _SAMPLES)))
         status = lib.bf_queue_predict(
             self.handle, time_ns, len(waits_s), more_booths, ffi.from_buffer("double[]", waits_s), self._forecast
         )
@@ -570,12 +580,12 @@ class QueueFilter:
 
 
 class Mixture:
-    """Quantiles of mixtures of the rows of `samples` (rows, most samples of a row), whose values may change."""
+    """Quantiles of mixtures of rows of `most` samples that stand one after another, and whose values may change."""
 
-    def __init__(self, samples: npt.NDArray[np.float64]) -> None:
+    def __init__(self, samples: Samples, most: int) -> None:
         self._samples = ffi.from_buffer("double[]", samples)
-        self._stride = samples.shape[1]
-        self._parts = ffi.new("bf_component[]", len(samples))
+        self._stride = most
+        self._parts = ffi.new("bf_component[]", len(self._samples) // most)
         self._out = ffi.new("double[3]")
 
     def quantiles(self, parts: Sequence[tuple[int, int, float]], qs: tuple[float, ...]) -> list[float]:

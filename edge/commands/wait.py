@@ -11,7 +11,6 @@ from edge.config import ConfigError
 from edge.config.file import load
 from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_DATA
 from edge.messages import encode
-from edge.reports.waits import WaitReport
 from edge.waiting.file import run_file
 from edge.waiting.sightings import SightingError
 
@@ -30,7 +29,11 @@ def run(args: argparse.Namespace) -> int:
     if not config.point:
         raise ConfigError([f"{args.config}: point: there is none; name the points in the order of passing"])
     gc.set_threshold(50_000, 20, 50)  # hardly anything here refers in a circle; the default looks too often for it
-    report = WaitReport(config, public=args.public) if args.report is not None else None
+    report = None
+    if args.report is not None:
+        from edge.reports.waits import WaitReport
+
+        report = WaitReport(config, public=args.public)
     try:
         for wait in run_file(config, args.sightings, complain=_complain):
             sys.stdout.buffer.write(encode(wait) + b"\n")

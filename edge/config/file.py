@@ -14,15 +14,17 @@ import types
 import typing
 import unicodedata
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import msgspec
 
 from edge.config import Config, ConfigError, Faults, Table
 from edge.config.lines import Lines, label
 from edge.config.rules import check_config
-from edge.config.signature import Trust
 from edge.config.text import decoded, explained
+
+if TYPE_CHECKING:  # it loads the cryptography, and few commands look at signatures
+    from edge.config.signature import Trust
 
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}?|\{\{[^}]*\}\}")
 _LEFT_IN_URL = re.compile(rf"{_PLACEHOLDER.pattern}|\$[A-Z][A-Z0-9_]+|<[^>]*>")

@@ -7,9 +7,9 @@ follows the sightings. Called by `edge.waiting.intervals`.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from msgspec import Struct
 
 from edge.core import Forecast, Mixture
@@ -53,10 +53,11 @@ class Forecasts:
         self._points_n = points_n
         self._lanes = lanes
         self._length_m = length_m
-        samples = np.zeros((2 * len(lanes), _SAMPLES))
-        self._views = [samples[row] for row in range(len(lanes))]
-        self._more_views = [samples[len(lanes) + row, :_WHAT_IF_SAMPLES] for row in range(len(lanes))]
-        self._mixture = Mixture(samples)
+        samples = memoryview(array("d", bytes(8 * _SAMPLES * 2 * len(lanes))))
+        rows = [samples[at : at + _SAMPLES] for at in range(0, len(samples), _SAMPLES)]
+        self._views = rows[: len(lanes)]
+        self._more_views = [row[:_WHAT_IF_SAMPLES] for row in rows[len(lanes) :]]
+        self._mixture = Mixture(samples, _SAMPLES)
         self._last: list[Forecast | None] = [None] * len(lanes)
         self._known: dict[str, _LaneOutlook] = {}
         self._mixed: dict[tuple[int, ...], Outlook] = {}

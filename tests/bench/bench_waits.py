@@ -102,11 +102,14 @@ def baseline_python(commit: str) -> Path:
 
 
 def cpu_s(python: Path, arguments: list[str]) -> float:
-    """User and system seconds of one run, in which neither this folder nor the environment adds any source."""
+    """User and system seconds of one run, in which neither this folder nor the environment adds any source.
+
+    What was compiled to bytes once stays so, as where a package is installed.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [str(python), "-P", "-m", "edge", *arguments], check=True, capture_output=True,
-        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        env={key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
     )  # fmt: skip
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -192,7 +192,7 @@ def test_nothing_breaks_the_filter(operations: list[tuple]) -> None:
 def test_a_mixture_has_the_quantiles_of_its_parts() -> None:
     rng = np.random.default_rng(1)
     samples = np.sort(rng.gamma(2.0, 300.0, (3, 64)), axis=1)
-    mixture = core.Mixture(samples)
+    mixture = core.Mixture(samples, samples.shape[1])
     parts = [(0, 64, 1.0), (1, 64, 3.0), (2, 16, 0.5)]
     values = np.concatenate([samples[row, :n] for row, n, _ in parts])
     weights = np.concatenate([np.full(n, weight / n) for _, n, weight in parts])
