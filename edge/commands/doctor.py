@@ -24,7 +24,6 @@ from drivers import registry
 from drivers.events import DeviceState, Event, InputChange, LinkState, SampleBlock
 from drivers.session import keep_alive
 from edge import config as cfg
-from edge.commands.status import age
 from edge.config.file import load
 from edge.daemon import source_name
 from edge.delivery.endpoint import Endpoint, LinkError
@@ -34,6 +33,7 @@ from edge.eyes.client import ask
 from edge.eyes.place import candidates
 from edge.machine.clock import clock_state
 from edge.machine.running import Running, running_daemon
+from edge.words.ages import age
 
 Result = Literal["good", "fails", "unknown"]
 _DEVICE_S = 6.0
@@ -86,7 +86,7 @@ def _seen_by_daemon(config: cfg.Config) -> dict[str, Any] | None:
 
 def _daemon(daemon: Running | None, seen: dict[str, Any] | None) -> list[tuple[str, Result, str]]:
     if seen is not None:
-        return [("daemon", "good", f"runs for {age(seen['up_s'])} (process {seen['process']['pid']})")]
+        return [("daemon", "good", f"runs for {age(seen['up_s'], fine=True)} (process {seen['process']['pid']})")]
     if daemon is None:
         return []
     if daemon.process is None:
@@ -134,7 +134,7 @@ class _Heard:
 def _as_seen(seen: dict[str, Any]) -> tuple[Result, str]:
     """What the daemon says of a device."""
     results: dict[str, Result] = {"online": "good", "connecting": "unknown"}
-    lasting = "" if seen["age_s"] is None else f" for {age(seen['age_s'])}"
+    lasting = "" if seen["age_s"] is None else f" for {age(seen['age_s'], fine=True)}"
     rejected = "".join(f"; {count} frames rejected ({why})" for why, count in seen["rejected"].items())
     text = f": {seen['text']}" if seen["text"] else ""
     return results.get(seen["state"], "fails"), f"{seen['state']}{lasting}{text}{rejected}"

@@ -8,11 +8,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edge.exit_codes import EXIT_CONFIG, EXIT_UNREACHABLE
 from edge.eyes.client import NoDaemon, PlaceError, find
+from edge.words.ages import age
+
+_age = partial(age, fine=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,11 +52,11 @@ def _lines(state: dict[str, Any]) -> list[str]:
     """For a person: what is wrong comes first."""
     site = state["site"]
     head = f"{site['name'] or 'crossing'} ({site['country']}/{site['port']}), computer {state['source']}"
-    lines = [f"{head}, borderflow {state['versions']['borderflow']}, up {age(state['up_s'])}", ""]
+    lines = [f"{head}, borderflow {state['versions']['borderflow']}, up {_age(state['up_s'])}", ""]
     if not state["alarms"]:
         lines.append("no alarm holds")
     for alarm in state["alarms"]:
-        lines.append(f"{alarm['severity'].upper():<8} {alarm['code']} for {age(alarm['age_s'])}: {alarm['text']}")
+        lines.append(f"{alarm['severity'].upper():<8} {alarm['code']} for {_age(alarm['age_s'])}: {alarm['text']}")
     lines += ["", *_lanes(state), "", *_devices(state), "", *_collectors(state), *_computer(state)]
     return lines
 
@@ -62,7 +66,7 @@ def _lanes(state: dict[str, Any]) -> list[str]:
     for lane in state["lanes"]:
         last = lane["last_vehicle_age_s"]
         passed = count(lane["vehicles"], "vehicle")
-        weighed = "no vehicle yet" if last is None else f"{passed}, the last {age(last)} ago"
+        weighed = "no vehicle yet" if last is None else f"{passed}, the last {_age(last)} ago"
         bad = [f"{sensor['name']} {sensor['state']}" for sensor in lane["sensors"] if sensor["state"] != "ok"]
         sensors = f"; {', '.join(bad)}" if bad else ""
         how = f"{weighed}{', one over the array' if lane['occupied'] else ''}" if lane["digitiser"] else "not weighed"
@@ -86,7 +90,7 @@ def _devices(state: dict[str, Any]) -> list[str]:
     width = max((20, *map(len, state["devices"])))
     return [
         f"device {name:<{width}} {device['state']}"
-        f"{'' if device['age_s'] is None else ' for ' + age(device['age_s'])}{_after(': ', device['text'])}"
+        f"{'' if device['age_s'] is None else ' for ' + _age(device['age_s'])}{_after(': ', device['text'])}"
         for name, device in state["devices"].items()
     ]
 
@@ -95,7 +99,7 @@ def _collectors(state: dict[str, Any]) -> list[str]:
     rows = []
     for name, link in state["collectors"].items():
         oldest = link["oldest_age_s"]
-        behind = "" if oldest is None else f", the oldest for {age(oldest)}"
+        behind = "" if oldest is None else f", the oldest for {_age(oldest)}"
         text = _after(": ", link.get("text", ""))
         backlog = count(link["backlog"], "message")
         rows.append(f"collector {name:<17} {link.get('state', '?')}, {backlog} to send{behind}{text}")
@@ -119,18 +123,6 @@ def _after(sign: str, text: str) -> str:
 def count(number: int, what: str) -> str:
     """`1 vehicle`, `2 vehicles`."""
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def age(seconds: float) -> str:
-    """`12 s`, `5 min`, `3 h 12 min`, `4 d 2 h`."""
-    whole = max(0, int(seconds))
-    if whole < 120:
-        return f"{whole} s"
-    if whole < 7200:
-        return f"{whole // 60} min"
-    if whole < 172_800:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
 
 
 def minutes(seconds: float | None) -> str:

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from edge.words.ages import age
 from edge.words.alarms import first, said
 from edge.words.values import word
 
@@ -36,14 +37,7 @@ class Words:
         return word(self.language, kind, value)
 
     def age(self, seconds: float | None) -> str:
-        """`12 s`, `5 min`, `3 h`, `2 d`: the same in three languages but for the day."""
-        if seconds is None:
-            return self["unknown"]
-        whole = max(0, int(seconds))
-        for unit, size_s in (("day", 86_400), ("h", 3600), ("min", 60)):
-            if whole >= 2 * size_s:
-                return f"{whole // size_s} {self['day'] if unit == 'day' else unit}"
-        return f"{whole} s"
+        return self["unknown"] if seconds is None else age(seconds, self.language)
 
     def minutes(self, seconds: float | None) -> str:
         return self["unknown"] if seconds is None else f"{int(seconds / 60 + 0.5)} min"

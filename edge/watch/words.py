@@ -1,4 +1,4 @@
-"""The words of the terminal view in three languages (texts.toml, edge/words), and ages as people say them."""
+"""The words of the terminal view in three languages (texts.toml, edge/words)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache
 from importlib import resources
 
 from edge.messages import parse_utc
+from edge.words.ages import age
 from edge.words.values import word
 
 UNKNOWN = "–"
@@ -33,16 +34,7 @@ class Words:
         return texts()[self.language].get(f"{kind}_{value}") or word(self.language, kind, value)
 
     def age(self, seconds: float | None) -> str:
-        """`12 s`, `5 min`, `3 h`, `2 d`; a time more than a minute ahead of this computer's clock is said to be so."""
-        if seconds is None:
-            return UNKNOWN
-        if seconds < -60:
-            return self["ahead"]
-        whole = max(0, int(seconds))
-        for unit, size_s in ((self["day"], 86_400), ("h", 3600), ("min", 60)):
-            if whole >= 2 * size_s:
-                return f"{whole // size_s} {unit}"
-        return f"{whole} s"
+        return UNKNOWN if seconds is None else age(seconds, self.language)
 
 
 def seconds_since(utc: object, now_s: float) -> float | None:

@@ -23,7 +23,7 @@ import pytest
 
 from edge.centre.arrival import Row, read
 from edge.centre.board.app import Board
-from edge.centre.board.words import Words, texts
+from edge.centre.board.words import texts
 from edge.centre.sqlite_store import SqliteStore
 from edge.centre.upkeep import Upkeep
 from edge.messages import Experienced, Message, Site, Wait, topic_of, utc_text
@@ -197,11 +197,6 @@ def test_every_text_is_there_in_every_language() -> None:
 )  # fmt: skip
 def test_the_language_of_a_reader(asked: str | None, accepts: str, wanted: str) -> None:
     assert language_of(asked, accepts) == wanted
-
-
-def test_ages_read_as_people_say_them() -> None:
-    said = [Words("en").age(seconds) for seconds in (0, 29, 60, 3600, 7200, 86_400 * 3)]
-    assert said == ["just now", "just now", "1 min ago", "60 min ago", "2 h ago", "3 days ago"]
 
 
 def _luminance(colour: str) -> float:

@@ -11,6 +11,7 @@ from edge.alarms import Alarms, Condition
 from edge.alarms.codes import ALARM_CODES
 from edge.alarms.texts import TEXTS, text_of
 from edge.messages import Site
+from edge.words.ages import age, ago
 from edge.words.alarms import catalogue, first, said
 from edge.words.values import LANGUAGES, values, word
 
@@ -70,3 +71,21 @@ def test_what_another_version_says_is_shown_in_its_own_words() -> None:
     assert first("flux_capacitor", "fr") == ""
     assert said({"code": "gps_lost", "text": "old, without args"}, "fr") == "old, without args"
     assert text_of("samples_lost", {}, catalogue("fr")[0]) == "code samples_lost"
+
+
+@pytest.mark.parametrize(
+    ("language", "seconds", "short", "fine", "in_a_sentence"),
+    [
+        ("en", -61, "ahead", "ahead", "ahead"),
+        ("en", -3, "0 s", "0 s", "just now"),
+        ("en", 59, "59 s", "59 s", "just now"),
+        ("en", 119.9, "119 s", "119 s", "119 s ago"),
+        ("en", 120, "2 min", "2 min", "2 min ago"),
+        ("fr", 7199, "119 min", "119 min", "il y a 119 min"),
+        ("es", 11_540, "3 h", "3 h 12 min", "hace 3 h"),
+        ("fr", 400_000, "4 j", "4 j 15 h", "il y a 4 j"),
+    ],
+)
+def test_ages_read_as_people_say_them(language: str, seconds: float, short: str, fine: str, in_a_sentence: str) -> None:
+    assert (age(seconds, language), age(seconds, language, fine=True)) == (short, fine)
+    assert ago(seconds, language) == in_a_sentence

@@ -10,7 +10,6 @@ from eyes_bench import EyesBench
 
 from drivers.events import LinkState
 from edge.cli import main
-from edge.commands.status import age
 from edge.eyes.summary import one_line
 
 
@@ -62,10 +61,6 @@ def test_one_line_for_systemd_says_the_worst(bench: EyesBench) -> None:
     said = one_line(bench.status())
     assert said.startswith("1 alarm; 0 of 2 devices online, 7 messages wait for collectors; critical: lane C03, device")
     assert "\n" not in said
-
-
-def test_ages() -> None:
-    assert [age(s) for s in (-1, 12.9, 300, 11_520, 180_000)] == ["0 s", "12 s", "5 min", "3 h 12 min", "2 d 2 h"]
 
 
 def test_doctor_shows_devices_as_the_daemon_sees_them(bench: EyesBench, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from edge.centre.board.waits import Group
 from edge.centre.local_day import zone_of
+from edge.words.ages import ago
 
 
 @cache
@@ -49,11 +50,7 @@ class Words:
         return self["unknown"] if seconds is None else str(int(seconds / 60 + 0.5))
 
     def age(self, seconds: float) -> str:
-        for unit, size_s, most in (("minutes", 60, 90), ("hours", 3600, 48), ("days", 86_400, 10**9)):
-            n = int(seconds / size_s + 0.5)
-            if n < most:
-                return self["age_now"] if n == 0 else self.say(f"age_{unit}", n=n)
-        return self["unknown"]
+        return ago(seconds, self.language)
 
     def weekday(self, at_s: int, zone: str) -> str:
         days: list[str] = texts()[self.language]["weekdays"]
