@@ -432,8 +432,9 @@ void cut_update(bf_wim *w, bool at_end)
 {
     static const double SURE = 4.5, SURE_NO_MORE = 4.0, DOUBTED = 3.0;
     links l;
-    /* As long as nothing comes the parsing stays; only that something may still come grows less likely. */
-    if (!at_end && !w->train_changed && (w->done & 15) != 0) return;
+    /* As long as nothing comes the parsing stays; only that something may still come grows less likely. When it is certain
+     * that nothing does, nobody waits for the next look. */
+    if (!at_end && !w->train_changed && (w->done & 15) != 0 && complete(w) != YES) return;
     w->train_changed = false;
     while (w->train_count > 0) {
         const completeness done = at_end ? YES : complete(w);

@@ -57,7 +57,7 @@ void bf_wim_destroy(bf_wim *w)
 static void to_vehicles(bf_wim *w, bool at_end)
 {
     while (train_update(w, at_end)) cut_update(w, true);
-    if (w->train_count > 0 && (at_end || (w->done & 3) == 0)) cut_update(w, at_end);
+    if (w->train_count > 0) cut_update(w, at_end);
 }
 
 /* Looks at frame number `frame`, of which the successor is in the history (or which is the last). */
