@@ -1,6 +1,6 @@
 """The centre's database in PostgreSQL: several collectors write, partitions by month. The only file that uses psycopg.
 
-In: batches of rows from `collect`; out: the tables of `sql/postgres`. A batch takes its numbers first (`number`): what
+In: batches of rows from `collect`; out: the tables of `sql/`. A batch takes its numbers first (`number`): what
 another process or an earlier batch has is a repeat, the rest is written with COPY, which is the quickest way in.
 Numbers are taken in one order by everybody, so that two processes wait for each other at most, and never for ever. One
 process leads (an advisory lock that ends with its connection) and folds what came into spans and gaps.
@@ -22,6 +22,7 @@ from psycopg.types.string import TextLoader
 from edge.centre.arrival import Rejected, Row
 from edge.centre.columns import AXLE_COLUMNS, AXLE_KEY, COMMON, KIND_COLUMNS
 from edge.centre.gap_table import Execute, GapTable
+from edge.centre.layout import migrations
 from edge.centre.spans import Span, spans_of
 from edge.centre.store import (
     EXPLAINED,
@@ -32,7 +33,6 @@ from edge.centre.store import (
     Written,
     axles_of,
     by_kind,
-    migrations,
     presences_of,
     values_of,
 )

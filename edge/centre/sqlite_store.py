@@ -1,7 +1,7 @@
 """The centre's database as one SQLite file: one process writes, any number read meanwhile (WAL). The only file of the
 centre that touches SQLite.
 
-In: batches of rows from `collect`; out: the tables of `sql/sqlite`. A batch is one transaction with one fsync
+In: batches of rows from `collect`; out: the tables of `sql/`. A batch is one transaction with one fsync
 (synchronous=FULL), so that what was acknowledged to a broker survives a power cut. Spans of numbers are kept in memory
 beside the table, for one process alone writes: a lock beside the file says so to a second one. Its threads write in
 turn and read on another connection.
@@ -21,6 +21,7 @@ from typing import Any
 from edge.centre.arrival import Rejected, Row
 from edge.centre.columns import AXLE_COLUMNS, AXLE_KEY, COMMON, KIND_COLUMNS
 from edge.centre.gap_table import Execute, GapTable
+from edge.centre.layout import migrations
 from edge.centre.spans import Span, spans_of
 from edge.centre.store import (
     EXPLAINED,
@@ -31,7 +32,6 @@ from edge.centre.store import (
     Written,
     axles_of,
     by_kind,
-    migrations,
     numbers_by_place,
     presences_of,
     values_of,

@@ -8,7 +8,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, NamedTuple, Protocol
 
 from edge.centre.arrival import Rejected, Row
@@ -107,12 +106,6 @@ class Store(Protocol):
         """To be used by another thread at the same time."""
 
     def close(self) -> None: ...
-
-
-def migrations(database: str) -> list[str]:
-    """The numbered files of sql/`database`, in order: each brings the layout one number further."""
-    folder = resources.files("edge.centre") / "sql" / database
-    return [file.read_text() for file in sorted(folder.iterdir(), key=lambda file: file.name) if file.name[0].isdigit()]
 
 
 def kept(value: Any, column: Column) -> Any:
