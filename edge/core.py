@@ -605,6 +605,7 @@ SEEN_LOOP, SEEN_TAG, SEEN_PLATE = lib.BF_SEEN_LOOP, lib.BF_SEEN_TAG, lib.BF_SEEN
 SEEN_TOKENS, SEEN_AXLES, SEEN_BOOTH = lib.BF_SEEN_TOKENS, lib.BF_SEEN_AXLES, lib.BF_SEEN_BOOTH
 ENTERED, MATCHED, SERVED, BOOTH, GAP = lib.BF_ENTERED, lib.BF_MATCHED, lib.BF_SERVED, lib.BF_BOOTH, lib.BF_GAP
 STOP_DONE, STOP_LIMIT, STOP_LOOK = lib.BF_STOP_DONE, lib.BF_STOP_LIMIT, lib.BF_STOP_LOOK
+STOP_LINE = lib.BF_STOP_LINE
 _COUNTERS = ("duplicate", "double_count", "repeated_read", "stuck_reader", "pool_full", "lane_change")
 _EVENTS = 512  # of one call
 _EVENT = struct.Struct("=4i3q4d6?2x")
@@ -635,6 +636,19 @@ class Order:
         return bool(self._late[0])
 
 
+class Lines(Struct, frozen=True, gc=False):
+    """What became of lines of a file; see bf_match_lines."""
+
+    why: int
+    time_ns: int
+    events: Iterator[Event]
+    used: int  # bytes
+    lines: int
+    late: int
+    newest_ns: int
+    run_ns: int
+
+
 class Matcher:
     """All lanes and points of a crossing: what is due of an `Order` in, events out."""
 
@@ -649,6 +663,7 @@ class Matcher:
         self._events = ffi.new("bf_event[]", _EVENTS)
         self._buffer = ffi.buffer(self._events)
         self._run = ffi.new("bf_run *")
+        self._pace = ffi.new("bf_pace *")
         self.last_ns = _NEVER_NS  # of the newest sighting that went through
 
     def way(
@@ -682,6 +697,27 @@ class Matcher:
         )
         self.last_ns = run.last_ns
         return run.why, run.time_ns, _EVENT.iter_unpack(self._buffer[: run.made * _EVENT.size])
+
+    def name(self, place: int, lane: str, point: str) -> None:
+        """How lines of a file name that place."""
+        names = (lane.encode(), point.encode())
+        _check(lib.bf_match_name(self._handle, place, names[0], len(names[0]), names[1], len(names[1])), "name")
+
+    def lines(
+        self, order: Order, data: bytes, at: int, *,
+        newest_ns: int, run_ns: int, run_every_ns: int, reorder_ns: int, limit_ns: int,
+    ) -> Lines:  # fmt: skip
+        """Plain lines of a file from `at` on; go on only after the events have been looked at."""
+        run, pace = self._run, self._pace
+        pace.newest_ns, pace.run_ns, pace.run_every_ns = newest_ns, run_ns, run_every_ns
+        pace.reorder_ns, pace.limit_ns = reorder_ns, limit_ns
+        pace.used, pace.lines, pace.late = at, 0, 0
+        _check(
+            lib.bf_match_lines(self._handle, order.handle, data, len(data), pace, self._events, _EVENTS, run), "lines"
+        )
+        self.last_ns = run.last_ns
+        events = _EVENT.iter_unpack(self._buffer[: run.made * _EVENT.size])
+        return Lines(run.why, run.time_ns, events, pace.used, pace.lines, pace.late, pace.newest_ns, pace.run_ns)
 
     def settle(self, time_ns: int) -> tuple[bool, Iterator[Event]]:
         """Nothing before `time_ns` is to come: whether it has to be called again, and what happened."""

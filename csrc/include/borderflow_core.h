@@ -277,7 +277,8 @@ typedef struct {
 typedef enum {
     BF_STOP_DONE = 0,      /* nothing more is due */
     BF_STOP_LIMIT = 1,     /* what is next was seen at time_ns, which is not before the limit */
-    BF_STOP_LOOK = 2       /* the caller has to look at the events first, and then go on */
+    BF_STOP_LOOK = 2,      /* the caller has to look at the events first, and then go on */
+    BF_STOP_LINE = 3       /* the next line is not a plain one */
 } bf_stop;
 typedef struct {
     int32_t made, why;     /* events; bf_stop */
@@ -303,6 +304,19 @@ bf_status bf_match_way(bf_match *match, int32_t from, int32_t to, int32_t is_mai
 /* Takes what is due up to `due_ns`, or everything, as long as it is before `limit_ns`; at most `most` events. */
 bf_status bf_match_run(bf_match *match, bf_order *order, int64_t due_ns, int64_t limit_ns, int32_t everything,
                        bf_event *events, int32_t most, bf_run *out);
+/* How far lines have come: the newest time of all, when there is the next look at what is due, and by how much lines may be
+ * out of order; `used` bytes, `lines` and how many of these were late. */
+typedef struct {
+    int64_t newest_ns, run_ns, run_every_ns, reorder_ns, limit_ns;
+    int32_t used, lines, late;
+} bf_pace;
+/* The name of a place, as lines have it. */
+bf_status bf_match_name(bf_match *match, int32_t place, const uint8_t *lane, int32_t lane_size, const uint8_t *point,
+                        int32_t point_size);
+/* Lines of a file from `pace->used` on, put into the order and taken from it as bf_match_run does, up to a line that is not a
+ * plain one: a tag, a plate or a loop at a place of a name, not far from the newest time. */
+bf_status bf_match_lines(bf_match *match, bf_order *order, const uint8_t *data, int32_t size, bf_pace *pace,
+                         bf_event *events, int32_t most, bf_run *out);
 /* Nothing more will be read of vehicles at `time_ns` less the time within which sightings belong together. */
 bf_status bf_match_settle(bf_match *match, int64_t time_ns, bf_event *events, int32_t most, bf_run *out);
 bf_status bf_match_look(const bf_match *match, int32_t way, int32_t lane, bf_lane_ends *out);

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from edge import config as cfg
 from edge.messages import Wait
-from edge.waiting.sightings import read
+from edge.waiting.sightings import LineReader
 from edge.waiting.waits import CrossingWaits
-
-_LOOK_EVERY = 64  # sightings
 
 
 def run_file(
@@ -23,11 +21,20 @@ def run_file(
     """
     complain = complain or _to_stderr
     waits = CrossingWaits(config, source=source or config.site.source or "local")
-    feed = waits.feed
-    for number, sighting in enumerate(read(path, complain)):
-        feed(sighting)
-        if number % _LOOK_EVERY == 0 and waits.ready:
-            yield from waits.take()
+    reader = LineReader(path, complain)
+    for chunk in reader.chunks():
+        at = 0
+        while at < len(chunk):
+            at, taken = waits.feed_lines(chunk, at)
+            reader.taken(taken)
+            if at < len(chunk):  # a line that says something else than most do
+                end = chunk.find(b"\n", at) + 1 or len(chunk)
+                sighting = reader.sighting(chunk[at:end])
+                if sighting is not None:
+                    waits.feed(sighting)
+                at = end
+            if waits.ready:
+                yield from waits.take()
     yield from waits.finish()
     for what, number in waits.stats().items():
         complain(f"{path}: {what}: {number}")

@@ -1,8 +1,9 @@
 """Files of sightings: lines of JSON in, one typed record a line out, and back.
 
-`read` serves `borderflow wait`; the daemon makes the same records from what drivers say. A bad line is counted, named
-and passed over; a file that cannot be read as a whole raises SightingError. Identities are in clear here, live in
-memory only, and `repr` hides them.
+`LineReader` serves `borderflow wait`; the daemon makes the same records from what drivers say. A bad line is counted,
+named and passed over; a file that cannot be read as a whole raises SightingError. Identities are in clear here, live in
+memory only, and `repr` hides them. Lines that look like most do are read by the core (csrc/src/match/lines.c), and mean
+what `parse` says.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from edge.messages import parse_utc, utc_text
 _MOST_AXLES = 64
 _MOST_ID = 64
 _MOST_LINE = 1 << 16
+_CHUNK = 1 << 17  # bytes
 
 
 class _Seen(msgspec.Struct, frozen=True, gc=False):
@@ -162,29 +164,52 @@ def _axles(time_ns: int, lane: str, point: str, axles: tuple[_Axle, ...] | None)
     return AxleSighting(time_ns, lane, point, positions, loads)
 
 
-def read(path: Path, complain: Callable[[str], None]) -> Iterator[Sighting]:
-    """The sightings of a file in its own order; each bad line is told to `complain` and passed over.
+class LineReader:
+    """The lines of a file. Each bad one is told to `complain` and passed over.
 
-    Raises SightingError when the file cannot be read, or when none of its lines is a sighting.
+    Its user asks for `chunks`, and of each line either for its sighting, or says that it has taken it.
     """
-    good = bad = 0
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                try:
-                    sighting = parse(line)
-                except SightingError as error:
-                    bad += 1
-                    complain(f"{path}: line {number}: {error}")
-                    continue
-                good += 1
-                yield sighting
-    except OSError as error:
-        raise SightingError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if bad and not good:
-        raise SightingError(f"{path}: none of its {bad} lines is a sighting; it must hold one JSON object a line")
+
+    def __init__(self, path: Path, complain: Callable[[str], None]) -> None:
+        self._path = path
+        self._complain = complain
+        self._number = self._bad = 0
+        self._good = False
+
+    def chunks(self) -> Iterator[bytes]:
+        """Whole lines, many at a time.
+
+        Raises SightingError when the file cannot be read, or when none of its lines was a sighting.
+        """
+        try:
+            with self._path.open("rb") as file:
+                while lines := file.readlines(_CHUNK):
+                    yield b"".join(lines)
+        except OSError as error:
+            raise SightingError(f"{self._path}: cannot be read: {error.strerror or error}") from error
+        if self._bad and not self._good:
+            raise SightingError(
+                f"{self._path}: none of its {self._bad} lines is a sighting; it must hold one JSON object a line"
+            )
+
+    def taken(self, number: int) -> None:
+        """So many lines were taken, each a sighting."""
+        self._number += number
+        self._good = self._good or number > 0
+
+    def sighting(self, line: bytes) -> Sighting | None:
+        """The sighting of the next line; None where it is empty or bad."""
+        self._number += 1
+        if not line.strip():
+            return None
+        try:
+            sighting = parse(line)
+        except SightingError as error:
+            self._bad += 1
+            self._complain(f"{self._path}: line {self._number}: {error}")
+            return None
+        self._good = True
+        return sighting
 
 
 def line_of(sighting: Sighting) -> bytes:

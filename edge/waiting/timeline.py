@@ -62,6 +62,17 @@ class Timeline:
             self._settle_held(time_ns)
         self._accept(sighting)
 
+    @property
+    def usual(self) -> bool:
+        """Whether what comes near the newest time goes into the order, and nothing else has to be thought of."""
+        return self.newest_ns is not None and self._clock_ns is None and not self._held and not self._behind
+
+    def went_on(self, newest_ns: int, late: int) -> None:
+        """More has been put into the order, up to `newest_ns`; some of it late."""
+        self.newest_ns = newest_ns
+        if late:
+            self._counters["late"] += late
+
     def clock(self, now_ns: int) -> None:
         """It is `now_ns`: what is later comes from the future, and what is due goes out without waiting for more."""
         self._clock_ns = now_ns if self._clock_ns is None else max(now_ns, self._clock_ns)

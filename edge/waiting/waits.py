@@ -95,6 +95,8 @@ class CrossingWaits:
         self._matcher = core.Matcher(
             len(self._numbered), len(points), len(points) * len(directions), counts_only=self.from_point == "booth"
         )
+        for (lane_id, point), place in self._places.items():
+            self._matcher.name(place, lane_id, point)
         self._ways = {direction: self._make_segments(direction) for direction in directions}
         self._mains = {direction: way[ends] for direction, way in self._ways.items() if ends in way}
         for lane in self._numbered:
@@ -172,6 +174,25 @@ class CrossingWaits:
             timeline = self._timeline
         if timeline.newest_ns is not None and timeline.newest_ns >= self._run_ns:
             self._run()
+
+    def feed_lines(self, data: bytes, at: int) -> tuple[int, int]:
+        """Lines of a file from `at` on, as `edge.waiting.sightings.parse` and `feed` would take them.
+
+        As long as they are plain: where the first is that is not, and how many lines were taken.
+        """
+        lines = 0
+        while self._next_ns is not None and self._timeline.usual:
+            timeline = self._timeline
+            done = self._matcher.lines(
+                timeline.order, data, at, newest_ns=timeline.newest_ns or 0, run_ns=self._run_ns,
+                run_every_ns=_RUN_EVERY_NS, reorder_ns=timeline.reorder_ns, limit_ns=self._next_ns + TOGETHER_NS,
+            )  # fmt: skip
+            at, lines, self._run_ns = done.used, lines + done.lines, done.run_ns
+            timeline.went_on(done.newest_ns, done.late)
+            self._look(done.why, done.time_ns, done.events)
+            if done.why in (core.STOP_DONE, core.STOP_LINE):
+                break
+        return at, lines
 
     def _put_in(self, order: core.Order, sighting: Sighting) -> None:
         kind, data = record_of(sighting)
@@ -270,16 +291,20 @@ class CrossingWaits:
         while True:
             limit_ns = _NEVER_NS if self._next_ns is None else self._next_ns + TOGETHER_NS
             why, time_ns, events = self._matcher.run(self._timeline.order, due_ns, limit_ns, everything=everything)
-            for event in events:
-                self._happened(event)
-            self._last_ns = max(self._last_ns, self._matcher.last_ns)
+            self._look(why, time_ns, events)
             if why == core.STOP_DONE:
                 return
-            if why == core.STOP_LIMIT:
-                if self._next_ns is None:
-                    self._begin_at(time_ns)
-                else:
-                    self._tick(time_ns)
+
+    def _look(self, why: int, time_ns: int, events: Iterable[core.Event]) -> None:
+        """The core stopped for that reason, and this happened until then."""
+        for event in events:
+            self._happened(event)
+        self._last_ns = max(self._last_ns, self._matcher.last_ns)
+        if why == core.STOP_LIMIT:
+            if self._next_ns is None:
+                self._begin_at(time_ns)
+            else:
+                self._tick(time_ns)
 
     def _settle(self, time_ns: int) -> None:
         """Vehicles that came to their point before `time_ns` are complete."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,22 @@ from hypothesis import strategies as st
 from edge.waiting.sightings import (
     AxleSighting,
     BoothChange,
+    LineReader,
     LoopCount,
     PlateSighting,
+    Sighting,
     SightingError,
     TagSighting,
     line_of,
     parse,
-    read,
 )
+
+
+def read(path: Path, complain: Callable[[str], None]) -> list[Sighting]:
+    reader = LineReader(path, complain)
+    found = [reader.sighting(line) for chunk in reader.chunks() for line in chunk.splitlines(keepends=True)]
+    return [sighting for sighting in found if sighting is not None]
+
 
 GOOD = (
     b'{"time":"2026-11-24T05:22:17.123456Z","lane":"C03","point":"booth","medium":"rfid","id":"E200 1","confidence":1}'

@@ -12,6 +12,7 @@
 #define GAP_NS INT64_C(900000000000) /* without a sighting at any point */
 #define MOST_SAME 256                /* sightings of one very time that are compared */
 #define BOUND (1 << 16)              /* sightings that wait for others out of order */
+#define AHEAD_NS INT64_C(900000000000)  /* as in edge/waiting/timeline.py: further from the newest needs a look */
 
 /* A vehicle downstream, to be completed by what is read of it; or what was said of a booth, in the same order of time. */
 typedef struct {
@@ -23,6 +24,8 @@ typedef struct {
 
 struct bf_match {
     int32_t lanes, points, n_ways;
+    struct { uint64_t where; int32_t place; } *names; /* a hash table */
+    int32_t n_names;      /* a power of two */
     int32_t counts_only;  /* the one point is the booth: departures are counted, and nothing else is known */
     segment *ways;
     int32_t room_ways;
@@ -55,7 +58,15 @@ bf_match *bf_match_create(int32_t lanes, int32_t points, int32_t most_ways, int3
     m->ways = calloc((size_t)most_ways + 1, sizeof *m->ways);
     m->places = calloc(places + 1, sizeof *m->places);
     m->pending = calloc((size_t)m->pending_room, sizeof *m->pending);
-    bool made = m->ways != NULL && m->places != NULL && m->pending != NULL;
+    m->n_names = 4;
+    while ((size_t)m->n_names < 4 * places) {
+        m->n_names *= 2;
+    }
+    m->names = calloc((size_t)m->n_names, sizeof *m->names);
+    for (int32_t i = 0; m->names != NULL && i < m->n_names; i++) {
+        m->names[i].place = -1;
+    }
+    bool made = m->names != NULL && m->ways != NULL && m->places != NULL && m->pending != NULL;
     for (size_t i = 0; made && i < places; i++) {
         made = point_init(&m->places[i]) == BF_OK;
     }
@@ -82,6 +93,7 @@ void bf_match_free(bf_match *m)
             vehicle_release(&m->passages.all[i].of);
         }
     }
+    free(m->names);
     free(m->ways);
     free(m->places);
     free(m->passages.all);
@@ -386,6 +398,99 @@ static bf_status run(bf_match *m, bf_order *order, int64_t due_ns, int64_t limit
     }
     out->run->why = BF_STOP_DONE;
     return BF_OK;
+}
+
+bf_status bf_match_name(bf_match *m, int32_t place, const uint8_t *lane, int32_t lane_size, const uint8_t *point,
+                        int32_t point_size)
+{
+    if (m == NULL || place < 0 || place >= m->lanes * m->points || lane == NULL || point == NULL || lane_size < 0 ||
+        point_size < 0) {
+        return BF_ERR_ARGUMENT;
+    }
+    uint64_t where = place_number(lane, lane_size, point, point_size);
+    int32_t i = (int32_t)(where & (uint64_t)(m->n_names - 1)), tried = 0;
+    while (m->names[i].place >= 0 && m->names[i].where != where && tried++ < m->n_names) {
+        i = (i + 1) & (m->n_names - 1);
+    }
+    m->names[i].where = where;
+    m->names[i].place = place;
+    return BF_OK;
+}
+
+static int32_t place_of(const bf_match *m, uint64_t where)
+{
+    int32_t i = (int32_t)(where & (uint64_t)(m->n_names - 1));
+    while (m->names[i].place >= 0 && m->names[i].where != where) {
+        i = (i + 1) & (m->n_names - 1);
+    }
+    return m->names[i].place;
+}
+
+/* All that is due by the newest line; `why` of the output says whether that is all. */
+static bf_status run_due(bf_match *m, bf_order *order, bf_pace *pace, output *out)
+{
+    int64_t settled_ns = pace->newest_ns - pace->reorder_ns;
+    bf_status status = run(m, order, settled_ns, pace->limit_ns, false, out);
+    if (status != BF_OK || out->run->why != BF_STOP_DONE) {
+        return status;
+    }
+    if (settled_ns >= pace->limit_ns) {
+        out->run->why = BF_STOP_LIMIT;
+        out->run->time_ns = settled_ns;
+        return BF_OK;
+    }
+    bool look = false;
+    status = settle(m, settled_ns, out, &look);
+    out->run->why = look ? BF_STOP_LOOK : BF_STOP_DONE;
+    return status;
+}
+
+static bf_status run_lines(bf_match *m, bf_order *order, const uint8_t *data, int32_t size, bf_pace *pace, output *out)
+{
+    for (;;) {
+        if (pace->newest_ns >= pace->run_ns) {
+            bf_status status = run_due(m, order, pace, out);
+            if (status != BF_OK || out->run->why != BF_STOP_DONE) {
+                return status;
+            }
+            pace->run_ns = pace->newest_ns + pace->run_every_ns;
+        }
+        plain_line line;
+        out->run->why = BF_STOP_DONE;
+        if (pace->used >= size) {
+            return BF_OK;
+        }
+        out->run->why = BF_STOP_LINE;
+        int32_t taken = line_read(data + pace->used, size - pace->used, &line);
+        int32_t place = taken > 0 ? place_of(m, line.where) : -1;
+        if (place < 0 || line.time_ns > pace->newest_ns + AHEAD_NS || line.time_ns < pace->newest_ns - AHEAD_NS) {
+            return BF_OK;
+        }
+        int64_t number = 0;
+        int32_t late = 0;
+        bf_status status = bf_order_put(order, line.time_ns, place, line.kind, line.id, line.id_size, &number, &late);
+        if (status != BF_OK) {
+            return status;
+        }
+        pace->used += taken;
+        pace->lines++;
+        pace->late += late;
+        pace->newest_ns = line.time_ns > pace->newest_ns ? line.time_ns : pace->newest_ns;
+    }
+}
+
+bf_status bf_match_lines(bf_match *m, bf_order *order, const uint8_t *data, int32_t size, bf_pace *pace,
+                         bf_event *events, int32_t most, bf_run *out)
+{
+    if (m == NULL || order == NULL || size < 0 || (size > 0 && data == NULL) || pace == NULL || pace->used < 0 ||
+        events == NULL || most < 4 || out == NULL) {
+        return BF_ERR_ARGUMENT;
+    }
+    *out = (bf_run){.why = BF_STOP_DONE};
+    output to = {events, most, out};
+    bf_status status = run_lines(m, order, data, size, pace, &to);
+    out->last_ns = m->last_ns;
+    return status;
 }
 
 bf_status bf_match_run(bf_match *m, bf_order *order, int64_t due_ns, int64_t limit_ns, int32_t everything,

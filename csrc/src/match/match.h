@@ -65,6 +65,22 @@ int32_t order_count(const bf_order *o);
 seen order_pop(bf_order *o);
 void seen_release(seen *s);
 
+/* 64 bits of a text, and of the names of a place. */
+uint64_t number_of(const uint8_t *text, int32_t size);
+uint64_t place_number(const uint8_t *lane, int32_t lane_size, const uint8_t *point, int32_t point_size);
+
+/* ---- lines.c: plain lines of a file ------------------------------------------------------------------------------ */
+
+typedef struct {
+    int64_t time_ns;
+    uint64_t where;     /* place_number */
+    const uint8_t *id;
+    int32_t id_size, kind;
+} plain_line;
+
+/* How many bytes the first line takes with its end; 0 where it is not a plain one. */
+int32_t line_read(const uint8_t *data, int32_t size, plain_line *line);
+
 /* ---- passages.c: vehicles at a point ------------------------------------------------------------------------- */
 
 /* All that was read of one vehicle at one point. */

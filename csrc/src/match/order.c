@@ -125,7 +125,7 @@ seen order_pop(bf_order *o)
 }
 
 /* FNV-1a with a finish that spreads the bits. */
-static uint64_t number_of(const uint8_t *text, int32_t size)
+uint64_t number_of(const uint8_t *text, int32_t size)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325);
     for (int32_t i = 0; i < size; i++) {
@@ -136,6 +136,12 @@ static uint64_t number_of(const uint8_t *text, int32_t size)
     h ^= h >> 33;
     h *= UINT64_C(0xc4ceb9fe1a85ec53);
     return h ^ h >> 33;
+}
+
+uint64_t place_number(const uint8_t *lane, int32_t lane_size, const uint8_t *point, int32_t point_size)
+{
+    uint64_t a = number_of(lane, lane_size), b = number_of(point, point_size);
+    return a ^ (b << 1 | b >> 63);
 }
 
 static reading *add_reading(seen *s, reading **last)
