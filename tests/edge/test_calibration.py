@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from site_text import array_tables, lane_tables
 
 from edge.cli import main
 from edge.commands import calibrate
@@ -27,62 +28,9 @@ from edge.weighing.steering import LineWatch, SteeringWatch
 from firmware_sim.cli import main as simulate
 
 START_NS = 1_790_000_000_000_000_000
-CONFIG = """\
-# the array at the booth
-[site]
-country = "CA"
-port = "0453"
-
-[[lane]]
-id = "C03"
-traffic = "commercial"
-
-[lane.wim]
-sample_rate_hz = 5000.0
-
-[[lane.wim.sensor]]
-name = "line1-left"
-type = "strip"
-channel = 0
-x_m = 0.0
-y_m = [0.0, 1.75]
-width_m = 0.053
-gain_n = 4.0          # from the maker's certificate
-
-[[lane.wim.sensor]]
-name = "line1-right"
-type = "strip"
-channel = 1
-x_m = 0.0
-y_m = [1.75, 3.5]
-width_m = 0.053
-gain_n = 4.0
-
-[[lane.wim.sensor]]
-name = "line2-left"
-type = "strip"
-channel = 2
-x_m = 3.0
-y_m = [0.0, 1.75]
-width_m = 0.053
-gain_n = 4.0
-
-[[lane.wim.sensor]]
-name = "line2-right"
-type = "strip"
-channel = 3
-x_m = 3.0
-y_m = [1.75, 3.5]
-width_m = 0.053
-gain_n = 4.0
-
-[[lane.wim.sensor]]
-name = "loop"
-type = "loop"
-channel = 4
-x_m = 1.5
-threshold_counts = 500.0
-"""
+NOTE = "          # from the maker's certificate"
+CONFIG = lane_tables() + array_tables(0.0, 3.0, loop_m=1.5)
+CONFIG = "# the array at the booth\n" + CONFIG.replace("4.0\n", f"4.0{NOTE}\n", 1)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from site_text import lane_tables, store_tables
 
 from edge.cli import main
 from edge.config import ConfigError
@@ -21,21 +22,7 @@ from edge.config.signature import Highest, Trust, signature_file
 from edge.delivery.evidence import new_signing_key
 from edge.exit_codes import EXIT_CONFIG
 
-TEXT = """
-[site]
-country = "CA"
-port = "0453"
-source = "edge-1"
-[[lane]]
-id = "C03"
-traffic = "commercial"
-[[point]]
-name = "approach"
-[[point]]
-name = "booth"
-[store]
-path = "{store}"
-"""
+TEXT = lane_tables(site={"source": "edge-1"}) + store_tables()
 
 
 @pytest.fixture

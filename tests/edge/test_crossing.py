@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from site_text import device_tables, input_tables, lane_tables, table
 
 from drivers.events import DeviceState, InputChange, LinkState, PlateRead, Rejected, TagRead
 from edge.config.file import load
@@ -18,53 +19,15 @@ from edge.messages import Alarm, Flow, Message, Sighting, Wait, encode, parse_ut
 START_NS = parse_utc("2026-11-24T10:00:00Z")
 SECOND_NS = 1_000_000_000
 
-CONFIG = """
-[site]
-country = "CA"
-port = "0453"
-[[lane]]
-id = "C03"
-traffic = "commercial"
-program = "FAST"
-[[device]]
-name = "tag-approach"
-driver = "transcore_encompass"
-url = "serial:///dev/null"
-lane = "C03"
-point = "approach"
-[[device]]
-name = "plate-booth"
-driver = "lpr_frame"
-url = "serial:///dev/null"
-lane = "C03"
-point = "booth"
-[[device]]
-name = "tag-booth"
-driver = "transcore_encompass"
-url = "serial:///dev/null"
-lane = "C03"
-point = "booth"
-[[device]]
-name = "io"
-driver = "moxa_e1200"
-url = "tcp://127.0.0.1"
-lane = "C03"
-[[device.input]]
-name = "approach-loop"
-point = "approach"
-[[device.input]]
-name = "booth-loop"
-point = "booth"
-[[device.input]]
-name = "open"
-signal = "booth_open"
-[[point]]
-name = "approach"
-x_m = 0.0
-[[point]]
-name = "booth"
-x_m = 150.0
-"""
+CONFIG = (
+    lane_tables(("approach", 0.0), ("booth", 150.0), program="FAST")
+    + device_tables("tag-approach", point="approach")
+    + device_tables("plate-booth", "lpr_frame", point="booth")
+    + device_tables("tag-booth", point="booth")
+    + device_tables("io", "moxa_e1200", "tcp://127.0.0.1")
+    + input_tables(approach_loop="approach", booth_loop="booth")
+    + table("[[device.input]]", name="open", signal="booth_open")
+)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from site_text import device_tables, input_tables, lane_tables
 
 from drivers.events import DeviceState, InputChange, LinkState, SampleBlock, TagRead
 from edge import config as cfg
@@ -188,41 +189,13 @@ def test_sensors_that_cannot_work_are_refused_and_nothing_changes(config: cfg.Co
 
 # ---- devices, alarms, waits ---------------------------------------------------------------------------------------
 
-READERS = """
-[site]
-country = "CA"
-port = "0453"
-[[lane]]
-id = "C03"
-traffic = "commercial"
-[[device]]
-name = "tag-approach"
-driver = "transcore_encompass"
-url = "serial:///dev/null"
-lane = "C03"
-point = "approach"
-[[device]]
-name = "tag-booth"
-driver = "transcore_encompass"
-url = "serial:///dev/null"
-lane = "C03"
-point = "booth"
-[[device]]
-name = "io"
-driver = "moxa_e1200"
-url = "tcp://127.0.0.1"
-lane = "C03"
-[[device.input]]
-name = "approach-loop"
-point = "approach"
-[[device.input]]
-name = "booth-loop"
-point = "booth"
-[[point]]
-name = "approach"
-[[point]]
-name = "booth"
-"""
+READERS = (
+    lane_tables()
+    + device_tables("tag-approach", point="approach")
+    + device_tables("tag-booth", point="booth")
+    + device_tables("io", "moxa_e1200", "tcp://127.0.0.1")
+    + input_tables(approach_loop="approach", booth_loop="booth")
+)
 
 
 @pytest.fixture

@@ -10,31 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from site_text import device_tables, lane_tables, store_tables
 
 from edge.cli import main
 from edge.config.file import load
 from edge.delivery.journal import Journal
 from edge.machine.running import running_daemon
 
-CONFIG = """
-[site]
-country = "CA"
-port = "0453"
-[[lane]]
-id = "C03"
-traffic = "commercial"
-[[point]]
-name = "approach"
-[[point]]
-name = "booth"
-[[device]]
-name = "scale"
-driver = "toledo_continuous"
-url = "tcp://127.0.0.1:{port}"
-lane = "C03"
-[store]
-path = "{store}"
-"""
+CONFIG = lane_tables() + device_tables("scale", "toledo_continuous", "tcp://127.0.0.1:{port}") + store_tables()
 
 
 class Device:

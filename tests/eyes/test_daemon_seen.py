@@ -14,32 +14,14 @@ from typing import Any
 import pytest
 from bench import Daemon, wait_for
 from eyes_bench import EyesBench
+from site_text import device_tables, lane_tables, store_tables, table
 
-CONFIG = """
-[site]
-country = "CA"
-port = "0453"
-[[lane]]
-id = "C03"
-traffic = "commercial"
-[[point]]
-name = "approach"
-[[point]]
-name = "booth"
-[[device]]
-name = "tag"
-driver = "transcore_encompass"
-url = "tcp://127.0.0.1:{port}"
-lane = "C03"
-point = "approach"
-[identity]
-key_file = "{key}"
-[[collector]]
-name = "national"
-url = "mqtt://127.0.0.1:1"
-[store]
-path = "{store}"
-"""
+CONFIG = (
+    lane_tables()
+    + device_tables("tag", url="tcp://127.0.0.1:{port}", point="approach")
+    + table("[[collector]]", name="national", url="mqtt://127.0.0.1:1")
+    + store_tables(key="{key}")
+)
 
 
 class Reader:

@@ -12,34 +12,17 @@ from pathlib import Path
 import pytest
 from bench import Daemon, wait_for
 from driver_peers import free_port
+from site_text import device_tables, lane_tables, store_tables
 
 from edge.delivery.identity import new_key
 from edge.delivery.journal import Journal
 
 PLATES, KILLED = 40, (5, 15, 25)
-CONFIG = """
-[site]
-country = "CA"
-port = "0453"
-source = "lane-1"
-[[lane]]
-id = "C03"
-traffic = "commercial"
-[[point]]
-name = "approach"
-[[point]]
-name = "booth"
-[[device]]
-name = "camera"
-driver = "hikvision_isapi"
-url = "http://127.0.0.1:{port}/plates"
-lane = "C03"
-point = "approach"
-[identity]
-key_file = "{directory}/identity.key"
-[store]
-path = "{directory}/store"
-"""
+CONFIG = (
+    lane_tables(site={"source": "lane-1"})
+    + device_tables("camera", "hikvision_isapi", "http://127.0.0.1:{port}/plates", point="approach")
+    + store_tables("{directory}/store", "{directory}/identity.key")
+)
 EVENT = """<EventNotificationAlert><dateTime>2026-11-24T08:15:59Z</dateTime><eventType>ANPR</eventType>
 <ANPR><licensePlate>{plate}</licensePlate><confidenceLevel>87</confidenceLevel></ANPR><UUID>{identity}</UUID>
 </EventNotificationAlert>"""

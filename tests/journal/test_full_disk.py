@@ -19,39 +19,19 @@ from mosquitto import MOSQUITTO, Mosquitto, free_port
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from samples import mixed, vehicle
+from site_text import device_tables, lane_tables, store_tables, table
 
 from edge.delivery.entry import JournalError
 from edge.delivery.identity import new_key
 from edge.delivery.journal import Journal
 
-CONFIG = """
-[site]
-country = "CA"
-port = "0453"
-timezone = "America/Toronto"
-source = "edge-1"
-[[lane]]
-id = "C03"
-traffic = "commercial"
-[[point]]
-name = "approach"
-[[point]]
-name = "booth"
-[[device]]
-name = "lpr"
-driver = "lpr_frame"
-url = "tcp://127.0.0.1:{device}"
-lane = "C03"
-point = "approach"
-[identity]
-key_file = "{key}"
-[store]
-path = "{store}"
-[[collector]]
-name = "national"
-url = "mqtt://127.0.0.1:{broker}"
-protocol = {protocol}
-"""
+CONFIG = (
+    lane_tables(site={"timezone": "America/Toronto", "source": "edge-1"})
+    + device_tables("lpr", "lpr_frame", "tcp://127.0.0.1:{device}", point="approach")
+    + store_tables(key="{key}")
+    + table("[[collector]]", name="national", url="mqtt://127.0.0.1:{broker}")
+    + "protocol = {protocol}\n"
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,50 +9,29 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from site_text import device_tables, lane_tables, store_tables, table
+
 from edge.delivery.identity import new_key
 
-_CONFIG = """
-[site]
-country = "CA"
-port = "0453"
-source = "lane-1"
-[[lane]]
-id = "C03"
-traffic = "commercial"
-[[point]]
-name = "approach"
-[[point]]
-name = "booth"
-{devices}
-[identity]
-key_file = "{directory}/identity.key"
-[[collector]]
-name = "national"
-{collector}
-share = ["vehicle", "sighting", "wait", "flow", "status", "alarm"]
-[store]
-path = "{directory}/store"
-max_bytes = 1_000_000_000
-"""
-_DEVICE = """
-[[device]]
-name = "plate-{point}"
-driver = "lpr_frame"
-url = "tcp://127.0.0.1:{port}"
-lane = "C03"
-point = "{point}"
-[device.options]
-preset = "axxonsoft"
-plate_pattern = "BF[0-9]+"
-"""
+_SHARE = ["vehicle", "sighting", "wait", "flow", "status", "alarm"]
 
 
 def busy_configuration(directory: Path, readers: dict[str, BusyReader], collector: str) -> Path:
     """A lane whose points have such readers; `collector`: its lines but for name and share."""
     new_key(directory / "identity.key")
     config = directory / "borderflow.toml"
-    devices = "".join(_DEVICE.format(point=point, port=reader.port) for point, reader in readers.items())
-    config.write_text(_CONFIG.format(devices=devices, directory=directory, collector=collector))
+    devices = (
+        device_tables(f"plate-{point}", "lpr_frame", f"tcp://127.0.0.1:{reader.port}", point=point,
+               preset="axxonsoft", plate_pattern="BF[0-9]+")
+        for point, reader in readers.items()
+    )  # fmt: skip
+    config.write_text(
+        lane_tables(site={"source": "lane-1"})
+        + "".join(devices)
+        + table("[[collector]]", name="national", share=_SHARE)
+        + f"{collector}\n"
+        + store_tables(f"{directory}/store", f"{directory}/identity.key", max_bytes=1_000_000_000)
+    )
     return config
 
 

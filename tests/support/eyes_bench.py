@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from site_text import array_tables, device_tables, lane_tables, store_tables
 
 from drivers.events import DeviceState, LinkState, SampleBlock
 from edge.config.file import load
@@ -24,83 +25,14 @@ from edge.eyes.server import Eyes
 from edge.eyes.state import Parts, StateOf
 from edge.messages import Backlog, CollectorStatus, Site, Status, utc_text
 
-CONFIG = """
-[site]
-country = "CA"
-port = "0453"
-name = "Test <bridge>"
-[[lane]]
-id = "C03"
-traffic = "commercial"
-[lane.wim]
-device = "daq"
-sample_rate_hz = 1000.0
-mode = "loop"
-[[lane.wim.sensor]]
-name = "line1-left"
-type = "strip"
-channel = 0
-x_m = 0.0
-y_m = [0.0, 1.75]
-width_m = 0.053
-gain_n = 4.0
-[[lane.wim.sensor]]
-name = "line1-right"
-type = "strip"
-channel = 1
-x_m = 0.0
-y_m = [1.75, 3.5]
-width_m = 0.053
-gain_n = 4.0
-[[lane.wim.sensor]]
-name = "line2-left"
-type = "strip"
-channel = 2
-x_m = 1.2
-y_m = [0.0, 1.75]
-width_m = 0.053
-gain_n = 4.0
-[[lane.wim.sensor]]
-name = "line2-right"
-type = "strip"
-channel = 3
-x_m = 1.2
-y_m = [1.75, 3.5]
-width_m = 0.053
-gain_n = 4.0
-[[lane.wim.sensor]]
-name = "loop"
-type = "loop"
-channel = 4
-x_m = 0.6
-width_m = 2.0
-threshold_counts = 500.0
-[[point]]
-name = "approach"
-[[point]]
-name = "wim"
-[[point]]
-name = "booth"
-[[device]]
-name = "daq"
-driver = "labjack_t7"
-url = "tcp://127.0.0.1:1"
-lane = "C03"
-point = "wim"
-[device.options]
-scan_list = ["AIN0", "AIN1", "AIN2", "AIN3", "AIN4"]
-scan_rate_hz = 1000.0
-[[device]]
-name = "tag"
-driver = "transcore_encompass"
-url = "tcp://127.0.0.1:1"
-lane = "C03"
-point = "approach"
-[identity]
-key_file = "{key}"
-[store]
-path = "{store}"
-"""
+CONFIG = (
+    lane_tables("approach", "wim", "booth", site={"name": "Test <bridge>"})
+    + array_tables(0.0, 1.2, rate_hz=1000.0, loop_m=0.6, device="daq", mode="loop")
+    + device_tables("daq", "labjack_t7", "tcp://127.0.0.1:1", point="wim",
+             scan_list=["AIN0", "AIN1", "AIN2", "AIN3", "AIN4"], scan_rate_hz=1000.0)
+    + device_tables("tag", url="tcp://127.0.0.1:1", point="approach")
+    + store_tables(key="{key}")
+)  # fmt: skip
 RATE_HZ = 1000.0
 TOKEN = "correct-horse-battery"  # of the page
 
