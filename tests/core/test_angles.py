@@ -100,3 +100,16 @@ def test_wheels_that_cross_a_whole_strip_one_after_the_other_are_one_axle(speed_
     vehicle = weigh(wim, TRUCK, speed_mps, 0.1)
     close(vehicle, TRUCK, 0.01)
     assert vehicle.gross_kg == pytest.approx(24000, rel=0.005)
+
+
+@pytest.mark.parametrize("lateral_m", [-0.25, 0.0, 0.2])
+def test_strips_at_two_angles_tell_how_far_to_the_side_it_runs_also_while_it_changes_its_speed(lateral_m: float) -> None:
+    wim = strips([(0.0, 0.0), (1.2, 15.0), (2.9, -15.0), (4.1, 0.0)], halves=True)
+    t = np.arange(0, 12.0, 1 / RATE_HZ)
+    way_m = -4.0 + 2.0 * t + 0.4 * np.sin(1.9 * t)  # 1.2 to 2.8 m/s
+    core = Wim(wim)
+    found = core.push(render(wim, TRUCK, way_m, lateral_m)) + core.finish()
+    assert len(found) == 1
+    assert found[0].lateral_m == pytest.approx(lateral_m, abs=0.03)
+    close(found[0], TRUCK, 0.02)
+    assert found[0].gross_kg == pytest.approx(24000, rel=0.01)

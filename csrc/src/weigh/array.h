@@ -70,7 +70,7 @@ typedef struct {
     double kg; /* roughly, from the speeds between the lines */
     double misfit_m; /* of one motion for it and the axle before it; negative where they were never over the array
                       * together */
-    double apart_m; /* behind the axle before it, by that motion; NaN where not known */
+    double apart_m, apart_sigma_m; /* behind the axle before it, by that motion; NaN where not known; sigma: only where they creep */
     run entry, exit;
     bool lost_before; /* the stream had a gap before it */
     bool came_back;
@@ -193,9 +193,9 @@ void weigh(struct bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
 double pass_speed(const struct bf_wim *w, const axle_seen *a, int line);
 double rough_load(const struct bf_wim *w, const axle_seen *a, double reach_m);
 /* One motion for two neighbouring axles: its residual, negative where they were never over the array together, and how far
- * apart they are by it if nothing stopped in between; NaN where it cannot tell. */
+ * apart they are by it if nothing stopped in between, with its sigma where they creep; NaN where it cannot tell. */
 typedef struct {
-    double misfit_m, apart_m;
+    double misfit_m, apart_m, apart_sigma_m;
 } joint_motion;
 joint_motion joint_fit(struct bf_wim *w, const axle_seen *pair);
 

@@ -2,6 +2,7 @@
 #include "crossings.h"
 
 #include <math.h>
+#include <string.h>
 
 static const double GRAVITY = 9.80665;
 static const double PLACE_SIGMA = 0.003; /* metres, of a level crossing, before the fit has found its own */
@@ -104,15 +105,15 @@ side print_side(const bf_wim *w, const pass *p, int index)
     return SIDE_FULL;
 }
 
-double print_place(const bf_wim *w, const sensor_info *s, side of, const double *aside)
+double print_place(const bf_wim *w, const sensor_info *s, side of, double aside_m)
 {
-    return s->s.x_m + s->slope * (w->side_y_m[of] + (aside ? aside[of] : 0.0) - s->y_m);
+    return s->s.x_m + s->slope * (w->side_y_m[of] + aside_m - s->y_m);
 }
 
-/* How far across the lane wheels are from the usual; what is left of it once strips at an angle have told. */
-static const double ASIDE_M = 0.3, ASIDE_LEFT_M = 0.02;
-
-enum { SETS = 3 * LEVELS }; /* of one wheel: rising and falling flanks at strips, and edges of plates */
+int side_wheel(side of)
+{
+    return of == SIDE_LEFT ? -1 : (of == SIDE_RIGHT ? 1 : 0);
+}
 
 static void add_rest(const bf_wim *w, const footprint *f, double t0, hints *h)
 {
@@ -135,7 +136,7 @@ usual_passage passage_of(const bf_wim *w, const axle_seen *a, int sensor)
     return p;
 }
 
-static void add_passage(const bf_wim *w, const axle_seen *a, const footprint *f, double t0, hints *h)
+static void add_passage(const bf_wim *w, const axle_seen *a, int line, const footprint *f, double t0, hints *h)
 {
     if (h->passage_count == MOTION_MAX_PASSAGES) return;
     passage *p = &h->passages[h->passage_count++];
@@ -147,12 +148,12 @@ static void add_passage(const bf_wim *w, const axle_seen *a, const footprint *f,
     p->to = f->fall[1] / w->rate - t0;
     p->way = usual.way_m;
     p->sigma = usual.sigma_m * sqrt(lines); /* one print, however often it is seen */
+    p->share = 1.0 / a->at[line].count;
 }
 
 /* Both edges of a plate are places that the same part of a footprint passes: when a share q of it has come over the
  * leading edge, and when 1 - q of it is left before the trailing edge. So one plate tells a speed. */
-static void add_edges(const bf_wim *w, const axle_seen *a, int line, const footprint *f, int level, int set_id, double t0,
-                      crossing_at o[2])
+static void add_edges(const bf_wim *w, const axle_seen *a, int line, const footprint *f, int level, double t0, crossing_at o[2])
 {
     const int other = LEVELS - 1 - level;
     const sensor_info *s = &w->sensors[f->sensor];
@@ -162,11 +163,10 @@ static void add_edges(const bf_wim *w, const axle_seen *a, int line, const footp
     for (int i = 0; i < 2; ++i) {
         /* At the rates of weight transmitters a flank is a few samples: a crossing is known to a part of one. */
         const double blur = (noise[i] + 0.1) / w->rate * v;
+        memset(&o[i], 0, sizeof o[i]);
         o[i].t = (i ? fall : rise) / w->rate - t0;
         o[i].place = s->s.x_m + (i ? half : -half);
         o[i].sigma = sqrt(PLACE_SIGMA * PLACE_SIGMA + (blur < 0.1 ? blur * blur : 0.01));
-        o[i].slope = 0.0;
-        o[i].set = set_id;
     }
 }
 
@@ -187,70 +187,98 @@ static double usual_slope(const bf_wim *w)
     return best;
 }
 
-/* Levels of a peak that was cut off are not those of the other lines. */
-static const double CUT_OFF_M = 0.03;
+/* What is gathered, and from whom. */
+typedef struct {
+    bf_wim *w;
+    const axle_seen *axles;
+    double t0, usual; /* slope */
+    hints *h;
+    int n;
+} gathering;
 
-int crossings_gather(bf_wim *w, const axle_seen *axles, int count, double t0, const double *aside, hints *h)
+/* A level of one flank of a strip's footprint. */
+static void add_level(gathering *g, int axle, int line, side of, const footprint *f, int level, bool front)
 {
-    const double usual = w->slopes_differ ? usual_slope(w) : 0.0;
-    int n = 0;
-    h->rest_count = h->passage_count = 0;
-    for (int k = 0; k < count; ++k)
-        for (int s = 0; s < SIDES; ++s)
-            for (int q = 0; q < SETS; ++q) {
-                const int set_id = (k * SIDES + s) * SETS + q;
-                const int begin = n;
-                for (int j = 0; j < w->line_count; ++j) {
-                    if (!(axles[k].seen & (1u << j))) continue;
-                    for (int i = 0; i < axles[k].at[j].count; ++i) {
-                        const footprint *f = &w->prints[axles[k].at[j].prints[i]];
-                        const bool plate = w->sensors[f->sensor].s.type == BF_PLATE;
-                        if (print_side(w, &axles[k].at[j], i) != (side)s || f->cut_short || plate != (q >= 2 * LEVELS)) continue;
-                        if (n + 1 >= MOTION_MAX_CROSSINGS) return n;
-                        if (plate) {
-                            add_edges(w, &axles[k], j, f, q - 2 * LEVELS, set_id, t0, &w->crossings[n]);
-                            n += 2;
-                            if (q == 2 * LEVELS) add_rest(w, f, t0, h);
-                            continue;
-                        }
-                        /* Rolling back it leaves over the edge by which it came. */
-                        const bool front = q < LEVELS;
-                        const int level = q < LEVELS ? q : q - LEVELS;
-                        const double at = front ? f->rise[level] : f->fall[level];
-                        const double noise = front ? f->rise_noise[level] : f->fall_noise[level];
-                        const double blur = noise / w->rate * pass_speed(w, &axles[k], j);
-                        crossing_at *o = &w->crossings[n++];
-                        o->t = at / w->rate - t0;
-                        o->place = print_place(w, &w->sensors[f->sensor], (side)s, aside);
-                        o->slope = w->slopes_differ ? w->sensors[f->sensor].slope - usual : 0.0;
-                        const double across = o->slope * (aside ? ASIDE_LEFT_M : ASIDE_M);
-                        const double cut_off = f->saturated ? CUT_OFF_M * CUT_OFF_M : 0.0;
-                        o->sigma = sqrt(PLACE_SIGMA * PLACE_SIGMA + across * across + (blur < 0.1 ? blur * blur : 0.01) + cut_off);
-                        o->set = set_id;
-                        if (q == 0) add_rest(w, f, t0, h);
-                        if (q == 0) add_passage(w, &axles[k], f, t0, h);
-                    }
-                }
-                if (n - begin == 1) n = begin; /* alone it says nothing */
-            }
-    return n;
+    static const double CUT_OFF_M = 0.03; /* levels of a peak that was cut off are not those of the other lines */
+    static const double OTHER_ANGLE = 0.02;
+    const bf_wim *w = g->w;
+    const sensor_info *s = &w->sensors[f->sensor];
+    const double at = front ? f->rise[level] : f->fall[level], noise = front ? f->rise_noise[level] : f->fall_noise[level];
+    const double blur = noise / w->rate * pass_speed(w, &g->axles[axle], line);
+    const double cut_off = f->saturated ? CUT_OFF_M * CUT_OFF_M : 0.0;
+    crossing_at *o = &g->w->crossings[g->n++];
+    memset(o, 0, sizeof *o);
+    o->t = at / w->rate - g->t0;
+    o->place = print_place(w, s, of, 0.0);
+    o->sigma = sqrt(PLACE_SIGMA * PLACE_SIGMA + (blur < 0.1 ? blur * blur : 0.01) + cut_off);
+    o->flank = front ? 0 : 1;
+    if (!w->slopes_differ) return;
+    o->slope = s->slope - g->usual;
+    if (fabs(fabs(s->slope) - fabs(g->usual)) > OTHER_ANGLE) o->longer = front ? -1.0 : 1.0;
 }
 
-/* Mean place of an axle against the first place of a fitted motion. */
-static double mean_place(const bf_wim *w, const axle_seen *a, double t0)
+/* One flank of one wheel at one level, at all lines; or, of plates, one level at both edges. */
+static void add_set(gathering *g, int axle, side of, int level, bool front, bool plates)
+{
+    const bf_wim *w = g->w;
+    const axle_seen *a = &g->axles[axle];
+    const int begin = g->n;
+    for (int j = 0; j < w->line_count; ++j)
+        for (int i = 0; (a->seen >> j & 1u) && i < a->at[j].count; ++i) {
+            const footprint *f = &w->prints[a->at[j].prints[i]];
+            const bool plate = w->sensors[f->sensor].s.type == BF_PLATE;
+            if (print_side(w, &a->at[j], i) != of || f->cut_short || plate != plates) continue;
+            if (g->n + 2 > MOTION_MAX_CROSSINGS) return;
+            if (plate) {
+                add_edges(w, a, j, f, level, g->t0, &g->w->crossings[g->n]);
+                g->n += 2;
+            } else {
+                add_level(g, axle, j, of, f, level, front);
+            }
+            if (level > 0 || !front) continue;
+            add_rest(w, f, g->t0, g->h);
+            if (!plate) add_passage(w, a, j, f, g->t0, g->h);
+        }
+    if (g->n - begin == 1) g->n = begin; /* alone it says nothing */
+    for (int i = begin; i < g->n; ++i) {
+        crossing_at *o = &g->w->crossings[i];
+        o->group = ((axle * SIDES + (int)of) * 2 + plates) * LEVELS + level;
+        o->axle = axle;
+        o->wheel = side_wheel(of);
+    }
+}
+
+int crossings_gather(bf_wim *w, const axle_seen *axles, int count, double t0, hints *h)
+{
+    gathering g = {.w = w, .axles = axles, .t0 = t0, .usual = w->slopes_differ ? usual_slope(w) : 0.0, .h = h};
+    h->rest_count = h->passage_count = 0;
+    h->aside_axles = w->slopes_differ ? count : 0;
+    for (int k = 0; k < count; ++k)
+        for (int s = 0; s < SIDES; ++s)
+            for (int plates = 0; plates < 2; ++plates)
+                for (int level = 0; level < LEVELS; ++level)
+                    for (int front = 1; front >= plates; --front) add_set(&g, k, (side)s, level, front, plates);
+    return g.n;
+}
+
+/* Mean place of an axle against the first place of a fitted motion; adds it, times `sign`, to a functional of that. */
+static double mean_place(const bf_wim *w, const axle_seen *a, double t0, double sign, double *f)
 {
     double sum = 0.0, n = 0.0;
+    for (int j = 0; j < w->line_count; ++j) n += a->seen >> j & 1u;
     for (int j = 0; j < w->line_count; ++j) {
         if (!(a->seen >> j & 1u)) continue;
-        sum += motion_place(&w->motion, a->at[j].mid / w->rate - t0) - w->lines[j].x;
-        n += 1.0;
+        const double t = a->at[j].mid / w->rate - t0;
+        sum += motion_place(&w->motion, t) - w->lines[j].x;
+        motion_add_step(&w->motion, w->motion.grid.knots[3], t, sign / n, f);
     }
     return sum / n;
 }
 
 joint_motion joint_fit(bf_wim *w, const axle_seen *pair)
 {
-    joint_motion found = {-1.0, (double)NAN};
+    joint_motion found = {-1.0, (double)NAN, (double)NAN};
+    double f[MOTION_MAX_COEFFS] = {0};
     double from = HUGE_VAL, to = -HUGE_VAL, last = -HUGE_VAL;
     int within = 0;
     for (int k = 0; k < 2; ++k)
@@ -263,10 +291,11 @@ joint_motion joint_fit(bf_wim *w, const axle_seen *pair)
         }
     hints h;
     const double t0 = from / w->rate;
-    const int n = crossings_gather(w, pair, 2, t0, NULL, &h);
+    const int n = crossings_gather(w, pair, 2, t0, &h);
     w->motion.sparse = w->line_count == 1;
     if (!motion_fit(&w->motion, w->crossings, n, &h, -0.02, (to - from) / w->rate + 0.02)) return found;
-    found.apart_m = mean_place(w, &pair[1], t0) - mean_place(w, &pair[0], t0);
+    found.apart_m = mean_place(w, &pair[1], t0, 1.0, f) - mean_place(w, &pair[0], t0, -1.0, f);
+    if (motion_wanders(&w->motion)) found.apart_sigma_m = motion_sigma(&w->motion, f);
     if (within == 0) return found;
     double sum = 0.0;
     for (int i = 0; i < n; ++i) { /* in metres of a crossing that is known well */
@@ -275,29 +304,4 @@ joint_motion joint_fit(bf_wim *w, const axle_seen *pair)
     }
     found.misfit_m = sqrt(sum / n);
     return found;
-}
-
-void crossings_aside(const crossing_at *o, int count, double aside[SIDES], double known[2])
-{
-    double top[2] = {0.0, 0.0}, bottom[2] = {1.0 / (ASIDE_M * ASIDE_M), 1.0 / (ASIDE_M * ASIDE_M)};
-    for (int i = 0, j; i < count; i = j) {
-        const int of = o[i].set / SETS % SIDES;
-        double mean = 0.0, straight = 0.0, n = 0.0;
-        for (j = i; j < count && o[j].set == o[i].set; ++j) {
-            const double weight = o[j].slope == 0.0 ? 1.0 : 1e-6;
-            mean += weight * o[j].residual;
-            straight += weight * o[j].slope;
-            n += weight;
-        }
-        for (int q = i; q < j && of != SIDE_FULL; ++q) {
-            const double slope = o[q].slope - straight / n, weight = 1.0 / (PLACE_SIGMA * PLACE_SIGMA);
-            top[of] += weight * slope * (o[q].residual - mean / n);
-            bottom[of] += weight * slope * slope;
-        }
-    }
-    for (int of = 0; of < 2; ++of) {
-        aside[of] += top[of] / bottom[of];
-        known[of] = 1.0 - 1.0 / (ASIDE_M * ASIDE_M * bottom[of]);
-    }
-    aside[SIDE_FULL] = 0.5 * (aside[SIDE_LEFT] + aside[SIDE_RIGHT]);
 }

@@ -5,16 +5,14 @@
 
 #include "array.h"
 
-/* Fills w->crossings and `h`; returns how many crossings. `aside`: metres that the left and the right wheels run right of the
- * usual, null where that is not known yet. */
-int crossings_gather(bf_wim *w, const axle_seen *axles, int count, double t0, const double *aside, hints *h);
+/* Fills w->crossings and `h`; returns how many crossings. */
+int crossings_gather(bf_wim *w, const axle_seen *axles, int count, double t0, hints *h);
 
-/* How far right of the usual the left and the right wheels run, by the strips at an angle: they are passed so much later.
- * From the residuals of a fit that believed those strips little. `known`: the share of what was unknown that they told. */
-void crossings_aside(const crossing_at *o, int count, double aside[SIDES], double known[2]);
+/* Where along the lane a wheel is when its middle is over a strip, if it runs `aside_m` metres right of the usual. */
+double print_place(const bf_wim *w, const sensor_info *s, side of, double aside_m);
 
-/* Where along the lane a wheel is when its middle is over a strip, if it runs `aside` metres right of the usual. */
-double print_place(const bf_wim *w, const sensor_info *s, side of, const double *aside);
+/* -1 for the left wheel, 1 for the right one, 0 where both are seen at once. */
+int side_wheel(side of);
 
 /* How far an axle usually goes while it is on a strip, between the second levels of its flanks: as long as the print that its
  * load gives it. */

@@ -114,18 +114,12 @@ static int dual_tyres(const extents *e)
     return width > BETWEEN_M2;
 }
 
-/* Where across the lane it drove, from its sides that strips at an angle tell. */
-static double lateral(const double aside[SIDES], const double known[2])
+/* Where across the lane it drove, if strips at an angle tell. */
+static double lateral(const motion *m)
 {
-    static const double TOLD = 0.8; /* of what was unknown */
-    double sum = 0.0;
-    int n = 0;
-    for (int of = 0; of < 2; ++of)
-        if (known[of] > TOLD) {
-            sum += aside[of];
-            ++n;
-        }
-    return n > 0 ? sum / n : (double)NAN;
+    static const double TOLD_M = 0.13;
+    double metres, sigma;
+    return motion_lateral(m, &metres, &sigma) && sigma < TOLD_M ? metres : (double)NAN;
 }
 
 /* One vehicle while it is weighed: its axles, the motion fitted to them, and what that gives. */
@@ -137,7 +131,6 @@ typedef struct {
     double t0;       /* seconds at which the motion's time is 0 */
     bool fitted;
     hints h;
-    double aside[SIDES], known[2];
     side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES];
     double place[BF_MAX_AXLES];                      /* metres, of each axle against the motion's place */
     extents widths[BF_MAX_AXLES];
@@ -145,7 +138,7 @@ typedef struct {
     double shared[BF_MAX_AXLES];                     /* its variance: the part that all lines have in common */
 } weighing;
 
-/* One motion for all axles; strips at an angle are believed once they have told where across the lane the wheels run. */
+/* One motion for all axles. */
 static void fit_motion(weighing *v)
 {
     bf_wim *w = v->w;
@@ -160,13 +153,8 @@ static void fit_motion(weighing *v)
     v->t0 = v->from / w->rate;
     const double span = (v->to - v->from) / w->rate;
     w->motion.sparse = w->line_count == 1;
-    int n = crossings_gather(w, v->axles, v->count, v->t0, NULL, &v->h);
+    const int n = crossings_gather(w, v->axles, v->count, v->t0, &v->h);
     v->fitted = motion_fit(&w->motion, w->crossings, n, &v->h, -0.02, span + 0.02);
-    for (int round = 0; round < 2 && v->fitted && w->slopes_differ; ++round) {
-        crossings_aside(w->crossings, n, v->aside, v->known);
-        n = crossings_gather(w, v->axles, v->count, v->t0, v->aside, &v->h);
-        v->fitted = motion_fit(&w->motion, w->crossings, n, &v->h, -0.02, span + 0.02);
-    }
     w->motion_t0 = v->t0;
     w->motion_fitted = v->fitted;
 }
@@ -248,8 +236,9 @@ static void weigh_axle(weighing *v, int k, bf_axle *axle)
                 if (print_side(w, &a->at[j], i) != (side)s) continue;
                 const footprint *f = &w->prints[a->at[j].prints[i]];
                 passed p = pass_over(v, k, j, f);
+                const double aside = v->fitted ? motion_aside(&w->motion, k, side_wheel((side)s)) : 0.0;
                 const double weight = add_print(v, k, j, (side)s, f, &p, axle);
-                sum += weight * (p.centre - print_place(w, &w->sensors[f->sensor], (side)s, v->aside));
+                sum += weight * (p.centre - print_place(w, &w->sensors[f->sensor], (side)s, aside));
                 weights += weight;
             }
     v->place[k] = weights > 0.0 ? sum / weights : 0.0;
@@ -326,7 +315,7 @@ static uint32_t sum_up(const weighing *v, const line_sigmas *sigmas, bool uneven
         axle->dual_tyres = dual_tyres(&v->widths[k]);
         axle->sigma_kg = sqrt(1.0 + sigmas->own[k] + sigmas->moved[k] + (v->shared[k] + dip * dip) * kg * kg);
         out->gross_kg += kg;
-        for (int i = 0; i < m->coeffs && v->fitted; ++i) way[i] += kg * v->common[k][i];
+        for (int i = 0; i < m->grid.coeffs && v->fitted; ++i) way[i] += kg * v->common[k][i];
     }
     const double by_motion = v->fitted ? motion_sigma(m, way) : 0.0; /* the motion is the same for all */
     const double relative = CALIBRATION * CALIBRATION + dip * dip;
@@ -367,7 +356,7 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     fit_motion(v);
     out->axle_count = count;
     out->length_m = (double)NAN;
-    out->lateral_m = lateral(v->aside, v->known);
+    out->lateral_m = v->fitted ? lateral(&w->motion) : (double)NAN;
     out->exit_scan = v->to;
     for (int k = 0; k < count; ++k) {
         weigh_axle(v, k, &out->axles[k]);

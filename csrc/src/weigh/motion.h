@@ -1,29 +1,18 @@
 /* One motion x(t) for one vehicle, fitted to when its axles passed the levels of their footprints.
  *
- * In: crossings (time, place of the line, which set they belong to). Out: place and speed at each instant.
- * Called by load.c. The motion is a cubic B-spline. A crossing says x(t) = place + offset of its set; a set holds the
- * same level of the same flank of the same wheel at all lines, so its offset is unknown but shared, and is eliminated.
- * Jerk is penalised; how much is chosen by the evidence (marginal likelihood). After: P. Eilers, B. Marx, Flexible
- * smoothing with B-splines and penalties, Statistical Science 11 (1996). */
+ * In: crossings (time, place of the line, whose level it is: equations.h). Out: place and speed at each instant.
+ * Called by load.c. The motion is a cubic B-spline. Jerk is penalised; how much is chosen by the evidence (marginal
+ * likelihood). After: P. Eilers, B. Marx, Flexible smoothing with B-splines and penalties, Statistical Science 11 (1996).
+ * A creeping vehicle's speed wanders about its mean: there the doubt about how much and how fast is kept, all choices
+ * weighted by their evidence. */
 #ifndef BF_MOTION_H
 #define BF_MOTION_H
 
 #include <stdbool.h>
 
-enum { MOTION_MAX_COEFFS = 160, MOTION_MAX_CROSSINGS = 3072, MOTION_MAX_RESTS = 64, MOTION_MAX_PASSAGES = 384 };
+#include "equations.h"
 
-typedef struct {
-    double t;     /* seconds */
-    double place; /* metres */
-    double sigma; /* metres */
-    double weight;
-    double residual;
-    double slope; /* metres further along for a metre to the right, against the usual strip of the array */
-    int set;
-    int interval;    /* filled by the fit: of the time at which the motion passes, with the basis there */
-    double basis[4];
-    double aim; /* the place with which the motion at that time is compared */
-} crossing_at;
+enum { MOTION_MAX_COEFFS = SPLINE_MAX_COEFFS, MOTION_MAX_CROSSINGS = 3072, MOTION_MAX_RESTS = 64, MOTION_MAX_PASSAGES = 384, MOTION_MAX_WAYS = 12 };
 
 typedef struct {
     double from, to; /* seconds between which the vehicle stood */
@@ -34,28 +23,30 @@ typedef struct {
 typedef struct {
     double from, to;   /* seconds */
     double way, sigma; /* metres */
+    double share;      /* of its axle's pass over the line: one over its footprints */
 } passage;
 
 typedef struct {
-    int coeffs, intervals;
-    double knots[MOTION_MAX_COEFFS + 4];
-    double c[MOTION_MAX_COEFFS];
+    spline grid;
+    double c[UNKNOWNS_MAX];            /* of the spline, and how far to the side it runs behind them */
     double poly[MOTION_MAX_COEFFS][4]; /* of each interval, in powers of the time since its knot */
-    double chol[MOTION_MAX_COEFFS * MOTION_MAX_COEFFS];
-    int first[MOTION_MAX_COEFFS]; /* column of the first entry of each row of it */
-    double scale;      /* residuals as a multiple of their sigmas */
-    double jerk;       /* chosen density of the jerk */
-    bool sparse;       /* seen at one place only: smooth in between, whatever crossings allow */
+    envelope factor;                   /* of the precision of c */
+    int ways;                          /* choices of the prior that deviate from c, times the root of their share: */
+    double way[MOTION_MAX_WAYS][UNKNOWNS_MAX];
+    double scale; /* residuals as a multiple of their sigmas */
+    double jerk;  /* chosen density of the jerk */
+    bool sparse;  /* seen at one place only: smooth in between, whatever crossings allow */
 } motion;
 
-/* Crossings must be sorted by set. `extra_from` .. `extra_to` is the span in which the motion will be asked for.
- * Returns false when they cannot tell a motion. */
 typedef struct {
     rest rests[MOTION_MAX_RESTS];
     passage passages[MOTION_MAX_PASSAGES];
     int rest_count, passage_count;
+    int aside_axles; /* of the vehicle, where strips at different angles tell how far to the side it runs; else 0 */
 } hints;
 
+/* Crossings must be sorted by group. `from` .. `to` is the span in which the motion will be asked for. Returns false when they
+ * cannot tell a motion. */
 bool motion_fit(motion *m, crossing_at *o, int count, const hints *h, double from, double to);
 
 double motion_place(const motion *m, double t);
@@ -67,5 +58,13 @@ void motion_add_step(const motion *m, double t0, double t1, double weight, doubl
 double motion_sigma(const motion *m, const double *f);
 /* First time at which x(t) = place, by extrapolation where it lies outside. */
 double motion_time(const motion *m, double place);
+
+/* Whether it is a creeping vehicle's: what sigma says of it then holds between its crossings too. */
+bool motion_wanders(const motion *m);
+
+/* Metres right of the usual that a wheel of an axle runs (-1 left, 1 right, 0 its middle); 0 where nothing tells. */
+double motion_aside(const motion *m, int axle, int wheel);
+/* That of the whole vehicle's middle, with its sigma; false where nothing tells. */
+bool motion_lateral(const motion *m, double *metres, double *sigma);
 
 #endif

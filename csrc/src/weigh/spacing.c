@@ -229,7 +229,8 @@ spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *b)
         /* One motion fitted to both is about twice as near, as measured over vehicles that did not stop. */
         const double span = w->lines[w->line_count - 1].x - w->lines[0].x, brief = span < 3.0 ? 3.0 / span : 1.0;
         const double even = 0.03 + 0.06 * brief * pow(after, 1.7), uneven = 0.15 * fabs(b->apart_m) + 0.3;
-        const double fit_sd = fmin(even, uneven) + (from->stood || to->stood ? 0.03 * after : 0.0);
+        double fit_sd = fmin(even, uneven) + (from->stood || to->stood ? 0.03 * after : 0.0);
+        if (isfinite(b->apart_sigma_m)) fit_sd = fmin(fit_sd, 0.85 * b->apart_sigma_m);
         if (fit_sd < sd || !from->stood || !to->stood) {
             s.lo = b->apart_m - 2.0 * fit_sd;
             s.hi = b->apart_m + 2.0 * fit_sd;

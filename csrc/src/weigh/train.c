@@ -585,7 +585,7 @@ static void note_lines(bf_wim *w, const axle_seen *a, double *stale_before)
 /* Puts an axle at the end of the train, with what it and the one before it say of their motion. */
 static void join_train(bf_wim *w, axle_seen *a)
 {
-    static const joint_motion alone = {-1.0, (double)NAN};
+    static const joint_motion alone = {-1.0, (double)NAN, (double)NAN};
     find_runs(w, a);
     a->lost_before = came_unseen(w, a);
     w->train[w->train_count++] = *a;
@@ -594,6 +594,7 @@ static void join_train(bf_wim *w, axle_seen *a)
     const joint_motion both = w->train_count > 1 ? joint_fit(w, last - 1) : alone;
     last->misfit_m = both.misfit_m;
     last->apart_m = both.apart_m;
+    last->apart_sigma_m = both.apart_sigma_m;
 }
 
 bool train_update(bf_wim *w, bool at_end)
