@@ -103,7 +103,7 @@ def test_wheels_that_cross_a_whole_strip_one_after_the_other_are_one_axle(speed_
 
 
 @pytest.mark.parametrize("lateral_m", [-0.25, 0.0, 0.2])
-def test_strips_at_two_angles_tell_how_far_to_the_side_it_runs_also_while_it_changes_its_speed(lateral_m: float) -> None:
+def test_strips_at_two_angles_tell_how_far_to_the_side_it_runs_also_at_changing_speed(lateral_m: float) -> None:
     wim = strips([(0.0, 0.0), (1.2, 15.0), (2.9, -15.0), (4.1, 0.0)], halves=True)
     t = np.arange(0, 12.0, 1 / RATE_HZ)
     way_m = -4.0 + 2.0 * t + 0.4 * np.sin(1.9 * t)  # 1.2 to 2.8 m/s
