@@ -725,15 +725,13 @@ class Matcher:
         _check(lib.bf_match_settle(self._handle, time_ns, self._events, _EVENTS, run), "sightings")
         return run.why != STOP_DONE, _EVENT.iter_unpack(self._buffer[: run.made * _EVENT.size])
 
-    def counts(self, way: int, lane: int) -> bool:
-        """Whether the loop of the lane at the point upstream works."""
-        _check(lib.bf_match_look(self._handle, way, lane, self._ends), "lane")
-        return bool(self._ends.counts)
+    def works(self, way: int, lane: int) -> tuple[bool, bool]:
+        """Whether the loop of the lane at the point upstream works, and whether identities can be compared.
 
-    def identifies(self, way: int, lane: int) -> bool:
-        """Whether one kind of identity is read upstream, in any lane, and at this lane downstream."""
+        That is, whether one kind of them is read upstream, in any lane, and at this lane downstream.
+        """
         _check(lib.bf_match_look(self._handle, way, lane, self._ends), "lane")
-        return bool(self._ends.identifies)
+        return bool(self._ends.counts), bool(self._ends.identifies)
 
     def empty(self, way: int, lane: int) -> None:
         """All that were seen in the lane upstream have gone."""

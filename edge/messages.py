@@ -39,7 +39,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def utc_text(time_ns: int) -> str:
     """RFC 3339 in UTC with microseconds, `2026-11-24T05:22:17.123456Z`; `time_ns` counts from 1970."""
     seconds, rest = divmod(time_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest // 1000:06d}Z"
 
 
 def parse_utc(text: str) -> int:

@@ -86,10 +86,11 @@ class Forecasts:
             self._last[row] = None
         if not lane.trusts(forecast, end_ns):
             return
-        identified = lane.identified_since(end_ns - LATELY_NS) and main.identifies(lane.id)
-        if forecast.side_road > (_SIDE_ROAD if identified else 0.0):
-            self.never[lane.id] = "side_road"
-            return
+        if forecast.side_road > 0.0:
+            identified = lane.identified_since(end_ns - LATELY_NS) and main.identifies(lane.id)
+            if not identified or forecast.side_road > _SIDE_ROAD:
+                self.never[lane.id] = "side_road"
+                return
         more_row, more_mean_s, more_s = None, forecast.mean_s, forecast.p50_s
         if forecast.queue_n > _SOMEBODY:
             with_more = queue.predict(end_ns, self._more_views[row], more_booths=1)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from edge import config as cfg
 from edge.messages import Bottleneck, Program, Wait, utc_text
 from edge.waiting.forecast import Forecasts
-from edge.waiting.lane import LaneState
+from edge.waiting.lane import RATE_WINDOW_S, LaneState
 from edge.waiting.match import Segment
 from edge.waiting.messages import Messages, Moment, Stream, facts_of
 from edge.waiting.series import Series
@@ -27,6 +27,8 @@ class Reporter:
         self._forecasts = Forecasts(lanes, length_m, len(config.point))
         self._crossings = {lane.stream: Series("_", *lane.stream, None) for lane in lanes}
         self._programs: dict[tuple[Stream, Program], Series] = {}
+        self._served: list[Program] = []  # the programs of the lanes
+        self._of_moment: list[tuple[Series, list[LaneState]]] = []
 
     def renew(self, config: cfg.Config) -> None:
         """Another configuration of the same lanes and points: other baselines."""
@@ -51,19 +53,27 @@ class Reporter:
             lane.forget_departures(end_ns)
         self._forecasts.look(end_ns, mains)
         facts = {lane.id: facts_of(lane, mains.get(lane.direction), self._forecasts, end_ns) for lane in self._lanes}
-        moment = Moment(end_ns, utc_text(end_ns), began_ns, self._forecasts, bottlenecks, facts)
-        programs: dict[tuple[Stream, Program], list[LaneState]] = {}
-        streams: dict[Stream, list[LaneState]] = {}
-        for lane in self._lanes:
-            programs.setdefault((lane.stream, lane.program), []).append(lane)
-            streams.setdefault(lane.stream, []).append(lane)
-        rows = [(lane.series, [lane]) for lane in self._lanes]
-        rows += [(self._program(*key), lanes) for key, lanes in programs.items()]
-        rows += [(self._crossings[stream], lanes) for stream, lanes in streams.items()]
-        out = [self._messages.of(series, lanes, moment, self._gain_s) for series, lanes in rows]
+        observed_s = min(RATE_WINDOW_S, max((end_ns - began_ns) * 1e-9, 1.0))
+        moment = Moment(end_ns, utc_text(end_ns), observed_s, self._forecasts, bottlenecks, facts)
+        out = [self._messages.of(series, lanes, moment, self._gain_s) for series, lanes in self._rows()]
         for lane in self._lanes:
             lane.end_interval()
         return out
+
+    def _rows(self) -> list[tuple[Series, list[LaneState]]]:
+        """Lanes, programs, crossings, each with its lanes; they stay until a lane changes its program."""
+        served = [lane.program for lane in self._lanes]
+        if served != self._served:
+            self._served = served
+            programs: dict[tuple[Stream, Program], list[LaneState]] = {}
+            streams: dict[Stream, list[LaneState]] = {}
+            for lane in self._lanes:
+                programs.setdefault((lane.stream, lane.program), []).append(lane)
+                streams.setdefault(lane.stream, []).append(lane)
+            self._of_moment = [(lane.series, [lane]) for lane in self._lanes]
+            self._of_moment += [(self._program(*key), lanes) for key, lanes in programs.items()]
+            self._of_moment += [(self._crossings[stream], lanes) for stream, lanes in streams.items()]
+        return self._of_moment
 
     def _program(self, stream: Stream, program: Program) -> Series:
         series = self._programs.get((stream, program))

@@ -24,29 +24,30 @@ class Hour:
 
     def add(self, end_ns: int, waits_s: list[float]) -> None:
         """The waits of the interval that ends at `end_ns`; those of intervals an hour before are forgotten."""
+        waits, ordered = self._waits, self._sorted
         for wait_s in waits_s:
-            self._waits.append((end_ns, wait_s))
-            insort(self._sorted, wait_s)
+            waits.append((end_ns, wait_s))
+            insort(ordered, wait_s)
             self._sum_s += wait_s
-        while self._waits and (self._waits[0][0] <= end_ns - HOUR_NS or len(self._waits) > _MOST):
-            _, wait_s = self._waits.popleft()
-            del self._sorted[bisect_left(self._sorted, wait_s)]
+        since_ns = end_ns - HOUR_NS
+        while waits and (waits[0][0] <= since_ns or len(waits) > _MOST):
+            wait_s = waits.popleft()[1]
+            del ordered[bisect_left(ordered, wait_s)]
             self._sum_s -= wait_s
 
     def quantile_s(self, q: float) -> float | None:
         """A percentile, interpolated; None with fewer than ten waits."""
-        ordered = self._sorted
-        if len(ordered) < _LEAST:
-            return None
-        at = q * (len(ordered) - 1)
-        low = int(at)
-        high = min(low + 1, len(ordered) - 1)
-        return ordered[low] + (at - low) * (ordered[high] - ordered[low])
+        return quantile(self._sorted, q) if len(self._sorted) >= _LEAST else None
 
-    def buffer_index(self) -> float | None:
-        """Per cent of the mean."""
-        planning_s = self.quantile_s(0.95)
-        if planning_s is None:
-            return None
+    def buffer_index(self, planning_s: float) -> float | None:
+        """Per cent of the mean by which the planning time lies above it."""
         mean_s = self._sum_s / len(self._sorted)
         return 100.0 * (planning_s - mean_s) / mean_s if mean_s > 0.0 else None
+
+
+def quantile(ordered: list[float], q: float) -> float:
+    """A quantile of sorted numbers, interpolated."""
+    at = q * (len(ordered) - 1)
+    low = int(at)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (at - low) * (ordered[high] - ordered[low])

@@ -81,13 +81,13 @@ class Segment:
         self._matcher = matcher
         self.way = matcher.way(ends, list(self._number.values()), list(self.queues.values()), plates, main=main)
 
-    def counts(self, lane: str) -> bool:
-        """Whether the loop of the lane at the point upstream works."""
-        return self._matcher.counts(self.way, self._number[lane])
-
     def identifies(self, lane: str) -> bool:
         """Whether one kind of identity is read upstream, in any lane, and at this lane downstream."""
-        return self._matcher.identifies(self.way, self._number[lane])
+        return self.works(lane)[1]
+
+    def works(self, lane: str) -> tuple[bool, bool]:
+        """Whether the loop of the lane at the point upstream works, and whether it `identifies`."""
+        return self._matcher.works(self.way, self._number[lane])
 
     def empty(self, lane: str) -> None:
         """All that were seen in the lane upstream have gone, and nobody knows how many came after them unseen."""

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from statistics import median
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from edge import config as cfg
 from edge.messages import Bottleneck, Experienced, Site, Traffic, Wait, WaitMethod
 from edge.waiting.forecast import LATELY_NS, Forecasts
-from edge.waiting.lane import RATE_WINDOW_S, LaneState
+from edge.waiting.lane import LaneState
+from edge.waiting.last_hour import quantile
 from edge.waiting.match import Segment
 from edge.waiting.series import Series
 
@@ -44,7 +46,10 @@ class Facts(Struct, frozen=True, gc=False):
 
 def facts_of(lane: LaneState, main: Segment | None, forecasts: Forecasts, end_ns: int) -> Facts:
     """`main` is the way from the first point to the booth in the direction of the lane."""
-    known = main is not None and forecasts.knows(lane.id)
+    counted = identified = False
+    if main is not None and forecasts.knows(lane.id):
+        counted, identifies = main.works(lane.id)
+        identified = identifies and lane.identified_since(end_ns - LATELY_NS)
     return Facts(
         lane.departed_ns is not None,
         len(lane.departures),
@@ -52,26 +57,21 @@ def facts_of(lane: LaneState, main: Segment | None, forecasts: Forecasts, end_ns
         lane.matched_n,
         lane.booths_told,
         lane.open,
-        known and main is not None and lane.identified_since(end_ns - LATELY_NS) and main.identifies(lane.id),
-        known and main is not None and main.counts(lane.id),
+        identified,
+        counted,
         lane.id in forecasts.full,
     )
 
 
 def _together(facts: Sequence[Facts]) -> Facts:
-    if len(facts) == 1:
-        return facts[0]
-    return Facts(
-        any(fact.departed for fact in facts),
-        sum([fact.departures_n for fact in facts]),
-        sum([fact.readable_n for fact in facts]),
-        sum([fact.matched_n for fact in facts]),
-        all(fact.booths_told for fact in facts),
-        sum([fact.open for fact in facts]),
-        any(fact.identified for fact in facts),
-        any(fact.counted for fact in facts),
-        any(fact.full for fact in facts),
+    """Of the lanes of a row."""
+    departed, departures_n, readable_n, matched_n, told, booths_open, identified, counted, full = zip(
+        *map(astuple, facts), strict=True
     )
+    return Facts(
+        any(departed), sum(departures_n), sum(readable_n), sum(matched_n), all(told), sum(booths_open), any(identified),
+        any(counted), any(full),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Moment:
 
     end_ns: int
     text: str
-    began_ns: int
+    observed_s: float  # of the window of the rate
     forecasts: Forecasts
     bottlenecks: Mapping[Stream, Bottleneck | None]
     facts: Mapping[str, Facts]  # by lane
@@ -103,7 +103,7 @@ class Messages:
 
     def of(self, series: Series, lanes: Sequence[LaneState], moment: Moment, gain_s: Gain) -> Wait:
         """The message of the row `series`, to which these lanes belong."""
-        facts = _together([moment.facts[lane.id] for lane in lanes])
+        facts = moment.facts[lanes[0].id] if len(lanes) == 1 else _together([moment.facts[lane.id] for lane in lanes])
         waits = _waits(lanes)
         series.hour.add(moment.end_ns, waits)
         experienced = _experienced(waits)
@@ -128,7 +128,8 @@ class Messages:
         change = None
         if reference_s is not None and experienced.median_s is not None:
             change = round(100.0 * (experienced.median_s - reference_s) / reference_s, 2)
-        planning_s, buffer = series.hour.quantile_s(0.95), series.hour.buffer_index()
+        planning_s = series.hour.quantile_s(0.95)
+        buffer = None if planning_s is None else series.hour.buffer_index(planning_s)
         return Wait(
             time=moment.text,
             site=self._site,
@@ -179,20 +180,13 @@ def _waits(lanes: Sequence[LaneState]) -> list[float]:
 def _experienced(waits_s: list[float]) -> Experienced:
     if not waits_s:
         return _NOBODY
+    if len(waits_s) == 1:
+        wait_s = round(waits_s[0], 1)
+        return Experienced(count=1, median_s=wait_s, p10_s=wait_s, p90_s=wait_s, p95_s=wait_s)
     ordered = sorted(waits_s)
-    median, p10, p90, p95 = [_quantile(ordered, q) for q in (0.5, 0.1, 0.9, 0.95)]
-    return Experienced(count=len(ordered), median_s=median, p10_s=p10, p90_s=p90, p95_s=p95)
-
-
-def _quantile(ordered: list[float], q: float) -> float:
-    at = q * (len(ordered) - 1)
-    low = int(at)
-    high = min(low + 1, len(ordered) - 1)
-    return round(ordered[low] + (at - low) * (ordered[high] - ordered[low]), 1)
+    median_s, p10_s, p90_s, p95_s = [round(quantile(ordered, q), 1) for q in (0.5, 0.1, 0.9, 0.95)]
+    return Experienced(count=len(ordered), median_s=median_s, p10_s=p10_s, p90_s=p90_s, p95_s=p95_s)
 
 
 def _throughput_per_h(facts: Facts, moment: Moment) -> float | None:
-    if not facts.departed:
-        return None
-    observed_s = min(RATE_WINDOW_S, max((moment.end_ns - moment.began_ns) * 1e-9, 1.0))
-    return round(facts.departures_n * 3600.0 / observed_s, 1)
+    return round(facts.departures_n * 3600.0 / moment.observed_s, 1) if facts.departed else None
