@@ -1,4 +1,4 @@
-"""All watches of one computer: events in, conditions that hold or do not out. Called by edge/crossing.py.
+"""All watches of one computer: events in, conditions that hold or do not out. Called by edge/crossing/.
 
 It knows from the configuration which reader and which loop stand at one place, and which sensors make a line.
 """

@@ -1,6 +1,6 @@
 """What becomes of a vehicle that was weighed while samples came at another rate than the configured one.
 
-Speeds, distances and loads are then off by about the share by which the rate is. Called by edge/crossing.py; what the
+Speeds, distances and loads are then off by about the share by which the rate is. Called by edge/crossing/; what the
 rate is knows edge/health/links.py.
 """
 

@@ -8,11 +8,9 @@ can drive it with events alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from drivers import registry
 from drivers.events import (
     DeviceState,
     Event,
@@ -28,18 +26,17 @@ from drivers.events import (
 from edge import config as cfg
 from edge.alarms import Alarms, Condition
 from edge.core import WimVehicle
+from edge.crossing.devices import Devices
 from edge.delivery.identity import Pseudonyms
 from edge.delivery.sealing import Sealer
-from edge.health.crossing import Health
+from edge.health.crossing import Found, Health
 from edge.health.sensors import Fit
 from edge.machine.clock_steps import Leap
 from edge.messages import (
-    Args,
     DeviceStatus,
     Identity,
     Medium,
     Message,
-    Severity,
     Sighting,
     Site,
     Vehicle,
@@ -57,58 +54,6 @@ from edge.weighing.rate_doubt import RIGHT, doubted
 
 _CHANNELS_EVERY_NS = 1_000_000_000
 _UNUSED_PATIENCE_S = 0.2
-_MOST_PULSES = 20  # between two looks at an input; more is a counter that was cleared, or wrapped
-
-
-@dataclass(frozen=True, slots=True)
-class _Reported:
-    """What a device says of itself, as an alarm: its code and the state that is bad."""
-
-    code: str
-    bad: bool
-    severity: Severity
-
-
-_REPORTED = {
-    "clock_synchronised": _Reported("clock_unsynchronised", False, "warning"),
-    "gps_fix": _Reported("gps_lost", False, "warning"),
-    "overload": _Reported("scale_overloaded", True, "warning"),
-    "fault": _Reported("scale_fault", True, "critical"),
-    "too_hot": _Reported("reader_hot", True, "warning"),
-    "antenna_fault": _Reported("antenna_fault", True, "critical"),
-}
-
-
-@dataclass(slots=True)
-class _Device:
-    """A device of the configuration and its last known state."""
-
-    config: cfg.Device
-    reports: frozenset[str] = frozenset()  # inputs by which it tells how it is itself
-    state: LinkState = LinkState.CONNECTING
-    since_ns: int = 0
-    text: str = ""
-    rejected: dict[str, int] = field(default_factory=dict)
-    inputs: dict[str, bool] = field(default_factory=dict)
-    pulses: dict[str, tuple[int, int]] = field(
-        default_factory=dict
-    )  # by input: counter at the first look, counted since
-
-    def new_pulses(self, change: InputChange) -> int:
-        """Times that an input came on since its last change; the device's counter knows those between polls too."""
-        before = self.inputs.get(change.name)
-        self.inputs[change.name] = change.on
-        rising = int(change.on and before is False)
-        if change.count is None:
-            return rising
-        first, counted = self.pulses.get(change.name, (change.count, 0))
-        ahead = change.count - first - counted
-        if before is None or not 0 <= ahead + 1 <= _MOST_PULSES:  # first look, or the counter began anew
-            self.pulses[change.name] = (change.count, 0)
-            return rising
-        new = max(rising, ahead)
-        self.pulses[change.name] = (first, counted + new)
-        return new
 
 
 class Scope(Protocol):
@@ -148,7 +93,7 @@ class Crossing:
         self.lanes: dict[str, LanePipeline] = {}
         self.lanes = self.new_lanes(config)
         self.scope: Scope | None = None
-        self._devices: dict[str, _Device] = {}
+        self._devices = Devices()
         self._take(config)
         self._channels_looked_at_ns = 0
         self._handlers: dict[type[Event], Callable[..., list[Message]]] = {
@@ -174,13 +119,7 @@ class Crossing:
         self._channels_needed = {
             lane.id: 1 + max(sensor.channel for sensor in lane.wim.sensor) for lane in config.lane if lane.wim
         }
-        before = self._devices
-        self._devices = {
-            device.name: before[device.name]
-            if device.name in before and before[device.name].config == device
-            else _Device(device, registry.find(device.driver).reports & _REPORTED.keys())
-            for device in config.device
-        }
+        self._devices.take(config.device)
 
     # ---- another configuration --------------------------------------------------------------------------------
 
@@ -284,7 +223,7 @@ class Crossing:
             for lane_id, lane in self.lanes.items():
                 self._health.channels(lane_id, lane.channels())
                 lane.ignore_loops(self._health.loops_at_fault(lane_id, now_ns))
-        messages += self._health_alarms(now_ns)
+        messages += self._alarms_of(self._health.judge(now_ns), now_ns)
         messages += self.alarms.advance(now_ns)
         return messages
 
@@ -307,15 +246,7 @@ class Crossing:
 
     def devices(self) -> dict[str, DeviceStatus]:
         """State of each device, for `status`."""
-        return {
-            name: DeviceStatus(
-                state=device.state.value,
-                since=utc_text(device.since_ns),
-                text=device.text,
-                rejected=dict(device.rejected),
-            )
-            for name, device in self._devices.items()
-        }
+        return self._devices.statuses()
 
     # ---- what drivers say -------------------------------------------------------------------------------------
 
@@ -324,17 +255,12 @@ class Crossing:
         if lane_id is None:
             return []
         needed, width = self._channels_needed[lane_id], block.samples.shape[1]
-        missing = width < needed
-        messages: list[Message] = [
-            *self.alarms.set(
-                Condition("channels_missing", block.device, lane_id),
-                missing,
-                block.time_ns,
-                severity="critical",
-                args={"channels": width, "highest": needed - 1},
-            )
-        ]
-        if missing:
+        missing = Found(
+            Condition("channels_missing", block.device, lane_id), width < needed, "critical",
+            {"channels": width, "highest": needed - 1},
+        )  # fmt: skip
+        messages = self._alarms_of([missing], block.time_ns)
+        if missing.holds:
             return messages
         self._health.samples(lane_id, block)
         weighed = self.lanes[lane_id].samples(block)
@@ -424,7 +350,7 @@ class Crossing:
         first = change.name not in device.inputs
         pulses = device.new_pulses(change)
         if change.name in device.reports:
-            return self._reported(change)
+            return self._alarms_of([device.reported(change)], change.time_ns)
         meaning: cfg.Input | None = cfg.named(device.config.input, change.name)
         lane_id = meaning.lane or device.config.lane if meaning else None
         if meaning is None or lane_id is None:
@@ -458,23 +384,8 @@ class Crossing:
                     lane.set_temperature(measurement.value)
         return []
 
-    def _reported(self, change: InputChange) -> list[Message]:
-        reported = _REPORTED[change.name]
-        lane = self._devices[change.device].config.lane or "_"
-        holds = change.on is reported.bad
-        return [
-            *self.alarms.set(
-                Condition(reported.code, change.device, lane),
-                holds,
-                change.time_ns,
-                severity=reported.severity,
-                args=self._at_point(change.device),
-            )
-        ]
-
     def _rejected(self, rejected: Rejected) -> list[Message]:
-        counts = self._devices[rejected.device].rejected
-        counts[rejected.reason] = counts.get(rejected.reason, 0) + rejected.count
+        self._devices.rejected(rejected)
         self._health.rejected(rejected)
         return []
 
@@ -482,34 +393,15 @@ class Crossing:
         self._health.heard(heard)
         return []
 
-    def _at_point(self, device: str) -> Args:
-        point = self._devices[device].config.point
-        return {"point": point} if point else {}
-
     def _state(self, state: DeviceState) -> list[Message]:
-        device = self._devices[state.device]
-        device.state, device.since_ns, device.text = state.state, state.time_ns, state.text
         self._health.state(state)
         if state.state is not LinkState.ONLINE:
             for scanned in self._scanned(state.device):
                 scanned.scanner_lost()
-        if state.state is LinkState.CONNECTING:
-            return []  # neither good nor bad yet
-        lane = device.config.lane or "_"
-        args: Args = {**self._at_point(state.device), "driver": device.config.driver, "case": state.remedy}
-        args["reason"] = state.reason or state.text
-        severity: Severity = "critical" if lane != "_" else "warning"
-        messages: list[Message] = []
-        for code, bad in (("device_down", LinkState.DOWN), ("device_silent", LinkState.SILENT)):
-            # A device that went from one trouble to the other is in order in neither way: what it says ends both.
-            if state.state in (bad, LinkState.ONLINE):
-                messages += self.alarms.set(
-                    Condition(code, state.device, lane), state.state is bad, state.time_ns, severity=severity, args=args
-                )
-        return messages
+        return self._alarms_of(self._devices[state.device].is_now(state), state.time_ns)
 
-    def _health_alarms(self, now_ns: int) -> list[Message]:
+    def _alarms_of(self, found: Iterable[Found], time_ns: int) -> list[Message]:
         messages: list[Message] = []
-        for found in self._health.judge(now_ns):
-            messages += self.alarms.set(found.condition, found.holds, now_ns, severity=found.severity, args=found.args)
+        for one in found:
+            messages += self.alarms.set(one.condition, one.holds, time_ns, severity=one.severity, args=one.args)
         return messages
