@@ -1,12 +1,15 @@
 """The core under AddressSanitizer and UndefinedBehaviorSanitizer: the fuzz target is run on made inputs.
 
-The target (csrc/fuzz/fuzz_wim.c) is linked with a small driver instead of libFuzzer, so that gcc is enough.
+The target (csrc/fuzz/fuzz_wim.c) is linked with a small driver instead of libFuzzer, so that gcc is enough. Run as a
+program, this writes the inputs into a folder: `make fuzz` begins with them.
 """
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,17 +37,9 @@ int main(int argc, char **argv)
 """
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
-def test_no_finding_under_the_sanitizers(tmp_path: Path) -> None:
-    (tmp_path / "driver.c").write_text(DRIVER)
-    binary = tmp_path / "fuzz"
-    sources = sorted(str(path) for path in (ROOT / "csrc" / "src").rglob("*.c"))
-    command = ["gcc", "-std=c11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    command += [f"-I{ROOT}/csrc/include", str(tmp_path / "driver.c")]
-    command += [str(ROOT / "csrc" / "fuzz" / "fuzz_wim.c"), *sources, "-lm", "-o", str(binary)]
-    subprocess.run(command, check=True, capture_output=True)
+def made_inputs() -> Iterator[bytes]:
+    """Inputs of the target that draw whole vehicles, and some that do not."""
     rng = np.random.default_rng(2026)
-    inputs = []
     for i in range(60):
         # A table of a few strips (and a loop), then operations; half of them pulses that run from line to line.
         lines = int(rng.integers(1, 9))
@@ -65,9 +60,28 @@ def test_no_finding_under_the_sanitizers(tmp_path: Path) -> None:
                     operations += bytes([0, int(rng.integers(5, 255)), j, 0])
         else:
             operations += rng.bytes(2000)
+        yield head + table + operations
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_no_finding_under_the_sanitizers(tmp_path: Path) -> None:
+    (tmp_path / "driver.c").write_text(DRIVER)
+    binary = tmp_path / "fuzz"
+    sources = sorted(str(path) for path in (ROOT / "csrc" / "src").rglob("*.c"))
+    command = ["gcc", "-std=c11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    command += [f"-I{ROOT}/csrc/include", str(tmp_path / "driver.c")]
+    command += [str(ROOT / "csrc" / "fuzz" / "fuzz_wim.c"), *sources, "-lm", "-o", str(binary)]
+    subprocess.run(command, check=True, capture_output=True)
+    inputs = []
+    for i, made in enumerate(made_inputs()):
         path = tmp_path / f"input{i}"
-        path.write_bytes(head + table + operations)
+        path.write_bytes(made)
         inputs.append(str(path))
     ran = subprocess.run([str(binary), *inputs], capture_output=True, text=True, timeout=150)
     assert ran.returncode == 0, ran.stderr[-4000:]
     assert ran.stdout.strip() == "done"
+
+
+if __name__ == "__main__":
+    for i, made in enumerate(made_inputs()):
+        (Path(sys.argv[1]) / f"made{i}").write_bytes(made)
