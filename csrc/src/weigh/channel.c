@@ -273,14 +273,12 @@ static void any_frame(channel *c, channel_room *room, int64_t frame, const frame
 
 void channels_frame(channel *list, int count, channel_room *room, int64_t frame)
 {
-    int16_t lo[FOLDED * BF_MAX_CHANNELS], hi[FOLDED * BF_MAX_CHANNELS];
-    int32_t sum[FOLDED * BF_MAX_CHANNELS];
-    frame_ranges(&room->past, frame, lo, hi, sum);
+    const frame_ranges *all = &room->ranges;
     for (channel *c = list; c < list + count; ++c) {
         if (!c->used) continue;
         const int k = c->source.channel;
-        frame_range r = {lo[k], hi[k], sum[k] * c->b.per_scan};
-        if (c->source.sign < 0) r = (frame_range){-hi[k], -lo[k], -r.mean};
+        frame_range r = {all->lo[k], all->hi[k], all->sum[k] * c->b.per_scan};
+        if (c->source.sign < 0) r = (frame_range){-r.hi, -r.lo, -r.mean};
         baseline_slot(&c->b, frame)->idle = false;
         note_rails(c, &r);
         const double threshold = baseline_threshold(&c->b), off = c->b.integral - c->b.value;

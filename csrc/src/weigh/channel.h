@@ -62,6 +62,7 @@ typedef void (*footprint_sink)(void *context, const footprint *f);
 
 typedef struct {
     history past;
+    frame_ranges ranges; /* of the present frame */
     frame_samples now, before; /* of one channel: a frame, and one from before a wheel was noticed */
     footprint_sink sink;
     void *context;
@@ -69,7 +70,8 @@ typedef struct {
 
 void channel_init(channel *c, int sensor, int index, double rate_hz, int frame_scans, double tau_s);
 
-/* Every used channel takes frame number `frame`; the next one is in the history already, or it is the last. */
+/* Every used channel takes frame number `frame`, of which room->ranges are filled; the next one is in the history already, or
+ * it is the last. */
 void channels_frame(channel *list, int count, channel_room *room, int64_t frame);
 
 /* The stream ends or has a gap: closes what is open. */

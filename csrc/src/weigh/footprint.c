@@ -107,6 +107,11 @@ void trace_add(trace *t, const double *values, int n, float tolerance)
     t->length += n;
 }
 
+void trace_begins(trace *t)
+{
+    t->lead = t->length == t->count ? t->count - 1 : 0;
+}
+
 /* Scan at which the flank passes `level`: the time spent below it between a point that is surely below and one that
  * is surely above. That averages the noise instead of picking its first excursion. `times` are the middles of the
  * stretches, `from` .. `to` the flank in its order of rising (step +1 or -1), and `rises` where it leaves the baseline. */

@@ -32,6 +32,9 @@ void trace_begin(trace *t, int64_t scan);
 /* Adds `n` samples; neighbours that differ less than `tolerance` are merged first where there is no room. */
 void trace_add(trace *t, const double *values, int n, float tolerance);
 
+/* The wheel is there with the last sample. */
+void trace_begins(trace *t);
+
 typedef struct {
     int sensor;
     int64_t start;           /* scan at which the kept trace begins */

@@ -77,31 +77,27 @@ static inline int16_t most16(int16_t a, int16_t b)
     return a > b ? a : b;
 }
 
-/* Eight rows of `n` samples into the running least, most and sum modulo 65536: a plain loop over int16, which a compiler
- * turns into vectors on any machine, with the same result; eight rows at a time, so that the running values are seldom
- * read and written. */
-static void add_rows(const int16_t *restrict s, int n, int16_t *restrict lo, int16_t *restrict hi, uint16_t *restrict sum)
+/* Eight rows of `n` samples: the least, most and sum modulo 65536 of each column. A plain loop over int16, which a compiler
+ * turns into vectors on any machine, with the same result. */
+static void take_rows(const int16_t *restrict s, int n, int16_t *restrict lo, int16_t *restrict hi, uint16_t *restrict sum)
 {
     const int16_t *restrict s1 = s + n, *restrict s2 = s1 + n, *restrict s3 = s2 + n;
     const int16_t *restrict s4 = s3 + n, *restrict s5 = s4 + n, *restrict s6 = s5 + n, *restrict s7 = s6 + n;
     for (int i = 0; i < n; ++i) {
         const int16_t a = s[i], b = s1[i], c = s2[i], d = s3[i], e = s4[i], f = s5[i], g = s6[i], k = s7[i];
-        lo[i] = least16(lo[i], least16(least16(least16(a, b), least16(c, d)), least16(least16(e, f), least16(g, k))));
-        hi[i] = most16(hi[i], most16(most16(most16(a, b), most16(c, d)), most16(most16(e, f), most16(g, k))));
-        sum[i] = (uint16_t)(sum[i] + (uint16_t)(a + b + c + d) + (uint16_t)(e + f + g + k));
+        lo[i] = least16(least16(least16(a, b), least16(c, d)), least16(least16(e, f), least16(g, k)));
+        hi[i] = most16(most16(most16(a, b), most16(c, d)), most16(most16(e, f), most16(g, k)));
+        sum[i] = (uint16_t)((a + b + c + d) + (e + f + g + k));
     }
 }
 
-/* The upper half of a row into the lower one. */
-static void fold(int16_t *lo, int16_t *hi, uint16_t *sum, int n)
+/* One row of such into another. */
+static void combine(int16_t *restrict lo0, int16_t *restrict hi0, uint16_t *restrict sum0, const int16_t *restrict lo1,
+                    const int16_t *restrict hi1, const uint16_t *restrict sum1, int n)
 {
-    const int16_t *restrict lo1 = lo + n, *restrict hi1 = hi + n;
-    const uint16_t *restrict sum1 = sum + n;
-    int16_t *restrict lo0 = lo, *restrict hi0 = hi;
-    uint16_t *restrict sum0 = sum;
     for (int i = 0; i < n; ++i) {
-        lo0[i] = lo1[i] < lo0[i] ? lo1[i] : lo0[i];
-        hi0[i] = hi1[i] > hi0[i] ? hi1[i] : hi0[i];
+        lo0[i] = least16(lo0[i], lo1[i]);
+        hi0[i] = most16(hi0[i], hi1[i]);
         sum0[i] = (uint16_t)(sum0[i] + sum1[i]);
     }
 }
@@ -109,18 +105,20 @@ static void fold(int16_t *lo, int16_t *hi, uint16_t *sum, int n)
 /* Some scans side by side are one long row, so that the length of the vectors does not depend on the number of channels.
  * The sum is kept to 16 bits: where the samples span so little that their distances to the least one add up to less than
  * 65536 it tells the whole sum; elsewhere they are added again. */
-void frame_ranges(const history *h, int64_t frame, int16_t *restrict lo, int16_t *restrict hi, int32_t *restrict sum)
+void history_ranges(const history *h, int64_t frame, frame_ranges *ranges)
 {
+    int16_t *lo = ranges->lo, *hi = ranges->hi;
+    int32_t *sum = ranges->sum;
     const int16_t *s = h->at[frame & (HISTORY_FRAMES - 1)];
     const int n = h->frame_scans, channels = h->channels, part = n < ROWS * FOLDED ? n / ROWS : FOLDED, row = part * channels;
-    uint16_t low_bits[FOLDED * BF_MAX_CHANNELS];
-    for (int i = 0; i < row; ++i) {
-        lo[i] = INT16_MAX;
-        hi[i] = INT16_MIN;
-        low_bits[i] = 0;
+    uint16_t low_bits[FOLDED * BF_MAX_CHANNELS], more_bits[FOLDED * BF_MAX_CHANNELS];
+    int16_t more_lo[FOLDED * BF_MAX_CHANNELS], more_hi[FOLDED * BF_MAX_CHANNELS];
+    take_rows(s, row, lo, hi, low_bits);
+    for (int r = ROWS * part; r < n; r += ROWS * part) {
+        take_rows(s + (size_t)r * (size_t)channels, row, more_lo, more_hi, more_bits);
+        combine(lo, hi, low_bits, more_lo, more_hi, more_bits, row);
     }
-    for (int r = 0; r < n; r += ROWS * part) add_rows(s + (size_t)r * (size_t)channels, row, lo, hi, low_bits);
-    for (int half = row / 2; half >= channels; half /= 2) fold(lo, hi, low_bits, half);
+    for (int half = row / 2; half >= channels; half /= 2) combine(lo, hi, low_bits, lo + half, hi + half, low_bits + half, half);
     for (int c = 0; c < channels; ++c) sum[c] = n * lo[c] + (uint16_t)(low_bits[c] - (uint32_t)(n * lo[c]));
     for (int c = 0; c < channels; ++c) {
         if (n * (hi[c] - lo[c]) < 65536) continue;

@@ -52,8 +52,13 @@ static inline int64_t history_last(const history *h)
     return (h->frames << h->shift) - 1;
 }
 
-/* Least, most and sum of each channel over a frame; arrays with room for the channels times FOLDED. */
+/* Least, most and sum of each channel over a frame; what lies behind the channels is room to work in. */
 enum { FOLDED = 8 };
-void frame_ranges(const history *h, int64_t frame, int16_t *restrict lo, int16_t *restrict hi, int32_t *restrict sum);
+typedef struct {
+    int16_t lo[FOLDED * BF_MAX_CHANNELS], hi[FOLDED * BF_MAX_CHANNELS];
+    int32_t sum[BF_MAX_CHANNELS];
+} frame_ranges;
+
+void history_ranges(const history *h, int64_t frame, frame_ranges *r);
 
 #endif

@@ -22,11 +22,11 @@ void loop_sample_frame(bf_wim *w, loop_state *l, int64_t frame)
 {
     const int n = w->frame_scans;
     const int64_t settle = (int64_t)(0.015 * w->rate);
-    double sum = 0.0;
-    for (int i = 0; i < n; ++i) {
+    const double lo = w->room.ranges.lo[l->channel], hi = w->room.ranges.hi[l->channel], sum = w->room.ranges.sum[l->channel];
+    const bool steady = !l->pending && (l->present ? lo > l->lower : hi <= l->level);
+    for (int i = steady ? n : 0; i < n; ++i) {
         const int64_t at = frame * n + i;
         const double v = history_sample(&w->room.past, at, l->channel);
-        sum += v;
         const bool want = l->present ? v > l->lower : v > l->level;
         if (want == l->present) {
             l->pending = false;

@@ -2,7 +2,6 @@
 #include "samples.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* A spike stands out from the samples beside it by the noise and so many counts, and by a share of the wheel's height. */
 static const double SPIKE_COUNTS = 8.0, SPIKE_SHARE = 0.25;
@@ -75,7 +74,8 @@ void samples_load(frame_samples *s, const history *h, int64_t frame, sample_sour
     s->start = frame * n;
     s->n = n;
     s->raw = s->room + SPIKE_MOST;
-    for (int i = 0; i < n; ++i) s->raw[i] = from.sign * column[i * h->channels];
+    const size_t stride = (size_t)h->channels;
+    for (int i = 0; i < n; ++i, column += stride) s->raw[i] = from.sign * *column;
     for (int i = 1; i <= SPIKE_MOST; ++i) {
         const int64_t before = s->start - i, after = s->start + n - 1 + i;
         s->raw[-i] = sample_at(h, before < first ? first : before, from);
@@ -110,9 +110,10 @@ void samples_condition(frame_samples *s, const history *h, int first, sample_sou
         if (s->suspects)
             for (int i = first; i < s->n; ++i)
                 if (s->suspect[i]) take_spike_out(s, h, i, from, b, integral);
-        memcpy(s->y + first, s->x + first, sizeof *s->y * (size_t)(s->n - first));
+        s->y = s->x;
         return;
     }
+    s->y = s->undrooped;
     for (int i = first; i < s->n; ++i) {
         if (s->suspects && s->suspect[i]) take_spike_out(s, h, i, from, b, integral);
         integral += (s->x[i] - b->value) * b->tau_k;

@@ -24,7 +24,8 @@ typedef struct {
     int32_t *raw; /* in `room`: the way round in which a wheel is positive; SPIKE_MOST more on both sides */
     int32_t suspect[FRAME_MOST]; /* stands out from what is beside it: 0 none, 1 suspected, 2 taken for a spike */
     double x[FRAME_MOST];        /* without spikes */
-    double y[FRAME_MOST];        /* and without the high-pass */
+    double undrooped[FRAME_MOST];
+    double *y;                   /* and without the high-pass: `undrooped`, or x where DC-coupled */
     double integral[FRAME_MOST]; /* what it took away; only where AC-coupled */
 } frame_samples;
 

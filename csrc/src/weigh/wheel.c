@@ -43,7 +43,7 @@ void wheel_steepness(wheel *w, const int32_t *raw, int n)
 
 void wheel_noticed(wheel *w, int64_t scan)
 {
-    w->t.lead = w->t.length == w->t.count ? w->t.count - 1 : 0;
+    trace_begins(&w->t);
     w->began = w->last_high = w->level_since = scan;
     w->quiet = 0;
     w->quiet_sum = 0.0;

@@ -63,6 +63,7 @@ static void to_vehicles(bf_wim *w, bool at_end)
 /* Looks at frame number `frame`, of which the successor is in the history (or which is the last). */
 static void run_frame(bf_wim *w, int64_t frame)
 {
+    history_ranges(&w->room.past, frame, &w->room.ranges);
     channels_frame(w->channels, w->sensor_count, &w->room, frame);
     for (int i = 0; i < w->loop_count; ++i) loop_sample_frame(w, &w->loops[i], frame);
     w->done = frame + 1;

@@ -15,6 +15,12 @@ static void print(void *context, const footprint *f)
            f->saturated, f->cut_short);
 }
 
+static void look(channel *c, channel_room *room, int64_t frame)
+{
+    history_ranges(&room->past, frame, &room->ranges);
+    channels_frame(c, 1, room, frame);
+}
+
 int main(int argc, char **argv)
 {
     static channel_room room;
@@ -29,11 +35,11 @@ int main(int argc, char **argv)
     for (size_t n; samples && (n = fread(samples, sizeof *samples, block, stdin)) > 0;) {
         for (size_t i = 0; i < n;) {
             i += history_take(&room.past, samples + i, n - i);
-            while (room.past.frames - done >= 2) channels_frame(&c, 1, &room, done++);
+            while (room.past.frames - done >= 2) look(&c, &room, done++);
         }
         history_keep(&room.past);
     }
-    if (room.past.frames > done) channels_frame(&c, 1, &room, done);
+    if (room.past.frames > done) look(&c, &room, done);
     channel_close(&c, &room);
     bf_channel_health health = {0};
     channel_health(&c, room.past.frames * room.past.frame_scans, 0.0, &health);
