@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 CORE := $(wildcard csrc/src/*.c csrc/src/*/*.c csrc/src/*/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
-.PHONY: docs man flips help setup system run test test-long test-brokers check bench bench-lanes bench-national accuracy waits-accuracy soak-kill soak-centre lock sbom audit wheel deb package-tools test-deb test-systemd fuzz hostile clean
+.PHONY: docs man flips help setup system run test test-313 test-long test-brokers check bench bench-lanes bench-national accuracy waits-accuracy soak-kill soak-centre lock sbom audit wheel deb deb-arm64 package-tools test-deb test-systemd fuzz hostile clean
 
 help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
 	@echo "make test      all tests"
 	@echo "make test-long the longer hardware-in-the-loop runs: faults of a day, every device, kills, clock steps, bad networks"
+	@echo "make test-313  all tests on Python 3.13: on the path, else (as root) in a Debian 13 root"
 	@echo "make test-brokers  with RabbitMQ and a NATS cluster (installs them)"
 	@echo "make check     linters, types, C warnings as errors"
 	@echo "make accuracy  errors of simulated weighings, regime by regime"
@@ -21,7 +22,7 @@ help:
 	@echo "make docs      the documentation as a site with search: build/site; make man: manual pages: build/man"
 	@echo "make lock      the two locks anew: what a lane computer installs, pinned and hashed, for Python 3.11 and later ones"
 	@echo "make sbom      what is in it, as CycloneDX, from the lock; make audit: known vulnerabilities of it"
-	@echo "make wheel     a wheel (manylinux); make deb: the Debian package for 12 and 13, into dist/"
+	@echo "make wheel     a wheel (manylinux); make deb, make deb-arm64: the Debian package for 12 and 13, into dist/"
 	@echo "make test-deb  lintian, and the package in fresh roots; make test-systemd: booted, killed, hung, upgraded (as root, 10 minutes)"
 	@echo "make fuzz      libFuzzer on the core, an hour or FUZZ_SECONDS"
 	@echo "make hostile   ten million hostile bytes into each codec, or HOSTILE_BYTES"
@@ -55,6 +56,10 @@ run: $(VENV)/.runs
 WORKERS ?= 5
 test: setup system
 	$(BIN)/python -m pytest --reruns 1 -n $(WORKERS) --dist worksteal
+
+# The lock of Python 3.12 and later, and the Python of Debian 13, deserve the suite too.
+test-313: package-tools
+	@sh tests/python_3_13.sh
 
 test-brokers: setup
 	@sh tests/system_packages.sh rabbitmq-server nats-server
@@ -143,6 +148,11 @@ wheel: setup $(RELEASE)/.done
 
 deb: setup $(RELEASE)/.done sbom man
 	$(RELEASE)/bin/python deploy/debian/build.py $(DEB_OPTIONS)
+
+# For 64-bit ARM, compiled here by the cross compiler of Debian.
+deb-arm64: setup $(RELEASE)/.done sbom man
+	@sh tests/system_packages.sh gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+	$(RELEASE)/bin/python deploy/debian/build.py --arch arm64 $(DEB_OPTIONS)
 
 # As root: the newest package of dist/ in fresh roots of Debian 12 and 13 (debootstrap, no network), and booted.
 package-tools: setup

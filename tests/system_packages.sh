@@ -13,7 +13,7 @@ command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 for package in "$@"; do
-    [ -x "/usr/sbin/$package" ] || missing="$missing $package"
+    [ -x "/usr/sbin/$package" ] || dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
 done
 [ -z "$missing" ] && exit 0
 sudo=""

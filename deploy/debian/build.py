@@ -86,7 +86,8 @@ def own_wheel(version: str, machine: str) -> Path:
             shutil.copy2(ROOT / name, sources / name)
     project = sources / "pyproject.toml"
     project.write_text(re.sub(r'(?m)^version = ".*"$', f'version = "{version}"', project.read_text(), count=1))
-    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", wheels / "linux", sources, env=compiler(machine))
+    build = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")  # tools of this machine
+    run(*build, "-w", wheels / "linux", sources, env=compiler(machine))
     return manylinux(next((wheels / "linux").glob("*.whl")), wheels)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import time
@@ -12,17 +13,28 @@ MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
 INCLUDE = "systemd,systemd-sysv,dbus,udev,python3,ca-certificates,tzdata,mosquitto"
 
 
-def root_of(suite: str, cache: Path) -> Path:
+def root_of(suite: str, cache: Path, architecture: str = "amd64") -> Path:
     """A fresh minimal root, made once; with a broker, so that a booted one has whom to send to."""
-    root = cache / suite
+    root = cache / (suite if architecture == "amd64" else f"{suite}-{architecture}")
     made = root / "etc" / "made-with"
+    if architecture == "arm64" and platform.machine() != "aarch64":
+        _emulate()
     if not made.exists() or made.read_text() != INCLUDE:
         shutil.rmtree(root, ignore_errors=True)
         cache.mkdir(parents=True, exist_ok=True)
-        command = ["debootstrap", "--variant=minbase", f"--include={INCLUDE}", suite, str(root), MIRROR]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        command = ["debootstrap", f"--arch={architecture}", "--variant=minbase", f"--include={INCLUDE}"]
+        subprocess.run([*command, suite, str(root), MIRROR], check=True, stdout=subprocess.DEVNULL)
         made.write_text(INCLUDE)
     return root
+
+
+def _emulate() -> None:
+    """Programs for 64-bit ARM run here: the kernel hands them to qemu-user-static."""
+    registered = Path("/proc/sys/fs/binfmt_misc")
+    if not (registered / "register").exists():
+        subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", registered], check=True)
+    if not (registered / "qemu-aarch64").exists():
+        (registered / "register").write_text(Path("/usr/lib/binfmt.d/qemu-aarch64.conf").read_text())
 
 
 class Container:
