@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,9 @@ from edge.delivery.identity import new_key
 from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG
 from edge.init import trial
 from edge.init.answers import Answers, DeviceAnswer, LaneAnswer, points_of
-from edge.init.array import Array
+from edge.init.array import arrays_of
 from edge.init.probe import Answer, probe, serial_ports
-from edge.init.write import DIGITISERS, configuration
+from edge.init.write import configuration, weighs
 
 Ask = Callable[[str, str], str]
 T = TypeVar("T")
@@ -38,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="", help="name of the crossing")
     parser.add_argument("--timezone", metavar="ZONE", help="like America/Toronto; default: UTC")
     parser.add_argument("--lane", action="append", default=[], metavar="WORDS", help="C03 commercial FAST inbound")
-    parser.add_argument("--array", metavar="WORDS", help="0 1.2 2.9 4.1 halves loop 2.0x2.0 (metres)")
+    parser.add_argument(
+        "--array",
+        metavar="WORDS",
+        help="0 1.2 2.9 4.1 halves loop 2.0x2.0 (metres), or plate 0.8; by lane: C05: 0 1.2 2.9; P11: 0 1.0",
+    )
     parser.add_argument(
         "--rate", type=float, default=5000.0, metavar="HZ", help="samples a second; default: %(default)g"
     )
@@ -75,9 +80,9 @@ def run(args: argparse.Namespace) -> int:
         return _fail(str(error), EXIT_CONFIG)
     except (EOFError, KeyboardInterrupt):
         return _fail("not all was answered; nothing is written", EXIT_CONFIG)
-    weighed = sum(device.driver in DIGITISERS for device in found)
-    if answers.array is not None and weighed < len(answers.lanes):
-        _say(f"the array stands in {weighed} of {len(answers.lanes)} lanes: one without a digitiser is not weighed")
+    weighed, meant = sum(weighs(answers, device) for device in found), sum(map(answers.has_array, answers.lanes))
+    if weighed < meant:
+        _say(f"the array stands in {weighed} of {meant} lanes: one without a digitiser is not weighed")
     if args.timezone is None:
         _say("time zone UTC, by which days count; if it is another: --timezone America/Toronto, or in the file")
     try:
@@ -112,10 +117,16 @@ def _answers(args: argparse.Namespace) -> Answers:
     if missing:
         raise ValueError(f"give --{', --'.join(missing)}, or run it on a terminal, where it asks")
     more = {"rate_hz": args.rate, "gain_n": args.gain, "first_channel": args.first_channel}
+    arrays = arrays_of(args.array, **more) if args.array else {}
+    lanes = tuple(LaneAnswer.of(text) for text in args.lane)
+    strange = sorted(set(arrays) - {"", *(lane.id for lane in lanes)})
+    if strange:
+        raise ValueError(
+            f"array of lane {strange[0]!r}: there is no such lane; there are {', '.join(lane.id for lane in lanes)}"
+        )
     return Answers(
         country=args.country.upper(), port=args.port, name=args.name, timezone=args.timezone or "UTC",
-        lanes=tuple(LaneAnswer.of(text) for text in args.lane),
-        array=Array.of(args.array, **more) if args.array else None,
+        lanes=lanes, array=arrays.pop("", None), arrays=arrays,
         points=tuple(points_of(args.points or (_POINTS if args.array else _POINTS_UNWEIGHED))),
         collector=args.collector, protocol=args.protocol, store=args.store,
         key_file=str((args.out.parent / "identity.key").resolve()),
@@ -133,24 +144,35 @@ def _with_trial(answers: Answers, args: argparse.Namespace) -> Answers:
 
 
 async def _find(devices: list[DeviceAnswer], answers: Answers, *, scan: bool) -> list[DeviceAnswer]:
-    """Each device with its driver; one that does not answer and has none is left out, and said."""
+    """Each device with its driver; one that does not answer and has none is left out, and said. They are asked at the
+    same time, but for those that share a line."""
     known = {device.url for device in devices}
     extra = [DeviceAnswer(url) for url in serial_ports() if scan and url not in known]
-    made = []
-    for device in [*devices, *extra]:
+    for device in devices:
         if device.driver is not None:
             registry.find(device.driver)
-        answer = await probe(device.url, answers.array, device.options, device.driver)
-        if answer is None and device.driver is None:
-            _say(f"{device.url}: nothing answers that any driver knows; say which it is: DRIVER={device.url}")
-            continue
-        if answer is None:
-            _say(f"{device.url}: {device.driver} gets no answer yet; written all the same")
-            answer = Answer(str(device.driver), device.options)
-        else:
-            _say(f"{device.url}: {answer.driver}")
-        made.append(DeviceAnswer(device.url, answer.driver, device.lane, device.point, answer.options))
-    return made
+    lines: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def one(device: DeviceAnswer) -> DeviceAnswer | None:
+        async with lines[device.url]:
+            return await _found(device, answers)
+
+    found = await asyncio.gather(*(one(device) for device in [*devices, *extra]))
+    return [device for device in found if device is not None]
+
+
+async def _found(device: DeviceAnswer, answers: Answers) -> DeviceAnswer | None:
+    likely = next(iter(answers.arrays.values()), None) if device.lane is None else None
+    answer = await probe(device.url, answers.array_of(device.lane) or likely, device.options, device.driver)
+    if answer is None and device.driver is None:
+        _say(f"{device.url}: nothing answers that any driver knows; say which it is: DRIVER={device.url}")
+        return None
+    if answer is None:
+        _say(f"{device.url}: {device.driver} gets no answer yet; written all the same")
+        answer = Answer(str(device.driver), device.options)
+    else:
+        _say(f"{device.url}: {answer.driver}")
+    return DeviceAnswer(device.url, answer.driver, device.lane, device.point, answer.options)
 
 
 # On a terminal
@@ -184,7 +206,7 @@ def _ask_all(args: argparse.Namespace, ask: Ask) -> None:
         question = "Lanes, like C01 commercial standard inbound; C02 commercial FAST:"
         args.lane = _until_good(ask, question, "C01 commercial standard inbound", _lanes)
     if args.array is None:
-        question = "Lines of strips in metres, halves or whole, the loop; none where nothing is weighed:"
+        question = "Lines of strips in metres, halves or whole, the loop; or plate 0.8; none where nothing is weighed:"
         args.array = _until_good(ask, question, "0 1.2 2.9 4.1 halves", _array)
     if not args.devices:
         lines = ", ".join(serial_ports()) or "none"
@@ -211,7 +233,7 @@ def _lanes(text: str) -> list[str]:
 def _array(text: str) -> str:
     if text.lower() == "none":
         return ""
-    Array.of(text)
+    arrays_of(text)
     return text
 
 

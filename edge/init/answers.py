@@ -134,9 +134,17 @@ class Answers:
     name: str = ""
     timezone: str = "UTC"
     array: Array | None = None
+    arrays: dict[str, Array] = field(default_factory=dict)  # of lanes that have one of their own
     points: tuple[PointAnswer, ...] = (PointAnswer("approach", 0.0), PointAnswer("wim"), PointAnswer("booth"))
     collector: str | None = None
     protocol: int = 5
     files: dict[str, str] = field(default_factory=dict)  # ca_file, cert_file, key_file of the collector
     key_file: str = "identity.key"
     store: str = "/var/lib/borderflow"
+
+    def array_of(self, lane: str | None) -> Array | None:
+        """What weighs there."""
+        return self.arrays.get(lane or "", self.array)
+
+    def has_array(self, lane: LaneAnswer) -> bool:
+        return self.array_of(lane.id) is not None

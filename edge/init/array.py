@@ -1,7 +1,8 @@
-"""An array of strips in one line of words: `0 1.2 2.9 4.1 halves loop 2.0x2.0` → a table for each sensor.
+"""An array in one line of words: `0 1.2 2.9 4.1 halves loop 2.0x2.0`, or `plate 0.8` → a table for each sensor.
 
 Positions are those of the lines in metres in the direction of travel; `halves` (left and right) or `whole`; `loop` with
-the place of its middle and its length. Channels count on line by line, left before right, the loop last.
+the place of its middle and its length. Channels count on line by line, left before right, the loop last. A plate is
+whole, at 0, with its extent in the direction of travel. Several lanes: `C05: 0 1.2 2.9 4.1; P11: 0 1.0`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _LOOP = re.compile(r"\bloop\s+(-?[\d.]+)\s*x\s*([\d.]+)")
+_PLATE = re.compile(r"\bplate\s+(\d+(?:\.\d+)?)")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?$")
 _LINES_MOST = 16
 _LENGTH_MOST_M = 40.0
@@ -18,11 +20,12 @@ _LENGTH_MOST_M = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """Lines of strips across a lane. Lengths in metres."""
+    """Lines of strips across a lane, or a plate. Lengths in metres."""
 
     lines_m: tuple[float, ...]
     halves: bool = True
     loop: tuple[float, float] | None = None  # middle, length
+    plate_m: float | None = None  # extent of a plate; then there are no lines
     first_channel: int = 0
     width_m: float = 0.053
     gain_n: float = 4.0
@@ -35,14 +38,17 @@ class Array:
         words = text.replace(",", " ").lower()
         found = _LOOP.search(words)
         loop = (float(found[1]), float(found[2])) if found else None
-        rest = _LOOP.sub(" ", words).split()
+        plate = _PLATE.search(words)
+        rest = _LOOP.sub(" ", _PLATE.sub(" ", words)).split()
+        if plate and not rest:
+            return Array(lines_m=(0.0,), halves=False, loop=loop, plate_m=float(plate[1]), **more)
         halves = "whole" not in rest
         numbers = [word for word in rest if word not in ("halves", "whole")]
         wrong = next((word for word in numbers if not _NUMBER.match(word)), None)
-        if wrong is not None or not numbers:
+        if wrong is not None or not numbers or plate:
             raise ValueError(
                 f"array {text!r}: {wrong or 'it'} is no position in metres; write it like: "
-                "0 1.2 2.9 4.1 halves loop 2.0x2.0"
+                "0 1.2 2.9 4.1 halves loop 2.0x2.0, or plate 0.8 loop 0x2.0"
             )
         lines_m = tuple(float(word) for word in numbers)
         if list(lines_m) != sorted(set(lines_m)):
@@ -64,6 +70,8 @@ class Array:
 
     def sensors(self) -> list[dict[str, Any]]:
         """The tables [[lane.wim.sensor]]."""
+        if self.plate_m is not None:
+            return self._plate(self.plate_m)
         half = round(self.lane_width_m / 2, 3)
         parts = (
             (("left", [0.0, half]), ("right", [half, self.lane_width_m]))
@@ -79,11 +87,33 @@ class Array:
                         "x_m": x_m, "y_m": y_m, "width_m": self.width_m, "gain_n": self.gain_n,
                     }
                 )  # fmt: skip
-        if self.loop:
-            made.append(
-                {
-                    "name": "loop", "type": "loop", "channel": len(made), "x_m": self.loop[0],
-                    "width_m": self.loop[1], "threshold_counts": 0.5,
-                }
-            )  # fmt: skip
-        return made
+        return [*made, *self._loop(len(made))]
+
+    def _plate(self, width_m: float) -> list[dict[str, Any]]:
+        plate = {
+            "name": "plate", "type": "plate", "channel": 0, "x_m": 0.0, "y_m": [0.0, self.lane_width_m],
+            "width_m": width_m, "gain_n": self.gain_n,
+        }  # fmt: skip
+        return [plate, *self._loop(1)]
+
+    def _loop(self, channel: int) -> list[dict[str, Any]]:
+        if self.loop is None:
+            return []
+        x_m, length_m = self.loop
+        return [
+            {
+                "name": "loop", "type": "loop", "channel": channel, "x_m": x_m, "width_m": length_m,
+                "threshold_counts": 0.5,
+            }
+        ]  # fmt: skip
+
+
+def arrays_of(text: str, **more: Any) -> dict[str, Array]:
+    """By lane; "" is that of all lanes without one of their own. ValueError says what does not fit."""
+    made: dict[str, Array] = {}
+    for part in text.split(";"):
+        lane, colon, words = part.rpartition(":")
+        if colon and not re.fullmatch(r"\s*[A-Za-z0-9_-]+\s*", lane):
+            raise ValueError(f"array {part.strip()!r}: {lane.strip()!r} is no lane; write it like: C05: 0 1.2 2.9 4.1")
+        made[lane.strip()] = Array.of(words, **more)
+    return made

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge.config.file import load
 from edge.delivery.identity import new_key
 from edge.init.answers import Answers, DeviceAnswer, LaneAnswer, meaning_of, points_of
-from edge.init.array import Array
+from edge.init.array import Array, arrays_of
 from edge.init.write import configuration
 
 
@@ -136,6 +136,43 @@ def test_the_file_is_good_and_says_why(tmp_path: Path) -> None:
     assert config.site.name == 'Bridge "A"'
     text = path.read_text()
     assert all(word in text for word in ("# The array.", "# The secret of the pseudonyms", "# In the order"))
+
+
+def test_lanes_may_have_an_array_of_their_own_and_two_booths(tmp_path: Path) -> None:
+    new_key(tmp_path / "identity.key")
+    arrays = arrays_of("C05: 0 1.0 2.6 3.9 halves loop 1.9x2.2; P11: 0 1.0 whole; P1: plate 0.8 loop 0x2.0")
+    told = Answers(
+        country="US", port="2304", lanes=tuple(map(LaneAnswer, ("C05", "P11", "P1", "C06"))), arrays=arrays,
+        key_file=str(tmp_path / "identity.key"), store=str(tmp_path),
+    )  # fmt: skip
+    guess = {"scan_list": arrays["C05"].scan_list(), "scan_rate_hz": 5000.0}
+    lamps = {"inputs": ["c06-booth0-open", "c06-booth1-open"]}
+    devices = [
+        DeviceAnswer("tcp://192.0.2.1", "labjack_t7", options=guess),
+        DeviceAnswer("tcp://192.0.2.2", "labjack_t7", "P11", options=guess),
+        DeviceAnswer("serial:///dev/ttyS1?baud=115200", "scaime_enod4", "P1", options={"rate_hz": 800.0}),
+        DeviceAnswer("tcp://192.0.2.3", "moxa_e1200", options=lamps),
+    ]
+    path = tmp_path / "borderflow.toml"
+    path.write_text(configuration(told, devices))
+    config = load(path, live=True)
+    weighed = {lane.id: lane.wim for lane in config.lane}
+    assert weighed["C06"] is None
+    assert config.lane[3].booths == 2
+    strips, whole, plate = weighed["C05"], weighed["P11"], weighed["P1"]
+    assert strips is not None
+    assert whole is not None
+    assert plate is not None
+    assert (len(strips.sensor), strips.mode) == (9, "loop")
+    assert (len(whole.sensor), whole.mode) == (2, "gap")
+    assert [(s.type, s.channel, s.width_m) for s in plate.sensor] == [("plate", 0, 0.8), ("loop", 1, 2.0)]
+    assert (plate.device, plate.sample_rate_hz, plate.sensor[0].gain_n) == ("daq-p1", 800.0, 9.80665)
+
+
+@pytest.mark.parametrize("text", ["C 5: 0 1", "C05: plate", "C05: plate 0.8 1.2", "C05: ; P1: 0 1"])
+def test_what_is_no_array_of_a_lane_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match="array"):
+        arrays_of(text)
 
 
 def test_an_input_module_without_a_meaning_waits_as_a_comment(tmp_path: Path) -> None:

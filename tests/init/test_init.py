@@ -65,6 +65,7 @@ def test_a_file_that_is_there_is_kept(tmp_path: Path) -> None:
         (["--country", "US"], "--port"),
         ([*SITE, "--lane", "T2 lorry"], "lorry"),
         ([*SITE, "--array", "0 120 290"], "metres"),
+        ([*SITE, "--array", "T2: 0 1.2"], "no such lane"),
         ([*SITE, "--from", "nonsense"], "does not fit"),
         ([*SITE, "--from", "no_such=tcp://127.0.0.1:1"], "no driver"),
         ([*SITE, "--points", "booth x"], "points"),
