@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORE := $(wildcard csrc/src/*.c csrc/src/*/*.c csrc/src/*/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
-.PHONY: docs man flips help setup system run test test-313 test-long test-brokers check bench bench-lanes bench-national accuracy waits-accuracy soak-kill soak-centre lock sbom audit wheel deb deb-arm64 package-tools test-deb test-systemd fuzz hostile clean
+.PHONY: docs man flips help setup system run test test-313 test-long test-brokers check bench bench-init bench-lanes bench-national accuracy waits-accuracy soak-kill soak-centre lock sbom audit wheel deb deb-arm64 package-tools test-deb test-systemd fuzz hostile clean
 
 help:
 	@echo "make run       the whole system with a simulated crossing; Ctrl-C ends it"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-deb  lintian, and the package in fresh roots; make test-systemd: booted, killed, hung, upgraded (as root, 10 minutes)"
 	@echo "make fuzz      libFuzzer on the core, an hour or FUZZ_SECONDS"
 	@echo "make hostile   ten million hostile bytes into each codec, or HOSTILE_BYTES"
+	@echo "make bench-init  from nothing to the first vehicle by borderflow init, in each scenario"
 	@echo "make bench-national  the centre after an outage of days, beside a bare COPY into PostgreSQL"
 	@echo "make bench-lanes  memory and share of a core of a daemon with four lanes"
 	@echo "make bench     speed of the core, replay, waits, journal and the whole daemon"
@@ -85,6 +86,9 @@ bench: setup
 
 bench-lanes: setup system
 	$(BIN)/python -m tests.bench.bench_four_lanes
+
+bench-init: setup system
+	$(BIN)/python -m tests.bench.bench_init
 
 bench-national: setup system
 	$(BIN)/python -m tests.bench.bench_national
