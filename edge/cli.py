@@ -15,7 +15,7 @@ from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_CONFIG, EXIT_INTERRUPTED
 # command: (module with add_arguments and run, one line of help)
 COMMANDS = {
     "demo": ("edge.commands.demo", "the whole system on this machine: simulated crossing, daemon, broker, live view"),
-    "run": ("edge.daemon", "the daemon, as systemd starts it"),
+    "run": ("edge.commands.run", "the daemon, as systemd starts it"),
     "status": (
         "edge.commands.status",
         "how this computer is, from its daemon: lanes, alarms, devices, collectors",

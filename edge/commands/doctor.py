@@ -25,13 +25,13 @@ from drivers.events import DeviceState, Event, InputChange, LinkState, SampleBlo
 from drivers.session import keep_alive
 from edge import config as cfg
 from edge.config.file import load
-from edge.daemon import source_name
 from edge.delivery.endpoint import Endpoint, LinkError
 from edge.delivery.identity import IdentityError, Pseudonyms
 from edge.delivery.mqtt import MqttLink
 from edge.eyes.client import ask
 from edge.eyes.place import candidates
 from edge.machine.clock import clock_state
+from edge.machine.name import source_name
 from edge.machine.running import Running, running_daemon
 from edge.words.ages import age
 

@@ -13,11 +13,11 @@ from cryptography import x509
 
 from drivers.secrets import credential_file
 from edge.config import Collector, Config, Faults, SiteExchange
-from edge.daemon import source_name
 from edge.delivery.endpoint import Endpoint, LinkError, tls_context
 from edge.delivery.evidence import Signer
 from edge.delivery.identity import IdentityError, read_secret
 from edge.delivery.sealing import Sealer
+from edge.machine.name import source_name
 
 _RENEW_BEFORE = timedelta(days=30)
 

@@ -20,11 +20,11 @@ from msgspec import UNSET
 
 from edge import config as cfg
 from edge.crossing import Crossing
+from edge.daemon.parts import Reloads
 from edge.delivery.outbox import Outbox
 from edge.eyes.lately import Lately
 from edge.machine.clock import clock_state
 from edge.messages import Status, parse_utc, utc_text
-from edge.reload import Reloads
 
 SCHEMA = "borderflow/state/1"
 _FRESH_S = 1.0

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from edge.config.file import load
 from edge.config.rules import TOPIC_LEVEL
-from edge.daemon import source_name
-from edge.machine.name import machine_name
+from edge.machine.name import machine_name, source_name
 
 
 def test_each_machine_has_its_own_name_and_keeps_it(tmp_path: Path) -> None:

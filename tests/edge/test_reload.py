@@ -14,10 +14,10 @@ from drivers.events import DeviceState, InputChange, LinkState, SampleBlock, Tag
 from edge import config as cfg
 from edge.config.file import load
 from edge.crossing import Crossing
+from edge.daemon.parts import change, parts_of
 from edge.delivery.identity import Pseudonyms, new_key
 from edge.messages import Alarm, Message, Vehicle, Wait, parse_utc
 from edge.recording import blocks, open_recording
-from edge.reload import change, parts_of
 from edge.waiting.memory import Recalled
 from edge.waiting.sightings import LoopCount, Sighting, TagSighting
 from edge.weighing.lane import constant_blocks

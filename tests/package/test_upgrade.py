@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge.upgrade import NOTE, why_undone
+from edge.machine.upgrade import NOTE, why_undone
 
 SCRIPT = Path(__file__).parents[2] / "deploy/debian/upgrade.py"
 

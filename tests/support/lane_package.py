@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[2]
 
 # What is wrong with a version: a file of its environment, and what is appended to it.
 FAULTS = {
-    "ends at once": ("edge/daemon.py", "raise RuntimeError('a fault of this version')"),
-    "ends after 20 s": ("edge/daemon.py", "import threading\nthreading.Timer(20, os._exit, (3,)).start()"),
+    "ends at once": ("edge/daemon/daemon.py", "raise RuntimeError('a fault of this version')"),
+    "ends after 20 s": ("edge/daemon/daemon.py", "import threading\nthreading.Timer(20, os._exit, (3,)).start()"),
     "loses a device": (
         "drivers/labjack_t7.py",
         "async def _deaf(*_):\n    raise DeviceError('this version cannot read it')\n\n\nLabJackT7.session = _deaf",

@@ -1,7 +1,8 @@
-"""What a changed configuration changes: two configurations in, which parts of the daemon end and begin out.
+"""The parts of a configuration, and what a changed one changes: which parts of the daemon end and begin.
 
-Called by the daemon when it is told to reload. A part is what the daemon runs as a task of its own, or a table that one
-of these uses; it stays as long as its table and the contents of the files that the table names are the same.
+Called by the daemon at its start and when it is told to reload. A part is what the daemon runs as a task of its own, or
+a table that one of these uses; it stays as long as its table and the contents of the files that the table names are the
+same.
 """
 
 from __future__ import annotations
