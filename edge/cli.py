@@ -83,7 +83,10 @@ def _run(words: list[str], wanted: str | None) -> int:
 
         parser.add_argument("--version", action="version", version=f"borderflow {version('borderflow')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    known = words[0] if words and words[0] in COMMANDS else None
     for name, (module_name, text) in COMMANDS.items():
+        if known not in (name, None):
+            continue  # the others are only for the help, and for a slip in the name
         command = commands.add_parser(name, help=text, description=text)
         if name == wanted:  # only the wanted command is loaded: `--help` stays quick on a small computer
             module = importlib.import_module(module_name)

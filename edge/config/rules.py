@@ -13,9 +13,7 @@ from typing import get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from drivers.secrets import credential_file
 from edge.config import Collector, Config, Device, Faults, Input, Lane, Point, Sensor, SiteExchange, Wim, named
-from edge.config.devices import check_devices
 from edge.messages import Program
 
 TOPIC_LEVEL = re.compile(r"[A-Za-z0-9_-]+")
@@ -331,6 +329,8 @@ def _check_device(device: Device, config: Config, faults: Faults) -> None:
 
 
 def _check_live(config: Config, faults: Faults) -> None:
+    from edge.config.devices import check_devices  # with all that drivers need, which the other commands do without
+
     if config.identity is None:
         if any(device.point for device in config.device):
             faults.add("identity.key_file", "is missing; pseudonyms need a secret: borderflow key FILE makes one")
@@ -342,6 +342,8 @@ def _check_live(config: Config, faults: Faults) -> None:
 
 
 def _check_file(file: str, key: str, faults: Faults, remedy: str = "name an existing file") -> None:
+    from drivers.secrets import credential_file
+
     try:
         with credential_file(file).open("rb"):
             pass

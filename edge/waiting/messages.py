@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from msgspec import Struct
 from msgspec.structs import astuple
@@ -172,7 +171,7 @@ def _waits(lanes: Sequence[LaneState]) -> list[float]:
     if len(lanes) == 1 or not waits:
         return waits
     rough = [estimate for lane in lanes for estimate in lane.rough]
-    low_s, high_s = (median(wait_s + side * sd_s for wait_s, sd_s in rough) for side in (-1.0, 1.0))
+    low_s, high_s = (quantile(sorted([wait_s + side * sd_s for wait_s, sd_s in rough]), 0.5) for side in (-1.0, 1.0))
     open_s = max(_OPEN_S, _OPEN * 0.5 * (low_s + high_s))
     return [wait_s for wait_s, _ in rough] if high_s - low_s <= 2.0 * open_s else []
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
-from edge.exchange.tokens import PlateTokens
 from edge.messages import parse_utc, utc_text
+
+if TYPE_CHECKING:
+    from edge.exchange.tokens import PlateTokens
 
 _MOST_AXLES = 64
 _MOST_ID = 64
@@ -182,9 +184,16 @@ class LineReader:
         Raises SightingError when the file cannot be read, or when none of its lines was a sighting.
         """
         try:
-            with self._path.open("rb") as file:
-                while lines := file.readlines(_CHUNK):
-                    yield b"".join(lines)
+            with self._path.open("rb", buffering=0) as file:
+                parts: list[bytes] = []  # of a line whose end has not come
+                while chunk := file.read(_CHUNK):
+                    lines, newline, rest = chunk.rpartition(b"\n")
+                    if newline:
+                        yield b"".join((*parts, lines, newline))
+                        parts = []
+                    parts.append(rest)
+            if rest := b"".join(parts):
+                yield rest
         except OSError as error:
             raise SightingError(f"{self._path}: cannot be read: {error.strerror or error}") from error
         if self._bad and not self._good:
