@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     config = load(args.config, sensors=False)
     if not config.point:
         raise ConfigError([f"{args.config}: point: there is none; name the points in the order of passing"])
-    gc.freeze()  # what was loaded stays; and hardly anything else refers in a circle, for which the default looks too often
+    gc.freeze()  # what was loaded stays, and hardly anything else refers in a circle: the default looks too often
     gc.set_threshold(50_000, 20, 50)
     report = None
     if args.report is not None:

@@ -25,6 +25,7 @@
 
 enum { ANY = 0, DIGIT = 1, LETTER = 2, KINDS = 3 };
 
+static const float ROUNDING = 0.01f; /* of sums in another order */
 static const double CERTAIN = 0.98;  /* a place is a digit's, or a letter's, when the formats agree so far */
 static const double NO_FORMAT = 0.1; /* share of plates that follow none of the formats: vanity, dealers, old series */
 
@@ -250,6 +251,7 @@ typedef struct {
     uint8_t a[ROW];
     const float (*table[MOST])[64];
     int n, cut;
+    float most[MOST + 1]; /* what the places from this one on can still add */
 } query_plate;
 
 static bool prepare(const bf_plates *p, const uint8_t *row, query_plate *q)
@@ -267,6 +269,14 @@ static bool prepare(const bf_plates *p, const uint8_t *row, query_plate *q)
         q->table[i] = p->pair[kinds[i]];
     }
     q->cut = fleet_cut(q->a, q->n);
+    q->most[q->n] = 0.0f;
+    for (int i = q->n - 1; i >= 0; i--) {
+        float best = 0.0f;
+        for (int b = 0; b < CODES; b++) {
+            best = better(best, q->table[i][b][q->a[i]]);
+        }
+        q->most[i] = q->most[i + 1] + best;
+    }
     return true;
 }
 
@@ -327,6 +337,22 @@ bf_status bf_plates_compare(const bf_plates *p, const uint8_t *query, const uint
     return BF_OK;
 }
 
+/* Whether it is plain from the first characters that the ratio is not above `least`; most plates differ there. */
+static bool hopeless(const query_plate *q, const uint8_t *b, float least)
+{
+    float score = 0.0f;
+    if (b[MOST] != q->n) {
+        return b[MOST] == 0;
+    }
+    for (int i = 0; i < q->n; i++) {
+        score += q->table[i][b[i] < CODES ? b[i] : UNREADABLE][q->a[i]];
+        if (score + q->most[i + 1] < least - ROUNDING) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bf_status bf_plates_find(const bf_plates *p, const uint8_t *query, const uint8_t *rows, int32_t n, float least,
                          int32_t most, int32_t *index, float *llr, int32_t *found)
 {
@@ -337,6 +363,9 @@ bf_status bf_plates_find(const bf_plates *p, const uint8_t *query, const uint8_t
     }
     *found = 0;
     for (int32_t k = 0; k < n && *found < most; k++) {
+        if (hopeless(&q, rows + (size_t)k * ROW, least)) {
+            continue;
+        }
         float raw = 0.0f, score = compare(p, &q, rows + (size_t)k * ROW, &raw);
         if (score > least) {
             index[*found] = k;
