@@ -28,10 +28,10 @@ from edge.centre.arrival import Row, read  # noqa: E402
 from edge.centre.board.app import Board  # noqa: E402
 from edge.centre.sqlite_store import SqliteStore  # noqa: E402
 from edge.centre.upkeep import Upkeep  # noqa: E402
+from edge.contract.examples import EXAMPLES  # noqa: E402
 from edge.messages import Message, Wait, encode, stamped, topic_of, utc_text  # noqa: E402
 from edge.page.app import Page  # noqa: E402
 from edge.page.feed import Feed  # noqa: E402
-from edge.schema_examples import EXAMPLES  # noqa: E402
 from edge.watch.app import WatchApp  # noqa: E402
 from edge.watch.inbox import Inbox  # noqa: E402
 from edge.watch.view import CrossingView  # noqa: E402

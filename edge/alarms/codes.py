@@ -1,6 +1,6 @@
 """Every code that an `alarm` can have: what it means for the data, and where the person on call begins.
 
-Read by edge/alarms, which takes no other code, and by edge/schema.py: the table in docs/messages.md is made of it.
+Read by edge/alarms, which takes no other code, and by edge/contract/: the table in docs/messages.md is made of it.
 The `text` of an alarm says where it is; this says it for those who write programs, shifts' handbooks and dashboards.
 """
 

@@ -26,7 +26,6 @@ from edge.config.file import load
 from edge.config.signature import signature_file
 from edge.core import CoreError
 from edge.exit_codes import EXIT_DATA
-from edge.recording import RecordingError
 from edge.weighing.axle_groups import axle_groups
 from edge.weighing.calibration import CalibrationError
 from edge.weighing.calibration_runs import (
@@ -39,6 +38,7 @@ from edge.weighing.calibration_runs import (
 )
 from edge.weighing.conformity.pairing import BY_HAND_WINDOW_S
 from edge.weighing.conformity.records import InputError, VehicleRecord, read_references, read_vehicles
+from edge.weighing.recording import RecordingError
 from edge.weighing.steering import LEAST_VEHICLES, SteeringWatch
 
 

@@ -27,7 +27,7 @@ from edge.config.file import load
 from edge.exit_codes import EXIT_UNREACHABLE
 from edge.machine.running import running_daemon
 from edge.messages import utc_text
-from edge.recording import Writer
+from edge.weighing.recording import Writer
 
 log = logging.getLogger("record")
 

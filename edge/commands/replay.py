@@ -22,8 +22,8 @@ from edge.config.file import load
 from edge.core import CoreError
 from edge.exit_codes import EXIT_DATA
 from edge.messages import Vehicle, encode, utc_text
-from edge.recording import Recording, RecordingError, Stretch, blocks, open_recording
 from edge.weighing.lane import LanePipeline, constant_blocks
+from edge.weighing.recording import Recording, RecordingError, Stretch, blocks, open_recording
 
 _SAME_RATE = 1e-3  # relative difference up to which the configured and the recorded rate count as one
 _MOST_GAP_NS = 3600 * 1_000_000_000  # after a longer one baselines and noise are learned anew

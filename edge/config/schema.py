@@ -1,7 +1,7 @@
 """The JSON Schema of the configuration and docs/configuration.md, both made from the types of edge/config/__init__.py.
 
-Called by edge/schema.py, which writes them. An editor checks and completes a configuration with the schema; `borderflow
-check` does not read it, and knows more: what keys must agree with each other, and what files hold.
+Called by edge/contract/schema.py, which writes them. An editor checks and completes a configuration with the schema;
+`borderflow check` does not read it, and knows more: what keys must agree with each other, and what files hold.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from edge.config import Config
 from edge.config.meanings import MEANINGS, TABLES
-from edge.schema_text import unit_of
+from edge.contract.text import unit_of
 
 _Json = dict[str, Any]
 _ID: Final = "urn:borderflow:schema:configuration:1"
@@ -32,7 +32,7 @@ def config_page() -> str:
     lines = [
         "# Configuration",
         "",
-        "Made from the types of edge/config by `python -m edge.schema`; edit those, or meanings.py there.",
+        "Made from the types of edge/config by `python -m edge.contract.schema`; edit those, or meanings.py there.",
         "",
         "A TOML file. [deploy/example.toml](../deploy/example.toml) is a whole one; `borderflow check` tells every",
         "fault of yours with its line and remedy. Keys marked * must be given; units stand in names. An editor that",

@@ -27,7 +27,7 @@ from edge.eyes.place import connect
 from edge.messages import parse_utc, utc_text
 from edge.page.footprints import Print, Way, prints
 from edge.page.places import Places, paired
-from edge.recording import Writer
+from edge.weighing.recording import Writer
 
 MINUTES = 3.0
 _RING_MOST = 48_000_000  # bytes

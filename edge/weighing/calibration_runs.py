@@ -17,10 +17,10 @@ import numpy as np
 from edge import config as cfg
 from edge.core import Wim, WimVehicle
 from edge.messages import utc_text
-from edge.recording import Recording, RecordingError, Stretch, blocks, open_recording
 from edge.weighing.calibration import CalibrationError, Floats, LineFit, fit_line
 from edge.weighing.conformity.pairing import BY_HAND_WINDOW_S, Pair, clock_hint, clock_shift_s, pair
 from edge.weighing.conformity.records import AxleRecord, VehicleRecord
+from edge.weighing.recording import Recording, RecordingError, Stretch, blocks, open_recording
 
 _NAN: Final = float("nan")
 _SURE: Final = 2.0  # a factor that differs from 1 by fewer standard deviations changes nothing

@@ -1,6 +1,6 @@
 """Finds stretches of a recording that were delivered twice: a buffer read again, a block written twice.
 
-In: all scans of one capture; out: where the copies are. Called by edge/recording.py. Real samples carry noise and never
+In: all scans of one capture; out: where the copies are. Called by `recording.py`. Real samples carry noise and never
 repeat themselves scan for scan. The search is by content: scans whose bytes say so are landmarks, the hash of some
 scans up to there is its name, and two landmarks of one name are compared scan by scan.
 """

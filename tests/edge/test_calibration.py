@@ -19,11 +19,11 @@ from edge.commands import calibrate
 from edge.config import Config
 from edge.config.file import load
 from edge.messages import parse_utc, utc_text
-from edge.recording import Writer
 from edge.weighing.calibration import CalibrationError, LineFit, fit_line
 from edge.weighing.calibration_runs import Change, by_line, by_side, fit_units, from_reference
 from edge.weighing.conformity.pairing import Pair
 from edge.weighing.conformity.records import AxleRecord, VehicleRecord
+from edge.weighing.recording import Writer
 from edge.weighing.steering import LineWatch, SteeringWatch
 from firmware_sim.cli import main as simulate
 

@@ -17,10 +17,10 @@ from edge.crossing import Crossing
 from edge.daemon.parts import change, parts_of
 from edge.delivery.identity import Pseudonyms, new_key
 from edge.messages import Alarm, Message, Vehicle, Wait, parse_utc
-from edge.recording import blocks, open_recording
 from edge.waiting.memory import Recalled
 from edge.waiting.sightings import LoopCount, Sighting, TagSighting
 from edge.weighing.lane import constant_blocks
+from edge.weighing.recording import blocks, open_recording
 
 START_NS = parse_utc("2026-11-24T10:00:00Z")
 SECOND_NS = 1_000_000_000

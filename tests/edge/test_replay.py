@@ -15,10 +15,10 @@ from drivers.events import SampleBlock
 from edge.cli import main
 from edge.config import named
 from edge.config.file import load
+from edge.contract.schema import json_schema
 from edge.messages import encode, parse_utc
-from edge.recording import Writer, blocks, open_recording
-from edge.schema import json_schema
 from edge.weighing.lane import LanePipeline
+from edge.weighing.recording import Writer, blocks, open_recording
 
 
 def replay(capfdbinary: pytest.CaptureFixture[bytes], *args: object) -> tuple[int, list[bytes], str]:

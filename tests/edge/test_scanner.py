@@ -15,8 +15,8 @@ from edge import config as cfg
 from edge.config.file import ConfigError, load
 from edge.crossing import Crossing
 from edge.messages import Vehicle
-from edge.recording import blocks, open_recording
 from edge.weighing.lane import LanePipeline
+from edge.weighing.recording import blocks, open_recording
 from firmware_sim.cli import main as simulate
 
 RATE_HZ = 5000.0

@@ -17,8 +17,8 @@ from collector import Collector
 from jsonschema import Draft202012Validator
 from mosquitto import Mosquitto
 
+from edge.contract.schema import json_schema
 from edge.messages import KINDS, parse_utc
-from edge.schema import json_schema
 
 SAME_S = 1.0  # a measured and a true vehicle are one when their first axles cross x = 0 this near
 SETTLED_S = 5.0  # from the first words of a daemon until its devices deliver and the baselines stand

@@ -23,9 +23,9 @@ from edge.cli import main
 from edge.page.app import Page
 from edge.page.feed import Feed
 from edge.page.words import Words, texts
-from edge.recording import open_recording
 from edge.web.guard import Guard
 from edge.web.language import language_of
+from edge.weighing.recording import open_recording
 
 STATIC = Path(__file__).parents[2] / "edge" / "page" / "static"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge.config.file import load as load_configuration
-from edge.recording import open_recording
+from edge.weighing.recording import open_recording
 from firmware_sim import cli
 from firmware_sim.record import record
 from firmware_sim.scenario.commission import configuration

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from edge.centre.local_day import HOUR_NS
 from edge.centre.publish.day import UNSOUND, SiteDay, Weighed
+from edge.contract.text import MEANINGS, unit_of
 from edge.messages import parse_utc, utc_text
-from edge.schema_text import MEANINGS, unit_of
 
 LEAST_COUNT = 5
 

@@ -2,9 +2,9 @@
 
 The schema of the configuration and docs/configuration.md are written with them (edge/config/schema.py).
 
-`python -m edge.schema` writes them into edge/schemas and docs; a test fails when they are no longer what the types say.
-Everything a reader may meet is described, and unknown keys are allowed, so that a reader of version 1 survives a later
-version 1.
+`python -m edge.contract.schema` writes them into edge/schemas and docs; a test fails when they are no longer what the
+types say. Everything a reader may meet is described, and unknown keys are allowed, so that a reader of version 1
+survives a later version 1.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import msgspec
 
 from edge.alarms.codes import ALARM_CODES
 from edge.config.schema import config_page, config_schema
+from edge.contract.examples import EXAMPLES
+from edge.contract.text import COMMON, FLAGS, MEANINGS, unit_of
 from edge.exchange.codec import Exchange
 from edge.exchange.link import KEPT_NS, topic_of_source
 from edge.messages import KINDS, TOPIC_ROOT, ReplayRequest, encode
-from edge.schema_examples import EXAMPLES
-from edge.schema_text import COMMON, FLAGS, MEANINGS, unit_of
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-SCHEMA_DIR: Final = Path(__file__).parent / "schemas"
-_DOCS: Final = Path(__file__).parent.parent / "docs"
+SCHEMA_DIR: Final = Path(__file__).parents[1] / "schemas"
+_DOCS: Final = Path(__file__).parents[2] / "docs"
 _TIMES: Final = ("time", "since", "oldest")
 
 _Json = dict[str, Any]
@@ -140,7 +140,8 @@ def messages_page() -> str:
     lines = [
         "# Messages",
         "",
-        "Made from edge/messages.py by `python -m edge.schema`; edit the types or edge/schema_text.py, not this page.",
+        "Made from edge/messages.py by `python -m edge.contract.schema`; edit the types or edge/contract/text.py, not "
+        "this page.",
         "The JSON Schema of each kind and the AsyncAPI document are in edge/schemas.",
         "",
         "Keys marked * are always there. Not known is null or absent, never 0. Unknown keys are to be ignored.",

@@ -1,6 +1,6 @@
 """What each key of a message means, in one sentence: the words of the JSON Schemas and of docs/messages.md.
 
-Read by edge/schema.py alone. A test holds that no key of edge/messages.py is without its sentence.
+Read by edge/contract/schema.py alone. A test holds that no key of edge/messages.py is without its sentence.
 """
 
 from __future__ import annotations

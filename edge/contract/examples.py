@@ -1,6 +1,6 @@
 """One message of each kind, as a crossing may send it: shown in docs/messages.md, held against the schemas by a test.
 
-Called by edge/schema.py. Names, pseudonyms and keys are made up.
+Called by edge/contract/schema.py. Names, pseudonyms and keys are made up.
 """
 
 from __future__ import annotations
