@@ -53,8 +53,7 @@ _CHANNEL_STATES = ("ok", "dead", "noisy", "saturated", "stuck", "reversed")
 _SAME_LINE_M = 0.02  # sensors nearer than this along the lane are parts of one line
 
 
-@dataclass(frozen=True, slots=True)
-class WimAxle:
+class WimAxle(Struct, frozen=True, gc=False):
     """`position_m` counts backwards from the first axle; `left_kg` and `right_kg` are None without halves."""
 
     position_m: float
@@ -68,8 +67,7 @@ class WimAxle:
     way_m: float | None = None  # how far it is behind the first in the fitted motion
 
 
-@dataclass(frozen=True, slots=True)
-class WimVehicle:
+class WimVehicle(Struct, frozen=True, gc=False):
     """A weighed vehicle. Scans count from the start of the stream, lost ones included, and may be fractional:
     `first_axle_scan` is when the first axle's centre crosses x = 0, `exit_scan` when the last has left the last line.
     """
@@ -241,20 +239,24 @@ class Wim:
 
 
 def _vehicle(v: Any, sensors: int) -> WimVehicle:
-    axles = tuple(
-        WimAxle(
-            position_m=a.position_m,
-            load_kg=a.load_kg,
-            sigma_kg=a.sigma_kg,
-            left_kg=_number(a.left_kg),
-            right_kg=_number(a.right_kg),
-            dual_tyres=None if a.dual_tyres < 0 else bool(a.dual_tyres),
-            position_sigma_m=a.position_sigma_m,
-            sensor_kg=tuple(kg or None for kg in a.sensor_kg[0:sensors]),
-            way_m=_number(a.way_m),
+    axles = []
+    for a in ffi.unpack(v.axles, v.axle_count):
+        by_sensor = ffi.unpack(a.sensor_kg, sensors)
+        axles.append(
+            WimAxle(
+                position_m=a.position_m,
+                load_kg=a.load_kg,
+                sigma_kg=a.sigma_kg,
+                left_kg=_number(a.left_kg),
+                right_kg=_number(a.right_kg),
+                dual_tyres=None if a.dual_tyres < 0 else bool(a.dual_tyres),
+                position_sigma_m=a.position_sigma_m,
+                sensor_kg=tuple([kg or None for kg in by_sensor]),
+                way_m=_number(a.way_m),
+            )
         )
-        for a in v.axles[0 : v.axle_count]
-    )
+    way_m = ffi.unpack(v.way_m, lib.BF_WAY_POINTS)
+    flags = v.flags
     return WimVehicle(
         first_axle_scan=v.first_axle_scan,
         exit_scan=v.exit_scan,
@@ -263,11 +265,11 @@ def _vehicle(v: Any, sensors: int) -> WimVehicle:
         wheelbase_m=axles[-1].position_m,
         gross_kg=v.gross_kg,
         gross_sigma_kg=v.gross_sigma_kg,
-        axles=axles,
-        flags=tuple(word for bit, word in _FLAGS if v.flags & bit),
+        axles=tuple(axles),
+        flags=tuple([word for bit, word in _FLAGS if flags & bit]),
         lateral_m=_number(v.lateral_m),
         way_from_scan=v.way_from_scan,
-        way_m=() if v.way_m[0] != v.way_m[0] else tuple(v.way_m),
+        way_m=() if way_m[0] != way_m[0] else tuple(way_m),
     )
 
 

@@ -46,16 +46,16 @@ void baseline_restart(baseline *b, int64_t scan)
 }
 
 /* The quietest of the first frames counts. */
-bool baseline_start(baseline *b, int64_t frame, const frame_range *r)
+bool baseline_start(baseline *b, int64_t frame, const frame_range *r, double mean)
 {
     static const double QUIETEST = 1.1; /* of some frames it spans a little less than the usual one */
     const double range = (double)(r->hi - r->lo);
     if (b->start_frames == 0 || range < b->range) {
         b->range = range;
-        b->value = r->mean;
+        b->value = mean;
     }
     frame_mean *slot = baseline_slot(b, frame);
-    slot->mean = (float)r->mean;
+    slot->mean = (float)mean;
     slot->idle = true;
     b->start_frames++;
     if (b->start_frames < LEAST_START_FRAMES ||

@@ -17,10 +17,9 @@ typedef struct {
     bool idle;
 } frame_mean;
 
-/* Least, most and mean of a frame. */
+/* Least and most of a frame. */
 typedef struct {
     int lo, hi;
-    double mean;
 } frame_range;
 
 typedef struct {
@@ -42,7 +41,7 @@ void baseline_init(baseline *b, double rate_hz, int frame_scans, double tau_s);
 void baseline_restart(baseline *b, int64_t scan);
 
 /* Takes one of the first frames; true when there are enough to go by. */
-bool baseline_start(baseline *b, int64_t frame, const frame_range *r);
+bool baseline_start(baseline *b, int64_t frame, const frame_range *r, double mean);
 
 /* The range of a frame that is no sure measure of the noise. */
 static inline void baseline_swing(baseline *b, double range, double share)

@@ -235,10 +235,16 @@ static void busy_frame(channel *c, channel_room *room, int64_t frame)
     if (!held) quiet_frame(c, s, frame, mean);
 }
 
-/* Idle: follow the baseline and the noise. */
-static inline void idle_frame(channel *c, int64_t frame, const frame_range *r)
+/* Mean of the raw samples of a frame, the way round in which a wheel is positive. */
+static inline double raw_mean(const channel *c, const channel_room *room, int64_t frame)
 {
-    const double mean = baseline_conditioned(&c->b, r->mean), start = (double)(frame * c->b.scans);
+    return c->source.sign * history_sum(&room->past, frame, &room->ranges, c->source.channel) * c->b.per_scan;
+}
+
+/* Idle: follow the baseline and the noise. */
+static inline void idle_frame(channel *c, const channel_room *room, int64_t frame, const frame_range *r)
+{
+    const double mean = baseline_conditioned(&c->b, raw_mean(c, room, frame)), start = (double)(frame * c->b.scans);
     frame_mean *slot = baseline_slot(&c->b, frame);
     slot->mean = (float)mean;
     slot->idle = true;
@@ -253,13 +259,13 @@ static inline void idle_frame(channel *c, int64_t frame, const frame_range *r)
 static void any_frame(channel *c, channel_room *room, int64_t frame, const frame_range *r, bool above, bool below)
 {
     if (c->phase == CH_START) {
-        if (baseline_start(&c->b, frame, r)) c->phase = CH_IDLE;
+        if (baseline_start(&c->b, frame, r, raw_mean(c, room, frame))) c->phase = CH_IDLE;
         return;
     }
     if (c->phase == CH_NEGATIVE && !above && !below) {
         const int sign = c->source.sign;
         below_over(c, frame);
-        if (c->source.sign == sign) idle_frame(c, frame, r);
+        if (c->source.sign == sign) idle_frame(c, room, frame, r);
         return;
     }
     c->swing_frames = above && below ? c->swing_frames + 1 : 0;
@@ -277,13 +283,13 @@ void channels_frame(channel *list, int count, channel_room *room, int64_t frame)
     for (channel *c = list; c < list + count; ++c) {
         if (!c->used) continue;
         const int k = c->source.channel;
-        frame_range r = {all->lo[k], all->hi[k], all->sum[k] * c->b.per_scan};
-        if (c->source.sign < 0) r = (frame_range){-r.hi, -r.lo, -r.mean};
+        const int lo = all->lo[k], hi = all->hi[k];
+        const frame_range r = c->source.sign < 0 ? (frame_range){-hi, -lo} : (frame_range){lo, hi};
         baseline_slot(&c->b, frame)->idle = false;
         note_rails(c, &r);
         const double threshold = baseline_threshold(&c->b), off = c->b.integral - c->b.value;
         const bool above = r.hi + off >= threshold, below = r.lo + off <= -threshold;
-        if (c->phase == CH_IDLE && !above && !below) idle_frame(c, frame, &r);
+        if (c->phase == CH_IDLE && !above && !below) idle_frame(c, room, frame, &r);
         else any_frame(c, room, frame, &r, above, below);
     }
 }

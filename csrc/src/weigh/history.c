@@ -102,27 +102,25 @@ static void combine(int16_t *restrict lo0, int16_t *restrict hi0, uint16_t *rest
     }
 }
 
-/* Some scans side by side are one long row, so that the length of the vectors does not depend on the number of channels.
- * The sum is kept to 16 bits: where the samples span so little that their distances to the least one add up to less than
- * 65536 it tells the whole sum; elsewhere they are added again. */
-void history_ranges(const history *h, int64_t frame, frame_ranges *ranges)
+/* Some scans side by side are one long row, so that the length of the vectors does not depend on the number of channels. */
+void history_ranges(const history *h, int64_t frame, frame_ranges *r)
 {
-    int16_t *lo = ranges->lo, *hi = ranges->hi;
-    int32_t *sum = ranges->sum;
     const int16_t *s = h->at[frame & (HISTORY_FRAMES - 1)];
     const int n = h->frame_scans, channels = h->channels, part = n < ROWS * FOLDED ? n / ROWS : FOLDED, row = part * channels;
-    uint16_t low_bits[FOLDED * BF_MAX_CHANNELS], more_bits[FOLDED * BF_MAX_CHANNELS];
-    int16_t more_lo[FOLDED * BF_MAX_CHANNELS], more_hi[FOLDED * BF_MAX_CHANNELS];
-    take_rows(s, row, lo, hi, low_bits);
-    for (int r = ROWS * part; r < n; r += ROWS * part) {
-        take_rows(s + (size_t)r * (size_t)channels, row, more_lo, more_hi, more_bits);
-        combine(lo, hi, low_bits, more_lo, more_hi, more_bits, row);
+    take_rows(s, row, r->lo, r->hi, r->low_bits);
+    for (int from = ROWS * part; from < n; from += ROWS * part) {
+        frame_ranges more;
+        take_rows(s + (size_t)from * (size_t)channels, row, more.lo, more.hi, more.low_bits);
+        combine(r->lo, r->hi, r->low_bits, more.lo, more.hi, more.low_bits, row);
     }
-    for (int half = row / 2; half >= channels; half /= 2) combine(lo, hi, low_bits, lo + half, hi + half, low_bits + half, half);
-    for (int c = 0; c < channels; ++c) sum[c] = n * lo[c] + (uint16_t)(low_bits[c] - (uint32_t)(n * lo[c]));
-    for (int c = 0; c < channels; ++c) {
-        if (n * (hi[c] - lo[c]) < 65536) continue;
-        sum[c] = 0;
-        for (int i = 0; i < n; ++i) sum[c] += s[i * channels + c];
-    }
+    for (int half = row / 2; half >= channels; half /= 2)
+        combine(r->lo, r->hi, r->low_bits, r->lo + half, r->hi + half, r->low_bits + half, half);
+}
+
+int32_t history_add(const history *h, int64_t frame, int channel)
+{
+    const int16_t *s = h->at[frame & (HISTORY_FRAMES - 1)] + channel;
+    int32_t sum = 0;
+    for (int i = 0; i < h->frame_scans; ++i, s += h->channels) sum += *s;
+    return sum;
 }

@@ -52,13 +52,25 @@ static inline int64_t history_last(const history *h)
     return (h->frames << h->shift) - 1;
 }
 
-/* Least, most and sum of each channel over a frame; what lies behind the channels is room to work in. */
+/* Least and most of each channel over a frame, and its sum modulo 65536; what lies behind the channels is room to work in. */
 enum { FOLDED = 8 };
 typedef struct {
     int16_t lo[FOLDED * BF_MAX_CHANNELS], hi[FOLDED * BF_MAX_CHANNELS];
-    int32_t sum[BF_MAX_CHANNELS];
+    uint16_t low_bits[FOLDED * BF_MAX_CHANNELS];
 } frame_ranges;
 
 void history_ranges(const history *h, int64_t frame, frame_ranges *r);
+
+/* Every sample of a channel in a frame, added up. */
+int32_t history_add(const history *h, int64_t frame, int channel);
+
+/* The sum of a channel over the frame of which these are the ranges. Where the samples span so little that their distances to
+ * the least one add up to less than 65536, its low bits tell it. */
+static inline int32_t history_sum(const history *h, int64_t frame, const frame_ranges *r, int channel)
+{
+    const int32_t n = h->frame_scans, lo = r->lo[channel];
+    if (n * (r->hi[channel] - lo) >= 65536) return history_add(h, frame, channel);
+    return n * lo + (uint16_t)(r->low_bits[channel] - (uint32_t)(n * lo));
+}
 
 #endif

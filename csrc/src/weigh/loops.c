@@ -22,7 +22,7 @@ void loop_sample_frame(bf_wim *w, loop_state *l, int64_t frame)
 {
     const int n = w->frame_scans;
     const int64_t settle = (int64_t)(0.015 * w->rate);
-    const double lo = w->room.ranges.lo[l->channel], hi = w->room.ranges.hi[l->channel], sum = w->room.ranges.sum[l->channel];
+    const double lo = w->room.ranges.lo[l->channel], hi = w->room.ranges.hi[l->channel], sum = history_sum(&w->room.past, frame, &w->room.ranges, l->channel);
     const bool steady = !l->pending && (l->present ? lo > l->lower : hi <= l->level);
     for (int i = steady ? n : 0; i < n; ++i) {
         const int64_t at = frame * n + i;
