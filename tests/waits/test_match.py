@@ -226,3 +226,18 @@ def test_formats_have_each_country() -> None:
     assert set(FORMATS) == {"CA", "US", "MX"}
     assert len(set(patterns())) == len(patterns()) <= 128
     assert all(set(pattern) <= {"A", "9"} and 5 <= len(pattern) <= 7 for pattern in patterns())
+
+
+@given(st.integers(0, 10_000), st.sampled_from([-8.0, -3.0, -2.0, 0.0, 5.0]))
+@settings(max_examples=60, deadline=None)
+def test_what_is_left_out_early_is_below_the_least(seed: int, least: float) -> None:
+    rng = random.Random(seed)
+    plates = _table(error=rng.choice([0.012, 0.3]), confusion={"8": {"B": rng.random()}})
+    letters = "ABCDEFGH01234578?"
+    texts = ["".join(rng.choice(letters) for _ in range(rng.choice([2, 5, 6, 7, 7, 7, 8]))) for _ in range(200)]
+    texts += ["".join(c if rng.random() < 0.8 else rng.choice(letters) for c in texts[0]) for _ in range(50)]
+    rows = np.stack([core.encode_plate(text) for text in texts])
+    scores = plates.compare(rows[0], rows)
+    assert plates.find(rows[0], rows, len(rows), least) == [
+        (i, float(score)) for i, score in enumerate(scores) if score > least
+    ]

@@ -337,7 +337,7 @@ bf_status bf_plates_compare(const bf_plates *p, const uint8_t *query, const uint
     return BF_OK;
 }
 
-/* Whether it is plain from the first characters that the ratio is not above `least`; most plates differ there. */
+/* Whether it is plain from the first characters that the score is not above `least`; most plates differ there. */
 static bool hopeless(const query_plate *q, const uint8_t *b, float least)
 {
     float score = 0.0f;
@@ -346,7 +346,7 @@ static bool hopeless(const query_plate *q, const uint8_t *b, float least)
     }
     for (int i = 0; i < q->n; i++) {
         score += q->table[i][b[i] < CODES ? b[i] : UNREADABLE][q->a[i]];
-        if (score + q->most[i + 1] < least - ROUNDING) {
+        if (score + q->most[i + 1] < least) {
             return true;
         }
     }
@@ -362,8 +362,9 @@ bf_status bf_plates_find(const bf_plates *p, const uint8_t *query, const uint8_t
         return BF_ERR_ARGUMENT;
     }
     *found = 0;
+    /* Against other vehicles of this traffic a score rises by no more than -log_alone. */
     for (int32_t k = 0; k < n && *found < most; k++) {
-        if (hopeless(&q, rows + (size_t)k * ROW, least)) {
+        if (hopeless(&q, rows + (size_t)k * ROW, least - ROUNDING + (float)p->log_alone)) {
             continue;
         }
         float raw = 0.0f, score = compare(p, &q, rows + (size_t)k * ROW, &raw);
