@@ -8,9 +8,9 @@ from pathlib import Path
 
 from edge.config import ConfigError, digest
 from edge.config.admission import Admission
-from edge.config.disk import check_disk
-from edge.config.keys import check_keys
 from edge.core import CoreError, Wim
+from edge.machine.disk import check_disk
+from edge.machine.keys import check_keys
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
 """What each key of the configuration means, in one sentence, and what each table is.
 
-Words of the JSON Schema and of docs/configuration.md, read by edge/config/schema.py alone. A test holds that no key of
-edge/config/__init__.py is without its sentence.
+Words of the JSON Schema and of docs/configuration.md, read by edge/contract/configuration.py alone. A test holds that
+no key of edge/config/__init__.py is without its sentence.
 """
 
 from __future__ import annotations

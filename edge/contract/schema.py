@@ -1,6 +1,6 @@
 """JSON Schemas, the AsyncAPI document and docs/messages.md, all made from the types of edge/messages.py.
 
-The schema of the configuration and docs/configuration.md are written with them (edge/config/schema.py).
+The schema of the configuration and docs/configuration.md are written with them (edge/contract/configuration.py).
 
 `python -m edge.contract.schema` writes them into edge/schemas and docs; a test fails when they are no longer what the
 types say. Everything a reader may meet is described, and unknown keys are allowed, so that a reader of version 1
@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from edge.alarms.codes import ALARM_CODES
-from edge.config.schema import config_page, config_schema
+from edge.contract.configuration import config_page, config_schema
 from edge.contract.examples import EXAMPLES
 from edge.contract.text import COMMON, FLAGS, MEANINGS, unit_of
 from edge.exchange.codec import Exchange

@@ -33,7 +33,7 @@ from edge.config.admission import Admission
 from edge.core import CoreError
 from edge.crossing import Crossing
 from edge.daemon.building import Built, build, pseudonyms_of, try_for_new_process
-from edge.daemon.parts import Change, Reloads, change, device_part
+from edge.daemon.parts import Change, change, device_part
 from edge.daemon.remembering import Remembering
 from edge.daemon.tasks import LAST_WORDS_S, Tasks
 from edge.daemon.troubles import Troubles
@@ -47,7 +47,7 @@ from edge.eyes.lately import Lately
 from edge.eyes.place import served_at
 from edge.eyes.scopes import Scopes
 from edge.eyes.server import Eyes
-from edge.eyes.state import Parts, StateOf
+from edge.eyes.state import Parts, Reloads, StateOf
 from edge.eyes.summary import one_line
 from edge.machine import sdnotify
 from edge.machine.clock_steps import ClockSteps

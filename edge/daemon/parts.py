@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from drivers.secrets import credential_file
 from edge import config as cfg
-from edge.messages import utc_text
 
 RESTARTS = ("site", "store", "identity")  # tables that a new process alone takes
 EXCHANGE, EVIDENCE = "site exchange", "evidence"
@@ -84,16 +83,3 @@ def change(before: Parts, after: Parts) -> Change:
         ended=tuple(name for name, what in before.items() if after.get(name) != what),
         begun=tuple(name for name, what in after.items() if before.get(name) != what),
     )
-
-
-@dataclass(slots=True)
-class Reloads:
-    """How the last reload ended, for who asked for it (`borderflow reload`)."""
-
-    count: int = 0
-    time: str | None = None
-    taken: bool = True
-    said: list[str] = field(default_factory=list)
-
-    def end(self, *, taken: bool, said: list[str], now_ns: int) -> None:
-        self.count, self.time, self.taken, self.said = self.count + 1, utc_text(now_ns), taken, said

@@ -20,7 +20,6 @@ from msgspec import UNSET
 
 from edge import config as cfg
 from edge.crossing import Crossing
-from edge.daemon.parts import Reloads
 from edge.delivery.outbox import Outbox
 from edge.eyes.lately import Lately
 from edge.machine.clock import clock_state
@@ -29,6 +28,19 @@ from edge.messages import Status, parse_utc, utc_text
 SCHEMA = "borderflow/state/1"
 _FRESH_S = 1.0
 _DISK_S = 0.2
+
+
+@dataclass(slots=True)
+class Reloads:
+    """How the last reload ended, for who asked for it (`borderflow reload`)."""
+
+    count: int = 0
+    time: str | None = None
+    taken: bool = True
+    said: list[str] = field(default_factory=list)
+
+    def end(self, *, taken: bool, said: list[str], now_ns: int) -> None:
+        self.count, self.time, self.taken, self.said = self.count + 1, utc_text(now_ns), taken, said
 
 
 @dataclass(slots=True)

@@ -49,6 +49,8 @@ def imports(folder: str) -> Iterator[tuple[Path, str]]:
         ("drivers", {"edge", "firmware_sim"}),
         ("edge/page", {"edge.daemon", "edge.crossing", "edge.delivery"}),
         ("edge/delivery", {"edge.daemon", "edge.crossing", "edge.weighing", "edge.waiting", "edge.centre"}),
+        ("edge/config", {"edge.delivery", "edge.machine", "edge.contract", "edge.daemon"}),
+        ("edge/eyes", {"edge.daemon"}),
         ("edge/centre", {"edge.daemon", "edge.crossing", "edge.weighing", "edge.waiting"}),
         ("firmware_sim/scenario", {"firmware_sim.world", "firmware_sim.wires", "firmware_sim.emulators"}),
         ("firmware_sim/world", {"firmware_sim.wires", "firmware_sim.emulators", "firmware_sim.proof"}),

@@ -73,7 +73,7 @@ def test_a_journal_that_its_disk_cannot_hold_is_told(
     most_bytes: int, disk_bytes: int, exit_code: int,
 ) -> None:  # fmt: skip
     changed(site, "max_bytes = 8_000_000_000", f"max_bytes = {most_bytes}")
-    monkeypatch.setattr("edge.config.disk.shutil.disk_usage", lambda path: SimpleNamespace(total=disk_bytes))
+    monkeypatch.setattr("edge.machine.disk.shutil.disk_usage", lambda path: SimpleNamespace(total=disk_bytes))
     status, said = check(site, capsys)
     assert status == exit_code
     assert ("store.max_bytes" in said and f"give at most {disk_bytes * 9 // 10}" in said) == (disk_bytes < most_bytes)
