@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from firmware_sim.proof.reconcile import MATCH_WITHIN_S, reconcile, text
+from firmware_sim.proof.reconcile import MATCH_WITHIN_S, reconcile
+from firmware_sim.proof.results import text
 
 EXIT_DIFFERENT = 1
 EXIT_DATA = 65  # EX_DATAERR of sysexits.h

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from firmware_sim.proof.reconcile import reconcile, text
+from firmware_sim.proof.reconcile import reconcile
+from firmware_sim.proof.results import text
 from firmware_sim.verify import read_lines
 
 START = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)

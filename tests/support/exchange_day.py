@@ -1,6 +1,6 @@
 """A simulated day at a crossing whose approach and booths belong to two computers; how well their vehicles match.
 
-    python tests/edge/exchange_day.py [SEED ...]
+    python tests/support/exchange_day.py [SEED ...]
 
 prints the figures of docs/privacy.md: matching in clear on one computer, and by tokens between two. Traffic, fleets and
 misread plates come from tests/waits/traffic.py; matches are held against its truth.
