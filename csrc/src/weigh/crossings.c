@@ -123,43 +123,51 @@ static void add_rest(const bf_wim *w, const footprint *f, double t0, hints *h)
     h->rest_count++;
 }
 
-usual_passage passage_of(const bf_wim *w, const axle_seen *a, int sensor)
+static usual_passage passage_of_peak(const bf_wim *w, double peak_n, int sensor)
 {
     static const double LEVEL = 0.9, SPREAD = 0.3; /* of the print: its length where it was measured, and how sure */
     static const double TYRE_M = 0.35, TYRE_SPREAD_M = 0.15; /* across, which strips at an angle see too */
-    double most = 0.0;
-    for (int j = 0; j < w->line_count; ++j)
-        if ((a->seen >> j & 1u) && a->at[j].peak_n > most) most = a->at[j].peak_n;
-    const double print = usual_print(most / GRAVITY, w->sensors[sensor].s.width_m), slope = fabs(w->sensors[sensor].slope);
+    const double print = usual_print(peak_n / GRAVITY, w->sensors[sensor].s.width_m), slope = fabs(w->sensors[sensor].slope);
     const double own = SPREAD * print, across = TYRE_SPREAD_M * slope;
     const usual_passage p = {LEVEL * print + TYRE_M * slope, sqrt(own * own + across * across)};
     return p;
 }
 
-static void add_passage(const bf_wim *w, const axle_seen *a, int line, const footprint *f, double t0, hints *h)
+static double most_peak(const bf_wim *w, const axle_seen *a)
 {
-    if (h->passage_count == MOTION_MAX_PASSAGES) return;
-    passage *p = &h->passages[h->passage_count++];
-    const usual_passage usual = passage_of(w, a, f->sensor);
-    int lines = 0;
+    double most = 0.0;
     for (int j = 0; j < w->line_count; ++j)
-        if (a->seen >> j & 1u) ++lines;
-    p->from = f->rise[1] / w->rate - t0;
-    p->to = f->fall[1] / w->rate - t0;
-    p->way = usual.way_m;
-    p->sigma = usual.sigma_m * sqrt(lines); /* one print, however often it is seen */
-    p->share = 1.0 / a->at[line].count;
+        if ((a->seen >> j & 1u) && a->at[j].peak_n > most) most = a->at[j].peak_n;
+    return most;
+}
+
+usual_passage passage_of(const bf_wim *w, const axle_seen *a, int sensor)
+{
+    return passage_of_peak(w, most_peak(w, a), sensor);
+}
+
+/* Back and forth the way is as long; a wheel that turned on the strip went none that is known. */
+static void add_passage(const bf_wim *w, const signed_pass *p, const footprint *f, double t0, hints *h)
+{
+    if (h->passage_count == MOTION_MAX_PASSAGES || p->way == WAY_FRONT || p->way == WAY_REAR) return;
+    passage *to = &h->passages[h->passage_count++];
+    const usual_passage usual = passage_of_peak(w, p->most_n, f->sensor);
+    to->from = f->rise[1] / w->rate - t0;
+    to->to = f->fall[1] / w->rate - t0;
+    to->way = p->way == WAY_BACK ? -usual.way_m : usual.way_m;
+    to->sigma = usual.sigma_m * sqrt(p->passes); /* one print, however often it is seen */
+    to->share = 1.0 / p->p->count;
 }
 
 /* Both edges of a plate are places that the same part of a footprint passes: when a share q of it has come over the
  * leading edge, and when 1 - q of it is left before the trailing edge. So one plate tells a speed. */
-static void add_edges(const bf_wim *w, const axle_seen *a, int line, const footprint *f, int level, double t0, crossing_at o[2])
+static void add_edges(const bf_wim *w, const signed_pass *p, const footprint *f, int level, double t0, crossing_at o[2])
 {
     const int other = LEVELS - 1 - level;
     const sensor_info *s = &w->sensors[f->sensor];
     const double rise = f->rise[level], fall = f->fall[other];
     const double noise[2] = {f->rise_noise[level], f->fall_noise[other]};
-    const double half = 0.5 * s->s.width_m, v = pass_speed(w, a, line);
+    const double half = 0.5 * s->s.width_m * (p->way == WAY_BACK ? -1.0 : 1.0), v = p->v;
     for (int i = 0; i < 2; ++i) {
         /* At the rates of weight transmitters a flank is a few samples: a crossing is known to a part of one. */
         const double blur = (noise[i] + 0.1) / w->rate * v;
@@ -190,25 +198,76 @@ static double usual_slope(const bf_wim *w)
 /* What is gathered, and from whom. */
 typedef struct {
     bf_wim *w;
-    const axle_seen *axles;
+    const signed_pass *passes; /* of one axle */
+    int pass_count;
     double t0, usual; /* slope */
     hints *h;
     int n;
 } gathering;
 
+/* When one flank of a print was at a level: rising or falling. */
+typedef struct {
+    double at, noise; /* scans */
+} level_time;
+
+static level_time rise_at(const footprint *f, int level)
+{
+    const level_time t = {f->rise[level], f->rise_noise[level]};
+    return t;
+}
+
+static level_time fall_at(const footprint *f, int level)
+{
+    const level_time t = {f->fall[level], f->fall_noise[level]};
+    return t;
+}
+
+/* A wheel that turned on the strip shows one flank twice, and less than its peak: the level of a full pass is looked for in
+ * what was kept of the force. Returns how many: none where it did not reach that level. */
+static int turned_at(const footprint *f, double level, level_time t[2])
+{
+    static const double CLEAR = 1.15;
+    double at = (double)f->start - 0.5, middle = 0.0, before = 0.0, up = -1.0, down = -1.0;
+    if (f->peak < CLEAR * level) return 0;
+    for (int i = 0; i < f->count; ++i) {
+        const double value = (double)f->points[i].value, now = at + 0.5 * f->points[i].n;
+        if (i > 0 && before < level && value >= level && up < 0.0) up = middle + (now - middle) * (level - before) / (value - before);
+        if (i > 0 && before >= level && value < level) down = middle + (now - middle) * (before - level) / (before - value);
+        middle = now;
+        before = value;
+        at += f->points[i].n;
+    }
+    if (up < 0.0 || down <= up) return 0;
+    t[0].at = up;
+    t[1].at = down;
+    t[0].noise = f->rise_noise[0];
+    t[1].noise = f->fall_noise[0];
+    return 2;
+}
+
+/* When the pass had a level of the front or of the rear flank on the strip. `full`: peak of a full pass, counts. */
+static int flank_times(const signed_pass *p, const footprint *f, int level, bool front, double full, level_time t[2])
+{
+    if (p->way == WAY_FRONT || p->way == WAY_REAR) {
+        if (front != (p->way == WAY_FRONT)) return 0;
+        return turned_at(f, footprint_level[level] * full, t);
+    }
+    t[0] = front == (p->way == WAY_FORWARD) ? rise_at(f, level) : fall_at(f, level);
+    return 1;
+}
+
 /* A level of one flank of a strip's footprint. */
-static void add_level(gathering *g, int axle, int line, side of, const footprint *f, int level, bool front)
+static void add_level(gathering *g, const signed_pass *p, side of, const footprint *f, level_time at, bool front)
 {
     static const double CUT_OFF_M = 0.03; /* levels of a peak that was cut off are not those of the other lines */
     static const double OTHER_ANGLE = 0.02;
     const bf_wim *w = g->w;
     const sensor_info *s = &w->sensors[f->sensor];
-    const double at = front ? f->rise[level] : f->fall[level], noise = front ? f->rise_noise[level] : f->fall_noise[level];
-    const double blur = noise / w->rate * pass_speed(w, &g->axles[axle], line);
+    const double blur = at.noise / w->rate * p->v;
     const double cut_off = f->saturated ? CUT_OFF_M * CUT_OFF_M : 0.0;
     crossing_at *o = &g->w->crossings[g->n++];
     memset(o, 0, sizeof *o);
-    o->t = at / w->rate - g->t0;
+    o->t = at.at / w->rate - g->t0;
     o->place = print_place(w, s, of, 0.0);
     o->sigma = sqrt(PLACE_SIGMA * PLACE_SIGMA + (blur < 0.1 ? blur * blur : 0.01) + cut_off);
     o->flank = front ? 0 : 1;
@@ -217,27 +276,41 @@ static void add_level(gathering *g, int axle, int line, side of, const footprint
     if (fabs(fabs(s->slope) - fabs(g->usual)) > OTHER_ANGLE) o->longer = front ? -1.0 : 1.0;
 }
 
-/* One flank of one wheel at one level, at all lines; or, of plates, one level at both edges. */
-static void add_set(gathering *g, int axle, side of, int level, bool front, bool plates)
+/* The peak of a full pass of the axle's wheel over the sensor of `f`. */
+static double full_peak(const gathering *g, const footprint *f)
+{
+    double peak = 0.0;
+    for (int q = 0; q < g->pass_count; ++q)
+        for (int i = 0; i < g->passes[q].p->count && g->passes[q].way <= WAY_BACK; ++i) {
+            const footprint *o = &g->w->prints[g->passes[q].p->prints[i]];
+            if (o->sensor == f->sensor && o->peak > peak) peak = o->peak;
+        }
+    return peak > 0.0 ? peak : HUGE_VAL;
+}
+
+/* One flank of one wheel at one level, in all passes; or, of plates, one level at both edges. */
+static void add_set(gathering *g, side of, int level, bool front, bool plates)
 {
     const bf_wim *w = g->w;
-    const axle_seen *a = &g->axles[axle];
-    const int begin = g->n;
-    for (int j = 0; j < w->line_count; ++j)
-        for (int i = 0; (a->seen >> j & 1u) && i < a->at[j].count; ++i) {
-            const footprint *f = &w->prints[a->at[j].prints[i]];
+    const int begin = g->n, axle = g->passes[0].axle;
+    for (int q = 0; q < g->pass_count; ++q)
+        for (int i = 0; i < g->passes[q].p->count; ++i) {
+            const signed_pass *p = &g->passes[q];
+            const footprint *f = &w->prints[p->p->prints[i]];
             const bool plate = w->sensors[f->sensor].s.type == BF_PLATE;
-            if (print_side(w, &a->at[j], i) != of || f->cut_short || plate != plates) continue;
+            if (print_side(w, p->p, i) != of || f->cut_short || plate != plates) continue;
             if (g->n + 2 > MOTION_MAX_CROSSINGS) return;
-            if (plate) {
-                add_edges(w, a, j, f, level, g->t0, &g->w->crossings[g->n]);
+            if (plate && p->way <= WAY_BACK) {
+                add_edges(w, p, f, level, g->t0, &g->w->crossings[g->n]);
                 g->n += 2;
-            } else {
-                add_level(g, axle, j, of, f, level, front);
+            } else if (!plate) {
+                level_time t[2];
+                const int n = flank_times(p, f, level, front, p->way > WAY_BACK ? full_peak(g, f) : 0.0, t);
+                for (int k = 0; k < n; ++k) add_level(g, p, of, f, t[k], front);
             }
             if (level > 0 || !front) continue;
             add_rest(w, f, g->t0, g->h);
-            if (!plate) add_passage(w, a, j, f, g->t0, g->h);
+            if (!plate) add_passage(w, p, f, g->t0, g->h);
         }
     if (g->n - begin == 1) g->n = begin; /* alone it says nothing */
     for (int i = begin; i < g->n; ++i) {
@@ -248,17 +321,67 @@ static void add_set(gathering *g, int axle, side of, int level, bool front, bool
     }
 }
 
-int crossings_gather(bf_wim *w, const axle_seen *axles, int count, double t0, hints *h)
+/* All of the passes, which are in the order of their axles. */
+static int gather(bf_wim *w, const signed_pass *passes, int count, int axles, double t0, hints *h)
 {
-    gathering g = {.w = w, .axles = axles, .t0 = t0, .usual = w->slopes_differ ? usual_slope(w) : 0.0, .h = h};
-    h->rest_count = h->passage_count = 0;
-    h->aside_axles = w->slopes_differ ? count : 0;
-    for (int k = 0; k < count; ++k)
+    gathering g = {.w = w, .t0 = t0, .usual = w->slopes_differ ? usual_slope(w) : 0.0, .h = h};
+    h->rest_count = h->passage_count = h->back_count = 0;
+    h->aside_axles = w->slopes_differ ? axles : 0;
+    for (int i = 0, j; i < count; i = j) {
+        for (j = i; j < count && passes[j].axle == passes[i].axle; ++j) continue;
+        g.passes = passes + i;
+        g.pass_count = j - i;
         for (int s = 0; s < SIDES; ++s)
             for (int plates = 0; plates < 2; ++plates)
                 for (int level = 0; level < LEVELS; ++level)
-                    for (int front = 1; front >= plates; --front) add_set(&g, k, (side)s, level, front, plates);
+                    for (int front = 1; front >= plates; --front) add_set(&g, (side)s, level, front, plates);
+    }
     return g.n;
+}
+
+int crossings_gather(bf_wim *w, const axle_seen *axles, int count, double t0, hints *h)
+{
+    signed_pass passes[BF_MAX_AXLES * BF_MAX_LINES];
+    int n = 0;
+    for (int k = 0; k < count; ++k) {
+        int lines = 0;
+        for (int j = 0; j < w->line_count; ++j) lines += (int)(axles[k].seen >> j & 1u);
+        for (int j = 0; j < w->line_count; ++j) {
+            if (!(axles[k].seen >> j & 1u)) continue;
+            const signed_pass p = {&axles[k].at[j], k, WAY_FORWARD, lines, pass_speed(w, &axles[k], j), most_peak(w, &axles[k])};
+            passes[n++] = p;
+        }
+    }
+    return gather(w, passes, n, count, t0, h);
+}
+
+double crossings_misfit(bf_wim *w, const signed_pass *passes, int count, int axles, const rest *back, int back_count)
+{
+    static const double SIGMA_M = 0.008, MOST = 6.0;
+    double from = HUGE_VAL, to = -HUGE_VAL, cost = 0.0;
+    hints h;
+    for (int i = 0; i < count; ++i) {
+        from = fmin(from, passes[i].p->begin);
+        to = fmax(to, passes[i].p->end);
+    }
+    const double t0 = from / w->rate;
+    const int n = gather(w, passes, count, axles, t0, &h);
+    for (int i = 0; i < back_count && i < MOTION_MAX_BACKS; ++i, ++h.back_count) {
+        h.backs[i].from = back[i].from / w->rate - t0;
+        h.backs[i].to = back[i].to / w->rate - t0;
+    }
+    w->motion.sparse = w->line_count == 1;
+    if (n == 0) return 0.0;
+    if (!motion_fit(&w->motion, w->crossings, n, &h, -0.02, (to - from) / w->rate + 0.02)) return (double)NAN;
+    for (int i = 0, j; i < n; i = j) {
+        double sum = 0.0;
+        for (j = i; j < n && w->crossings[j].group == w->crossings[i].group; ++j) {
+            const double r = w->crossings[j].residual * PLACE_SIGMA / w->crossings[j].sigma / SIGMA_M;
+            sum += fmin(0.5 * r * r, MOST);
+        }
+        cost += sum / (2 * LEVELS); /* flanks and levels of a print say the same */
+    }
+    return cost;
 }
 
 /* Mean place of an axle against the first place of a fitted motion; adds it, times `sign`, to a functional of that. */

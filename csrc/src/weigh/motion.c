@@ -131,7 +131,7 @@ static void aim_at_times(const motion *m, crossing_at *o, int count)
     static const double MOST_S = 0.02, LEAST_MPS = 0.05;
     for (int i = 0; i < count; ++i) {
         const double v = motion_speed(m, o[i].t), r = o[i].residual;
-        double late = v > LEAST_MPS ? r / v : 0.0;
+        double late = fabs(v) > LEAST_MPS ? r / v : 0.0;
         if (fabs(late) > MOST_S) late = late > 0.0 ? MOST_S : -MOST_S;
         o[i].interval = spline_interval(&m->grid, o[i].t - late);
         spline_basis(&m->grid, o[i].interval, o[i].t - late, o[i].basis);
@@ -196,10 +196,10 @@ typedef enum { STEADY, CHANGES, CREEPS } pace;
 
 /* CHANGES: it slowed or stopped so much that a calm stretch must not vouch for its whole motion. CREEPS: it was never seen
  * faster than a walk, and not standing. */
-static pace pace_of(const motion *m, int rest_count)
+static pace pace_of(const motion *m, const hints *h)
 {
     static const double CREEPS_MPS = 0.8;
-    if (rest_count > 0) return CHANGES;
+    if (h->rest_count > 0 || h->back_count > 0) return CHANGES;
     double lowest = HUGE_VAL, highest = 0.0;
     for (int i = 0; i <= m->grid.intervals; ++i) {
         const double v = motion_speed(m, m->grid.knots[i + 3]);
@@ -272,8 +272,15 @@ static bool fit_wander(motion *m, equations *e)
     return true;
 }
 
+static bool rolls_back(const hints *h, double t)
+{
+    for (int i = 0; i < h->back_count; ++i)
+        if (t > h->backs[i].from && t < h->backs[i].to) return true;
+    return false;
+}
+
 /* Vehicles do not drift backwards while they stand. */
-static bool keep_forward(motion *m, equations *e)
+static bool keep_forward(motion *m, equations *e, const hints *h)
 {
     static const double DRIFTS_MPS = -0.01, STILL_MPS = 0.02;
     for (int round = 0; round < SIGN_ROUNDS; ++round) {
@@ -281,7 +288,7 @@ static bool keep_forward(motion *m, equations *e)
         for (int i = 0; i < m->grid.intervals; ++i)
             for (int q = 0; q < 3; ++q) {
                 const double t = m->grid.knots[i + 3] + spline_span(&m->grid, i) * q / 3.0;
-                if (motion_speed(m, t) >= DRIFTS_MPS) continue;
+                if (motion_speed(m, t) >= DRIFTS_MPS || rolls_back(h, t)) continue;
                 equations_add_speed(e, &m->grid, t, 0.0, STILL_MPS);
                 again = true;
             }
@@ -299,14 +306,14 @@ bool motion_fit(motion *m, crossing_at *o, int count, const hints *h, double fro
     if (count < 2) return false;
     set_grid(m, o, count, h, from, to);
     if (!robust_rounds(m, &e, o, count, h)) return false;
-    const pace how = pace_of(m, h->rest_count);
+    const pace how = pace_of(m, h);
     for (int round = 0; round < (how == CREEPS ? 2 : 1); ++round) {
         if (round > 0) assemble(&e, m, o, count, h);
         if (how == CREEPS) add_crossing_rates(&e, m, h);
         if (!(how == CREEPS ? fit_wander(m, &e) : fit_jerk(m, &e, how, h->rest_count))) return false;
         to_powers(m);
     }
-    if (!keep_forward(m, &e)) return false;
+    if (!keep_forward(m, &e, h)) return false;
     equations_residuals(m->c, m->grid.coeffs, o, count);
     return true;
 }

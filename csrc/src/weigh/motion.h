@@ -12,7 +12,7 @@
 
 #include "equations.h"
 
-enum { MOTION_MAX_COEFFS = SPLINE_MAX_COEFFS, MOTION_MAX_CROSSINGS = 3072, MOTION_MAX_RESTS = 64, MOTION_MAX_PASSAGES = 384, MOTION_MAX_WAYS = 12 };
+enum { MOTION_MAX_COEFFS = SPLINE_MAX_COEFFS, MOTION_MAX_CROSSINGS = 3072, MOTION_MAX_RESTS = 64, MOTION_MAX_PASSAGES = 384, MOTION_MAX_WAYS = 12, MOTION_MAX_BACKS = 8 };
 
 typedef struct {
     double from, to; /* seconds between which the vehicle stood */
@@ -41,7 +41,8 @@ typedef struct {
 typedef struct {
     rest rests[MOTION_MAX_RESTS];
     passage passages[MOTION_MAX_PASSAGES];
-    int rest_count, passage_count;
+    rest backs[MOTION_MAX_BACKS]; /* between which it may have rolled back */
+    int rest_count, passage_count, back_count;
     int aside_axles; /* of the vehicle, where strips at different angles tell how far to the side it runs; else 0 */
 } hints;
 

@@ -6,12 +6,13 @@
  * all lines, in the order of time, are read as a walk over a stack of places: NEW pushes one, BACK goes down, AGAIN goes
  * up, and a TOUCH is a wheel that turned on the strip. The cheapest reading by loads, speeds and turns is looked for with
  * a beam search. First passes stay; the others are taken out. Where all passes as new ones read well nothing is done. */
+#include "crossings.h"
 #include "prints.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { EVENTS = 64, AXLES = 12, BEAM = 24, READINGS = 10, ROOM = BEAM * READINGS, FIXED = 10 };
+enum { EVENTS = 64, AXLES = 12, BEAM = 24, READINGS = 12, ROOM = BEAM * READINGS, FIXED = 10 };
 typedef enum { NEW, BACK, AGAIN, TOUCH } reading;
 
 /* Costs. */
@@ -34,6 +35,8 @@ typedef struct {
     signed char crossed[BF_MAX_LINES]; /* new axles, of those that are pending */
     signed char first[BF_MAX_LINES][AXLES]; /* their events */
     int odd;                     /* labels other than NEW */
+    signed char of[EVENTS];      /* whose axle an event is of: an earlier event, or -2 - k: the k-th new one on its line */
+    signed char way[EVENTS];     /* way_over */
 } walk;
 
 static event event_of(const bf_wim *w, const pass *p, int line, int index)
@@ -96,7 +99,7 @@ static double load_cost(const event *a, const event *b, bool same_line, bool par
 {
     static const double MOST = 5.0, STOOD_S = 1.0; /* the peak of one that stood is what it stood with, beside the middle less */
     const double on = a->on_s < b->on_s ? a->on_s : b->on_s, v = 0.25 / (on > 0.01 ? on : 0.01);
-    const double sd = same_line ? 0.01 + 0.015 * v : 0.025 + 0.02 * v; /* the faster, the more it bounces */
+    const double sd = same_line ? 0.025 + 0.015 * v : 0.035 + 0.02 * v; /* the faster, the more it bounces */
     double sum = 0.0;
     int n = 0;
     for (int s = 0; s < SIDES; ++s) {
@@ -190,13 +193,15 @@ static double overdue_cost(const bf_wim *w, const walk *h, const event *list)
     return cost;
 }
 
-static void add(walk *next, int *count, const walk *h, int at, reading how, double cost)
+static void add(walk *next, int *count, const walk *h, int at, reading how, int of, way_over way, double cost)
 {
     walk *to;
     if (*count >= ROOM) return;
     to = &next[(*count)++];
     *to = *h;
     to->label[at] = (signed char)how;
+    to->of[at] = (signed char)of;
+    to->way[at] = (signed char)way;
     to->cost += cost;
     if (how != NEW) to->odd++;
 }
@@ -208,7 +213,7 @@ static void read_on(const bf_wim *w, const event *list, int at, const walk *h, w
     const int top = h->length - 1 - h->depth; /* the last place that it is beyond */
     if (e->index < 0) {
         /* It left as a new one. */
-        add(next, count, h, at, NEW, 0.0);
+        add(next, count, h, at, NEW, at, WAY_FORWARD, 0.0);
         walk *n = &next[*count - 1];
         n->stack[n->length++] = (signed char)at;
         return;
@@ -222,7 +227,7 @@ static void read_on(const bf_wim *w, const event *list, int at, const walk *h, w
         }
         const double turn = h->back ? 0.25 * TURN : 0.0;
         int i = *count;
-        add(next, count, h, at, NEW, cost + turn);
+        add(next, count, h, at, NEW, at, WAY_FORWARD, cost + turn);
         if (*count > i) {
             walk *n = &next[i];
             n->stack[n->length++] = (signed char)at;
@@ -241,7 +246,7 @@ static void read_on(const bf_wim *w, const event *list, int at, const walk *h, w
             const int first = crossing_of(h, before, k);
             touch += first < 0 ? NOT_DUE : load_cost(&list[first], e, false, true) + way_cost(w, &list[first], e);
         }
-        if (!h->back) add(next, count, h, at, TOUCH, touch);
+        if (!h->back) add(next, count, h, at, TOUCH, -2 - k, WAY_FRONT, touch);
         if (*count > i) next[i].back = true;
     }
     /* Down the stack; two places that were met nearly at a time may be met in either order. */
@@ -251,7 +256,7 @@ static void read_on(const bf_wim *w, const event *list, int at, const walk *h, w
         double cost = load_cost(p, e, true, false) + pace_cost(e, 0.8) + (h->back ? 0.0 : TURN);
         if (swap) cost += SWAPPED + 4.0 * fabs(p->mid - list[h->stack[top]].mid) / w->rate / (p->on_s + 0.05);
         int i = *count;
-        add(next, count, h, at, BACK, cost);
+        add(next, count, h, at, BACK, h->stack[top - swap], WAY_BACK, cost);
         if (*count > i) {
             walk *n = &next[i];
             if (swap) {
@@ -264,15 +269,17 @@ static void read_on(const bf_wim *w, const event *list, int at, const walk *h, w
         /* Rolling back it turned on that strip. */
         if (swap) continue;
         i = *count;
-        add(next, count, h, at, TOUCH,
+        add(next, count, h, at, TOUCH, h->stack[top], WAY_REAR,
             TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + (h->back ? 0.0 : TURN) + 0.25 * TURN);
         if (*count > i) next[i].back = false;
     }
     /* While it turned on one strip, other wheels were on the edges of theirs. */
-    for (int deeper = 1; deeper < 3 && top - deeper >= 0 && at > 0 && h->label[at - 1] == TOUCH; ++deeper) {
-        const event *p = &list[h->stack[top - deeper]];
-        if (p->line != e->line || fabs(e->mid - list[at - 1].mid) > list[at - 1].on_s * w->rate) continue;
-        add(next, count, h, at, TOUCH, TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6));
+    for (int deeper = 1; deeper < 3 && top - deeper >= 0 && at > 0; ++deeper) {
+        const event *p = &list[h->stack[top - deeper]], *before = &list[at - 1];
+        const bool turned = h->label[at - 1] == TOUCH, held = deeper == 1 && h->stack[top] == at - 1 && before->index >= 0;
+        if (p->line != e->line || !(turned || held) || fabs(e->mid - before->mid) > before->on_s * w->rate) continue;
+        add(next, count, h, at, TOUCH, h->stack[top - deeper], WAY_REAR,
+            TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + (turned ? 0.0 : TURN));
     }
     for (int swap = 0; swap < 2 && h->depth - swap > 0; ++swap) {
         const event *p = &list[h->stack[top + 1 + swap]];
@@ -280,7 +287,7 @@ static void read_on(const bf_wim *w, const event *list, int at, const walk *h, w
         double cost = load_cost(p, e, true, false) + pace_cost(e, 1.2) + (h->back ? 0.25 * TURN : 0.0);
         if (swap) cost += SWAPPED + 4.0 * fabs(p->mid - list[h->stack[top + 1]].mid) / w->rate / (p->on_s + 0.05);
         int i = *count;
-        add(next, count, h, at, AGAIN, cost);
+        add(next, count, h, at, AGAIN, h->stack[top + 1 + swap], WAY_FORWARD, cost);
         if (*count > i) {
             walk *n = &next[i];
             if (swap) {
@@ -292,7 +299,7 @@ static void read_on(const bf_wim *w, const event *list, int at, const walk *h, w
         }
         if (swap || h->back) continue;
         i = *count;
-        add(next, count, h, at, TOUCH, TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + TURN);
+        add(next, count, h, at, TOUCH, h->stack[top + 1], WAY_FRONT, TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + TURN);
         if (*count > i) next[i].back = true;
     }
 }
@@ -312,25 +319,76 @@ static void keep_best(walk *next, int *count)
     if (*count > BEAM) *count = BEAM;
 }
 
-/* Whether all passes read well as new ones; their cost. */
-static double plain_cost(const bf_wim *w, const event *list, int n)
+/* All passes read as new ones. */
+static walk plain_walk(const bf_wim *w, const event *list, int n)
 {
     walk h;
     memset(&h, 0, sizeof h);
     for (int at = 0; at < n; ++at) {
         walk next[READINGS];
         int count = 0;
-        const event *e = &list[at];
-        if (e->index < 0) {
-            h.stack[h.length++] = (signed char)at;
-            continue;
-        }
         h.depth = 0;
         h.back = false;
         read_on(w, list, at, &h, next, &count);
         h = next[0]; /* the new one comes first */
     }
-    return h.cost + overdue_cost(w, &h, list);
+    h.cost += overdue_cost(w, &h, list);
+    return h;
+}
+
+/* The axle of an event: of those that are new, or behind them of those in the train; -1 where it has left. */
+static int axle_of(const bf_wim *w, const event *list, const walk *h, int at)
+{
+    if (h->of[at] <= -2) return -2 - h->of[at];
+    const event *e = &list[h->of[at]];
+    for (int k = 0; e->index >= 0 && k < AXLES; ++k)
+        if (crossing_of(h, e->line, k) == h->of[at]) return k;
+    for (int t = 0; e->index < 0 && t < w->train_count; ++t)
+        if ((w->train[t].seen >> e->line & 1u) && fabs(w->train[t].at[e->line].mid - e->mid) < 0.5) return AXLES + t;
+    return -1;
+}
+
+/* Between which scans it rolled back: from before the first to after the last of neighbouring passes that say so. */
+static int backs_of(const event *list, int n, const walk *h, double rate, rest *back)
+{
+    int count = 0;
+    for (int i = 0, j; i < n; i = j + 1) {
+        for (j = i; j < n && (h->label[j] == BACK || h->label[j] == TOUCH); ++j) continue;
+        if (j == i || count == MOTION_MAX_BACKS) continue;
+        const double on = 0.5 * list[i].on_s * rate, off = 0.5 * list[j - 1].on_s * rate;
+        back[count].from = h->way[i] == WAY_FRONT || i == 0 ? list[i].mid - on : list[i - 1].mid;
+        back[count].to = h->way[j - 1] == WAY_REAR || j == n ? list[j - 1].mid + off : list[j].mid;
+        ++count;
+    }
+    return count;
+}
+
+/* What it costs that one motion of a rigid body is to have made the passes as they are read. */
+static double rigid_cost(bf_wim *w, const event *list, int n, const walk *h)
+{
+    static const double PRINT_M = 0.25;
+    signed_pass passes[EVENTS];
+    rest back[MOTION_MAX_BACKS];
+    int count = 0, axles = 0;
+    for (int id = 0; id < AXLES + w->train_count; ++id) {
+        const int begin = count;
+        double most = 0.0;
+        for (int i = 0; i < n; ++i) {
+            const event *e = &list[i];
+            if (axle_of(w, list, h, i) != id || (e->index < 0 && id < AXLES)) continue;
+            const pass *p = e->index < 0 ? &w->train[id - AXLES].at[e->line] : &w->pending[e->line][e->index];
+            const signed_pass s = {p, axles, (way_over)h->way[i], 0, PRINT_M / fmax(e->on_s, 0.01), 0.0};
+            most = fmax(most, p->peak_n);
+            passes[count++] = s;
+        }
+        for (int i = begin; i < count; ++i) {
+            passes[i].passes = count - begin;
+            passes[i].most_n = most;
+        }
+        if (count > begin) ++axles;
+    }
+    const double cost = crossings_misfit(w, passes, count, axles, back, backs_of(list, n, h, w->rate, back));
+    return isfinite(cost) ? cost : HUGE_VAL;
 }
 
 static void take_out(bf_wim *w, const event *list, int n, const walk *h, int *finished)
@@ -354,40 +412,82 @@ static void mark(bf_wim *w, const event *e)
         if ((w->train[i].seen >> e->line & 1u) && w->train[i].at[e->line].mid >= e->mid) w->train[i].came_back = true;
 }
 
-/* Finds the best reading of the passes; takes out what is no first pass. True where it is not clear yet. */
-static bool read_events(bf_wim *w, const event *list, int n, int *finished, bool at_end)
+/* Two beams of readings, of which the one is read on into the other. */
+typedef struct {
+    walk rooms[2][ROOM];
+    walk *beam;
+    int count;
+} readings;
+
+static void read_all(const bf_wim *w, const event *list, int n, readings *r)
 {
-    bool slow = false;
-    for (int i = 0; i < n; ++i) slow = slow || (list[i].index >= 0 && pace_cost(&list[i], 0.8) < 3.0);
-    if (!slow) return false;
-    const double plain = plain_cost(w, list, n);
-    walk rooms[2][ROOM], *beam = rooms[0], *next = rooms[1];
-    int count = 1;
-    memset(&beam[0], 0, sizeof beam[0]);
+    walk *next = r->rooms[1];
+    r->beam = r->rooms[0];
+    r->count = 1;
+    memset(&r->beam[0], 0, sizeof r->beam[0]);
     for (int at = 0; at < n; ++at) {
         int more = 0;
-        for (int i = 0; i < count; ++i) read_on(w, list, at, &beam[i], next, &more);
+        for (int i = 0; i < r->count; ++i) read_on(w, list, at, &r->beam[i], next, &more);
         keep_best(next, &more);
-        walk *t = beam;
-        beam = next;
+        walk *t = r->beam;
+        r->beam = next;
         next = t;
-        count = more;
+        r->count = more;
     }
-    int best = -1, other = -1;
-    for (int i = 0; i < count; ++i) {
-        beam[i].cost += overdue_cost(w, &beam[i], list);
-        if (best < 0 || beam[i].cost < beam[best].cost) best = i;
+    for (int i = 0; i < r->count; ++i) r->beam[i].cost += overdue_cost(w, &r->beam[i], list);
+}
+
+/* Whether it tells of a roll-back that is over: nothing is on its way back, and who turned on a strip has come over it since. */
+static bool is_closed(const walk *h, const event *list, int n)
+{
+    if (h->odd == 0 || h->depth > 0 || h->back) return false;
+    for (int i = 0; i < n; ++i)
+        if (h->label[i] == TOUCH && h->of[i] <= -2 && crossing_of(h, list[i].line, -2 - h->of[i]) < 0) return false;
+    return true;
+}
+
+static const walk *cheapest(const readings *r)
+{
+    const walk *best = NULL;
+    for (int i = 0; i < r->count; ++i)
+        if (!best || r->beam[i].cost < best->cost) best = &r->beam[i];
+    return best;
+}
+
+/* The best reading of a roll-back that is over, by what it and its motion cost; NULL where none comes near `most`. */
+static const walk *best_closed(bf_wim *w, const event *list, int n, readings *r, double most, double *cost)
+{
+    enum { LOOKS = 6 };
+    const walk *best = NULL;
+    bool seen[BEAM] = {false};
+    *cost = HUGE_VAL;
+    for (int look = 0; look < LOOKS; ++look) {
+        int next = -1;
+        for (int i = 0; i < r->count; ++i)
+            if (!seen[i] && (next < 0 || r->beam[i].cost < r->beam[next].cost) && is_closed(&r->beam[i], list, n)) next = i;
+        if (next < 0 || r->beam[next].cost > fmin(most, *cost)) break;
+        seen[next] = true;
+        const double fits = r->beam[next].cost + rigid_cost(w, list, n, &r->beam[next]);
+        if (fits >= *cost && best) continue;
+        best = &r->beam[next];
+        *cost = fits;
     }
-    if (best < 0) return false;
-    for (int i = 0; i < count; ++i)
-        if (i != best && memcmp(beam[i].label, beam[best].label, (size_t)n) != 0 && (other < 0 || beam[i].cost < beam[other].cost))
-            other = i;
-    const walk *h = &beam[best];
-    if (h->odd == 0) {
-        /* As new ones, unless something else may still turn out to read better. */
-        return other >= 0 && beam[other].odd > 0 && beam[other].cost < h->cost + SURE && (beam[other].depth > 0 || beam[other].back);
-    }
-    if (!at_end && (h->depth > 0 || h->back || plain < h->cost + SURE)) return true;
+    return best;
+}
+
+/* Whether a reading that is not the cheapest may still turn out to be right. */
+static bool may_turn(const readings *r, const walk *best, int n)
+{
+    const walk *other = NULL;
+    for (int i = 0; i < r->count; ++i)
+        if (&r->beam[i] != best && memcmp(r->beam[i].label, best->label, (size_t)n) != 0 && (!other || r->beam[i].cost < other->cost))
+            other = &r->beam[i];
+    return other && other->odd > 0 && other->cost < best->cost + SURE && (other->depth > 0 || other->back);
+}
+
+/* Marks the axles whose passes are about to be taken out. */
+static void mark_all(bf_wim *w, const event *list, int n, const walk *h)
+{
     for (int i = 0; i < n; ++i) {
         if (h->label[i] == NEW) continue;
         int of = -1; /* the pass that stays of it */
@@ -397,7 +497,40 @@ static bool read_events(bf_wim *w, const event *list, int n, int *finished, bool
                 of = k;
         if (of >= 0) mark(w, &list[of]);
     }
-    take_out(w, list, n, h, finished);
+}
+
+/* Finds the best reading of the passes; takes out what is no first pass. True where it is not clear yet. What loads, paces and
+ * turns leave open, the motion decides: that of the wrong reading does not fit. */
+static bool read_events(bf_wim *w, const event *list, int n, int *finished, bool at_end)
+{
+    static const double WORTH_A_FIT = 12.0;
+    bool slow = false;
+    for (int i = 0; i < n; ++i) slow = slow || (list[i].index >= 0 && pace_cost(&list[i], 0.8) < 3.0);
+    if (!slow) return false;
+    readings r;
+    read_all(w, list, n, &r);
+    const walk *best = cheapest(&r);
+    double cost, plainly;
+    if (!best) return false;
+    const walk *closed = best_closed(w, list, n, &r, best->cost + WORTH_A_FIT, &cost);
+    if (!closed) {
+        if (best->odd == 0) return may_turn(&r, best, n);
+        if (!at_end) return true;
+        closed = best;
+    } else {
+        const walk plain = plain_walk(w, list, n);
+        plainly = plain.cost + rigid_cost(w, list, n, &plain);
+        if (!(plainly < HUGE_VAL) || !(cost < HUGE_VAL)) { /* no motion can be fitted */
+            plainly = plain.cost;
+            cost = closed->cost;
+        }
+        const bool open = best->odd > 0 && !is_closed(best, list, n);
+        if (open && !at_end && best->cost + rigid_cost(w, list, n, best) < fmin(cost, plainly)) return true;
+        if (plainly < cost) return may_turn(&r, best, n);
+        if (plainly < cost + SURE && !at_end) return true;
+    }
+    mark_all(w, list, n, closed);
+    take_out(w, list, n, closed, finished);
     return false;
 }
 

@@ -545,6 +545,17 @@ static int lay_lines(bf_wim *w, axle_seen *axles, const int *finished)
     return n;
 }
 
+/* Whether an axle stood on the last line and nothing came since: it may have left it at its front, rolling back. */
+static bool may_come_back(const bf_wim *w, const axle_seen *a, int last_line)
+{
+    static const double STOOD_S = 1.0, WAITS_S = 15.0;
+    const pass *p = &a->at[last_line];
+    if (!(a->seen >> last_line & 1u) || time_on(w, p) < STOOD_S * w->rate) return false;
+    for (int j = 0; j < w->line_count; ++j)
+        if (w->pending_count[j] > 0 && w->pending[j][w->pending_count[j] - 1].mid > p->end) return false;
+    return ((double)w->now - p->end) / w->rate < WAITS_S;
+}
+
 /* How many of the axles have passed the last line that works. */
 static int passed_last(bf_wim *w, const axle_seen *axles, int n, bool reversing)
 {
@@ -553,6 +564,7 @@ static int passed_last(bf_wim *w, const axle_seen *axles, int n, bool reversing)
     for (int i = 0; i < n; ++i)
         if (axles[i].seen >> last_line) passed = i + 1;
     while (reversing && passed > 0 && doubtful(w, axles, passed - 1, last_line)) --passed;
+    if (passed > 0 && may_come_back(w, &axles[passed - 1], last_line)) --passed;
     return passed;
 }
 
