@@ -13,6 +13,7 @@
 #define PRIOR_GAPS 2   /* and weighs as much as so many cycles */
 #define MAX_HIDDEN 50 /* unseen vehicles between two that were seen */
 #define BITS 16
+#define MOST_TURNS 1024
 #define ONE 65536.0
 
 static const double LONG_QUEUE = 3.0;     /* vehicles for each booth, from which on booths count as one fast one */
@@ -149,8 +150,16 @@ static void describe(const bf_queue *q, double turns, double booths, bf_forecast
 
 /* ---- one run of the queue ---------------------------------------------------------------------------------------- */
 
+/* A passage as every run meets it. */
+typedef struct {
+    double entered;
+    uint32_t skip;              /* chance that it takes no turn, in 1 / ONE */
+    uint32_t hidden;            /* whether others may come before it that nobody saw */
+} turn;
+
 /* What all runs share, and what each draws anew. */
 typedef struct {
+    const turn *turns;          /* from the first possible head on; NULL where there are more than are listed */
     bf_queue *q;
     const double *deck;
     double t;
@@ -217,15 +226,71 @@ static void serve_hidden(run *r, double arrives, double hidden)
     }
 }
 
-/* The head is at `h`; the moment at which the one that enters now is served. */
-static double run_on(run *r, int64_t h)
+static uint32_t skip_of(const run *r, int64_t i)
+{
+    const bf_queue *q = r->q;
+    return (uint32_t)(q->gone[i] ? (uint64_t)ONE : (q->brief[i] && (q->mask[i] & QUEUE_READ) == 0 ? r->skip_brief : r->skip));
+}
+
+/* Lists what all runs have in common, where that is little enough. */
+static void list_turns(run *r, turn turns[MOST_TURNS])
+{
+    const bf_queue *q = r->q;
+    if (r->booths != 1 || r->end - q->lo > MOST_TURNS) {
+        return;
+    }
+    for (int64_t k = q->lo; k < r->end; k++) {
+        int64_t i = queue_slot(q, k);
+        turns[k - q->lo] = (turn){q->entered[i], skip_of(r, i), q->hidden[i] > 0.0};
+    }
+    r->turns = turns;
+}
+
+/* The turns from head `h` on, of one booth; whether any was taken. The same as in `many_booths`, with what changes in registers:
+ * most queues have one booth, or are long enough to count as one. */
+static int one_booth(run *r, int64_t h)
+{
+    uint64_t seed = r->seed;
+    double ready = 0.0;
+    int first = 1;
+    for (int64_t k = h - r->q->lo; k < r->end - r->q->lo; k++) {
+        uint64_t bits = draw(&seed);
+        if ((bits >> 48) < r->turns[k].skip) {
+            continue;
+        }
+        double arrives = r->turns[k].entered + r->travel;
+        if (first || r->turns[k].hidden) {
+            r->seed = seed;
+            r->ready[0] = ready;
+            if (first) {
+                begin(r, arrives < r->t);
+            }
+            if (r->turns[k].hidden) {
+                serve_hidden(r, arrives, r->q->hidden[queue_slot(r->q, k + r->q->lo)]);
+            }
+            seed = r->seed;
+            ready = r->ready[0];
+        }
+        ready = (ready > arrives ? ready : arrives) + cycle_of(r, bits);
+        if (!first && ((bits >> 32) & 0xFFFF) < r->extra) { /* one that is not in the list */
+            ready = (ready > arrives ? ready : arrives) + cycle_of(r, bits >> BITS);
+        }
+        first = 0;
+    }
+    r->seed = seed;
+    r->ready[0] = ready;
+    return !first;
+}
+
+/* The turns from head `h` on, of several booths; whether any was taken. */
+static int many_booths(run *r, int64_t h)
 {
     const bf_queue *q = r->q;
     int first = 1;
     for (int64_t k = h; k < r->end; k++) {
         int64_t i = queue_slot(q, k);
-        uint64_t bits = draw(&r->seed), skip = q->brief[i] && (q->mask[i] & QUEUE_READ) == 0 ? r->skip_brief : r->skip;
-        if (q->gone[i] || (bits >> 48) < skip) {
+        uint64_t bits = draw(&r->seed);
+        if ((bits >> 48) < skip_of(r, i)) {
             continue;
         }
         double arrives = q->entered[i] + r->travel;
@@ -241,7 +306,15 @@ static double run_on(run *r, int64_t h)
         }
         first = 0;
     }
-    if (first) {
+    return !first;
+}
+
+/* The head is at `h`; the moment at which the one that enters now is served. */
+static double run_on(run *r, int64_t h)
+{
+    const bf_queue *q = r->q;
+    int any = r->turns != NULL ? one_booth(r, h) : many_booths(r, h);
+    if (!any) {
         begin(r, 0);
     }
     double arrives = r->t + r->travel;
@@ -348,6 +421,8 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_bo
     run r = {.q = q, .deck = deck_of(&q->pace), .t = t, .end = end, .skip = (uint64_t)(skip * ONE), .skip_brief = (uint64_t)(brief * ONE), .extra = (uint64_t)(extra * ONE),
              .seed = ((uint64_t)t_ns ^ 0x9E3779B97F4A7C15ULL) | 1u};
     open_booths(&r, more_booths, out->queue_n);
+    turn turns[MOST_TURNS];
+    list_turns(&r, turns);
     for (int i = 0; i < 4; i++) {
         draw(&r.seed);
     }
