@@ -172,27 +172,10 @@ static void find_plateau(footprint *f, const stretch *p, const double *edges, in
     f->plateau_n = n;
 }
 
-/* Time over which the peak is averaged: an eighth of that above half of it. A wheel that stood or crept beside the peak
- * spent long at a lower level: its quicker flank then tells how long it takes over a strip while it moves. */
-static double peak_window(const stretch *p, const double *edges, int count, int top_at, double top, double high, bool plate)
-{
-    static const double USUAL = 8.0, OF_FLANK = 0.4;
-    if (plate) return high / 8.0;
-    double quick = HUGE_VAL;
-    for (int way = -1; way <= 1; way += 2) {
-        int a = way < 0 ? 0 : count - 1, upper; /* from outside inwards */
-        while (a != top_at && (double)p[a].value < 0.8 * top) a -= way;
-        upper = a;
-        while (a > 0 && a < count - 1 && (double)p[a].value > 0.2 * top) a += way;
-        const double took = fabs(0.5 * (edges[upper] + edges[upper + 1]) - 0.5 * (edges[a] + edges[a + 1]));
-        if (took < quick) quick = took;
-    }
-    return high > USUAL * quick && quick >= 1.0 ? OF_FLANK * quick : high / 8.0;
-}
-
 /* A trace without its baseline: values, and the edges of the stretches in scans. */
 typedef struct {
     int count;
+    int from, to; /* outside of these nothing comes up to any level that is asked for */
     stretch p[TRACE_POINTS];
     double edges[TRACE_POINTS + 1];
 } levelled;
@@ -222,28 +205,34 @@ static void take_level(levelled *l, const trace *t, const footprint_base *base)
     l->count = count;
 }
 
-/* The peak: the highest mean over about a tenth of the time spent above half of the highest point. Returns where it is, or -1
- * where nothing reaches the threshold. */
-static int find_peak(footprint *f, const levelled *l, double threshold, bool plate)
+/* Time over which the peak is averaged: an eighth of that above half of it. A wheel that stood or crept beside the peak
+ * spent long at a lower level: its quicker flank then tells how long it takes over a strip while it moves. */
+static double peak_window(const levelled *l, int top_at, double top, double high, bool plate)
 {
-    static const double LEAST = 0.6; /* of the highest point */
     const stretch *p = l->p;
     const double *edges = l->edges;
-    double top = 0.0;
-    int top_at = 0;
-    for (int i = 0; i < l->count; ++i) {
-        if ((double)p[i].value > top) {
-            top = (double)p[i].value;
-            top_at = i;
-        }
+    const int count = l->count;
+    static const double USUAL = 8.0, OF_FLANK = 0.4;
+    if (plate) return high / 8.0;
+    double quick = HUGE_VAL;
+    for (int way = -1; way <= 1; way += 2) {
+        int a = way < 0 ? l->from : l->to, upper; /* from outside inwards */
+        while (a != top_at && (double)p[a].value < 0.8 * top) a -= way;
+        upper = a;
+        while (a > 0 && a < count - 1 && (double)p[a].value > 0.2 * top) a += way;
+        const double took = fabs(0.5 * (edges[upper] + edges[upper + 1]) - 0.5 * (edges[a] + edges[a + 1]));
+        if (took < quick) quick = took;
     }
-    if (top < threshold) return -1;
-    int left = top_at, right = top_at;
-    while (left > 0 && (double)p[left - 1].value > 0.5 * top) --left;
-    while (right < l->count - 1 && (double)p[right + 1].value > 0.5 * top) ++right;
-    const double window = peak_window(p, edges, l->count, top_at, top, edges[right + 1] - edges[left], plate);
-    /* Around the top the mean over a window is above half of it, and so is some point of the best one. */
-    int outer0 = 0, outer1 = l->count - 1;
+    return high > USUAL * quick && quick >= 1.0 ? OF_FLANK * quick : high / 8.0;
+}
+
+/* The highest mean over a window that is within the time spent above half of `top`, and the index in its middle. */
+static double highest_mean(const levelled *l, double window, double top, int *at)
+{
+    const stretch *p = l->p;
+    const double *edges = l->edges;
+    /* Around the top the mean is above half of it, and so is some point of the best window. */
+    int outer0 = l->from, outer1 = l->to;
     while ((double)p[outer0].value <= 0.5 * top) ++outer0;
     while ((double)p[outer1].value <= 0.5 * top) --outer1;
     int first = outer0, last = outer1;
@@ -260,9 +249,38 @@ static int find_peak(footprint *f, const levelled *l, double threshold, bool pla
         const double span = edges[i + 1] - edges[head];
         if (span >= window && sum / span > best) {
             best = sum / span;
-            top_at = (head + i) / 2;
+            *at = (head + i) / 2;
         }
     }
+    return best;
+}
+
+/* The peak: the highest mean over about a tenth of the time spent above half of the highest point. Returns where it is, or -1
+ * where nothing reaches the threshold. */
+static int find_peak(footprint *f, levelled *l, double threshold, bool plate)
+{
+    static const double LEAST = 0.6;        /* of the highest point */
+    static const double LEAST_LEVEL = 0.06; /* of the highest point: a tenth of the least peak; see find_outline */
+    const stretch *p = l->p;
+    double top = 0.0;
+    int top_at = 0;
+    for (int i = 0; i < l->count; ++i) {
+        if ((double)p[i].value > top) {
+            top = (double)p[i].value;
+            top_at = i;
+        }
+    }
+    if (top < threshold) return -1;
+    const double level = threshold < LEAST_LEVEL * top ? threshold : LEAST_LEVEL * top;
+    l->from = 0;
+    l->to = l->count - 1;
+    while (l->from < top_at && (double)p[l->from].value < level) l->from++;
+    while (l->to > top_at && (double)p[l->to].value < level) l->to--;
+    int left = top_at, right = top_at;
+    while (left > 0 && (double)p[left - 1].value > 0.5 * top) --left;
+    while (right < l->count - 1 && (double)p[right + 1].value > 0.5 * top) ++right;
+    const double window = peak_window(l, top_at, top, l->edges[right + 1] - l->edges[left], plate);
+    const double best = highest_mean(l, window, top, &top_at);
     f->peak = best > LEAST * top ? best : LEAST * top;
     return top_at;
 }
@@ -357,7 +375,7 @@ static bool find_outline(outline *o, footprint *f, const trace *t, const footpri
     if (o->top_at < 0) return false;
     double low = threshold < 0.1 * f->peak ? threshold : 0.1 * f->peak;
     if (low < NOISES * noise) low = NOISES * noise < 0.5 * f->peak ? NOISES * noise : 0.5 * f->peak;
-    int first = 0, last = o->l.count - 1;
+    int first = o->l.from, last = o->l.to;
     while (first < o->top_at && (double)o->l.p[first].value < low) ++first;
     while (last > o->top_at && (double)o->l.p[last].value < low) --last;
     o->low = low;

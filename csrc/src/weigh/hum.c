@@ -6,6 +6,7 @@
 
 enum { UNKNOWN = 2 + 2 + 2 * HARMONICS }; /* level and slope, two for the frequency, cosines and sines */
 
+static const double TURN = 6.283185307179586;
 static const double MAINS_HZ[2] = {50.0, 60.0};
 static const double OFF_HZ = 0.4;     /* usual deviation of the mains; of a generator or a clock that is wrong */
 static const double NEAR_S = 0.3;     /* samples further away say little of the phase under the wheel */
@@ -158,12 +159,33 @@ static double fit(hum *h, const block *list, int count, double rate_hz, int harm
         }
         if (pass == 1) return samples > 0.0 ? left / samples * count / (count > n ? count - n : 1) : -1.0;
         if (size > 0.0) {
-            const double drift = 6.283185307179586 * OFF_HZ * size;
+            const double drift = TURN * OFF_HZ * size;
             for (int p = n - 2; p < n; ++p) a[p][p] += rest / (drift * drift);
         }
         if (!cholesky_solve(a, n, x)) return -1.0;
     }
     return -1.0;
+}
+
+/* The mains that are heard best: sets h->step and returns the amplitude, 0 where there are none. `*rest` is the variance that is
+ * left of a sample. */
+static double find_mains(hum *h, const block *list, int count, double samples, double rate_hz, double *rest)
+{
+    static const double LEAST_POWER = 0.25; /* counts^2: half a count */
+    double best = 0.0, step = 0.0, x[UNKNOWN];
+    for (int m = 0; m < 2; ++m) {
+        if (samples < LEAST_PERIODS * rate_hz / MAINS_HZ[m] || count < 2 * UNKNOWN) continue;
+        h->step = TURN * MAINS_HZ[m] / rate_hz;
+        const double left = fit(h, list, count, rate_hz, 1, 0.0, 0.0, x);
+        if (left < 0.0) continue;
+        const double power = 0.5 * (x[2] * x[2] + x[3] * x[3]);
+        if (power * samples < LOUD * left || power < LEAST_POWER || power <= best) continue;
+        best = power;
+        *rest = left;
+        step = h->step;
+    }
+    h->step = step;
+    return sqrt(2.0 * best);
 }
 
 double hum_fit(hum *h, const trace *t, double foot0, double foot1, double rate_hz)
@@ -172,28 +194,15 @@ double hum_fit(hum *h, const trace *t, double foot0, double foot1, double rate_h
     block list[MOST];
     memset(h, 0, sizeof *h);
     const int count = make_blocks(t, foot0, foot1, rate_hz, list, MOST);
-    double samples = 0.0, x[UNKNOWN] = {0}, best = 0.0, rest = -1.0, first = HUGE_VAL, last = -HUGE_VAL;
-    for (int i = 0; i < count; ++i) {
-        samples += list[i].n;
-        if (list[i].at < first) first = list[i].at;
-        if (list[i].at > last) last = list[i].at;
-    }
-    h->at = 0.5 * (foot0 + foot1);
-    h->at = h->at < first ? first : (h->at > last ? last : h->at);
-    double step = 0.0;
-    for (int m = 0; m < 2; ++m) {
-        if (samples < LEAST_PERIODS * rate_hz / MAINS_HZ[m] || count < 2 * UNKNOWN) continue;
-        h->step = 6.283185307179586 * MAINS_HZ[m] / rate_hz;
-        const double left = fit(h, list, count, rate_hz, 1, 0.0, 0.0, x), power = 0.5 * (x[2] * x[2] + x[3] * x[3]);
-        if (left < 0.0 || power * samples < LOUD * left || power < 0.25 || power <= best) continue;
-        best = power;
-        rest = left;
-        step = h->step;
-    }
-    if (!(best > 0.0)) return -1.0;
-    h->step = step;
+    if (count == 0) return -1.0;
+    double samples = 0.0, rest = -1.0, x[UNKNOWN];
+    for (int i = 0; i < count; ++i) samples += list[i].n;
+    const double first = list[0].at, last = list[count - 1].at, middle = 0.5 * (foot0 + foot1);
+    h->at = middle < first ? first : (middle > last ? last : middle);
+    const double size = find_mains(h, list, count, samples, rate_hz, &rest);
+    if (!(size > 0.0)) return -1.0;
     const int harmonics = samples > 2.0 * LEAST_PERIODS * rate_hz / MAINS_HZ[0] ? HARMONICS : 1;
-    rest = fit(h, list, count, rate_hz, harmonics, sqrt(2.0 * best), rest, x);
+    rest = fit(h, list, count, rate_hz, harmonics, size, rest, x);
     if (rest < 0.0) return -1.0;
     for (int k = 0; k < harmonics; ++k) {
         const double c = x[2 + 2 * k], s = x[3 + 2 * k];
@@ -203,7 +212,7 @@ double hum_fit(hum *h, const trace *t, double foot0, double foot1, double rate_h
     }
     h->cosine_drift = x[2 + 2 * harmonics] / rate_hz;
     h->sine_drift = x[3 + 2 * harmonics] / rate_hz;
-    h->reach = (h->at - first > last - h->at ? h->at - first : last - h->at) + 0.1 * rate_hz;
+    h->reach = fmax(h->at - first, last - h->at) + 0.1 * rate_hz;
     h->present = true;
     return sqrt(rest);
 }

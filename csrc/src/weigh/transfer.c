@@ -15,44 +15,63 @@ static const double HITCH_M = 1.1, TRACTOR_M = 1.0, TRAILER_M = 1.8, TRUCK_M = 1
 static const double CAR_KG = 3500.0;
 static const double BORNE = 1.5; /* mass of a semitrailer, in what its own axles bear */
 
+/* Axles that share springs: which group each is of, and where a group is, what it bears and how many axles it has. */
+typedef struct {
+    int count, of[BF_MAX_AXLES], axles[BF_MAX_AXLES];
+    double middle[BF_MAX_AXLES], load[BF_MAX_AXLES], gross;
+} spring_groups;
+
+static void find_groups(spring_groups *g, const double *place_m, const double *kg, int count)
+{
+    memset(g, 0, sizeof *g);
+    int last = 0;
+    for (int k = 0; k < count; ++k) {
+        if (k > 0 && fabs(place_m[k] - place_m[k - 1]) >= SPRING_GROUP_M) ++last;
+        g->of[k] = last;
+        g->middle[last] += place_m[k];
+        g->load[last] += kg[k];
+        g->axles[last]++;
+        g->gross += kg[k];
+    }
+    g->count = last + 1;
+    for (int i = 0; i < g->count; ++i) g->middle[i] /= g->axles[i];
+}
+
+/* Mass and height of the centre of gravity of the unit in front of group `u` + 1; behind it `towed_kg` hang. */
+static void unit_of(const spring_groups *g, int u, double towed_kg, double *mass, double *height)
+{
+    static const double LEAST = 0.25; /* of the gross weight, that a towing vehicle weighs */
+    const bool car = g->gross <= CAR_KG;
+    if (u > 0) {
+        *mass = BORNE * g->load[u + 1];
+        *height = car ? CAR_M : TRAILER_M;
+    } else {
+        *mass = fmax(g->gross - towed_kg, LEAST * g->gross);
+        *height = car ? CAR_M : (g->count > 2 ? TRACTOR_M : TRUCK_M);
+    }
+}
+
 void transfer_expect(transfer *t, const double *place_m, const double *kg, int count)
 {
-    int group[BF_MAX_AXLES], groups = 0;
-    double middle[BF_MAX_AXLES] = {0}, load[BF_MAX_AXLES] = {0}, gross = 0.0;
-    int axles[BF_MAX_AXLES] = {0};
+    static const double LEAST_BASE_M = 1.0;
+    spring_groups g;
     memset(t, 0, sizeof *t);
-    for (int k = 0; k < count; ++k) {
-        if (k > 0 && fabs(place_m[k] - place_m[k - 1]) >= SPRING_GROUP_M) ++groups;
-        group[k] = groups;
-        middle[groups] += place_m[k];
-        load[groups] += kg[k];
-        axles[groups]++;
-        gross += kg[k];
-    }
-    ++groups;
-    for (int g = 0; g < groups; ++g) middle[g] /= axles[g];
-    t->couples = groups - 1 < COUPLES ? groups - 1 : COUPLES;
+    find_groups(&g, place_m, kg, count);
+    t->couples = g.count - 1 < COUPLES ? g.count - 1 : COUPLES;
     double towed = 0.0; /* behind the unit that is looked at */
-    for (int u = groups - 2; u >= 0; --u) {
-        const double base = middle[u + 1] - middle[u];
+    for (int u = g.count - 2; u >= 0; --u) {
+        const double base = g.middle[u + 1] - g.middle[u];
         double mass, height;
-        if (u > 0) {
-            mass = BORNE * load[u + 1];
-            height = gross > CAR_KG ? TRAILER_M : CAR_M;
-        } else {
-            mass = gross - towed > 0.25 * gross ? gross - towed : 0.25 * gross;
-            height = gross <= CAR_KG ? CAR_M : (groups > 2 ? TRACTOR_M : TRUCK_M);
-        }
-        double forwards = u > 0 ? mass * (height - HITCH_M) : mass * height + towed * HITCH_M;
-        if (forwards < 0.0) forwards = 0.0;
+        unit_of(&g, u, towed, &mass, &height);
+        const double forwards = fmax(0.0, u > 0 ? mass * (height - HITCH_M) : mass * height + towed * HITCH_M);
         towed += u > 0 ? mass : 0.0;
-        if (base < 1.0) continue;
+        if (base < LEAST_BASE_M) continue;
         const double moved[PULLS] = {forwards / base / GRAVITY, mass * height / base / GRAVITY};
         const int c = u < COUPLES ? u : COUPLES - 1;
         for (int p = 0; p < PULLS; ++p)
             for (int k = 0; k < count; ++k) {
-                if (group[k] == u + 1) t->gain[PULLS * c + p][k] += moved[p] / axles[u + 1];
-                if (group[k] == u) t->gain[PULLS * c + p][k] -= moved[p] / axles[u];
+                if (g.of[k] == u + 1) t->gain[PULLS * c + p][k] += moved[p] / g.axles[u + 1];
+                if (g.of[k] == u) t->gain[PULLS * c + p][k] -= moved[p] / g.axles[u];
             }
     }
 }
