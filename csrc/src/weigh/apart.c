@@ -30,14 +30,14 @@ static double by_motion(const spacing *s, const estimate *even, double d)
     return went * exp(-s->uneven) + (stop < 60.0 ? exp(-stop) / LONGEST_STOP_M : 0.0);
 }
 
-static estimate posterior(const bf_wim *w, const axle_seen *axles, const spacing *s, int count, int k, const estimate *even)
+static estimate posterior(const axle_row *r, int count, int k, const estimate *even)
 {
     double p[GRID], sum = 0.0, mean = 0.0, square = 0.0;
     link_shares built;
-    pattern_link(&w->mix, axles, s, count, k, &built);
+    pattern_link(r, count, k, &built);
     for (int i = 0; i < GRID; ++i) {
         const double d = GRID_FROM_M + GRID_STEP_M * i;
-        p[i] = by_motion(&s[k], even, d) * link_density(&built, d);
+        p[i] = by_motion(&r->apart[k], even, d) * link_density(&built, d);
         sum += p[i];
         mean += p[i] * d;
     }
@@ -52,30 +52,29 @@ static estimate posterior(const bf_wim *w, const axle_seen *axles, const spacing
 }
 
 /* The distance of axles k - 1 and k. `fitted` is what the motion of the whole vehicle says. */
-static estimate settle(const bf_wim *w, const axle_seen *axles, const spacing *s, int count, int k, double fitted)
+static estimate settle(const axle_row *r, int count, int k, double fitted)
 {
     static const double KNOWN_M = 0.05;
+    const spacing *s = &r->apart[k];
     estimate e = {fitted, 0.0, 0.0};
     e.sigma = sqrt(SEEN_M * SEEN_M + SEEN_SHARE * SEEN_SHARE * fitted * fitted);
-    if (!s[k].unseen) {
-        const double misfit = axles[k].misfit_m;
+    if (!s->unseen) {
+        const double misfit = r->axles[k].misfit_m;
         if (misfit > 0.0) e.sigma = sqrt(e.sigma * e.sigma + misfit * misfit);
         return e;
     }
-    const double spread = 0.25 * (s[k].hi - s[k].lo);
+    const double spread = 0.25 * (s->hi - s->lo);
     e.sigma = sqrt(e.sigma * e.sigma + spread * spread);
-    e.wide = e.sigma + 0.5 * s[k].doubt;
-    return e.sigma < KNOWN_M ? e : posterior(w, axles, s, count, k, &e);
+    e.wide = e.sigma + 0.5 * s->doubt;
+    return e.sigma < KNOWN_M ? e : posterior(r, count, k, &e);
 }
 
-void apart_settle(bf_wim *w, const axle_seen *axles, bf_vehicle *v)
+void apart_settle(const axle_row *r, bf_vehicle *v)
 {
-    spacing s[BF_MAX_AXLES] = {{0}};
     double at[BF_MAX_AXLES] = {0}, variance = 0.0;
-    for (int k = 1; k < v->axle_count; ++k) s[k] = spacing_of(w, &axles[k - 1], &axles[k]);
     v->axles[0].position_sigma_m = 0.0;
     for (int k = 1; k < v->axle_count; ++k) {
-        const estimate e = settle(w, axles, s, v->axle_count, k, v->axles[k].position_m - v->axles[k - 1].position_m);
+        const estimate e = settle(r, v->axle_count, k, v->axles[k].position_m - v->axles[k - 1].position_m);
         at[k] = at[k - 1] + e.mean;
         variance += e.sigma * e.sigma;
         v->axles[k].position_sigma_m = sqrt(variance);

@@ -6,6 +6,6 @@
 
 /* In: a vehicle as load.c weighed it by one motion, and its axles. Fills position_sigma_m. Where the vehicle may have stood
  * with no wheel on the array, the distance between two axles becomes what motion and vehicles that are built leave of it. */
-void apart_settle(bf_wim *w, const axle_seen *axles, bf_vehicle *v);
+void apart_settle(const axle_row *r, bf_vehicle *v);
 
 #endif

@@ -6,6 +6,7 @@
 #include "blend.h"
 #include "borderflow_core.h"
 #include "channel.h"
+#include "distance.h"
 #include "footprint.h"
 #include "motion.h"
 
@@ -72,6 +73,8 @@ typedef struct {
                       * together */
     double apart_m, apart_sigma_m; /* behind the axle before it, by that motion; NaN where not known; sigma: only where they creep */
     run entry, exit;
+    double print;     /* how long its tyres' prints are for what they bear: a logarithm; NaN where not known */
+    double left;      /* share of what the lines saw of it; negative where its sides are not known */
     bool lost_before; /* the stream had a gap before it */
     bool came_back;
 } axle_seen;
@@ -109,6 +112,20 @@ typedef struct {
     double seen[MIX_ROWS], vehicles;
 } lane_mix;
 
+/* What a loop does between two axles. */
+typedef enum { LOOP_HELD, LOOP_DIPPED, LOOP_FREE, LOOP_SIGNS, LOOP_SILENT } loop_sign;
+
+/* What this lane's vehicles have in common, from cuts that were sure: shares left, that of all vehicles, and the variances of a
+ * vehicle's own and of its axles'; distances of those that follow closely. */
+typedef struct {
+    double left, left_between, left_within;
+    double steered[2], other[2]; /* axle_seen.print of first and of other axles: mean and variance */
+    double close_m, close_var;
+    double close_share; /* of the vehicles, that follow at a queue's distance */
+    double stop_share;  /* of the vehicles, that stood while they were over the array */
+    double cut_sign[LOOP_SIGNS], whole_sign[LOOP_SIGNS]; /* shares of what the loop does between vehicles and between the axles of one */
+} lane_habits;
+
 struct bf_wim {
     bf_wim_options options;
     double rate;
@@ -142,12 +159,13 @@ struct bf_wim {
     bool reversing;
 
     axle_seen train[TRAIN + 1]; /* the last is room for one that may follow */
+    spacing apart[TRAIN + 1]; /* of each axle behind the one before it */
+    distances reaches[TRAIN + 1];
     int train_count;
     bool train_changed; /* since cut.c looked at it */
     axle_seen left; /* the last axle of the vehicle that left last; its footprints are gone */
-    double close_share; /* of the vehicles, that follow at a queue's distance */
+    lane_habits habits;
     double last_doubt; /* of the last cut, cut.c */
-    double stop_share; /* of the vehicles, that stood while they were over the array */
     int64_t gap_at; /* scan of the last gap in the stream, or of its beginning; -1 once a vehicle came after it */
     double first_at; /* scan at which the first wheel after it came, and onto which line */
     int first_line;

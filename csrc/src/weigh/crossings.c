@@ -64,6 +64,7 @@ static double usual_print(double peak_kg, double width)
 
 double rough_load(const bf_wim *w, const axle_seen *a, double reach_m)
 {
+    static const double STOOD = 0.6; /* of the peak: less is the mean of a wheel that stood half on a strip */
     double v[BF_MAX_LINES], peak_kg = 0.0;
     int n = 0;
     for (int j = 0; j < w->line_count; ++j)
@@ -80,7 +81,7 @@ double rough_load(const bf_wim *w, const axle_seen *a, double reach_m)
             const footprint *f = &w->prints[a->at[j].prints[i]];
             const sensor_info *s = &w->sensors[f->sensor];
             const double on = f->fall[1] - f->rise[1];
-            if (on > 0.0) kg += f->area / on * reach_m * s->newton / s->s.width_m / GRAVITY;
+            if (on > 0.0) kg += fmax(f->area / on, STOOD * f->peak) * reach_m * s->newton / s->s.width_m / GRAVITY;
         }
         int k = n++;
         while (k > 0 && v[k - 1] > kg) {

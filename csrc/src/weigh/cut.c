@@ -23,125 +23,134 @@ static double headway_cost(const spacing *s, double v)
     return v < FAST_MPS ? cost * (v - SLOW_MPS) / (FAST_MPS - SLOW_MPS) : cost;
 }
 
-/* Steering axles weigh 4 to 7 t on heavy vehicles, 2 to 4 t on light lorries; other axles anything from 1 to 12 t. */
-static double steering_cost(double kg)
-{
-    if (kg < 2000.0) return 0.0; /* of a car, perhaps */
-    const double heavy = log(kg / 5600.0) / 0.26, light = log(kg / 3200.0) / 0.3, any = log(kg / 5000.0) / 0.6;
-    const double steering = 0.7 / 0.26 * exp(-0.5 * heavy * heavy) + 0.3 / 0.3 * exp(-0.5 * light * light);
-    const double cost = -log(steering + 0.01) + log(exp(-0.5 * any * any) / 0.6 + 0.01);
-    return cost < 4.0 ? cost : 4.0;
-}
-
-/* Left share of what the lines saw of an axle; negative where its sides are not known. */
-static double left_of(const bf_wim *w, const axle_seen *a)
-{
-    double left = 0.0, both = 0.0;
-    for (int j = 0; j < w->line_count; ++j) {
-        const double l = a->at[j].side_n[SIDE_LEFT], r = a->at[j].side_n[SIDE_RIGHT];
-        if (!(a->seen >> j & 1u) || !(l > 0.0) || !(r > 0.0)) continue;
-        left += l / (l + r);
-        both += 1.0;
-    }
-    return both > 0.0 ? left / both : -1.0;
-}
-
-/* Cargo and springs lean to one side, all axles of a vehicle alike and each vehicle in its own way: the two axles before a
- * boundary against the two behind it. */
-static double lean_cost(const bf_wim *w, int k)
-{
-    static const double ONE = 0.015, TWO = 0.03, MOST = 2.0, LIGHT = 350.0;
-    double sum[2] = {0.0, 0.0}, n[2] = {0.0, 0.0};
-    for (int i = k - 2; i < k + 2; ++i) {
-        if (i < 0 || i >= w->train_count || w->train[i].kg < LIGHT) continue;
-        const double left = left_of(w, &w->train[i]);
-        if (left < 0.0) continue;
-        sum[i >= k] += left;
-        n[i >= k] += 1.0;
-    }
-    if (n[0] < 1.0 || n[1] < 1.0) return 0.0;
-    const double d = sum[0] / n[0] - sum[1] / n[1];
-    const double cost = log(TWO / ONE) - 0.5 * d * d * (1.0 / (ONE * ONE) - 1.0 / (TWO * TWO));
-    return cost > -MOST ? cost : -MOST;
-}
-
 /* From the last axle of a vehicle to the first of the next are both overhangs and the gap: so far where they queue. */
-static const double BUMPERS_M = 2.5, QUEUED_M = 8.0;
+static const double QUEUED_M = 8.0;
 
-/* Cost of a boundary before axle k: near, as often as this lane's vehicles follow each other like that, or far. */
-static double boundary_cost(const bf_wim *w, const spacing *s, int k)
+/* How much nearer than between two lorries: cars and motorcycles end sooner behind their wheels. */
+static double shorter(double kg, double car_m, double bike_m)
 {
-    static const double FAR_M = 20.0;
-    const axle_seen *a = &w->train[k];
-    const double near = 2.0 * spacing_cost(&s[k], BUMPERS_M, QUEUED_M), far = spacing_cost(&s[k], QUEUED_M, 1e9);
-    const double likelihood = w->close_share * exp(-near) / (QUEUED_M - BUMPERS_M) + (1.0 - w->close_share) * exp(-far) / FAR_M;
-    double cost = likelihood > 1e-9 ? -log(likelihood) : 20.0;
-    if (s[k].hi < 2.0) cost += 8.0; /* bumpers do not stand between these */
-    return cost + headway_cost(&s[k], a->entry.v) + steering_cost(a->kg) + lean_cost(w, k);
+    static const double CAR_KG = 2000.0, BIKE_KG = 280.0;
+    return kg > CAR_KG ? 0.0 : (kg > BIKE_KG ? car_m : bike_m);
 }
 
-typedef enum { OPEN, APART } tie;
-
-/* What it costs that a loop does not let go at a gap between two vehicles whose axles are so far apart: it feels metal some
- * way beyond its wires, and what is between the axles are both overhangs and the gap. */
-static double held_cost(const bf_wim *w, const loop_state *l, const spacing *s)
+/* Density of what was seen before axle k, if it is the first of a vehicle that follows at a queue's distance. */
+static double follows(const bf_wim *w, int k)
 {
-    static const double FEELS_M = 0.35, OVERHANGS_M = 3.2, SPREAD_M = 0.9, MOST = 9.0;
-    if (l->varies) return MOST; /* its amplitude would have shown the gap */
-    const double reach = w->sensors[l->sensor].s.width_m + 2.0 * FEELS_M, apart = s->hi < HUGE_VAL ? 0.5 * (s->lo + s->hi) : s->lo;
-    const double holds = 0.5 * erfc((apart - OVERHANGS_M - reach) / SPREAD_M * 0.70710678118654752);
-    const double cost = -log(holds > 1e-4 ? holds : 1e-4);
-    return cost < MOST ? cost : MOST;
+    static const double ODD = 0.2, ODD_FROM_M = 1.0, ODD_TO_M = 13.0, REACHES = 4.0;
+    const lane_habits *h = &w->habits;
+    const distances *r = &w->reaches[k];
+    const double mean = h->close_m - shorter(w->train[k - 1].kg, 0.8, 1.3) - shorter(w->train[k].kg, 0.45, 0.95);
+    const double sigma = sqrt(h->close_var);
+    double sum = 0.0;
+    for (int i = 0; i < CELLS; ++i) {
+        const double z = (NEAREST_M + CELL_M * (i + 0.5) - mean) / sigma;
+        if (z < -REACHES) continue;
+        if (z > REACHES) break;
+        sum += exp(-0.5 * z * z) * (double)(r->upto[i + 1] - r->upto[i]);
+    }
+    return (1.0 - ODD) * sum / (2.5066283 * sigma) + ODD * reach_within(r, ODD_FROM_M, ODD_TO_M) / (ODD_TO_M - ODD_FROM_M);
 }
 
-/* What the loop says about axles k - 1 and k, before geometry is asked. */
-static tie tie_of(const bf_wim *w, const spacing *s, int k, double *cost)
+/* Cost of a boundary before axle k: near, as often as this lane's vehicles follow each other like that, or far, or with a motion
+ * of its own. */
+static double boundary_cost(const bf_wim *w, int k)
 {
-    *cost = 0.0;
+    static const double FAR_M = 20.0, FAR_TO_M = 17.0, OWN = 0.01;
+    const double share = w->habits.close_share;
+    const double far = (reach_within(&w->reaches[k], QUEUED_M, FAR_TO_M) + (double)w->reaches[k].beyond) / FAR_M;
+    return -log(share * follows(w, k) + (1.0 - share) * far + OWN) + headway_cost(&w->apart[k], w->train[k].entry.v);
+}
+
+/* What the loop did between axles k - 1 and k. */
+static loop_sign sign_of(const bf_wim *w, int k)
+{
     const loop_state *l = main_loop(w);
-    if (!l) return OPEN;
+    if (!l) return LOOP_SILENT;
     const int pa = presence_of(w, l, &w->train[k - 1]), pb = presence_of(w, l, &w->train[k]);
-    if (pa < 0 || pb < 0) return OPEN;
-    if (pa != pb) return APART;
-    *cost = held_cost(w, l, s);
-    return OPEN;
+    if (pa < 0 || pb < 0) return LOOP_SILENT;
+    for (int i = pa; i < pb; ++i)
+        if (!l->marks[i].shared) return LOOP_FREE;
+    return pa == pb ? LOOP_HELD : LOOP_DIPPED;
 }
 
-/* The cheapest parsing of the train into vehicles. */
+/* The chance that a loop does not let go at a gap between two vehicles whose axles are so far apart: it feels metal some way
+ * beyond its wires, and what is between the axles are both overhangs and the gap. */
+static double holds_over(const bf_wim *w, const spacing *s)
+{
+    static const double FEELS_M = 0.35, OVERHANGS_M = 3.2, SPREAD_M = 0.9;
+    const double apart = s->hi < HUGE_VAL ? 0.5 * (s->lo + s->hi) : s->lo;
+    const double wide = w->sensors[main_loop(w)->sensor].s.width_m + 2.0 * FEELS_M;
+    const double holds = 0.5 * erfc((apart - OVERHANGS_M - wide) / SPREAD_M * 0.70710678118654752);
+    return holds + (1.0 - holds) * w->habits.cut_sign[LOOP_HELD];
+}
+
+/* What it costs that axle k is the first of a vehicle, by what the loop did before it: it may hold over a gap, dip, or be free;
+ * within a vehicle it mostly holds. */
+static double loop_cost(const bf_wim *w, loop_sign sign, int k)
+{
+    const double *cut = w->habits.cut_sign, *whole = w->habits.whole_sign;
+    if (sign == LOOP_SILENT) return 0.0;
+    const double holds = holds_over(w, &w->apart[k]), share = cut[LOOP_DIPPED] / (cut[LOOP_DIPPED] + cut[LOOP_FREE]);
+    const double at_cut = sign == LOOP_HELD ? holds : (1.0 - holds) * (sign == LOOP_DIPPED ? share : 1.0 - share);
+    return log(whole[sign]) - log(at_cut > 1e-4 ? at_cut : 1e-4);
+}
+
+/* Learns what the loop does between vehicles and within one, from cuts that were sure. */
+static void note_signs(bf_wim *w, int count)
+{
+    static const double RATE = 0.04, WITHIN_RATE = 0.01, LEAST[LOOP_SIGNS] = {[LOOP_HELD] = 0.002, [LOOP_DIPPED] = 0.002, [LOOP_FREE] = 1e-6};
+    lane_habits *h = &w->habits;
+    for (int k = 1; k <= count && k < w->train_count; ++k) {
+        const loop_sign sign = sign_of(w, k);
+        if (sign == LOOP_SILENT) continue;
+        double *share = k == count ? h->cut_sign : h->whole_sign;
+        const double rate = k == count ? RATE : WITHIN_RATE;
+        for (int i = 0; i < LOOP_SIGNS; ++i) {
+            share[i] += rate * ((i == (int)sign ? 1.0 : 0.0) - share[i]);
+            if (share[i] < LEAST[i]) share[i] = LEAST[i];
+        }
+    }
+}
+
+/* What is found of the first vehicle of the train. */
 typedef struct {
-    int first;     /* axles of its first vehicle */
-    bool headless; /* which has lost its first axles */
-    bool certain;  /* the loop, the stream or the distance says so */
-    double doubt;  /* how much dearer the best parsing with another first vehicle would be */
+    int first;     /* its axles */
+    bool headless; /* it has lost its first axles */
+    bool certain;  /* the loop, the stream or the distance says where it ends */
+    double doubt;  /* log odds that it has these axles */
     double more;   /* how much dearer it would be that the last vehicle has further axles than that it has none */
 } parsing;
 
 enum { END = TRAIN + 1 };
 
-/* Distances, ties and costs of boundaries between the axles, and what each run of them costs as a vehicle. */
+/* Costs of boundaries between the axles, what each run of them costs as a vehicle, and the likelihoods of all parsings of
+ * the axles before and behind a boundary: minus logs. */
 typedef struct {
-    spacing s[END];
-    tie ties[END];
+    axle_row row;
+    int count;
+    bool apart[END]; /* no vehicle reaches over it */
     double cut[END + 1];
     double whole[END][BF_MAX_AXLES]; /* of [first axle][axles - 1] */
     double headless[BF_MAX_AXLES];   /* of the first axles, if those before them are missing */
-    double best[END + 1];            /* of the axles before this one, parsed */
-    int from[END + 1];
-    double tail[END + 1];            /* of the axles from this one on */
+    double before[END + 1], behind[END + 1];
 } links;
+
+static axle_row row_of(const bf_wim *w)
+{
+    const axle_row row = {w->train, w->apart, w->reaches, &w->mix, &w->habits};
+    return row;
+}
 
 static void find_links(const bf_wim *w, links *l)
 {
-    const int count = w->train_count;
-    const double longest = longest_spacing(w->train, count);
-    memset(&l->s[0], 0, sizeof l->s[0]);
+    const double longest = longest_spacing(w->train, w->train_count);
+    l->row = row_of(w);
+    l->count = w->train_count;
     l->cut[0] = 0.0;
-    for (int k = 1; k < count; ++k) {
-        l->s[k] = spacing_of(w, &w->train[k - 1], &w->train[k]);
-        double more;
-        l->ties[k] = tie_of(w, &l->s[k], k, &more);
-        if (l->ties[k] == OPEN && l->s[k].lo > longest && spacing_cost(&l->s[k], 0.0, longest) >= IMPOSSIBLE) l->ties[k] = APART;
-        l->cut[k] = l->ties[k] == APART ? 0.0 : boundary_cost(w, l->s, k) + more;
+    for (int k = 1; k < l->count; ++k) {
+        const spacing *s = &w->apart[k];
+        l->apart[k] = s->lo > longest && spacing_cost(s, 0.0, longest) >= IMPOSSIBLE;
+        l->cut[k] = l->apart[k] ? 0.0 : boundary_cost(w, k) + loop_cost(w, sign_of(w, k), k);
     }
 }
 
@@ -149,88 +158,93 @@ static void find_links(const bf_wim *w, links *l)
  * was in doubt more. Infinite where that cannot be. */
 static double lost_head(const bf_wim *w)
 {
-    static const double AFTER_GAP = -2.0, AFTER_DOUBT = 2.0, DOUBT = 5.0;
+    static const double AFTER_GAP = 0.0, DOUBT = 7.0;
     if (w->gap_at >= 0) return AFTER_GAP;
-    return w->last_doubt < DOUBT ? AFTER_DOUBT + w->last_doubt : HUGE_VAL;
+    return w->last_doubt < DOUBT ? fmax(w->last_doubt, 0.0) : HUGE_VAL;
 }
 
 /* `all`: no further axles come. */
-static void find_costs(const bf_wim *w, links *l, bool all)
+static void find_costs(links *l, double head, bool all)
 {
-    const int count = w->train_count;
-    const double head = lost_head(w);
-    for (int b = 0; b < count; ++b)
-        for (int n = 1; n <= BF_MAX_AXLES; ++n) {
+    for (int b = 0; b < l->count; ++b) {
+        int n = 1;
+        for (; n <= BF_MAX_AXLES && b + n <= l->count && (n == 1 || !l->apart[b + n - 1]); ++n) {
+            const bool open = !all && b + n == l->count;
+            l->whole[b][n - 1] = vehicle_cost(&l->row, b, b + n - 1, open ? OPEN : WHOLE);
+            if (b == 0) l->headless[n - 1] = head < HUGE_VAL ? head + vehicle_cost(&l->row, 0, n - 1, open ? HEADLESS_OPEN : HEADLESS) : HUGE_VAL;
+        }
+        for (; n <= BF_MAX_AXLES; ++n) {
             l->whole[b][n - 1] = HUGE_VAL;
             if (b == 0) l->headless[n - 1] = HUGE_VAL;
-            if (b + n > count || (n > 1 && l->ties[b + n - 1] == APART)) {
-                for (; n <= BF_MAX_AXLES; ++n) {
-                    l->whole[b][n - 1] = HUGE_VAL;
-                    if (b == 0) l->headless[n - 1] = HUGE_VAL;
-                }
-                break;
-            }
-            const bool open = !all && b + n == count;
-            l->whole[b][n - 1] = vehicle_cost(&w->mix, w->train, l->s, b, b + n - 1, open, false);
-            if (b == 0 && head < HUGE_VAL)
-                l->headless[n - 1] = head + vehicle_cost(&w->mix, w->train, l->s, 0, n - 1, open, true);
         }
+    }
+}
+
+/* Minus log of the sum of two likelihoods. */
+static double both_of(double a, double b)
+{
+    const double least = fmin(a, b);
+    return least < HUGE_VAL ? least - log1p(exp(-fabs(a - b))) : HUGE_VAL;
 }
 
 static double run_cost(const links *l, int b, int e)
 {
     const double whole = l->whole[b][e - b - 1];
-    return b == 0 && l->headless[e - 1] < whole ? l->headless[e - 1] : whole;
+    return b == 0 ? both_of(l->headless[e - 1], whole) : whole;
 }
 
-static void parse_forward(links *l, int count)
+/* Sums over all parsings: of the axles before each boundary, and of those behind it with the boundary itself. */
+static void sum_parsings(links *l)
 {
-    l->best[0] = 0.0;
-    for (int e = 1; e <= count; ++e) {
-        l->best[e] = HUGE_VAL;
-        l->from[e] = e - 1;
-        for (int b = e - 1; b >= 0 && e - b <= BF_MAX_AXLES; --b) {
-            const double c = l->best[b] + l->cut[b] + run_cost(l, b, e);
-            if (c < l->best[e]) {
-                l->best[e] = c;
-                l->from[e] = b;
-            }
-        }
+    l->before[0] = 0.0;
+    for (int e = 1; e <= l->count; ++e) {
+        l->before[e] = HUGE_VAL;
+        for (int b = e - 1; b >= 0 && e - b <= BF_MAX_AXLES; --b)
+            l->before[e] = both_of(l->before[e], l->before[b] + l->cut[b] + run_cost(l, b, e));
+    }
+    l->behind[l->count] = 0.0;
+    for (int b = l->count - 1; b > 0; --b) {
+        double sum = HUGE_VAL;
+        for (int e = b + 1; e <= l->count && e - b <= BF_MAX_AXLES; ++e) sum = both_of(sum, run_cost(l, b, e) + l->behind[e]);
+        l->behind[b] = l->cut[b] + sum;
     }
 }
 
-/* Cost of the best parsing whose first vehicle has not `first` axles. */
-static double parse_other(links *l, int count, int first)
+/* How many axles the first vehicle most likely has, and the log odds of that. */
+static int first_vehicle(const links *l, double *odds)
 {
-    double other = HUGE_VAL;
-    l->tail[count] = 0.0;
-    for (int b = count - 1; b >= 0; --b) {
-        l->tail[b] = HUGE_VAL;
-        for (int e = b + 1; e <= count && e - b <= BF_MAX_AXLES; ++e) {
-            const double c = run_cost(l, b, e) + (e < count ? l->cut[e] + l->tail[e] : 0.0);
-            if (b == 0 && e != first && c < other) other = c;
-            if (c < l->tail[b]) l->tail[b] = c;
+    static const double CERTAIN_ODDS = 20.0;
+    int first = 1;
+    double best = HUGE_VAL, others = HUGE_VAL;
+    for (int e = 1; e <= l->count && e <= BF_MAX_AXLES; ++e) {
+        const double cost = run_cost(l, 0, e) + l->behind[e];
+        if (cost < best) {
+            others = both_of(others, best);
+            best = cost;
+            first = e;
+        } else {
+            others = both_of(others, cost);
         }
     }
-    return other;
+    *odds = fmin(others - best, CERTAIN_ODDS);
+    return first;
 }
 
 /* How much dearer it is that the last vehicle has further axles, which have not come yet, than that it has none. */
 static double more_cost(bf_wim *w, links *l)
 {
     const int count = w->train_count;
-    w->train[count] = w->train[count - 1]; /* one that would follow weighs about as much */
+    w->train[count] = w->train[count - 1];
     w->train[count].misfit_m = -1.0;
-    l->s[count] = spacing_ahead(w, &w->train[count - 1]);
-    if (l->s[count].lo < longest_spacing(w->train, count)) return 0.0; /* it will be seen by driving on */
+    w->apart[count] = spacing_ahead(w, &w->train[count - 1]);
+    if (w->apart[count].lo < longest_spacing(w->train, count)) return 0.0; /* it will be seen by driving on */
+    spacing_reach(&w->apart[count], &w->reaches[count]);
     double with = HUGE_VAL, without = HUGE_VAL;
     for (int b = count - 1; b >= 0 && count - b < BF_MAX_AXLES; --b) {
-        if (b < count - 1 && l->ties[b + 1] == APART) break;
-        const double before = l->best[b] + l->cut[b];
-        const double c = before + vehicle_cost(&w->mix, w->train, l->s, b, count - 1, false, false);
-        const double d = before + vehicle_cost(&w->mix, w->train, l->s, b, count, true, false);
-        if (c < without) without = c;
-        if (d < with) with = d;
+        if (b < count - 1 && l->apart[b + 1]) break;
+        const double before = l->before[b] + l->cut[b];
+        without = both_of(without, before + vehicle_cost(&l->row, b, count - 1, WHOLE));
+        with = both_of(with, before + vehicle_cost(&l->row, b, count, AHEAD));
     }
     return with - without;
 }
@@ -238,18 +252,14 @@ static double more_cost(bf_wim *w, links *l)
 /* `all`: no further axles come. Else, `ahead`: it is asked whether some do. */
 static parsing parse(bf_wim *w, links *l, bool all, bool ahead)
 {
-    const int count = w->train_count;
     find_links(w, l);
-    find_costs(w, l, all);
-    parse_forward(l, count);
+    find_costs(l, lost_head(w), all);
+    sum_parsings(l);
     parsing found = {0};
-    int k = count;
-    while (l->from[k] > 0) k = l->from[k];
-    found.first = k;
+    found.first = first_vehicle(l, &found.doubt);
+    const int k = found.first;
     found.headless = l->headless[k - 1] < l->whole[0][k - 1];
-    found.certain = k < count && l->ties[k] == APART;
-    found.doubt = 10.0;
-    if (!found.certain) found.doubt = parse_other(l, count, k) - l->best[count];
+    found.certain = k < l->count && l->apart[k];
     if (ahead) found.more = more_cost(w, l);
     return found;
 }
@@ -261,9 +271,8 @@ static int within_reach(const bf_wim *w, const bf_vehicle *v)
     const double longest = longest_spacing(w->train, v->axle_count) + 1.5;
     for (int i = 1; i < v->axle_count; ++i) {
         if (v->axles[i].position_m - v->axles[i - 1].position_m <= longest) continue;
-        const spacing s = spacing_of(w, &w->train[i - 1], &w->train[i]);
-        double more; /* one presence on the loop speaks for one vehicle */
-        if (tie_of(w, &s, i, &more) == APART || spacing_cost(&s, 0.0, longest) > 6.0 + more) return i;
+        const double more = loop_cost(w, sign_of(w, i), i); /* one presence on the loop speaks for one vehicle */
+        if (spacing_cost(&w->apart[i], 0.0, longest) > 6.0 + more) return i;
     }
     return v->axle_count;
 }
@@ -311,17 +320,23 @@ static bool close_behind(const bf_wim *w)
     return (s.hi - s.lo < 2.0 && 0.5 * (s.lo + s.hi) < NEAR_M) || (b->entry.v > DRIVING_MPS && b->entry.t - a->entry.t < BRIEF_S);
 }
 
-/* Learns how often vehicles follow at a queue's distance, from two cuts that were sure. */
+/* Learns how often vehicles follow at a queue's distance, and at which, from two cuts that were sure. */
 static void note_distance(bf_wim *w, double doubt)
 {
-    static const double RATE = 0.04, LEAST = 0.03, VAGUE_M = 6.0, LONG_S = 120.0, SURE = 4.0;
+    static const double RATE = 0.04, LEAST = 0.03, VAGUE_M = 6.0, LONG_S = 120.0, SURE = 4.0, EXACT_M = 2.0, LEAST_M = 0.7;
     const axle_seen *a = &w->left, *b = &w->train[0];
+    lane_habits *h = &w->habits;
     if (a->seen == 0 || fmin(doubt, w->last_doubt) < SURE) return;
     const spacing s = spacing_of(w, a, b);
     const bool close = s.hi < QUEUED_M + 1.0, far = s.lo > QUEUED_M || b->entry.t - a->exit.t > LONG_S;
     if (!far && !(close && s.hi - s.lo < VAGUE_M)) return;
-    w->close_share += RATE * ((close ? 1.0 : 0.0) - w->close_share);
-    w->close_share = fmin(fmax(w->close_share, LEAST), 1.0 - LEAST);
+    h->close_share += RATE * ((close ? 1.0 : 0.0) - h->close_share);
+    h->close_share = fmin(fmax(h->close_share, LEAST), 1.0 - LEAST);
+    if (far || s.hi - s.lo > EXACT_M) return;
+    const double off = 0.5 * (s.lo + s.hi) + shorter(a->kg, 0.8, 1.3) + shorter(b->kg, 0.45, 0.95) - h->close_m;
+    h->close_m += RATE * off;
+    h->close_var += RATE * (fmin(off * off, 9.0 * h->close_var) - h->close_var);
+    h->close_var = fmax(h->close_var, LEAST_M * LEAST_M);
 }
 
 /* Learns how often vehicles stand while they are over the array. */
@@ -339,8 +354,8 @@ static void note_stop(bf_wim *w, int count)
             }
         if (longest > STANDING_S * w->rate && longest > CREEPS * briefest) stood = true;
     }
-    w->stop_share += 0.05 * ((stood ? 1.0 : 0.0) - w->stop_share);
-    if (w->stop_share < LEAST_STOPS) w->stop_share = LEAST_STOPS;
+    w->habits.stop_share += 0.05 * ((stood ? 1.0 : 0.0) - w->habits.stop_share);
+    if (w->habits.stop_share < LEAST_STOPS) w->habits.stop_share = LEAST_STOPS;
 }
 
 static void emit(bf_wim *w, int count, uint32_t flags)
@@ -370,7 +385,8 @@ static void emit(bf_wim *w, int count, uint32_t flags)
         const int first = presence_of(w, l, &w->train[0]), last = presence_of(w, l, &w->train[count - 1]);
         if (first >= 0 && first == last) v->length_m = length_by_loop(w, &w->sensors[l->sensor].s, &l->marks[first]);
     }
-    apart_settle(w, w->train, v);
+    const axle_row row = row_of(w);
+    apart_settle(&row, v);
     if (v->flags & BF_SPACING_UNCERTAIN) v->length_m = (double)NAN; /* it may have stood: so may its end have */
     v->first_axle_scan += (double)w->lost;
     v->exit_scan += (double)w->lost;
@@ -384,7 +400,10 @@ static void emit(bf_wim *w, int count, uint32_t flags)
         if (!since_gap) w->gap_at = -1; /* there may be more of it */
     }
     for (int i = 0; i < count; ++i) release_axle(w, &w->train[i]);
-    memmove(w->train, w->train + count, sizeof(axle_seen) * (size_t)(w->train_count - count));
+    const size_t left = (size_t)(w->train_count - count);
+    memmove(w->train, w->train + count, sizeof(axle_seen) * left);
+    memmove(w->apart, w->apart + count, sizeof(spacing) * left);
+    memmove(w->reaches, w->reaches + count, sizeof(distances) * left);
     w->train_count -= count;
 }
 
@@ -453,7 +472,13 @@ void cut_update(bf_wim *w, bool at_end)
         /* Either end of it may be in doubt. */
         uint32_t flags = (!p.certain && p.doubt < DOUBTED) || w->last_doubt < DOUBTED ? BF_CUT_UNCERTAIN : 0;
         if (p.headless) flags |= w->gap_at >= 0 ? BF_PARTIAL : BF_CUT_UNCERTAIN;
-        if (!p.headless && p.doubt > SURE) mix_learn(&w->mix, w->train, l.s, p.first);
+        const bool sure = !p.headless && p.doubt > SURE;
+        if (sure) mix_learn(&w->mix, &l.row, p.first);
+        if (sure && w->last_doubt > SURE) {
+            lean_learn(&w->habits, &l.row, p.first);
+            print_learn(&w->habits, &l.row, p.first);
+            note_signs(w, p.first);
+        }
         const double doubt = p.certain ? CERTAIN : fmin(p.doubt, given_up);
         note_distance(w, doubt);
         w->last_doubt = doubt;

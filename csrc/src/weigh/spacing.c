@@ -1,5 +1,6 @@
 /* Distances between neighbouring axles. See spacing.h. */
 #include "spacing.h"
+#include "crossings.h"
 
 #include <math.h>
 
@@ -18,11 +19,16 @@ typedef struct {
     double x, t; /* metres, seconds */
 } node;
 
-/* How far an axle goes while it is on a strip, at the second level of its flanks: by the speeds from line to line, which
- * under an even change of speed are the means of those at the lines. */
-static double reach_of(const bf_wim *w, const axle_seen *a, const double *on)
+/* How far an axle went while it was on a strip, at the second level of its flanks, and how surely that is known: the deviation
+ * of its logarithm. */
+typedef struct {
+    double m, sigma;
+} way_on;
+
+/* By the speeds from line to line, which under an even change of speed are the means of those at the lines. */
+static way_on way_by_speed(const bf_wim *w, const axle_seen *a, const double *on)
 {
-    static const double UNEVEN = 4.0;
+    static const double UNEVEN = 4.0, SIGMAS[] = {0.6, 0.15, 0.06, 0.03};
     double sorted[BF_MAX_LINES], weakest = 0.0;
     int before = -1, n = 0;
     for (int j = 0; j < w->line_count; ++j) {
@@ -42,9 +48,30 @@ static double reach_of(const bf_wim *w, const axle_seen *a, const double *on)
         }
         sorted[k] = r;
     }
-    const double reach = n > 0 ? sorted[n / 2] : weakest;
+    way_on way = {n > 0 ? sorted[n / 2] : weakest, SIGMAS[n < 3 ? n : 3]};
+    if (n > 1) way.sigma += 0.5 * log(sorted[n - 1] / sorted[0]);
+    return way;
+}
+
+/* That, and how long a tyre's print is under such a load. */
+static double reach_of(const bf_wim *w, axle_seen *a, const double *on)
+{
+    static const double USUAL = 0.2, ODD = 0.35, CLEAR = 0.1, BY_LOAD = 0.25, MOST_M = 0.45;
+    const way_on seen = way_by_speed(w, a, on);
+    int line = 0;
+    while (!(a->seen >> line & 1u)) ++line;
+    const int sensor = w->lines[line].sensors[0];
     const double least = w->lines[0].width + 0.05;
-    return reach < least ? least : (reach > 0.45 ? 0.45 : reach);
+    a->print = (double)NAN;
+    double reach = seen.m;
+    if (!w->lines[line].plate && !w->slopes_differ && seen.m > 0.0) {
+        const double usual = passage_of(w, a, sensor).way_m, odd = fmax(fabs(log(seen.m / usual)) - ODD, 0.0); /* it stood on all */
+        const double sigma = seen.sigma + odd, own = 1.0 / (sigma * sigma), other = 1.0 / (USUAL * USUAL);
+        reach = exp((log(seen.m) * own + log(usual) * other) / (own + other));
+        const double kg = a->peak_n / 9.80665;
+        if (sigma < CLEAR && kg > 0.0) a->print = log(seen.m) - BY_LOAD * log(kg);
+    }
+    return reach < least ? least : (reach > MOST_M ? MOST_M : reach);
 }
 
 /* Speed and acceleration at nodes[0] from it and those that follow it in time order `sign` away from it, by least squares. */
@@ -94,7 +121,7 @@ void find_runs(const bf_wim *w, axle_seen *a)
         on[j] = fall[j] - rise[j];
     }
     const double reach = reach_of(w, a, on);
-    a->kg = rough_load(w, a, reach);
+    a->kg = fmax(rough_load(w, a, reach), 1.0);
     for (int end = 0; end < 2; ++end) {
         node nodes[2 * BF_MAX_LINES];
         int n = 0, edge = -1;
@@ -154,7 +181,7 @@ static void find_stops(const bf_wim *w, const run *from, const run *to, double d
         if (to) stop_from(to->v, -to->a, BRAKING_MPS2[i], &way2, &time2); /* the same with time running back */
         s->stop_m[i] = time + time2 < 1.1 * dt + 0.2 ? way + way2 : HUGE_VAL;
     }
-    s->stop_cost = -log(w->stop_share);
+    s->stop_cost = -log(w->habits.stop_share);
     s->unseen = true;
     s->stopped_by = from->stood || (to && to->stood);
     s->between_stops = from->stood && to && to->stood;
@@ -334,8 +361,79 @@ double spacing_cost(const spacing *s, double from, double to)
     return cost_of(s, from, to, 0.0, 1.5);
 }
 
-double link_cost(const spacing *s, double from, double to)
+/* Adds a share of the likelihood that a distance of that mean and deviation gives to each cell. */
+static void add_normal(double cells[CELLS + 1], double mean, double sigma, double share)
 {
-    /* Where it stood the time is what is known, and is spread as durations of stops are. */
-    return s->hi < HUGE_VAL ? cost_of(s, from, to, log(to - from), log(20.0)) : cost_of(s, from, to, 0.0, 0.0);
+    static const double REACHES = 4.5; /* deviations */
+    const double from = NEAREST_M, at = floor((mean - REACHES * sigma - from) / CELL_M);
+    double below = 0.0; /* of the lower edge */
+    if (at < 0.0) below = 0.5 * erfc(-(from - mean) / sigma * 0.70710678118654752);
+    for (int i = at < 0.0 ? 0 : (at < CELLS ? (int)at : CELLS); i < CELLS; ++i) {
+        const double z = (from + CELL_M * (i + 1) - mean) / sigma;
+        const double up = z > REACHES ? 1.0 : 0.5 * erfc(-z * 0.70710678118654752);
+        cells[i] += share * (up - below);
+        below = up;
+        if (z > REACHES) return;
+    }
+    cells[CELLS] += share * (1.0 - below);
+}
+
+static void reach_of_coming(const spacing *s, double cells[CELLS + 1])
+{
+    static const double TOLERANCE_M = 0.15, BUILT_M = 0.1, SELDOM = 0.2, ODD = 0.02, JERKY = 0.05, FAR_M = 20.0, LONGEST_STOP_M = 20.0;
+    const double mean = 0.5 * (s->lo + s->hi), half = 0.5 * (s->hi - s->lo);
+    const double spread = s->unseen ? 0.5 * half : 0.4 * half;
+    const double sigma = sqrt(spread * spread + BUILT_M * BUILT_M), even = (1.0 - JERKY) * exp(-s->uneven) + JERKY;
+    const double seldom = s->doubt > 0.0 ? SELDOM : 0.0;
+    add_normal(cells, mean, sigma, even * (1.0 - seldom - ODD));
+    if (seldom > 0.0) add_normal(cells, mean, sigma + 0.5 * s->doubt, even * seldom);
+    add_normal(cells, mean, 4.0 * sigma + 2.0 * TOLERANCE_M, even * ODD);
+    for (int i = 0; s->between_stops && i < CELLS; ++i)
+        if (NEAREST_M + CELL_M * i < s->base + NEXT_STOP_M) cells[i] *= exp(-NEXT_STOP);
+    if (!s->unseen) return;
+    double stop = 0.0;
+    for (int i = 0; i < CELLS; ++i) {
+        const double cost = stop_cost_of(s, NEAREST_M + CELL_M * (i + 0.5));
+        stop = cost < 60.0 ? exp(-cost) / LONGEST_STOP_M : 0.0;
+        cells[i] += CELL_M * stop;
+    }
+    cells[CELLS] += FAR_M * stop;
+}
+
+static void reach_of_missing(const spacing *s, double cells[CELLS + 1])
+{
+    static const double SOFT_M = 0.35;
+    for (int i = 0; i < CELLS; ++i) {
+        const double d = NEAREST_M + CELL_M * (i + 0.5), short_of = (s->lo - d) / SOFT_M;
+        const double went = short_of > 0.0 ? exp(-0.5 * short_of * short_of) : 1.0, stop = exp(-stop_cost_of(s, d));
+        cells[i] = CELL_M * fmin(went + stop, 1.0);
+    }
+}
+
+void spacing_reach(const spacing *s, distances *out)
+{
+    static const double LEAST = 1e-6; /* for a metre, whatever was seen */
+    double cells[CELLS + 1] = {0}, sum = 0.0;
+    if (s->hi < HUGE_VAL) reach_of_coming(s, cells);
+    else reach_of_missing(s, cells);
+    out->upto[0] = 0.0f;
+    for (int i = 0; i < CELLS; ++i) {
+        sum += cells[i] + LEAST * CELL_M;
+        out->upto[i + 1] = (float)sum;
+    }
+    out->beyond = (float)(cells[CELLS] + LEAST);
+}
+
+static double reach_upto(const distances *r, double m)
+{
+    const double at = (m - NEAREST_M) / CELL_M;
+    if (at <= 0.0) return 0.0;
+    if (at >= CELLS) return (double)r->upto[CELLS];
+    const int i = (int)at;
+    return (double)r->upto[i] + (at - i) * ((double)r->upto[i + 1] - (double)r->upto[i]);
+}
+
+double reach_within(const distances *r, double from, double to)
+{
+    return reach_upto(r, to) - reach_upto(r, from);
 }

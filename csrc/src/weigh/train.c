@@ -594,11 +594,25 @@ static void note_lines(bf_wim *w, const axle_seen *a, double *stale_before)
     }
 }
 
+/* Left share of what the lines saw of an axle; negative where its sides are not known. */
+static double left_share(const bf_wim *w, const axle_seen *a)
+{
+    double left = 0.0, both = 0.0;
+    for (int j = 0; j < w->line_count; ++j) {
+        const double l = a->at[j].side_n[SIDE_LEFT], r = a->at[j].side_n[SIDE_RIGHT];
+        if (!(a->seen >> j & 1u) || !(l > 0.0) || !(r > 0.0)) continue;
+        left += l / (l + r);
+        both += 1.0;
+    }
+    return both > 0.0 ? left / both : -1.0;
+}
+
 /* Puts an axle at the end of the train, with what it and the one before it say of their motion. */
 static void join_train(bf_wim *w, axle_seen *a)
 {
     static const joint_motion alone = {-1.0, (double)NAN, (double)NAN};
     find_runs(w, a);
+    a->left = left_share(w, a);
     a->lost_before = came_unseen(w, a);
     w->train[w->train_count++] = *a;
     w->train_changed = true;
@@ -607,6 +621,10 @@ static void join_train(bf_wim *w, axle_seen *a)
     last->misfit_m = both.misfit_m;
     last->apart_m = both.apart_m;
     last->apart_sigma_m = both.apart_sigma_m;
+    if (w->train_count == 1) return;
+    spacing *s = &w->apart[w->train_count - 1];
+    *s = spacing_of(w, last - 1, last);
+    spacing_reach(s, &w->reaches[w->train_count - 1]);
 }
 
 bool train_update(bf_wim *w, bool at_end)

@@ -38,9 +38,21 @@ bf_status bf_wim_create(const bf_wim_options *options, const bf_sensor *sensors,
     w->free_count = PRINTS;
     w->first_at = HUGE_VAL;
     w->gap_at = 0; /* before the first sample as after a gap: what stood on the array was not seen to come */
-    w->stop_share = 0.3;
+    w->habits.stop_share = 0.3;
     w->last_doubt = 10.0;
-    w->close_share = 0.4;
+    w->habits.close_share = 0.4;
+    w->habits.left = 0.5;
+    w->habits.left_between = 0.016 * 0.016;
+    w->habits.left_within = 0.01 * 0.01;
+    w->habits.close_m = 5.0;
+    w->habits.close_var = 1.5 * 1.5;
+    w->habits.steered[0] = w->habits.other[0] = (double)NAN;
+    w->habits.cut_sign[LOOP_HELD] = 0.002;
+    w->habits.cut_sign[LOOP_DIPPED] = 0.2;
+    w->habits.cut_sign[LOOP_FREE] = 0.8;
+    w->habits.whole_sign[LOOP_HELD] = 1.0;
+    w->habits.whole_sign[LOOP_DIPPED] = 0.02;
+    w->habits.whole_sign[LOOP_FREE] = 1e-6;
     w->ways = lane_unknown();
     *out = w;
     return BF_OK;
