@@ -82,6 +82,7 @@ class WimVehicle(Struct, frozen=True, gc=False):
     axles: tuple[WimAxle, ...]
     flags: tuple[str, ...]
     lateral_m: float | None = None  # right of the lane's middle
+    whole: float = 1.0  # probability that these are all axles of one vehicle
     way_from_scan: float = 0.0
     way_m: tuple[float, ...] = ()  # the fitted motion: x of the first axle from that scan to `exit_scan`, evenly
 
@@ -268,6 +269,7 @@ def _vehicle(v: Any, sensors: int) -> WimVehicle:
         axles=tuple(axles),
         flags=tuple([word for bit, word in _FLAGS if flags & bit]),
         lateral_m=_number(v.lateral_m),
+        whole=v.whole,
         way_from_scan=v.way_from_scan,
         way_m=() if way_m[0] != way_m[0] else tuple(way_m),
     )

@@ -89,6 +89,7 @@ typedef struct {
     double length_m;                 /* NaN where not known */
     double lateral_m;                /* right of the lane's middle; NaN where strips at different angles do not tell */
     double gross_kg, gross_sigma_kg;
+    double whole;                    /* probability that these are all axles of one vehicle */
     uint32_t flags;
     int32_t axle_count;
     bf_axle axles[24];

@@ -54,7 +54,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
     "VehicleClass": {
         "scheme": "classification scheme: fhwa, eu or cost323",
         "code": "class in that scheme; 15 is unclassified in fhwa",
-        "confidence": "probability that the true axles and loads belong to the same class",
+        "confidence": "probability that the true axles and loads, all of one vehicle, belong to the same class",
     },
     "Identity": {
         "medium": "how the identity was read",

@@ -99,11 +99,13 @@ class Classifier:
         position_sigma_m: Sequence[float] = (),
         load_sigma_kg: Sequence[float] | None = None,
         gross_sigma_kg: float | None = None,
+        whole: float = 1.0,
     ) -> VehicleClass:
         """The class of a vehicle with these axles, first axle first.
 
         `position_sigma_m` grows from axle to axle as the distances between them are known; without it each is known to
         4 cm. Without `load_sigma_kg` the loads count as exact; without `gross_sigma_kg` their errors as independent.
+        `whole` is the probability that these are all axles of one vehicle: what is half of one has no sure class.
         Axles in the wrong order fit no rule. ValueError if the sequences differ in length.
         """
         if len(positions_m) != len(loads_kg):
@@ -120,7 +122,7 @@ class Classifier:
             code, confidence = self._by_rules(len(loads_kg), values, spreads)
         else:
             code, confidence = self._by_groups(positions_m, apart_sigma_m, gross_kg, gross_sigma_kg)
-        return VehicleClass(scheme=self.scheme, code=code, confidence=round(min(confidence, 1.0), 3))
+        return VehicleClass(scheme=self.scheme, code=code, confidence=round(min(confidence, 1.0) * whole, 3))
 
     def _by_rules(self, axles: int, values: list[float], spreads: list[float]) -> tuple[str, float]:
         rules = self._rules.get(axles, ())

@@ -240,6 +240,7 @@ class LanePipeline:
             position_sigma_m=[axle.position_sigma_m for axle in found.axles],
             load_sigma_kg=[axle.sigma_kg for axle in found.axles],
             gross_sigma_kg=found.gross_sigma_kg,
+            whole=found.whole,
         )
         return Vehicle(
             time=utc_text(time_ns),

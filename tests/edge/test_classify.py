@@ -185,3 +185,11 @@ def test_exact_measurement_is_certain(s1: float, s2: float, s3: float, s4: float
     assume(all(abs(s * 100 - round(s * 100)) < 0.45 for s in spacings))
     result = Classifier().classify(positions(spacings), [load] * 5, position_sigma_m=[0.0] * 5)
     assert result.confidence == 1.0
+
+
+def test_what_may_be_half_a_vehicle_has_half_a_class() -> None:
+    spacings = [17.0, 4.3, 33.0, 4.1]
+    whole = Classifier().classify(positions(spacings), [6000.0] * 5, position_sigma_m=[0.0] * 5)
+    half = Classifier().classify(positions(spacings), [6000.0] * 5, position_sigma_m=[0.0] * 5, whole=0.5)
+    assert half.code == whole.code
+    assert half.confidence == pytest.approx(0.5 * whole.confidence)

@@ -191,6 +191,9 @@ struct bf_wim {
 void train_footprint(struct bf_wim *w, const footprint *f);
 bool train_update(struct bf_wim *w, bool at_end);
 
+/* train.c: what axle k of the train and the one before it say of their motion and their distance. */
+void train_tie(struct bf_wim *w, int k);
+
 /* reverse.c: takes out the passes of axles that rolled back and came again. True while that may be going on. `finished`
  * are the passes of each line that are complete. */
 bool reverse_filter(struct bf_wim *w, int *finished, bool at_end);

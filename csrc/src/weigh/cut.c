@@ -358,8 +358,37 @@ static void note_stop(bf_wim *w, int count)
     if (w->habits.stop_share < LEAST_STOPS) w->habits.stop_share = LEAST_STOPS;
 }
 
-static void emit(bf_wim *w, int count, uint32_t flags)
+/* Takes axles off the train. */
+static void leave_train(bf_wim *w, int from, int count)
 {
+    for (int i = from; i < from + count; ++i) release_axle(w, &w->train[i]);
+    const size_t left = (size_t)(w->train_count - from - count);
+    memmove(w->train + from, w->train + from + count, sizeof(axle_seen) * left);
+    memmove(w->apart + from, w->apart + from + count, sizeof(spacing) * left);
+    memmove(w->reaches + from, w->reaches + from + count, sizeof(distances) * left);
+    w->train_count -= count;
+}
+
+/* What bears nothing beside the other axles of a vehicle is none: a wheel that turned on a line, a part of one at the edge of a
+ * plate. Takes the first such off the train; false where there is none. */
+static bool drop_ghost(bf_wim *w, const bf_vehicle *v)
+{
+    static const double SHARE = 0.03, MOST_KG = 150.0;
+    double heaviest = 0.0;
+    for (int k = 0; k < v->axle_count; ++k) heaviest = fmax(heaviest, v->axles[k].load_kg);
+    for (int k = 0; k < v->axle_count; ++k) {
+        if (v->axles[k].load_kg > SHARE * heaviest || v->axles[k].load_kg > MOST_KG) continue;
+        leave_train(w, k, 1);
+        if (k < w->train_count) train_tie(w, k);
+        return true;
+    }
+    return false;
+}
+
+/* False where what was to leave held an axle that is none: it is read anew. */
+static bool emit(bf_wim *w, int count, uint32_t flags, double whole)
+{
+    static const double PARTIAL_WHOLE = 0.5; /* what may have lost an axle */
     if (count > BF_MAX_AXLES) count = BF_MAX_AXLES;
     bf_vehicle *v;
     if (w->ring_count == RING) {
@@ -369,9 +398,10 @@ static void emit(bf_wim *w, int count, uint32_t flags)
     v = &w->ring[(w->ring_head + w->ring_count) % RING];
     memset(v, 0, sizeof *v);
     weigh(w, w->train, count, v);
-    const int whole = within_reach(w, v);
-    if (whole < count) {
-        count = whole;
+    if (drop_ghost(w, v)) return false;
+    const int within = within_reach(w, v);
+    if (within < count) {
+        count = within;
         memset(v, 0, sizeof *v);
         weigh(w, w->train, count, v);
     }
@@ -393,18 +423,15 @@ static void emit(bf_wim *w, int count, uint32_t flags)
     v->way_from_scan += (double)w->lost;
     const bool since_gap = on_loop_since_gap(w);
     if ((w->broken && count == w->train_count) || since_gap || axles_in_gap(w, v->speed_mps)) v->flags |= BF_PARTIAL;
+    v->whole = v->flags & BF_PARTIAL ? fmin(whole, PARTIAL_WHOLE) : whole;
     /* One axle alone is no vehicle, unless a gap in the stream took the others; nor is what weighs less than anything
      * that drives. */
     if ((count >= 2 || (v->flags & BF_PARTIAL)) && v->gross_kg > 40.0) {
         w->ring_count++;
         if (!since_gap) w->gap_at = -1; /* there may be more of it */
     }
-    for (int i = 0; i < count; ++i) release_axle(w, &w->train[i]);
-    const size_t left = (size_t)(w->train_count - count);
-    memmove(w->train, w->train + count, sizeof(axle_seen) * left);
-    memmove(w->apart, w->apart + count, sizeof(spacing) * left);
-    memmove(w->reaches, w->reaches + count, sizeof(distances) * left);
-    w->train_count -= count;
+    leave_train(w, 0, count);
+    return true;
 }
 
 /* Whether wheels are over the array that are not in the train yet. */
@@ -433,8 +460,9 @@ static completeness complete(const bf_wim *w)
     const axle_seen *a = &w->train[w->train_count - 1];
     const loop_state *l = main_loop(w);
     if (l) {
-        const int p = presence_of(w, l, a);
+        int p = presence_of(w, l, a);
         if (p >= 0) {
+            while (l->marks[p].shared && p + 1 < l->count) ++p; /* a dip lets nobody go */
             const double off = l->marks[p].off;
             if (!(off < HUGE_VAL)) return NO;
             /* A wheel that was behind the loop when it became free must have come by. */
@@ -447,9 +475,43 @@ static completeness complete(const bf_wim *w)
     return (double)w->now / w->rate - a->exit.t > LONGEST_S ? YES : BY_GEOMETRY;
 }
 
+/* What the lane learns of the first vehicle where it is sure that it is one, and that the one before it was. */
+static void learn(bf_wim *w, const links *l, const parsing *p, double doubt)
+{
+    static const double SURE = 4.5;
+    note_distance(w, doubt);
+    if (p->headless || p->doubt < SURE) return;
+    mix_learn(&w->mix, &l->row, p->first);
+    if (w->last_doubt < SURE) return;
+    lean_learn(&w->habits, &l->row, p->first);
+    print_learn(&w->habits, &l->row, p->first);
+    note_signs(w, p->first);
+}
+
+/* Whether the best reading is a poor one: a vehicle that is built has a density that grows with its axles. */
+static bool odd(const links *l, const parsing *p)
+{
+    static const double TWO_AXLES = 7.0, AN_AXLE = 1.0;
+    return l->whole[0][p->first - 1] > TWO_AXLES - AN_AXLE * (p->first - 2);
+}
+
+/* Lets the first vehicle of the train go. */
+static void let_go(bf_wim *w, const links *l, const parsing *p, double given_up)
+{
+    static const double DOUBTED = 4.0;
+    const double before = w->last_doubt, doubt = p->certain ? CERTAIN : fmin(p->doubt, given_up);
+    /* Either end of it may be in doubt. */
+    uint32_t flags = fmin(doubt, before) < DOUBTED || odd(l, p) ? BF_CUT_UNCERTAIN : 0;
+    if (p->headless) flags |= w->gap_at >= 0 ? BF_PARTIAL : BF_CUT_UNCERTAIN;
+    learn(w, l, p, doubt);
+    w->last_doubt = doubt;
+    if (!emit(w, p->first, flags, 1.0 / (1.0 + exp(-doubt)) / (1.0 + exp(-before)))) w->last_doubt = before;
+}
+
 void cut_update(bf_wim *w, bool at_end)
 {
-    static const double SURE = 4.5, SURE_NO_MORE = 4.0, DOUBTED = 3.0;
+    static const double SETTLED = 4.5, SURE_NO_MORE = 4.0;
+    enum { ENOUGH = 8 }; /* axles behind it: more will not change what they say */
     links l;
     /* As long as nothing comes the parsing stays; only that something may still come grows less likely. When it is certain
      * that nothing does, nobody waits for the next look. */
@@ -467,21 +529,9 @@ void cut_update(bf_wim *w, bool at_end)
         }
         if (p.first == w->train_count && !all) return;
         /* A boundary that geometry alone gives may move while axles are still coming. */
-        const bool settled = p.certain || w->train_count - p.first >= 6 || (w->train_count > p.first && p.doubt > SURE);
+        const int behind = w->train_count - p.first;
+        const bool settled = p.certain || behind >= ENOUGH || (behind > 0 && p.doubt > SETTLED);
         if (!all && !settled && p.first < BF_MAX_AXLES) return;
-        /* Either end of it may be in doubt. */
-        uint32_t flags = (!p.certain && p.doubt < DOUBTED) || w->last_doubt < DOUBTED ? BF_CUT_UNCERTAIN : 0;
-        if (p.headless) flags |= w->gap_at >= 0 ? BF_PARTIAL : BF_CUT_UNCERTAIN;
-        const bool sure = !p.headless && p.doubt > SURE;
-        if (sure) mix_learn(&w->mix, &l.row, p.first);
-        if (sure && w->last_doubt > SURE) {
-            lean_learn(&w->habits, &l.row, p.first);
-            print_learn(&w->habits, &l.row, p.first);
-            note_signs(w, p.first);
-        }
-        const double doubt = p.certain ? CERTAIN : fmin(p.doubt, given_up);
-        note_distance(w, doubt);
-        w->last_doubt = doubt;
-        emit(w, p.first, flags);
+        let_go(w, &l, &p, given_up);
     }
 }

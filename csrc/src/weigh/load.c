@@ -57,19 +57,19 @@ static double with_plateau(const footprint *f, double newton, double by_integral
 }
 
 /* What no vehicle has must not leave here, whatever the samples were: loads above zero with a sigma, axles one behind the
- * other. Where it had to be put right the cut is in doubt. */
-static uint32_t keep_sane(bf_vehicle *v)
+ * other. Where it had to be put right the cut is in doubt. An axle that the motion makes weightless has its rough load. */
+static uint32_t keep_sane(const axle_seen *axles, bf_vehicle *v)
 {
-    static const double LEAST_KG = 1.0, LEAST_SPACING_M = 0.3;
+    static const double LEAST_KG = 1.0, LEAST_SPACING_M = 0.3, ROUGH = 0.5, ROUGH_KG = 1000.0;
     uint32_t flags = 0;
     double gross = 0.0;
     for (int k = 0; k < v->axle_count; ++k) {
         bf_axle *a = &v->axles[k];
         if (!(a->load_kg >= LEAST_KG)) {
-            a->load_kg = LEAST_KG;
+            a->load_kg = fmax(axles[k].kg, LEAST_KG);
             a->left_kg = a->right_kg = (double)NAN;
-            a->sigma_kg = 1000.0;
-            flags |= BF_CUT_UNCERTAIN;
+            a->sigma_kg = fmax(ROUGH * a->load_kg, ROUGH_KG);
+            flags |= BF_CUT_UNCERTAIN | BF_PARTIAL;
         }
         if (!(a->sigma_kg >= LEAST_KG)) a->sigma_kg = LEAST_KG;
         if (k > 0 && !(a->position_m >= v->axles[k - 1].position_m + LEAST_SPACING_M)) {
@@ -369,6 +369,6 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     flags |= sum_up(v, &sigmas, uneven, out);
     const double t_first = v->fitted ? motion_time(&w->motion, v->place[0]) : axles[0].at[0].mid / w->rate - v->t0;
     out->first_axle_scan = (t_first + v->t0) * w->rate;
-    out->flags = flags | keep_sane(out);
+    out->flags = flags | keep_sane(axles, out);
     tell_way(v, out);
 }

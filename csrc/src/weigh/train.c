@@ -607,24 +607,29 @@ static double left_share(const bf_wim *w, const axle_seen *a)
     return both > 0.0 ? left / both : -1.0;
 }
 
-/* Puts an axle at the end of the train, with what it and the one before it say of their motion. */
+void train_tie(bf_wim *w, int k)
+{
+    axle_seen *a = &w->train[k];
+    a->misfit_m = -1.0;
+    a->apart_m = a->apart_sigma_m = (double)NAN;
+    if (k == 0) return;
+    const joint_motion both = joint_fit(w, a - 1);
+    a->misfit_m = both.misfit_m;
+    a->apart_m = both.apart_m;
+    a->apart_sigma_m = both.apart_sigma_m;
+    w->apart[k] = spacing_of(w, a - 1, a);
+    spacing_reach(&w->apart[k], &w->reaches[k]);
+}
+
+/* Puts an axle at the end of the train. */
 static void join_train(bf_wim *w, axle_seen *a)
 {
-    static const joint_motion alone = {-1.0, (double)NAN, (double)NAN};
     find_runs(w, a);
     a->left = left_share(w, a);
     a->lost_before = came_unseen(w, a);
     w->train[w->train_count++] = *a;
     w->train_changed = true;
-    axle_seen *last = &w->train[w->train_count - 1];
-    const joint_motion both = w->train_count > 1 ? joint_fit(w, last - 1) : alone;
-    last->misfit_m = both.misfit_m;
-    last->apart_m = both.apart_m;
-    last->apart_sigma_m = both.apart_sigma_m;
-    if (w->train_count == 1) return;
-    spacing *s = &w->apart[w->train_count - 1];
-    *s = spacing_of(w, last - 1, last);
-    spacing_reach(s, &w->reaches[w->train_count - 1]);
+    train_tie(w, w->train_count - 1);
 }
 
 bool train_update(bf_wim *w, bool at_end)

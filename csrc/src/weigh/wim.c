@@ -48,10 +48,10 @@ bf_status bf_wim_create(const bf_wim_options *options, const bf_sensor *sensors,
     w->habits.close_var = 1.5 * 1.5;
     w->habits.steered[0] = w->habits.other[0] = (double)NAN;
     w->habits.cut_sign[LOOP_HELD] = 0.002;
-    w->habits.cut_sign[LOOP_DIPPED] = 0.2;
-    w->habits.cut_sign[LOOP_FREE] = 0.8;
-    w->habits.whole_sign[LOOP_HELD] = 1.0;
-    w->habits.whole_sign[LOOP_DIPPED] = 0.02;
+    w->habits.cut_sign[LOOP_DIPPED] = 0.3;
+    w->habits.cut_sign[LOOP_FREE] = 0.7;
+    w->habits.whole_sign[LOOP_HELD] = 0.9;
+    w->habits.whole_sign[LOOP_DIPPED] = 0.1;
     w->habits.whole_sign[LOOP_FREE] = 1e-6;
     w->ways = lane_unknown();
     *out = w;
