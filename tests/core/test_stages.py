@@ -35,19 +35,29 @@ RATE_HZ = 5000.0
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 
 
+def _compile(compiler: str, path: Path, *flags: str) -> None:
+    command = [compiler, "-std=c11", "-ffp-contract=off", *flags, f"-I{WEIGH}", f"-I{WEIGH.parents[1] / 'include'}"]
+    command += [str(Path(__file__).parent / "stages" / "footprints.c"), *(str(WEIGH / f"{name}.c") for name in STAGE)]
+    subprocess.run([*command, "-lm", "-o", str(path)], check=True)
+
+
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The stage under the sanitizers."""
     path = tmp_path_factory.mktemp("stage") / "footprints"
-    command = ["gcc", "-std=c11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    command += [
-        f"-I{WEIGH}",
-        f"-I{WEIGH.parents[1] / 'include'}",
-        str(Path(__file__).parent / "stages" / "footprints.c"),
-    ]
-    command += [*(str(WEIGH / f"{name}.c") for name in STAGE), "-lm", "-o", str(path)]
-    subprocess.run(command, check=True)
+    _compile("gcc", path, "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     return path
+
+
+@pytest.fixture(scope="module")
+def arm_program(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The stage as the core is built, for ARM, and what runs it here."""
+    compiler, emulator = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64-static")
+    if not compiler or not emulator:
+        pytest.skip("aarch64-linux-gnu-gcc and qemu-aarch64-static are not installed")
+    path = tmp_path_factory.mktemp("arm") / "footprints"
+    _compile(compiler, path, "-O3", "-static")
+    return [emulator, str(path)]
 
 
 @dataclass
@@ -74,10 +84,15 @@ class Seen:
 
 
 def look(
-    program: Path, samples: npt.NDArray[np.float64], tau_s: float = 0.0, plate: bool = False, block: int = 4096
+    program: Path | list[str],
+    samples: npt.NDArray[np.float64],
+    tau_s: float = 0.0,
+    plate: bool = False,
+    block: int = 4096,
 ) -> Seen:
     data = np.clip(np.rint(samples), -32768, 32767).astype(np.int16).tobytes()
-    arguments = [str(program), str(RATE_HZ), str(tau_s), str(int(plate)), str(block)]
+    start = program if isinstance(program, list) else [str(program)]
+    arguments = [*start, str(RATE_HZ), str(tau_s), str(int(plate)), str(block)]
     lines = subprocess.run(arguments, input=data, capture_output=True, check=True).stdout.decode().splitlines()
     rows = [[float(word) for word in line.split()] for line in lines[:-1]]
     state, baseline, noise, footprints, spikes = (float(word) for word in lines[-1].split()[1:])
@@ -184,3 +199,11 @@ def test_a_second_wheel_close_behind_has_a_footprint_of_its_own(program: Path) -
     assert a.peak == pytest.approx(3000, rel=0.02)
     assert b.peak == pytest.approx(2000, rel=0.02)
     assert a.area + b.area == pytest.approx(pair.sum(), rel=0.005)
+
+
+def test_arm_gives_the_same_bits(program: Path, arm_program: list[str]) -> None:
+    hum = 20 * np.sin(2 * np.pi * 50.2 / RATE_HZ * np.arange(15000))
+    samples = quiet(noise=6.0) + hum + wheel(4000, 90, 1500, 15000) + wheel(9000.7, 700, 800, 15000)
+    seen = look(program, samples, tau_s=2.0)
+    assert len(seen.prints) == 2
+    assert look(arm_program, samples, tau_s=2.0) == seen

@@ -11,7 +11,7 @@
 static void print(void *context, const footprint *f)
 {
     (void)context;
-    printf("%.9g %.9g %.9g %.9g %.9g %.9g %.9g %d %d\n", f->begin, f->end, f->rise[1], f->fall[1], f->centre, f->peak, f->area,
+    printf("%.17g %.17g %.17g %.17g %.17g %.17g %.17g %d %d\n", f->begin, f->end, f->rise[1], f->fall[1], f->centre, f->peak, f->area,
            f->saturated, f->cut_short);
 }
 
@@ -43,7 +43,7 @@ int main(int argc, char **argv)
     channel_close(&c, &room);
     bf_channel_health health = {0};
     channel_health(&c, room.past.frames * room.past.frame_scans, 0.0, &health);
-    printf("health %d %.9g %.9g %d %d\n", health.state, health.baseline_counts, health.noise_counts, (int)health.footprints,
+    printf("health %d %.17g %.17g %d %d\n", health.state, health.baseline_counts, health.noise_counts, (int)health.footprints,
            (int)health.spikes);
     history_free(&room.past);
     free(samples);
