@@ -59,7 +59,8 @@ test: setup system
 	$(BIN)/python -m pytest --reruns 1 -n $(WORKERS) --dist worksteal
 
 # The lock of Python 3.12 and later, and the Python of Debian 13, deserve the suite too.
-test-313: package-tools
+test-313:
+	@python3.13 -c "" 2>/dev/null || sh tests/system_packages.sh debootstrap systemd-container
 	@sh tests/python_3_13.sh
 
 test-brokers: setup

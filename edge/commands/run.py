@@ -19,7 +19,7 @@ from edge.daemon.daemon import Daemon
 from edge.delivery.entry import JournalError
 from edge.delivery.identity import IdentityError
 from edge.exit_codes import EXIT_CANNOT_WRITE
-from edge.machine import logs
+from edge.machine import logs, memory
 from edge.machine.restart import begin_anew, is_started_anew
 
 log = logging.getLogger("daemon")
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     logs.to_stderr(logging.DEBUG if args.verbose else logging.INFO)
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # memory holds plates: a crash must not put them on the disk
+    memory.keep_small()
     admitted = Admission(args.config, args.trust)
     config = admitted.load()
     try:
