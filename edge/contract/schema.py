@@ -9,6 +9,7 @@ survives a later version 1.
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Sequence
@@ -225,6 +226,8 @@ def _described(name: str, schema: _Json) -> _Json:
         meaning = MEANINGS.get(name, {}).get(key) or (COMMON.get(key) if common else None)
         if meaning is not None:
             value["description"] = meaning
+    if "description" in schema:  # a docstring: Python 3.13 takes its indentation away, 3.11 leaves it
+        schema["description"] = inspect.cleandoc(schema["description"])
     schema["required"] = [*(["schema"] if common else []), *schema.get("required", [])]
     return schema
 

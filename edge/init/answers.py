@@ -115,13 +115,18 @@ def meaning_of(name: str, lanes: list[str], points: list[str], lane: str | None)
 
     Its lane is the one that it names, else that of the device, else the only one.
     """
-    words = name.lower().replace("_", "-").split("-")
+    words = _words(name)
     signal = "loop" if words[-1] in _LOOPS else "booth_open" if words[-1] in _LAMPS else None
     if signal is None:
         return None
-    named = next((one for one in lanes if one.lower() in words), lane or (lanes[0] if len(lanes) == 1 else None))
+    called = [one for one in lanes if f"-{'-'.join(_words(one))}-" in f"-{'-'.join(words)}-"]
+    named = max(called, key=len, default=lane or (lanes[0] if len(lanes) == 1 else None))
     point = next((one for one in points if one.lower() in words), "booth" if signal == "booth_open" else None)
     return Meaning(name, signal, named, point) if point is not None else None
+
+
+def _words(name: str) -> list[str]:
+    return name.lower().replace("_", "-").split("-")
 
 
 @dataclass(frozen=True, slots=True)

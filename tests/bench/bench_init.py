@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from mosquitto import MOSQUITTO, Mosquitto
 
 from bench import Daemon, Simulator, wait_for
 from edge.watch.listen import subscribe
-from firmware_sim.scenario import Device, Lane, Scenario
+from firmware_sim.scenario import Device, Input, Lane, Scenario
 from firmware_sim.scenario.file import load, shipped
 
 SILENT_UNTIL_TRAFFIC = ("lpr_frame",)
@@ -42,12 +43,22 @@ def array_words(lane: Lane) -> str:
     return " ".join(f"{x_m:g}" for x_m in lines) + " halves" + loop
 
 
+def input_name(inputs: Sequence[Input], number: int) -> str:
+    """`c05-approach-loop`, `c05-booth1-open`."""
+    line = inputs[number]
+    if line.signal == "booth_open":
+        lamps = [one for one in inputs if (one.lane, one.signal) == (line.lane, line.signal)]
+        return f"{line.lane.lower()}-booth{lamps.index(line)}-open"
+    return f"{line.lane.lower()}-{line.point}-{line.signal}"
+
+
 def device_words(device: Device, where: dict[str, Any]) -> str:
     named = device.kind in (*SILENT_UNTIL_TRAFFIC, *KNOWN_BY_MAKE)
     place = "" if device.lane is None else f"@{device.lane}" + (f"/{device.point}" if device.point else "")
     options = {**device.options, **where.get("options", {})}
     if device.inputs:
-        options["inputs"] = ",".join(line.name for line in device.inputs)
+        # called as the documentation says: lane, point, what it is
+        options["inputs"] = ",".join(input_name(device.inputs, number) for number in range(len(device.inputs)))
     told = "".join(f";{name}={value}" for name, value in options.items())
     return f"{device.kind + '=' if named else ''}{where['url']}{place}{told}"
 

@@ -84,12 +84,14 @@ def test_any_word_is_a_device_or_a_value_error(text: str) -> None:
         ("c02-approach-loop", ("loop", "C02", "approach")),
         ("booth-open", ("booth_open", "C01", "booth")),
         ("C02_lamp", ("booth_open", "C02", "booth")),
+        ("us-c1-booth-loop", ("loop", "US-C1", "booth")),  # not the shorter C1
+        ("c1-booth-loop", ("loop", "C1", "booth")),
         ("input3", None),
         ("door-loop", None),
     ],
 )
 def test_what_an_input_means_follows_from_its_name(name: str, wanted: tuple[str, str, str] | None) -> None:
-    found = meaning_of(name, ["C01", "C02"], ["approach", "booth"], "C01")
+    found = meaning_of(name, ["C01", "C02", "C1", "US-C1"], ["approach", "booth"], "C01")
     assert (found and (found.signal, found.lane, found.point)) == wanted
 
 
