@@ -8,7 +8,7 @@ suite="make test VENV=.venv-3.13 WORKERS=${WORKERS:-5}"
 if python3.13 -c "" 2>/dev/null; then
     exec env PYTHON=python3.13 sh -ec "$suite"
 fi
-root=$PWD/build/roots/trixie-tests
+root=${BORDERFLOW_ROOTS:-/var/cache/borderflow-roots}/trixie-tests
 if [ ! -e "$root/made" ]; then
     mkdir -p "$root"
     debootstrap --variant=minbase \

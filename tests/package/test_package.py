@@ -54,7 +54,7 @@ def test_it_installs_without_a_network_and_weighs_the_same(
     architecture: str, suite: str, python: str, recording: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / suite
-    fresh = root_of(suite, ROOT / "build" / "roots", architecture)
+    fresh = root_of(suite, architecture)
     subprocess.run(["cp", "-a", "--reflink=auto", fresh, root], check=True)
     shutil.copy(newest(architecture), root / "root/borderflow.deb")
     shutil.copytree(recording, root / "root/recording")

@@ -19,7 +19,6 @@ import pytest
 from container import Container, root_of
 from lane_package import newest, repacked
 
-CACHE = Path(__file__).parents[2] / "build" / "roots"
 pytestmark = [
     pytest.mark.skipif("BORDERFLOW_SYSTEMD" not in os.environ, reason="run by make test-systemd"),
     pytest.mark.timeout(900),
@@ -58,7 +57,7 @@ url = "mqtt://127.0.0.1:1883"
 def debian(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     """Booted, with the package, a broker, simulated hardware and a configuration of it."""
     work = tmp_path_factory.mktemp("nspawn")
-    container = Container(root_of(request.param, CACHE), work)
+    container = Container(root_of(request.param), work)
     package = newest()
     shutil.copy(package, container.root / "root/borderflow.deb")
     for version, fault in LATER.items():

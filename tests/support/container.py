@@ -10,18 +10,20 @@ import time
 from pathlib import Path
 
 MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
+# Not among the sources: setuptools walks through all that lies there.
+ROOTS = Path(os.environ.get("BORDERFLOW_ROOTS", "/var/cache/borderflow-roots"))
 INCLUDE = "systemd,systemd-sysv,dbus,udev,python3,ca-certificates,tzdata,mosquitto"
 
 
-def root_of(suite: str, cache: Path, architecture: str = "amd64") -> Path:
+def root_of(suite: str, architecture: str = "amd64") -> Path:
     """A fresh minimal root, made once; with a broker, so that a booted one has whom to send to."""
-    root = cache / (suite if architecture == "amd64" else f"{suite}-{architecture}")
+    root = ROOTS / (suite if architecture == "amd64" else f"{suite}-{architecture}")
     made = root / "etc" / "made-with"
     if architecture == "arm64" and platform.machine() != "aarch64":
         _emulate()
     if not made.exists() or made.read_text() != INCLUDE:
         shutil.rmtree(root, ignore_errors=True)
-        cache.mkdir(parents=True, exist_ok=True)
+        ROOTS.mkdir(parents=True, exist_ok=True)
         command = ["debootstrap", f"--arch={architecture}", "--variant=minbase", f"--include={INCLUDE}"]
         subprocess.run([*command, suite, str(root), MIRROR], check=True, stdout=subprocess.DEVNULL)
         made.write_text(INCLUDE)
