@@ -231,77 +231,107 @@ void lane_learn(lane_ways *lane, const lane_ways *seen)
     lane->rough = within(lane->rough + (seen->rough - lane->rough) / (1.0 + lane->vehicles), -2.5, 2.0);
 }
 
-void blend(const series *path, int count, const transfer *moves, const lane_ways *before, double speed_mps, blended *out)
-{
-    static const double NEGLIGIBLE = 12.0, UNHEARD_OF = -20.0; /* of log evidence */
+/* One vehicle while its lines are blended: what is fixed, and one choice of the dynamics at a time. */
+typedef struct {
+    int count, unknowns;
     columns c[BLEND_MAX_PATHS];
     estimate e[BLEND_MAX_PATHS];
-    sums s;
-    const int unknowns = moves->couples > 0 ? 1 + PULLS * moves->couples : 0;
+    double a[UNKNOWNS][UNKNOWNS], b[UNKNOWNS]; /* normal equations of the unknowns; then their factor, and whitened */
+} blending;
+
+/* Adds to the log `evidence` of a choice what the lines say, given what is known of the unknowns. */
+static double weigh_choice(blending *v, double evidence, double b2, double h2, double w2, double share_var, double spread)
+{
+    memset(v->a, 0, sizeof v->a);
+    memset(v->b, 0, sizeof v->b);
+    for (int i = 0; i < v->count; ++i) evidence += reduce(&v->c[i], v->unknowns, b2, h2, w2, v->a, v->b, &v->e[i]);
+    for (int u = 0; u < v->unknowns; ++u) v->a[u][u] += 1.0 / (u == 0 ? share_var : spread * spread);
+    evidence -= 0.5 * factor(v->a, v->unknowns);
+    forward(v->a, v->unknowns, v->b);
+    for (int u = 0; u < v->unknowns; ++u) evidence += 0.5 * v->b[u] * v->b[u];
+    return evidence;
+}
+
+/* Adds the loads of a choice, and what may be left of the transfer. */
+static void sum_loads(blending *v, double weight, sums *s)
+{
+    double all[UNKNOWNS] = {0}, moved_sum = 0.0;
+    for (int i = 0; i < v->count; ++i) {
+        double g[UNKNOWNS], shift = 0.0, moved = 0.0;
+        const double middle = v->c[i].middle;
+        for (int u = 0; u < v->unknowns; ++u) {
+            g[u] = v->e[i].g[u];
+            all[u] += middle * g[u];
+        }
+        forward(v->a, v->unknowns, g);
+        for (int u = 0; u < v->unknowns; ++u) {
+            shift += g[u] * v->b[u];
+            moved += g[u] * g[u];
+        }
+        const double kg = middle * (1.0 + v->e[i].mean - shift);
+        s->kg[i] += weight * kg;
+        s->kg2[i] += weight * kg * kg;
+        s->bounce[i] += weight * middle * middle * v->e[i].variance;
+        s->moved[i] += weight * middle * middle * moved;
+    }
+    forward(v->a, v->unknowns, all);
+    for (int u = 0; u < v->unknowns; ++u) moved_sum += all[u] * all[u];
+    s->moved_sum += weight * moved_sum;
+}
+
+/* Adds what a choice says of the unknowns. */
+static void sum_unknowns(blending *v, double weight, double share_before, sums *s)
+{
+    if (v->unknowns == 0) return;
+    /* The first unknown's mean and variance: the first row of the inverse factor, transposed. */
+    double first[UNKNOWNS] = {1.0}, share = 0.0, variance = 0.0;
+    forward(v->a, v->unknowns, first);
+    for (int u = 0; u < v->unknowns; ++u) {
+        share += first[u] * v->b[u];
+        variance += first[u] * first[u];
+    }
+    share += share_before;
+    s->share += weight * share;
+    s->share2 += weight * (variance + share * share);
+    for (int u = v->unknowns - 1; u >= 0; --u) {
+        for (int k = u + 1; k < v->unknowns; ++k) v->b[u] -= v->a[k][u] * v->b[k];
+        v->b[u] /= v->a[u][u];
+        s->unknown[u] += weight * v->b[u];
+    }
+}
+
+/* One more choice, weighted by its evidence; the best so far has weight 1. */
+static void try_choice(blending *v, double bounce, double hop, double white, double speed_mps, const lane_ways *before, sums *s)
+{
+    static const double NEGLIGIBLE = 12.0, UNHEARD_OF = -20.0; /* of log evidence */
+    const double b2 = bounce * bounce, h2 = hop * hop, w2 = white * white;
     const double spread = OTHERWISE * sqrt(before->share * before->share + before->share_var) + OTHERWISE_LEAST;
+    double evidence = prior(bounce, hop, white, speed_mps, before);
+    if (evidence < UNHEARD_OF) return;
+    evidence = weigh_choice(v, evidence, b2, h2, w2, before->share_var, spread);
+    if (evidence < s->top - NEGLIGIBLE) return;
+    if (evidence > s->top) {
+        scale_sums(s, s->top > -HUGE_VAL ? exp(s->top - evidence) : 0.0, v->count);
+        s->top = evidence;
+    }
+    const double weight = exp(evidence - s->top);
+    sum_loads(v, weight, s);
+    sum_unknowns(v, weight, before->share, s);
+    s->scatter2 += weight * (b2 + h2 + w2);
+    s->log_bounce += weight * log(bounce);
+    s->total += weight;
+}
+
+void blend(const series *path, int count, const transfer *moves, const lane_ways *before, double speed_mps, blended *out)
+{
+    blending v = {.count = count, .unknowns = moves->couples > 0 ? 1 + PULLS * moves->couples : 0};
+    sums s;
     memset(&s, 0, sizeof s);
     s.top = -HUGE_VAL;
-    for (int i = 0; i < count; ++i) make_columns(&c[i], &path[i], moves, unknowns, before->share);
+    for (int i = 0; i < count; ++i) make_columns(&v.c[i], &path[i], moves, v.unknowns, before->share);
     for (int ib = 0; ib < N_BOUNCE; ++ib)
         for (int ih = 0; ih < N_HOP; ++ih)
-            for (int iw = 0; iw < N_WHITE; ++iw) {
-                const double b2 = BOUNCE[ib] * BOUNCE[ib], h2 = HOP[ih] * HOP[ih], w2 = WHITE[iw] * WHITE[iw];
-                double a[UNKNOWNS][UNKNOWNS] = {{0}}, b[UNKNOWNS] = {0};
-                double evidence = prior(BOUNCE[ib], HOP[ih], WHITE[iw], speed_mps, before);
-                if (evidence < UNHEARD_OF) continue;
-                for (int i = 0; i < count; ++i) evidence += reduce(&c[i], unknowns, b2, h2, w2, a, b, &e[i]);
-                for (int u = 0; u < unknowns; ++u) a[u][u] += 1.0 / (u == 0 ? before->share_var : spread * spread);
-                evidence -= 0.5 * factor(a, unknowns);
-                forward(a, unknowns, b);
-                for (int u = 0; u < unknowns; ++u) evidence += 0.5 * b[u] * b[u];
-                if (evidence < s.top - NEGLIGIBLE) continue;
-                if (evidence > s.top) {
-                    scale_sums(&s, s.top > -HUGE_VAL ? exp(s.top - evidence) : 0.0, count);
-                    s.top = evidence;
-                }
-                const double weight = exp(evidence - s.top);
-                double all[UNKNOWNS] = {0}, moved_sum = 0.0;
-                for (int i = 0; i < count; ++i) {
-                    double g[UNKNOWNS], shift = 0.0, moved = 0.0;
-                    for (int u = 0; u < unknowns; ++u) {
-                        g[u] = e[i].g[u];
-                        all[u] += c[i].middle * g[u];
-                    }
-                    forward(a, unknowns, g);
-                    for (int u = 0; u < unknowns; ++u) {
-                        shift += g[u] * b[u];
-                        moved += g[u] * g[u];
-                    }
-                    const double kg = c[i].middle * (1.0 + e[i].mean - shift);
-                    s.kg[i] += weight * kg;
-                    s.kg2[i] += weight * kg * kg;
-                    s.bounce[i] += weight * c[i].middle * c[i].middle * e[i].variance;
-                    s.moved[i] += weight * c[i].middle * c[i].middle * moved;
-                }
-                forward(a, unknowns, all);
-                for (int u = 0; u < unknowns; ++u) moved_sum += all[u] * all[u];
-                s.moved_sum += weight * moved_sum;
-                s.scatter2 += weight * (b2 + h2 + w2);
-                s.log_bounce += weight * log(BOUNCE[ib]);
-                if (unknowns > 0) {
-                    /* The first unknown's mean and variance: the first row of the inverse factor, transposed. */
-                    double first[UNKNOWNS] = {1.0}, share = 0.0, variance = 0.0;
-                    forward(a, unknowns, first);
-                    for (int u = 0; u < unknowns; ++u) {
-                        share += first[u] * b[u];
-                        variance += first[u] * first[u];
-                    }
-                    share += before->share;
-                    s.share += weight * share;
-                    s.share2 += weight * (variance + share * share);
-                    for (int u = unknowns - 1; u >= 0; --u) {
-                        for (int v = u + 1; v < unknowns; ++v) b[u] -= a[v][u] * b[v];
-                        b[u] /= a[u][u];
-                        s.unknown[u] += weight * b[u];
-                    }
-                }
-                s.total += weight;
-            }
+            for (int iw = 0; iw < N_WHITE; ++iw) try_choice(&v, BOUNCE[ib], HOP[ih], WHITE[iw], speed_mps, before, &s);
     for (int i = 0; i < count; ++i) {
         out->kg[i] = s.kg[i] / s.total;
         const double between = s.kg2[i] / s.total - out->kg[i] * out->kg[i];
@@ -311,11 +341,11 @@ void blend(const series *path, int count, const transfer *moves, const lane_ways
     out->moved_sum_var = s.moved_sum / s.total;
     out->scatter = sqrt(s.scatter2 / s.total);
     out->seen = *before;
-    if (unknowns > 0) {
+    if (v.unknowns > 0) {
         out->seen.share = s.share / s.total;
         out->seen.share_var = s.share2 / s.total - out->seen.share * out->seen.share;
     }
     out->seen.rough = s.log_bounce / s.total - log(usual_bounce(speed_mps));
-    for (int u = 0; u < unknowns; ++u) s.unknown[u] /= s.total;
-    out->together = correlation(c, path, count, unknowns, s.unknown);
+    for (int u = 0; u < v.unknowns; ++u) s.unknown[u] /= s.total;
+    out->together = correlation(v.c, path, count, v.unknowns, s.unknown);
 }

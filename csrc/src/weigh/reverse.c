@@ -193,115 +193,144 @@ static double overdue_cost(const bf_wim *w, const walk *h, const event *list)
     return cost;
 }
 
-static void add(walk *next, int *count, const walk *h, int at, reading how, int of, way_over way, double cost)
+/* Readings after a walk are added one by one. */
+typedef struct {
+    const bf_wim *w;
+    const event *list;
+    int at;
+    const walk *h;
+    walk *next;
+    int *count;
+} step;
+
+/* The walk with one more reading, or NULL where there is no room. */
+static walk *take(const step *s, reading how, int of, way_over way, double cost)
 {
-    walk *to;
-    if (*count >= ROOM) return;
-    to = &next[(*count)++];
-    *to = *h;
-    to->label[at] = (signed char)how;
-    to->of[at] = (signed char)of;
-    to->way[at] = (signed char)way;
+    if (*s->count >= ROOM) return NULL;
+    walk *to = &s->next[(*s->count)++];
+    *to = *s->h;
+    to->label[s->at] = (signed char)how;
+    to->of[s->at] = (signed char)of;
+    to->way[s->at] = (signed char)way;
     to->cost += cost;
     if (how != NEW) to->odd++;
+    return to;
+}
+
+/* What it costs that the axle which is next on the event's line passed it, after the line before. */
+static double next_cost(const step *s, const event *e, bool part)
+{
+    const int before = line_before(s->w, e->line);
+    if (before < 0) return part ? 0.0 : FRESH;
+    const int first = crossing_of(s->h, before, s->h->crossed[e->line]);
+    return first < 0 ? NOT_DUE : load_cost(&s->list[first], e, false, part) + way_cost(s->w, &s->list[first], e);
+}
+
+/* A place that was not met yet: passed, or only touched to roll back. */
+static void read_new(const step *s, const event *e)
+{
+    const walk *h = s->h;
+    const int k = h->crossed[e->line];
+    walk *n = take(s, NEW, s->at, WAY_FORWARD, next_cost(s, e, false) + (h->back ? 0.25 * TURN : 0.0));
+    if (n) {
+        n->stack[n->length++] = (signed char)s->at;
+        n->first[e->line][n->crossed[e->line]++] = (signed char)s->at;
+        n->back = false;
+        if (k > 0) {
+            double lo, hi;
+            distance_left(s->w, n, s->list, k, &lo, &hi);
+            if (lo > hi + 0.05) n->cost += NOT_RIGID;
+        }
+    }
+    if (h->back) return;
+    n = take(s, TOUCH, -2 - k, WAY_FRONT, TOUCHED + TURN + pace_cost(e, 0.6) + next_cost(s, e, true));
+    if (n) n->back = true;
+}
+
+/* Two places that were met nearly at a time may be met in either order: what it costs to take the second one first. */
+static double swap_cost(const step *s, const event *p, int first)
+{
+    return SWAPPED + 4.0 * fabs(p->mid - s->list[first].mid) / s->w->rate / (p->on_s + 0.05);
+}
+
+/* Down the stack: back over a place, or onto it from behind and forward again. */
+static void read_back(const step *s, const event *e, int top)
+{
+    const walk *h = s->h;
+    for (int swap = 0; swap < 2 && top - swap >= 0; ++swap) {
+        const event *p = &s->list[h->stack[top - swap]];
+        if (p->line != e->line) continue;
+        double cost = load_cost(p, e, true, false) + pace_cost(e, 0.8) + (h->back ? 0.0 : TURN);
+        if (swap) cost += swap_cost(s, p, h->stack[top]);
+        walk *n = take(s, BACK, h->stack[top - swap], WAY_BACK, cost);
+        if (n && swap) {
+            n->stack[top - 1] = h->stack[top];
+            n->stack[top] = h->stack[top - 1];
+        }
+        if (n) {
+            n->depth++;
+            n->back = true;
+        }
+        if (swap) continue;
+        n = take(s, TOUCH, h->stack[top], WAY_REAR,
+                 TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + (h->back ? 0.0 : TURN) + 0.25 * TURN);
+        if (n) n->back = false;
+    }
+}
+
+/* While it turned on one strip, or a wheel stayed on one, other wheels were on the edges of theirs. */
+static void read_beside(const step *s, const event *e, int top)
+{
+    const walk *h = s->h;
+    for (int deeper = 1; deeper < 3 && top - deeper >= 0 && s->at > 0; ++deeper) {
+        const event *p = &s->list[h->stack[top - deeper]], *before = &s->list[s->at - 1];
+        const bool turned = h->label[s->at - 1] == TOUCH, held = deeper == 1 && h->stack[top] == s->at - 1 && before->index >= 0;
+        if (p->line != e->line || !(turned || held) || fabs(e->mid - before->mid) > before->on_s * s->w->rate) continue;
+        take(s, TOUCH, h->stack[top - deeper], WAY_REAR,
+             TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + (turned ? 0.0 : TURN));
+    }
+}
+
+/* Up the stack: once more over a place, or onto it and back again. */
+static void read_again(const step *s, const event *e, int top)
+{
+    const walk *h = s->h;
+    for (int swap = 0; swap < 2 && h->depth - swap > 0; ++swap) {
+        const event *p = &s->list[h->stack[top + 1 + swap]];
+        if (p->line != e->line) continue;
+        double cost = load_cost(p, e, true, false) + pace_cost(e, 1.2) + (h->back ? 0.25 * TURN : 0.0);
+        if (swap) cost += swap_cost(s, p, h->stack[top + 1]);
+        walk *n = take(s, AGAIN, h->stack[top + 1 + swap], WAY_FORWARD, cost);
+        if (n && swap) {
+            n->stack[top + 2] = h->stack[top + 1];
+            n->stack[top + 1] = h->stack[top + 2];
+        }
+        if (n) {
+            n->depth--;
+            n->back = false;
+        }
+        if (swap || h->back) continue;
+        n = take(s, TOUCH, h->stack[top + 1], WAY_FRONT, TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + TURN);
+        if (n) n->back = true;
+    }
 }
 
 /* All readings of event `at` after the walk `h`. */
 static void read_on(const bf_wim *w, const event *list, int at, const walk *h, walk *next, int *count)
 {
     const event *e = &list[at];
+    const step s = {w, list, at, h, next, count};
     const int top = h->length - 1 - h->depth; /* the last place that it is beyond */
     if (e->index < 0) {
         /* It left as a new one. */
-        add(next, count, h, at, NEW, at, WAY_FORWARD, 0.0);
-        walk *n = &next[*count - 1];
-        n->stack[n->length++] = (signed char)at;
+        walk *n = take(&s, NEW, at, WAY_FORWARD, 0.0);
+        if (n) n->stack[n->length++] = (signed char)at;
         return;
     }
-    if (h->depth == 0) {
-        const int before = line_before(w, e->line), k = h->crossed[e->line];
-        double cost = FRESH;
-        if (before >= 0) {
-            const int first = crossing_of(h, before, k);
-            cost = first < 0 ? NOT_DUE : load_cost(&list[first], e, false, false) + way_cost(w, &list[first], e);
-        }
-        const double turn = h->back ? 0.25 * TURN : 0.0;
-        int i = *count;
-        add(next, count, h, at, NEW, at, WAY_FORWARD, cost + turn);
-        if (*count > i) {
-            walk *n = &next[i];
-            n->stack[n->length++] = (signed char)at;
-            n->first[e->line][n->crossed[e->line]++] = (signed char)at;
-            n->back = false;
-            if (k > 0) {
-                double lo, hi;
-                distance_left(w, n, list, k, &lo, &hi);
-                if (lo > hi + 0.05) n->cost += NOT_RIGID;
-            }
-        }
-        /* It came onto the strip only to roll back. */
-        i = *count;
-        double touch = TOUCHED + TURN + pace_cost(e, 0.6);
-        if (before >= 0) {
-            const int first = crossing_of(h, before, k);
-            touch += first < 0 ? NOT_DUE : load_cost(&list[first], e, false, true) + way_cost(w, &list[first], e);
-        }
-        if (!h->back) add(next, count, h, at, TOUCH, -2 - k, WAY_FRONT, touch);
-        if (*count > i) next[i].back = true;
-    }
-    /* Down the stack; two places that were met nearly at a time may be met in either order. */
-    for (int swap = 0; swap < 2 && top - swap >= 0; ++swap) {
-        const event *p = &list[h->stack[top - swap]];
-        if (p->line != e->line) continue;
-        double cost = load_cost(p, e, true, false) + pace_cost(e, 0.8) + (h->back ? 0.0 : TURN);
-        if (swap) cost += SWAPPED + 4.0 * fabs(p->mid - list[h->stack[top]].mid) / w->rate / (p->on_s + 0.05);
-        int i = *count;
-        add(next, count, h, at, BACK, h->stack[top - swap], WAY_BACK, cost);
-        if (*count > i) {
-            walk *n = &next[i];
-            if (swap) {
-                n->stack[top - 1] = h->stack[top];
-                n->stack[top] = h->stack[top - 1];
-            }
-            n->depth++;
-            n->back = true;
-        }
-        /* Rolling back it turned on that strip. */
-        if (swap) continue;
-        i = *count;
-        add(next, count, h, at, TOUCH, h->stack[top], WAY_REAR,
-            TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + (h->back ? 0.0 : TURN) + 0.25 * TURN);
-        if (*count > i) next[i].back = false;
-    }
-    /* While it turned on one strip, other wheels were on the edges of theirs. */
-    for (int deeper = 1; deeper < 3 && top - deeper >= 0 && at > 0; ++deeper) {
-        const event *p = &list[h->stack[top - deeper]], *before = &list[at - 1];
-        const bool turned = h->label[at - 1] == TOUCH, held = deeper == 1 && h->stack[top] == at - 1 && before->index >= 0;
-        if (p->line != e->line || !(turned || held) || fabs(e->mid - before->mid) > before->on_s * w->rate) continue;
-        add(next, count, h, at, TOUCH, h->stack[top - deeper], WAY_REAR,
-            TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + (turned ? 0.0 : TURN));
-    }
-    for (int swap = 0; swap < 2 && h->depth - swap > 0; ++swap) {
-        const event *p = &list[h->stack[top + 1 + swap]];
-        if (p->line != e->line) continue;
-        double cost = load_cost(p, e, true, false) + pace_cost(e, 1.2) + (h->back ? 0.25 * TURN : 0.0);
-        if (swap) cost += SWAPPED + 4.0 * fabs(p->mid - list[h->stack[top + 1]].mid) / w->rate / (p->on_s + 0.05);
-        int i = *count;
-        add(next, count, h, at, AGAIN, h->stack[top + 1 + swap], WAY_FORWARD, cost);
-        if (*count > i) {
-            walk *n = &next[i];
-            if (swap) {
-                n->stack[top + 2] = h->stack[top + 1];
-                n->stack[top + 1] = h->stack[top + 2];
-            }
-            n->depth--;
-            n->back = false;
-        }
-        if (swap || h->back) continue;
-        i = *count;
-        add(next, count, h, at, TOUCH, h->stack[top + 1], WAY_FRONT, TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + TURN);
-        if (*count > i) next[i].back = true;
-    }
+    if (h->depth == 0) read_new(&s, e);
+    read_back(&s, e, top);
+    read_beside(&s, e, top);
+    read_again(&s, e, top);
 }
 
 static void keep_best(walk *next, int *count)
