@@ -202,88 +202,126 @@ static bool doubt_line(bf_wim *w, const axle_seen *axles, int count, series path
     return any;
 }
 
+enum { WAYS = 2 }; /* of an axle: both sides together; and one alone where its sides never meet at one line */
+
+/* What is made of all axles before their sigmas are known. */
+typedef struct {
+    series path[BF_MAX_AXLES][WAYS];
+    double share[BF_MAX_AXLES], roughly[BF_MAX_AXLES]; /* of the left side; kg */
+    bool halves; /* the table has such */
+    bool lacks_half, leans;
+    double stuck;
+} gathered;
+
+static void gather_paths(const bf_wim *w, const axle_seen *axles, int count, side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES],
+                         gathered *g)
+{
+    static const series nothing;
+    g->halves = g->lacks_half = false;
+    for (int i = 0; i < w->sensor_count; ++i) g->halves = g->halves || (w->sensors[i].line >= 0 && w->sensors[i].side != SIDE_FULL);
+    for (int k = 0; k < count; ++k) {
+        g->share[k] = left_share(w, loads[k]);
+        g->roughly[k] = 0.0;
+        for (int i = 0; i < WAYS; ++i) {
+            g->path[k][i] = nothing;
+            g->path[k][i].axle = k;
+            g->path[k][i].part = 1.0;
+        }
+        g->lacks_half = make_series(w, &axles[k], loads[k], g->share[k], g->path[k]) || g->lacks_half;
+        for (int i = 0; i < WAYS; ++i)
+            if (g->path[k][i].n > 0) g->roughly[k] += median_of(g->path[k][i].kg, g->path[k][i].n);
+    }
+    g->leans = fabs(leaning(g->share, g->roughly, count)) > LEANS;
+}
+
+/* One axle after the lines were blended. */
+typedef struct {
+    double kg, bounce, moved, part[WAYS];
+} blended_axle;
+
+static blended_axle take_axle(const gathered *g, int k, const blended *b, int *at)
+{
+    blended_axle a = {0.0, 0.0, 0.0, {0.0, 0.0}};
+    for (int i = 0; i < WAYS; ++i) {
+        if (g->path[k][i].n == 0) continue;
+        a.part[i] = b->kg[*at];
+        a.kg += b->kg[*at];
+        a.bounce += BOUNCE_DOUBT * b->bounce_var[*at];
+        a.moved += b->moved_var[(*at)++];
+    }
+    return a;
+}
+
+static void tell_sides(const gathered *g, int k, const blended_axle *a, bf_axle *axle)
+{
+    axle->left_kg = axle->right_kg = (double)NAN;
+    axle->dual_tyres = -1;
+    axle->load_kg = a->kg;
+    axle->lines = g->path[k][0].n + g->path[k][1].n;
+    if (g->share[k] >= 0.0) {
+        axle->left_kg = a->kg * g->share[k];
+        axle->right_kg = a->kg - axle->left_kg;
+    } else if (a->part[0] > 0.0 && a->part[1] > 0.0) {
+        axle->left_kg = a->part[0];
+        axle->right_kg = a->part[1];
+    }
+}
+
+/* A wheel that ran beside its half, or on its edge: as much is lost as the sides differ by, at two sigmas. Else 0. */
+static double lost_aside(const gathered *g, int k, const blended_axle *a)
+{
+    const bool one_side = g->share[k] < 0.0 && !(a->part[0] > 0.0 && a->part[1] > 0.0) && g->halves;
+    const bool uneven = g->share[k] >= 0.0 && (g->leans || fabs(g->share[k] - 0.5) > AXLE_LEANS);
+    if (!(a->kg > ONE_TRACK_KG) || !(one_side || uneven)) return 0.0;
+    return (one_side ? 0.5 : LOST * fabs(g->share[k] - 0.5)) * a->kg;
+}
+
+/* What an axle's springs hold back of its load, kg. */
+static double hangs(const gathered *g, const double *place, int count, int k, double kg)
+{
+    const bool grouped = (k > 0 && fabs(place[k] - place[k - 1]) < SPRING_GROUP_M) ||
+                         (k + 1 < count && fabs(place[k + 1] - place[k]) < SPRING_GROUP_M);
+    return (grouped ? g->stuck : STUCK_ALONE * g->stuck) * kg;
+}
+
 uint32_t lines_weigh(bf_wim *w, const axle_seen *axles, int count, side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES],
                      const double *place, double speed_mps, line_sigmas *sigmas, bf_vehicle *out)
 {
-    enum { WAYS = 2 };
     uint32_t flags = 0;
-    static const series nothing;
-    series path[BF_MAX_AXLES][WAYS], flat[BLEND_MAX_PATHS];
-    double share[BF_MAX_AXLES], roughly[BF_MAX_AXLES] = {0};
-    bool lacks_half = false, table_halves = false;
-    for (int i = 0; i < w->sensor_count; ++i)
-        if (w->sensors[i].line >= 0 && w->sensors[i].side != SIDE_FULL) table_halves = true;
-    for (int k = 0; k < count; ++k) {
-        share[k] = left_share(w, loads[k]);
-        for (int i = 0; i < WAYS; ++i) {
-            path[k][i] = nothing;
-            path[k][i].axle = k;
-            path[k][i].part = 1.0;
-        }
-        lacks_half = make_series(w, &axles[k], loads[k], share[k], path[k]) || lacks_half;
-        for (int i = 0; i < WAYS; ++i)
-            if (path[k][i].n > 0) roughly[k] += median_of(path[k][i].kg, path[k][i].n);
-    }
-    if (doubt_line(w, axles, count, path)) flags |= BF_UNEQUAL_LINES;
-
+    series flat[BLEND_MAX_PATHS];
+    gathered g;
     transfer moves;
     blended b;
     int paths = 0;
-    transfer_expect(&moves, place, roughly, count);
+    gather_paths(w, axles, count, loads, &g);
+    if (doubt_line(w, axles, count, g.path)) flags |= BF_UNEQUAL_LINES;
+    transfer_expect(&moves, place, g.roughly, count);
     for (int k = 0; k < count; ++k)
         for (int i = 0; i < WAYS; ++i)
-            if (path[k][i].n > 0) flat[paths++] = path[k][i];
+            if (g.path[k][i].n > 0) flat[paths++] = g.path[k][i];
     blend(flat, paths, &moves, &w->ways, speed_mps, &b);
     lane_learn(&w->ways, &b.seen);
 
-    double stuck = STUCK * b.scatter;
-    if (stuck > STUCK_MOST) stuck = STUCK_MOST;
     double sum = 0.0, sum2 = 0.0, held = 0.0, aside = 0.0;
-    const bool leans = fabs(leaning(share, roughly, count)) > LEANS;
+    g.stuck = fmin(STUCK * b.scatter, STUCK_MOST);
     sigmas->moved_kg = 0.0;
     for (int k = 0, at = 0; k < count; ++k) {
-        bf_axle *axle = &out->axles[k];
-        axle->left_kg = axle->right_kg = (double)NAN;
-        axle->dual_tyres = -1;
-        double kg = 0.0, bounce = 0.0, moved = 0.0, part[WAYS] = {0.0, 0.0};
-        for (int i = 0; i < WAYS; ++i) {
-            if (path[k][i].n == 0) continue;
-            part[i] = b.kg[at];
-            kg += b.kg[at];
-            bounce += BOUNCE_DOUBT * b.bounce_var[at];
-            moved += b.moved_var[at++];
-        }
-        const bool grouped = (k > 0 && fabs(place[k] - place[k - 1]) < SPRING_GROUP_M) ||
-                             (k + 1 < count && fabs(place[k + 1] - place[k]) < SPRING_GROUP_M);
-        const double hangs = (grouped ? stuck : STUCK_ALONE * stuck) * kg;
-        axle->load_kg = kg;
-        axle->lines = path[k][0].n + path[k][1].n;
-        if (share[k] >= 0.0) {
-            axle->left_kg = kg * share[k];
-            axle->right_kg = kg - axle->left_kg;
-        } else if (part[0] > 0.0 && part[1] > 0.0) {
-            axle->left_kg = part[0];
-            axle->right_kg = part[1];
-        }
-        const double own = bounce + CALIBRATION * CALIBRATION * kg * kg;
-        const bool one_side = share[k] < 0.0 && !(part[0] > 0.0 && part[1] > 0.0) && table_halves;
-        double lost = 0.0;
-        if (kg > ONE_TRACK_KG && (one_side || (share[k] >= 0.0 && (leans || fabs(share[k] - 0.5) > AXLE_LEANS)))) {
-            /* A wheel ran beside its half, or on its edge: as much is lost as the sides differ by, at two sigmas. */
-            flags |= BF_OFF_LANE;
-            lost = (one_side ? 0.5 : LOST * fabs(share[k] - 0.5)) * kg;
-        }
-        sigmas->own[k] = own + lost * lost;
+        const blended_axle a = take_axle(&g, k, &b, &at);
+        tell_sides(&g, k, &a, &out->axles[k]);
+        const double own = a.bounce + CALIBRATION * CALIBRATION * a.kg * a.kg;
+        const double lost = lost_aside(&g, k, &a), hung = hangs(&g, place, count, k, a.kg);
+        if (lost > 0.0) flags |= BF_OFF_LANE;
         aside += lost;
-        sigmas->moved[k] = moved + hangs * hangs;
-        sigmas->moved_kg += sqrt(moved);
-        held += CANCELS * hangs * hangs;
+        sigmas->own[k] = own + lost * lost;
+        sigmas->moved[k] = a.moved + hung * hung;
+        sigmas->moved_kg += sqrt(a.moved);
+        held += CANCELS * hung * hung;
         sum += sqrt(own);
         sum2 += own;
     }
     sigmas->gross = sum2 + b.together * (sum * sum - sum2) + b.moved_sum_var + held + aside * aside;
-    for (int j = 0; j < w->line_count; ++j) lacks_half = lacks_half || w->lines[j].swapped;
-    if (lacks_half) flags |= BF_SENSOR_FAULT;
+    for (int j = 0; j < w->line_count; ++j) g.lacks_half = g.lacks_half || w->lines[j].swapped;
+    if (g.lacks_half) flags |= BF_SENSOR_FAULT;
     watch_halves(w, loads, count);
     return flags;
 }
