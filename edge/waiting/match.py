@@ -115,7 +115,9 @@ def record_of(sighting: Sighting) -> tuple[int, bytes]:
                 return core.SEEN_AXLES, b""  # no signature
             return core.SEEN_AXLES, array("d", (*sighting.positions_m, *sighting.loads_kg)).tobytes()
         case BoothChange():
-            return core.SEEN_BOOTH, _text(sighting.point)
+            # What tells a line from one of the same moment: booths of one lane may open together.
+            what = (sighting.point, sighting.booth, sighting.open, sighting.program)
+            return core.SEEN_BOOTH, _text(repr(what))
         case _:
             return core.SEEN_TOKENS, b"".join([tokens.data for tokens in sighting.tokens])
 

@@ -236,6 +236,15 @@ def test_a_closed_lane_is_unknown_at_once_and_open_again_at_once() -> None:
     assert by_time[T0 + 3360 * S].expected_s is not None
 
 
+def test_booths_of_a_lane_that_open_at_the_same_moment_are_all_open() -> None:
+    named = [BoothChange(T0 + S, "L0", "booth", True, None, booth) for booth in ("b1", "b2", "b3")]
+    waits, crossing = _waits(sorted([*TRAFFIC, *named], key=lambda s: s.time_ns))
+    assert _lane(waits)[-1].booths_open == 3
+    assert not crossing.stats().get("duplicate")
+    _, crossing = _waits(sorted([*TRAFFIC, *named, named[0]], key=lambda s: s.time_ns))
+    assert crossing.stats()["duplicate"] == 1, "the same line twice"
+
+
 def test_a_booth_may_change_its_program() -> None:
     traffic = _traffic(40, lanes=2)
     change = BoothChange(T0 + 1200 * S + S, "L0", "booth", None, "FAST")

@@ -239,6 +239,34 @@ def test_a_booth_that_closes_without_a_word_is_known_by_its_departures() -> None
     assert paces[134] == pytest.approx(60.0, rel=0.15), "a quarter of an hour after one of two has closed"
 
 
+def test_services_that_differ_are_no_change_of_pace() -> None:
+    """Two booths whose services are exponential, mean 60 s: no run of short or long ones is taken for another booth."""
+    queue = _filter()
+    queue.booths(2)
+    rng = random.Random(6)
+    t, entered, paces = 100.0, 0, []
+    for number in range(400):
+        while entered < number + 30:
+            queue.enter(T0 + 10 * entered * S)
+            entered += 1
+        t += max(0.5, rng.expovariate(1.0 / 30.0))
+        _depart(queue, t)
+        paces.append(queue.predict(T0 + round(t * S)).cycle_s)
+    assert all(pace == pytest.approx(30.0, rel=0.4) for pace in paces[100:])
+
+
+def test_booths_that_wait_for_vehicles_are_not_thought_slow() -> None:
+    """Eight booths with little to do: that a vehicle comes every half minute says nothing of what they can do."""
+    queue = _filter()
+    queue.booths(8)
+    rng = random.Random(8)
+    for number in range(200):
+        at = 100.0 + 30.0 * number
+        queue.enter(T0 + round(at * S))
+        _depart(queue, at + rng.uniform(55.0, 65.0), number)
+    assert queue.predict(T0 + 6200 * S).cycle_s < 15.0
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"capacity": 17}, {"capacity": 0}, {"capacity": 1 << 20}, {"free_flow_s": float("nan")}, {"cycle_s": -1.0}],

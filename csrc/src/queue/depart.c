@@ -20,13 +20,14 @@
 
 static const double JUMP = 2e-4;          /* the head moves on by any number: a gap in the records */
 static const double JUMP_SPAN = 128.0;
-static const double BACK = 2e-4;          /* the head was too far ahead and moves back */
+static const double BACK = 2e-3;          /* the head was too far ahead and moves back */
 static const double OVERTAKE = 0.01;
 static const double LATE = 0.005;
 static const double CHAOS = 0.02;         /* a departure that no booth cycle explains */
 static const double CHAOS_SPAN_S = 600.0;
 static const double TWICE_SPAN_S = 5.0;
 static const double MOST_LLR = 30.0;
+static const double NAMED = 20.0; /* likelihood ratio of identities that tell a passage alone */
 
 typedef struct {
     int64_t pos;
@@ -205,6 +206,17 @@ static void stay(bf_queue *q, queue_step *s, const strong_list *list)
     s->unlisted += s->hidden;
 }
 
+/* Whether identities alone are good reason to take it for that passage. */
+static int is_named(const strong_list *list, int64_t pos)
+{
+    for (const strong *c = list->one; c < list->one + list->n; c++) {
+        if (c->pos == pos) {
+            return c->ratio > NAMED;
+        }
+    }
+    return 0;
+}
+
 /* Which passage it is, and how sure that is. */
 static void report(bf_queue *q, const queue_step *s, bf_departure *out)
 {
@@ -291,6 +303,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     }
     q->lo = lowest;
     queue_turn(q);
+    s.named = is_named(&list, s.best_pos);
     report(q, &s, out);
     queue_learn(q, &s, out);
     move_on(q, &s, out->p_phantom);

@@ -8,17 +8,12 @@
 #include <math.h>
 #include <string.h>
 
-#define GAP_MEMORY 180 /* of the booth cycles kept the newest weigh most */
-#define FEW_GAPS 64    /* below that the learned density helps */
-#define PRIOR_GAPS 2   /* and weighs as much as so many cycles */
 #define MAX_HIDDEN 50 /* unseen vehicles between two that were seen */
 #define BITS 16
 #define MOST_TURNS 1024
 #define ONE 65536.0
 
 static const double LONG_QUEUE = 3.0;     /* vehicles for each booth, from which on booths count as one fast one */
-static const double PACE_DRIFT = 0.010;   /* variance of ln of the pace over the time of a wait: officers change */
-static const double USUAL_LONG = 4.5;     /* a long inspection, in usual cycles, while none was seen */
 
 static double clamp(double x, double low, double high)
 {
@@ -36,56 +31,18 @@ static uint64_t draw(uint64_t *state)
     return x * 0x2545F4914F6CDD1DULL;
 }
 
-static double uniform(uint64_t *state)
+double queue_uniform(uint64_t *state)
 {
     return (double)(draw(state) >> 11) * 0x1p-53;
 }
 
 /* Quantile of the standard normal distribution to three digits. */
-static double normal_quantile(double u)
+double queue_normal_quantile(double u)
 {
     double p = u < 0.5 ? u : 1.0 - u;
     double s = sqrt(-2.0 * log(p)); /* Abramowitz and Stegun 26.2.23 */
     double z = s - (2.515517 + s * (0.802853 + s * 0.010328)) / (1.0 + s * (1.432788 + s * (0.189269 + s * 0.001308)));
     return u < 0.5 ? -z : z;
-}
-
-/* ---- the deck: cycles to draw from ------------------------------------------------------------------------------ */
-
-static double usual_cycle(const queue_pace *p, uint64_t *seed)
-{
-    int64_t kept = p->n_gaps < QUEUE_GAPS ? p->n_gaps : QUEUE_GAPS;
-    /* While few cycles are known, some come from the learned density. */
-    if (kept < FEW_GAPS && uniform(seed) * (double)(kept + PRIOR_GAPS) < (double)PRIOR_GAPS) {
-        return exp(p->cycle.mean_ln + sqrt(p->cycle.var_ln) * normal_quantile(clamp(uniform(seed), 1e-3, 0.999)));
-    }
-    /* The product of two uniforms prefers the newest cycles, with a memory of GAP_MEMORY. */
-    int64_t span = 2 * (kept < GAP_MEMORY ? kept : GAP_MEMORY);
-    int64_t back = (int64_t)(uniform(seed) * uniform(seed) * (double)(span < kept ? span : kept));
-    return p->gaps[(p->n_gaps - 1 - back) % QUEUE_GAPS];
-}
-
-static double long_cycle(const queue_pace *p, double u)
-{
-    int64_t have = p->n_longs < QUEUE_LONGS ? p->n_longs : QUEUE_LONGS;
-    int64_t at = (int64_t)(u * (double)(have + 1));
-    return at < have ? p->longs[at] : USUAL_LONG * exp(p->cycle.mean_ln);
-}
-
-/* The shares of usual and long cycles in the deck are exact; it is made anew when cycles were learned. */
-static const double *deck_of(queue_pace *p)
-{
-    int64_t known = p->n_gaps + p->n_longs;
-    if (p->deck_of == known) {
-        return p->deck;
-    }
-    uint64_t seed = (uint64_t)known * 2u + 0x9E3779B97F4A7C15ULL;
-    int longs = (int)(p->long_share * QUEUE_DECK + 0.5);
-    for (int i = 0; i < QUEUE_DECK; i++) {
-        p->deck[i] = i < longs ? long_cycle(p, ((double)i + 0.5) / (double)longs) : usual_cycle(p, &seed);
-    }
-    p->deck_of = known;
-    return p->deck;
 }
 
 /* ---- who stands between the points ------------------------------------------------------------------------------ */
@@ -132,12 +89,11 @@ static double heads_at(bf_queue *q, double t, int64_t end, bf_forecast *out)
 
 static void describe(const bf_queue *q, double turns, double booths, bf_forecast *out)
 {
-    const duration *cycle = &q->pace.cycle;
     out->queue_n *= turns;
     out->free_flow_s = exp(q->free_flow.mean_ln);
     out->free_flow_low_s = exp(q->free_flow.mean_ln - 1.2816 * duration_sd(&q->free_flow));
-    out->cycle_s = exp(cycle->mean_ln + 0.5 * cycle->var_ln) / booths;
-    out->cycle_sd_s = out->cycle_s * sqrt(exp(cycle->var_ln) - 1.0);
+    out->cycle_s = pace_mean(&q->pace, out->queue_n) / booths;
+    out->cycle_sd_s = out->cycle_s * sqrt(exp(q->pace.shape.var_ln) - 1.0);
     out->skip = q->skip;
     out->unlisted = q->unlisted;
     out->phantom = q->phantom;
@@ -221,7 +177,7 @@ static double serve(run *r, double arrives, uint64_t bits)
 /* Vehicles that nobody saw upstream take their turns before the next one that was seen. */
 static void serve_hidden(run *r, double arrives, double hidden)
 {
-    for (int n = 0; n < MAX_HIDDEN && uniform(&r->seed) < hidden; n++) {
+    for (int n = 0; n < MAX_HIDDEN && queue_uniform(&r->seed) < hidden; n++) {
         serve(r, arrives, draw(&r->seed));
     }
 }
@@ -346,20 +302,19 @@ static const double *strata_of(bf_queue *q, int32_t n)
     if (q->strata_n != n) {
         q->strata_n = n;
         for (int32_t i = 0; i < n; i++) {
-            q->strata[i] = normal_quantile(((double)i + 0.5) / (double)n);
+            q->strata[i] = queue_normal_quantile(((double)i + 0.5) / (double)n);
         }
     }
     return q->strata;
 }
 
 /* `n` runs from the heads in `share`, which sum to `total`, with strata of head, free travel and pace. */
-static void sample(run *r, double total, int32_t n, double *waits_s)
+static void sample(run *r, double total, double queue_n, int32_t n, double *waits_s)
 {
     bf_queue *q = r->q;
-    const duration *cycle = &q->pace.cycle;
     const double *z = strata_of(q, n);
     double free_sd = duration_sd(&q->free_flow);
-    double rate_sd = sqrt(cycle->var_ln / (cycle->n < 60.0 ? cycle->n : 60.0) + PACE_DRIFT);
+    double mean_s = pace_mean(&q->pace, queue_n), rate_sd = pace_sd(&q->pace, queue_n);
     int64_t h = q->lo;
     double swept = q->share[queue_slot(q, h)];
     for (int32_t s = 0; s < n; s++) {
@@ -369,7 +324,7 @@ static void sample(run *r, double total, int32_t n, double *waits_s)
             swept += q->share[queue_slot(q, h)];
         }
         r->travel = exp(q->free_flow.mean_ln + free_sd * z[(s * 61 + 17) % n]);
-        r->pace = exp(rate_sd * z[(s * 37 + 5) % n]) / r->speed;
+        r->pace = mean_s * exp(rate_sd * z[(s * 37 + 5) % n]) / r->speed;
         waits_s[s] = run_on(r, h) - r->t;
     }
     sort(waits_s, n);
@@ -418,7 +373,7 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_bo
     int booths = queue_booths_of(q, &speed);
     describe(q, (1.0 - skip) * (1.0 + extra), (double)booths * speed, out);
     double brief = q->skip_brief > skip ? q->skip_brief : skip;
-    run r = {.q = q, .deck = deck_of(&q->pace), .t = t, .end = end, .skip = (uint64_t)(skip * ONE), .skip_brief = (uint64_t)(brief * ONE), .extra = (uint64_t)(extra * ONE),
+    run r = {.q = q, .deck = pace_deck(&q->pace), .t = t, .end = end, .skip = (uint64_t)(skip * ONE), .skip_brief = (uint64_t)(brief * ONE), .extra = (uint64_t)(extra * ONE),
              .seed = ((uint64_t)t_ns ^ 0x9E3779B97F4A7C15ULL) | 1u};
     open_booths(&r, more_booths, out->queue_n);
     turn turns[MOST_TURNS];
@@ -426,7 +381,7 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_bo
     for (int i = 0; i < 4; i++) {
         draw(&r.seed);
     }
-    sample(&r, total, n, waits_s);
+    sample(&r, total, out->queue_n, n, waits_s);
     summarize(waits_s, n, out);
     return BF_OK;
 }

@@ -9,15 +9,16 @@
 #include <string.h>
 
 static const double UNLISTED_MOST = 0.15; /* share of the vehicles that a counter that works misses */
-static const double LONG = 3.0;           /* times the usual cycle: from there on one is long */
 static const double PAUSE = 12.0;         /* and from there on nobody works at the booth */
-static const double LONG_MEMORY = 400.0;
 static const double BALANCE_MEMORY = 2000.0;
 static const double TURNS_PRIOR = 125.0;  /* passages that what is learned otherwise weighs beside the balance */
+static const double NAMED_LEAST = 5.0;    /* vehicles known by identities, of the last hundred departures */
+static const double FREE_N = 3.0;          /* free journeys, before which it is not known how long one takes */
+static const double USUAL_TURNS = 0.995;
 static const double SIDE_N = 60.0;        /* departures after which the balance says so */
 static const double SIDE_LEAST = 0.05;
+static const double HELD_UP = 1.3;        /* deviations of a free journey, from which on it surely waited */
 static const double BALANCE_N = 60.0;     /* passages after which the balance says how many leave */
-static const double CHANGED_N = 3.0;      /* cycles that what was known before weighs, after a change of pace */
 
 static double clamp(double x, double low, double high)
 {
@@ -39,44 +40,12 @@ static int others_wait(const bf_queue *q, int64_t pos)
     return cdf > 0.9;
 }
 
-/* Booths that open or close without a word show in the last cycles: then the old ones say little. */
-static void watch_pace(queue_pace *p, double cycle)
+/* How late passage `pos` would have been at the last departure, had nobody held it up: in deviations of a free journey. */
+static double held_up(const bf_queue *q, int64_t pos)
 {
-    p->recent[p->n_recent++ % QUEUE_RECENT] = cycle;
-    if (p->n_recent < 3 * QUEUE_RECENT) {
-        return;
-    }
-    double sum = 0.0;
-    for (int i = 0; i < QUEUE_RECENT; i++) {
-        sum += p->recent[i];
-    }
-    double usual = exp(p->cycle.mean_ln + 0.5 * p->cycle.var_ln), ratio = sum / QUEUE_RECENT / usual;
-    double sd = sqrt((exp(p->cycle.var_ln) - 1.0) / QUEUE_RECENT);
-    if (fabs(ratio - 1.0) < 0.4 || fabs(ratio - 1.0) < 4.0 * sd) {
-        return;
-    }
-    p->cycle.mean_ln += log(ratio);
-    p->cycle.n = p->cycle.n < CHANGED_N ? p->cycle.n : CHANGED_N;
-    for (int64_t i = 0; i < QUEUE_RECENT; i++) {
-        p->gaps[i] = p->recent[i];
-    }
-    p->n_gaps = QUEUE_RECENT;
-    p->n_recent = 0;
-    p->deck_of = -1;
-}
-
-static void learn_cycle(queue_pace *p, double cycle, double weight)
-{
-    int is_long = p->n_gaps > QUEUE_RECENT && cycle > LONG * exp(p->cycle.mean_ln);
-    p->long_n = p->long_n < LONG_MEMORY ? p->long_n + 1.0 : LONG_MEMORY;
-    p->long_share += ((double)is_long - p->long_share) / p->long_n;
-    if (is_long) {
-        p->longs[p->n_longs++ % QUEUE_LONGS] = cycle;
-        return;
-    }
-    duration_learn(&p->cycle, cycle, weight);
-    p->gaps[p->n_gaps++ % QUEUE_GAPS] = cycle;
-    watch_pace(p, cycle);
+    double travel = q->t_last - q->entered[queue_slot(q, pos)];
+    duration_law law = queue_free_law(q);
+    return travel > 0.0 ? (log(travel) - law.mean_ln) / law.sd : -9.0;
 }
 
 /* With c booths that are never idle the c-th departure back began the service that has ended now; in the mean over many
@@ -88,13 +57,26 @@ static void learn_pace(bf_queue *q, const queue_step *s, const bf_departure *fou
     }
     double busy = (s->busy + 0.5 * s->unlisted) / s->total, speed = 1.0;
     int booths = queue_booths_of(q, &speed);
-    double usual = exp(q->pace.cycle.mean_ln);
+    double usual = pace_mean(&q->pace, 1.0);
     if (q->run >= booths && found->pos >= 0 && s->gap < PAUSE * usual && others_wait(q, found->pos)) {
         busy += s->odd / s->total; /* a long inspection is no usual cycle, and takes its time all the same */
     }
+    double taken = s->gap * (double)booths * speed;
+    if (found->p_phantom < 0.5) {
+        pace_see(&q->pace, taken);
+    }
+    /* That it waited must be known by other things than how long the departure took: else only the expected is learned. */
+    int waited = busy > 0.6;
+    if (q->free_flow.n >= FREE_N) {
+        waited = found->in_order && held_up(q, found->pos) > HELD_UP && others_wait(q, found->pos);
+    }
+    if (waited && found->p_phantom < 0.5 && taken < PAUSE * usual) {
+        pace_learn(&q->pace, taken);
+    }
     q->run = busy > 0.6 ? q->run + 1 : (found->p_phantom > 0.5 ? q->run : 0);
     if (busy > 0.6 && q->run >= booths && q->n_starts >= booths) {
-        learn_cycle(&q->pace, (s->t - q->starts[(q->n_starts - booths) % QUEUE_MAX_BOOTHS]) * speed, busy);
+        double cycle = (s->t - q->starts[(q->n_starts - booths) % QUEUE_MAX_BOOTHS]) * speed;
+        pace_shape(&q->pace, cycle / pace_mean(&q->pace, 16.0), busy);
     }
 }
 
@@ -108,15 +90,21 @@ static void learn_free_flow(bf_queue *q, const queue_step *s, const bf_departure
     }
 }
 
-/* Where the booth had waited for it, all before it have gone: so many were listed, and so many departed. */
+/* Where identities tell it, or the booth had waited for it, all before it have gone: so many were listed, and so many
+ * departed. */
 static void learn_balance(bf_queue *q, const queue_step *s, const bf_departure *found)
 {
     queue_balance *b = &q->balance;
     b->departures += found->p_phantom < 0.5;
-    if (!(s->idle > 0.8 * s->total) || found->pos < 0 || !(found->p > 0.9) || !found->in_order) {
+    b->named *= 0.99;
+    if (!(s->named || s->idle > 0.8 * s->total) || found->pos < 0 || !(found->p > 0.9) || !found->in_order) {
         return;
     }
+    b->named += s->named;
     int64_t listed = found->pos + 1 - b->from_pos;
+    if (b->from_pos >= 0 && listed <= 0) { /* it was overtaken */
+        return;
+    }
     if (b->from_pos >= 0 && listed > 0 && q->seen_up == 1.0 && q->seen_down == 1.0) {
         double keep = b->listed > BALANCE_MEMORY ? BALANCE_MEMORY / b->listed : 1.0;
         b->listed = keep * b->listed + (double)listed;
@@ -142,14 +130,17 @@ static void learn_shares(bf_queue *q, const queue_step *s)
     q->unlisted += rate * (s->unlisted / total - q->unlisted);
     q->extra += rate * ((s->unlisted + s->away + s->late) / total - q->extra);
     q->phantom += rate * (s->phantom / total - q->phantom);
-    if (s->listed > 0.5 * total) {
+    const queue_balance *b = &q->balance;
+    if (b->named > NAMED_LEAST) { /* identities count those that leave, whether the queue grows or not */
+        q->skip = 1.0 - (b->served + TURNS_PRIOR * USUAL_TURNS) / (b->listed + TURNS_PRIOR) * (1.0 - q->unlisted);
+    } else if (s->listed > 0.5 * total) {
         /* Mean number of passages left behind, also by departures of which it is not sure: those that are sure are
          * mostly those that left none behind. */
         double skipped = clamp(queue_mean_head(q) - s->head_before - s->listed / total, -1.0, 3.0);
         q->skip += rate * (skipped / (1.0 + fabs(skipped)) - q->skip);
     }
-    if (q->balance.listed > BALANCE_N) { /* what has left since, net of what came unseen, is known better in the long run */
-        double left = 1.0 - q->balance.served / q->balance.listed * (1.0 - q->unlisted);
+    if (b->named <= NAMED_LEAST && b->listed > BALANCE_N) { /* what has left since, net of what came unseen, is known better in the long run */
+        double left = 1.0 - b->served / b->listed * (1.0 - q->unlisted);
         q->skip += rate * (clamp(left, 0.0, 0.3) - q->skip);
     }
     q->skip = clamp(q->skip, 0.004, 0.8);
@@ -158,7 +149,7 @@ static void learn_shares(bf_queue *q, const queue_step *s)
     double side = queue_side_road(q), most = q->counted ? UNLISTED_MOST + side : 0.9;
     q->unlisted = clamp(q->unlisted, 0.004 + side, most);
     q->extra = clamp(q->extra, 0.004 + side, most);
-    q->phantom = clamp(q->phantom, 0.003, 0.1);
+    q->phantom = clamp(q->phantom, 0.003, 0.04);
 }
 
 /* Of passages close behind another of which nothing was read: how many were double counts. */

@@ -15,8 +15,6 @@
 #define MAX_CAPACITY 65536
 
 static const double HORIZON_S = 1e9;      /* times further than this from the origin are refused */
-static const double OTHER_PACE = 0.35;    /* deviation of ln of the pace from one program to another */
-static const double OTHER_N = 3.0;        /* cycles that what was known before weighs, after a change of program */
 static const double BRIEF_S = 3.0;        /* behind another: perhaps a double count */
 static const double WEIGHT_FLOOR = 1e-10;
 
@@ -54,10 +52,7 @@ bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow
     q->w[0] = 1.0;
     q->free_flow = (duration){.mean_ln = log(free_flow_s), .var_ln = free_flow_sd_ln * free_flow_sd_ln, .n = 1.0,
                               .memory = 150.0, .sd_floor = 0.03};
-    q->pace.cycle = (duration){.mean_ln = log(cycle_s), .var_ln = 0.36, .n = 0.5, .memory = 80.0, .sd_floor = 0.05};
-    q->pace.long_share = 0.02; /* 1 to 3 % of inspections are long, as far as anybody has published */
-    q->pace.long_n = 50.0;
-    q->pace.deck_of = -1;
+    pace_begin(&q->pace, cycle_s);
     q->balance.from_pos = -1;
     q->skip = 0.03;
     q->skip_brief = 0.15;
@@ -167,18 +162,7 @@ bf_status bf_queue_program(bf_queue *q, int32_t program)
     if (program == q->pace.program) {
         return BF_OK;
     }
-    queue_pace *pace = &q->pace;
-    pace->of_program[pace->program] = pace->cycle;
-    pace->program = program;
-    if (pace->of_program[program].n > 0.0) {
-        pace->cycle = pace->of_program[program];
-    } else {
-        pace->cycle.var_ln += OTHER_PACE * OTHER_PACE;
-    }
-    pace->cycle.n = pace->cycle.n < OTHER_N ? pace->cycle.n : OTHER_N;
-    pace->n_gaps = 0;
-    pace->n_recent = 0;
-    pace->deck_of = -1;
+    pace_program(&q->pace, program);
     q->run = 0;
     return BF_OK;
 }
@@ -195,12 +179,7 @@ bf_status bf_queue_counts(bf_queue *q, double upstream, double downstream)
             q->skip_all = q->skip;
         }
         /* From one departure that is seen to the next it takes so many cycles. */
-        double longer = q->seen_down / downstream;
-        q->pace.cycle.mean_ln += log(longer);
-        for (int i = 0; i < QUEUE_GAPS; i++) {
-            q->pace.gaps[i] *= longer;
-        }
-        q->pace.deck_of = -1;
+        pace_scale(&q->pace, q->seen_down / downstream);
         q->run = 0;
         q->seen_down = downstream;
         q->skip = 1.0 - downstream * (1.0 - q->skip_all);
@@ -256,7 +235,7 @@ bf_status bf_queue_unwatched(bf_queue *q, double seconds)
     }
     double speed = 1.0;
     int booths = queue_booths_of(q, &speed);
-    double mean = q->booths < 0.5 ? 0.0 : seconds * (double)booths * speed / exp(q->pace.cycle.mean_ln + 0.5 * q->pace.cycle.var_ln);
+    double mean = q->booths < 0.5 ? 0.0 : seconds * (double)booths * speed / pace_mean(&q->pace, 16.0);
     mean = mean < (double)q->capacity ? mean : (double)q->capacity;
     for (int64_t h = q->lo; h <= q->next; h++) {
         q->fresh[queue_slot(q, h)] = 0.0;

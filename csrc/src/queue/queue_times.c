@@ -27,12 +27,6 @@ int queue_booths_of(const bf_queue *q, double *speed)
     return queue_split(q->booths, speed);
 }
 
-/* Of booth cycles, and of free journeys. */
-static duration_law service_law(const bf_queue *q)
-{
-    return (duration_law){q->pace.cycle.mean_ln, duration_sd(&q->pace.cycle), 0.04, 1.2, 0.8};
-}
-
 duration_law queue_free_law(const bf_queue *q)
 {
     return (duration_law){q->free_flow.mean_ln, duration_sd(&q->free_flow), 0.03, 0.3, 0.5};
@@ -54,7 +48,7 @@ void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf)
     }
     double speed = 1.0;
     int booths = queue_booths_of(q, &speed);
-    const duration_law law = service_law(q);
+    const duration_law law = pace_law(&q->pace);
     if (booths == 1) {
         duration_at(&law, gap, pdf, cdf);
         return;
