@@ -377,14 +377,26 @@ static int axle_of(const bf_wim *w, const event *list, const walk *h, int at)
     return -1;
 }
 
+/* Axles in the order of the row, those of the train first: from `first` to before `end`. */
+typedef struct {
+    int first, end;
+} row_part;
+
+static bool part_has(const bf_wim *w, const event *list, const walk *h, int at, row_part s)
+{
+    const int id = axle_of(w, list, h, at), place = id < 0 ? -1 : id < AXLES ? w->train_count + id : id - AXLES;
+    return place >= s.first && place < s.end;
+}
+
 /* Between which scans it rolled back: from before the first to after the last of neighbouring passes that say so. */
-static int backs_of(const event *list, int n, const walk *h, double rate, rest *back)
+static int backs_of(const bf_wim *w, const event *list, int n, const walk *h, row_part s, rest *back)
 {
     int count = 0;
     for (int i = 0, j; i < n; i = j + 1) {
-        for (j = i; j < n && (h->label[j] == BACK || h->label[j] == TOUCH); ++j) continue;
-        if (j == i || count == MOTION_MAX_BACKS) continue;
-        const double on = 0.5 * list[i].on_s * rate, off = 0.5 * list[j - 1].on_s * rate;
+        bool here = false;
+        for (j = i; j < n && (h->label[j] == BACK || h->label[j] == TOUCH); ++j) here = here || part_has(w, list, h, j, s);
+        if (!here || count == MOTION_MAX_BACKS) continue;
+        const double on = 0.5 * list[i].on_s * w->rate, off = 0.5 * list[j - 1].on_s * w->rate;
         back[count].from = h->way[i] == WAY_FRONT || i == 0 ? list[i].mid - on : list[i - 1].mid;
         back[count].to = h->way[j - 1] == WAY_REAR || j == n ? list[j - 1].mid + off : list[j].mid;
         ++count;
@@ -392,8 +404,8 @@ static int backs_of(const event *list, int n, const walk *h, double rate, rest *
     return count;
 }
 
-/* What it costs that one motion of a rigid body is to have made the passes as they are read. */
-static double rigid_cost(bf_wim *w, const event *list, int n, const walk *h)
+/* What it costs that one motion of a rigid body is to have made the passes of a part of the row as they are read. */
+static double part_cost(bf_wim *w, const event *list, int n, const walk *h, row_part s)
 {
     static const double PRINT_M = 0.25;
     signed_pass passes[EVENTS];
@@ -404,11 +416,11 @@ static double rigid_cost(bf_wim *w, const event *list, int n, const walk *h)
         double most = 0.0;
         for (int i = 0; i < n; ++i) {
             const event *e = &list[i];
-            if (axle_of(w, list, h, i) != id || (e->index < 0 && id < AXLES)) continue;
+            if (axle_of(w, list, h, i) != id || (e->index < 0 && id < AXLES) || !part_has(w, list, h, i, s)) continue;
             const pass *p = e->index < 0 ? &w->train[id - AXLES].at[e->line] : &w->pending[e->line][e->index];
-            const signed_pass s = {p, axles, (way_over)h->way[i], 0, PRINT_M / fmax(e->on_s, 0.01), 0.0};
+            const signed_pass one = {p, axles, (way_over)h->way[i], 0, PRINT_M / fmax(e->on_s, 0.01), 0.0};
             most = fmax(most, p->peak_n);
-            passes[count++] = s;
+            passes[count++] = one;
         }
         for (int i = begin; i < count; ++i) {
             passes[i].passes = count - begin;
@@ -416,8 +428,33 @@ static double rigid_cost(bf_wim *w, const event *list, int n, const walk *h)
         }
         if (count > begin) ++axles;
     }
-    const double cost = crossings_misfit(w, passes, count, axles, back, backs_of(list, n, h, w->rate, back));
+    if (count == 0) return 0.0;
+    const double cost = crossings_misfit(w, passes, count, axles, back, backs_of(w, list, n, h, s, back));
     return isfinite(cost) ? cost : HUGE_VAL;
+}
+
+static double rigid_cost(bf_wim *w, const event *list, int n, const walk *h)
+{
+    const row_part all = {0, w->train_count + AXLES};
+    return part_cost(w, list, n, h, all);
+}
+
+/* The same where the axles may be of two vehicles, each with its own motion: bumper to bumper one motion for both fits not
+ * quite, which says nothing for a roll-back. Where a roll-back is read as going on, it does not fit at all. */
+static double apart_cost(bf_wim *w, const event *list, int n, const walk *h)
+{
+    static const double NOT_AT_ALL = 15.0; /* true ones read as going on: 20 to 200; the gap of a queue that shrinks: to 11 */
+    double best = rigid_cost(w, list, n, h);
+    int last = 0;
+    if (best > NOT_AT_ALL) return best;
+    for (int j = 0; j < w->line_count; ++j)
+        if (h->crossed[j] > last) last = h->crossed[j];
+    for (int cut = 1; cut < w->train_count + last; ++cut) {
+        const row_part front = {0, cut}, rear = {cut, w->train_count + AXLES};
+        const double cost = part_cost(w, list, n, h, front);
+        if (cost < best) best = fmin(best, TURN + cost + part_cost(w, list, n, h, rear));
+    }
+    return best;
 }
 
 static void take_out(bf_wim *w, const event *list, int n, const walk *h, int *finished)
@@ -548,7 +585,8 @@ static bool read_events(bf_wim *w, const event *list, int n, int *finished, bool
         closed = best;
     } else {
         const walk plain = plain_walk(w, list, n);
-        plainly = plain.cost + rigid_cost(w, list, n, &plain);
+        plainly = plain.cost + apart_cost(w, list, n, &plain);
+        if (plainly < cost + SURE) cost = closed->cost + apart_cost(w, list, n, closed);
         if (!(plainly < HUGE_VAL) || !(cost < HUGE_VAL)) { /* no motion can be fitted */
             plainly = plain.cost;
             cost = closed->cost;
