@@ -120,7 +120,7 @@ def _rate_remedy(lane_hz: float, device_hz: float) -> str:
         return f"it looks like kilohertz: write {lane_hz * 1000:g}"
     if _KILO[0] < lane_hz / device_hz < _KILO[1]:
         return "the device's looks like kilohertz; rates are in hertz"
-    return "both must be the scans a second that the digitiser makes"
+    return "both must be the scans a second that the device makes: write them there too, as its rate_hz or scan_rate_hz"
 
 
 def _check_digital(sensor: Sensor, key: str, faults: Faults) -> None:

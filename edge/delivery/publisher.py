@@ -300,7 +300,7 @@ class Publisher:
             return LinkError(
                 "duplicate",
                 f"{self._collector.url} closed {SHORT_LIVES} connections in a row soon after they began ({error}); "
-                "most likely two computers use one certificate or name: give each its own",
+                "most likely two computers use one certificate or name: give each its own ([site] source)",
             )
         return error
 

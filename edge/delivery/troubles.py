@@ -77,7 +77,7 @@ def of_goodbye(end: Endpoint, name: str, code: int, said: str) -> LinkError:
         return LinkError(
             "duplicate",
             f"another client took over our session at {end} as {end.client_id!r} ({detail}); "
-            "two computers use one certificate or name: give each its own",
+            "two computers use one certificate or name: give each its own ([site] source)",
         )
     if code in (0x93, 0x96, 0x97, 0x9F):
         return LinkError("quota", f"{end} ended the connection: {detail}")
