@@ -151,5 +151,9 @@ class Answers:
         """What weighs there."""
         return self.arrays.get(lane or "", self.array)
 
+    def every_array(self) -> list[Array]:
+        """Each that was told, once."""
+        return [array for array in (self.array, *self.arrays.values()) if array is not None]
+
     def has_array(self, lane: LaneAnswer) -> bool:
         return self.array_of(lane.id) is not None

@@ -53,8 +53,7 @@ def weighs(answers: Answers, device: DeviceAnswer) -> bool:
     """Whether an array hangs on it: strips on a digitiser, a plate on a weight transmitter."""
     if device.driver in DIGITISERS:
         return True
-    plates = [array for array in (answers.array, *answers.arrays.values()) if array is not None and array.plate_m]
-    return bool(plates) and "per_count" in _options_of(device)
+    return any(array.plate_m for array in answers.every_array()) and "per_count" in _options_of(device)
 
 
 def _options_of(device: DeviceAnswer) -> dict[str, str]:
@@ -84,7 +83,7 @@ def _fitting(answers: Answers, device: DeviceAnswer, lane: str | None) -> dict[s
     array, options = answers.array_of(lane), dict(device.options)
     if array is None:
         return options
-    guessed = [one.scan_list() for one in (answers.array, *answers.arrays.values()) if one is not None]
+    guessed = [one.scan_list() for one in answers.every_array()]
     if options.get("scan_list") in guessed:
         options["scan_list"] = array.scan_list()
     if array.plate_m and array.loop and "loop_channels" in _options_of(device):

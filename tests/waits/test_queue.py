@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -223,35 +224,32 @@ def test_inspections_that_are_long_are_expected_too() -> None:
     assert forecast.mean_s == pytest.approx(forecast.queue_n * 72.0, rel=0.12)
 
 
-def test_a_booth_that_closes_without_a_word_is_known_by_its_departures() -> None:
+def _paces_of_two(gaps_s: Iterable[float]) -> list[float]:
+    """What is thought of the pace of two booths after each departure, thirty vehicles standing in the queue."""
     queue = _filter()
     queue.booths(2)
-    rng = random.Random(4)
     t, entered, paces = 100.0, 0, []
-    for number in range(160):
+    for number, gap_s in enumerate(gaps_s):
         while entered < number + 30:
             queue.enter(T0 + 10 * entered * S)
             entered += 1
-        t += rng.uniform(25.0, 35.0) if number < 120 else rng.uniform(50.0, 70.0)
+        t += gap_s
         _depart(queue, t)
         paces.append(queue.predict(T0 + round(t * S)).cycle_s)
+    return paces
+
+
+def test_a_booth_that_closes_without_a_word_is_known_by_its_departures() -> None:
+    rng = random.Random(4)
+    paces = _paces_of_two(rng.uniform(25.0, 35.0) if number < 120 else rng.uniform(50.0, 70.0) for number in range(160))
     assert paces[119] == pytest.approx(30.0, rel=0.1)
     assert paces[134] == pytest.approx(60.0, rel=0.15), "a quarter of an hour after one of two has closed"
 
 
 def test_services_that_differ_are_no_change_of_pace() -> None:
     """Two booths whose services are exponential, mean 60 s: no run of short or long ones is taken for another booth."""
-    queue = _filter()
-    queue.booths(2)
     rng = random.Random(6)
-    t, entered, paces = 100.0, 0, []
-    for number in range(400):
-        while entered < number + 30:
-            queue.enter(T0 + 10 * entered * S)
-            entered += 1
-        t += max(0.5, rng.expovariate(1.0 / 30.0))
-        _depart(queue, t)
-        paces.append(queue.predict(T0 + round(t * S)).cycle_s)
+    paces = _paces_of_two(max(0.5, rng.expovariate(1.0 / 30.0)) for _ in range(400))
     assert all(pace == pytest.approx(30.0, rel=0.4) for pace in paces[100:])
 
 

@@ -192,7 +192,7 @@ static int ascending(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-void axle_signature(int32_t n, const double *positions_m, const double *loads_kg, float row[BF_AXLE_FEATURES])
+void bf_axle_signature(int32_t n, const double *positions_m, const double *loads_kg, float *row)
 {
     double ordered[MOST_AXLES];
     memset(row, 0, BF_AXLE_FEATURES * sizeof *row);
@@ -208,9 +208,4 @@ void axle_signature(int32_t n, const double *positions_m, const double *loads_kg
         row[i] = i > 0 ? (float)(ordered[i] - ordered[i - 1]) : row[0];
         row[MOST_AXLES + i] = (float)loads_kg[i];
     }
-}
-
-void bf_axle_signature(int32_t n, const double *positions_m, const double *loads_kg, float *row)
-{
-    axle_signature(n, positions_m, loads_kg, row);
 }

@@ -202,12 +202,10 @@ static inline int32_t entry_state(const entry *e)
     return e->of.mask | e->dead << DEAD_SHIFT;
 }
 
-/* tokens.c: ln likelihood ratio of two sets of tokens; false where they do not agree. */
-/* The first set of tokens in `data`: how many bytes it takes, 0 where there is none. */
+/* tokens.c: the first set of tokens in `data`: how many bytes it takes, 0 where there is none. */
 int32_t tokens_read(const uint8_t *data, int32_t size, token_set *t);
+/* Ln likelihood ratio of two sets of tokens; false where they do not agree. */
 bool tokens_compare(const token_set *row, const token_set *query, double *score);
-/* axles.c */
-void axle_signature(int32_t n, const double *positions_m, const double *loads_kg, float row[BF_AXLE_FEATURES]);
 
 /* ---- segment.c: the stretch between two points ------------------------------------------------------------------ */
 

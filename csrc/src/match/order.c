@@ -169,7 +169,7 @@ static bf_status take_axles(seen *s, const uint8_t *data, int32_t size)
     }
     if (n > 0) {
         memcpy(numbers, data, (size_t)size);
-        axle_signature(n, numbers, numbers + n, r->of.axles);
+        bf_axle_signature(n, numbers, numbers + n, r->of.axles);
     }
     return BF_OK;
 }

@@ -6,6 +6,7 @@
  * was read. Called by segment.c (in) and evidence.c.
  */
 #include "match.h"
+#include "../clamp.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,11 +15,6 @@ static const double HAZARD = 0.003;       /* chance that a reader dies at a pass
 static const double ALIVE_MEMORY = 60.0;  /* passages */
 static const double SHARE_MEMORY = 200.0;
 static const double READS_MEMORY = 300.0; /* vehicles */
-
-static double within(double x, double least, double most)
-{
-    return x < least ? least : (x > most ? most : x);
-}
 
 void bf_alive_init(bf_alive *a)
 {
@@ -31,8 +27,8 @@ int32_t bf_alive_note(bf_alive *a, int32_t sees)
     if (sees) {
         if (before) { /* misses count once a reading has shown that it was alive meanwhile */
             double vehicles = 1.0 + (double)a->misses;
-            a->n = within(a->n + vehicles, 0.0, ALIVE_MEMORY);
-            a->share = within(a->share + (1.0 - a->share * vehicles) / a->n, 0.002, 0.999);
+            a->n = clamp(a->n + vehicles, 0.0, ALIVE_MEMORY);
+            a->share = clamp(a->share + (1.0 - a->share * vehicles) / a->n, 0.002, 0.999);
         }
         a->works = 1;
         a->misses = 0;
@@ -82,7 +78,7 @@ bool end_note(lane_end *e, uint8_t mask, bool looped, int64_t died[KINDS])
 
 double end_seen(const lane_end *e)
 {
-    return e->loop.works || e->n == 0.0 ? 1.0 : within(e->read_share, 0.02, 0.98);
+    return e->loop.works || e->n == 0.0 ? 1.0 : clamp(e->read_share, 0.02, 0.98);
 }
 
 static void weigh_reads(bf_reads *r)
@@ -93,7 +89,7 @@ static void weigh_reads(bf_reads *r)
         for (int down = 0; down < 2; down++) {
             double joint = (c[2 * up + down] + 0.2) / total;
             double alone = (c[2 * up] + c[2 * up + 1] + 0.4) * (c[down] + c[2 + down] + 0.4) / (total * total);
-            r->evidence[2 * up + down] = within(log(joint / alone), -6.0, 2.0);
+            r->evidence[2 * up + down] = clamp(log(joint / alone), -6.0, 2.0);
         }
     }
     r->evidence[3] = r->mismatch;
@@ -119,6 +115,6 @@ void bf_reads_learn(bf_reads *r, int32_t upstream, int32_t downstream)
         }
         r->total = READS_MEMORY;
     }
-    r->fresh = (int32_t)within((double)((int)r->total / 16), 1.0, 16.0); /* it moves slowly once there are many */
+    r->fresh = (int32_t)clamp((double)((int)r->total / 16), 1.0, 16.0); /* it moves slowly once there are many */
     weigh_reads(r);
 }

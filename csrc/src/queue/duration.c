@@ -1,13 +1,9 @@
 #include "duration.h"
+#include "../clamp.h"
 
 #include <math.h>
 
 static const double FIRST_N = 3.0; /* observations that only correct what was thought before */
-
-static double clamp(double x, double low, double high)
-{
-    return x < low ? low : (x > high ? high : x);
-}
 
 static double normal_cdf(double z)
 {

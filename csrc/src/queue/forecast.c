@@ -4,6 +4,7 @@
  * Randomness follows from the moment, so that the same state and moment give the same samples. Called by edge/core.py.
  */
 #include "queue.h"
+#include "../clamp.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,11 +15,6 @@
 #define ONE 65536.0
 
 static const double LONG_QUEUE = 3.0;     /* vehicles for each booth, from which on booths count as one fast one */
-
-static double clamp(double x, double low, double high)
-{
-    return x < low ? low : (x > high ? high : x);
-}
 
 /* xorshift64*: small, fast, and the same everywhere. */
 static uint64_t draw(uint64_t *state)

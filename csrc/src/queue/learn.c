@@ -4,6 +4,7 @@
  * kind is learned from.
  */
 #include "queue.h"
+#include "../clamp.h"
 
 #include <math.h>
 #include <string.h>
@@ -19,11 +20,6 @@ static const double SIDE_N = 60.0;        /* departures after which the balance 
 static const double SIDE_LEAST = 0.05;
 static const double HELD_UP = 1.3;        /* deviations of a free journey, from which on it surely waited */
 static const double BALANCE_N = 60.0;     /* passages after which the balance says how many leave */
-
-static double clamp(double x, double low, double high)
-{
-    return x < low ? low : (x > high ? high : x);
-}
 
 /* Whether the one behind passage `pos` had arrived by the last departure: then there is a queue, and the booth had no pause. */
 static int others_wait(const bf_queue *q, int64_t pos)

@@ -5,6 +5,7 @@
  * Load transfer is linear in unknowns that all axles share, with a prior from physics; they and the static loads are
  * eliminated in closed form (linear mixed model: D. Harville, JASA 72 (1977)). */
 #include "blend.h"
+#include "../clamp.h"
 
 #include <math.h>
 #include <string.h>
@@ -215,20 +216,15 @@ lane_ways lane_unknown(void)
     return l;
 }
 
-static double within(double v, double lo, double hi)
-{
-    return v < lo ? lo : (v > hi ? hi : v);
-}
-
 void lane_learn(lane_ways *lane, const lane_ways *seen)
 {
     static const double MOST_STEP = 0.3, WANDER = 0.01, LEAST_VAR = 0.0025, MOST_VAR = 0.25, MEMORY = 20.0;
     if (!isfinite(seen->share) || !isfinite(seen->share_var) || !isfinite(seen->rough)) return;
-    lane->share += within(seen->share - lane->share, -MOST_STEP, MOST_STEP);
+    lane->share += clamp(seen->share - lane->share, -MOST_STEP, MOST_STEP);
     const double var = seen->share_var > 0.5 * lane->share_var ? seen->share_var : 0.5 * lane->share_var;
-    lane->share_var = within(var + WANDER * WANDER, LEAST_VAR, MOST_VAR);
+    lane->share_var = clamp(var + WANDER * WANDER, LEAST_VAR, MOST_VAR);
     if (lane->vehicles < MEMORY) lane->vehicles += 1.0;
-    lane->rough = within(lane->rough + (seen->rough - lane->rough) / (1.0 + lane->vehicles), -2.5, 2.0);
+    lane->rough = clamp(lane->rough + (seen->rough - lane->rough) / (1.0 + lane->vehicles), -2.5, 2.0);
 }
 
 /* One vehicle while its lines are blended: what is fixed, and one choice of the dynamics at a time. */

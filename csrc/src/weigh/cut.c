@@ -26,11 +26,21 @@ static double headway_cost(const spacing *s, double v)
 /* From the last axle of a vehicle to the first of the next are both overhangs and the gap: so far where they queue. */
 static const double QUEUED_M = 8.0;
 
-/* How much nearer than between two lorries: cars and motorcycles end sooner behind their wheels. */
+/* How much nearer than between two lorries: cars and motorcycles end sooner behind their wheels, and begin later before them. */
 static double shorter(double kg, double car_m, double bike_m)
 {
     static const double CAR_KG = 2000.0, BIKE_KG = 280.0;
     return kg > CAR_KG ? 0.0 : (kg > BIKE_KG ? car_m : bike_m);
+}
+
+static double shorter_behind(const axle_seen *last)
+{
+    return shorter(last->kg, 0.8, 1.3);
+}
+
+static double shorter_before(const axle_seen *first)
+{
+    return shorter(first->kg, 0.45, 0.95);
 }
 
 /* Density of what was seen before axle k, if it is the first of a vehicle that follows at a queue's distance. */
@@ -39,7 +49,7 @@ static double follows(const bf_wim *w, int k)
     static const double ODD = 0.2, ODD_FROM_M = 1.0, ODD_TO_M = 13.0, REACHES = 4.0;
     const lane_habits *h = &w->habits;
     const distances *r = &w->reaches[k];
-    const double mean = h->close_m - shorter(w->train[k - 1].kg, 0.8, 1.3) - shorter(w->train[k].kg, 0.45, 0.95);
+    const double mean = h->close_m - shorter_behind(&w->train[k - 1]) - shorter_before(&w->train[k]);
     const double sigma = sqrt(h->close_var);
     double sum = 0.0;
     for (int i = 0; i < CELLS; ++i) {
@@ -333,7 +343,7 @@ static void note_distance(bf_wim *w, double doubt)
     h->close_share += RATE * ((close ? 1.0 : 0.0) - h->close_share);
     h->close_share = fmin(fmax(h->close_share, LEAST), 1.0 - LEAST);
     if (far || s.hi - s.lo > EXACT_M) return;
-    const double off = 0.5 * (s.lo + s.hi) + shorter(a->kg, 0.8, 1.3) + shorter(b->kg, 0.45, 0.95) - h->close_m;
+    const double off = 0.5 * (s.lo + s.hi) + shorter_behind(a) + shorter_before(b) - h->close_m;
     h->close_m += RATE * off;
     h->close_var += RATE * (fmin(off * off, 9.0 * h->close_var) - h->close_var);
     h->close_var = fmax(h->close_var, LEAST_M * LEAST_M);

@@ -382,9 +382,10 @@ typedef struct {
     int first, end;
 } row_part;
 
-static bool part_has(const bf_wim *w, const event *list, const walk *h, int at, row_part s)
+/* `id`: axle_of. */
+static bool part_has(const bf_wim *w, row_part s, int id)
 {
-    const int id = axle_of(w, list, h, at), place = id < 0 ? -1 : id < AXLES ? w->train_count + id : id - AXLES;
+    const int place = id < 0 ? -1 : id < AXLES ? w->train_count + id : id - AXLES;
     return place >= s.first && place < s.end;
 }
 
@@ -394,7 +395,7 @@ static int backs_of(const bf_wim *w, const event *list, int n, const walk *h, ro
     int count = 0;
     for (int i = 0, j; i < n; i = j + 1) {
         bool here = false;
-        for (j = i; j < n && (h->label[j] == BACK || h->label[j] == TOUCH); ++j) here = here || part_has(w, list, h, j, s);
+        for (j = i; j < n && (h->label[j] == BACK || h->label[j] == TOUCH); ++j) here = here || part_has(w, s, axle_of(w, list, h, j));
         if (!here || count == MOTION_MAX_BACKS) continue;
         const double on = 0.5 * list[i].on_s * w->rate, off = 0.5 * list[j - 1].on_s * w->rate;
         back[count].from = h->way[i] == WAY_FRONT || i == 0 ? list[i].mid - on : list[i - 1].mid;
@@ -414,9 +415,10 @@ static double part_cost(bf_wim *w, const event *list, int n, const walk *h, row_
     for (int id = 0; id < AXLES + w->train_count; ++id) {
         const int begin = count;
         double most = 0.0;
+        if (!part_has(w, s, id)) continue;
         for (int i = 0; i < n; ++i) {
             const event *e = &list[i];
-            if (axle_of(w, list, h, i) != id || (e->index < 0 && id < AXLES) || !part_has(w, list, h, i, s)) continue;
+            if (axle_of(w, list, h, i) != id || (e->index < 0 && id < AXLES)) continue;
             const pass *p = e->index < 0 ? &w->train[id - AXLES].at[e->line] : &w->pending[e->line][e->index];
             const signed_pass one = {p, axles, (way_over)h->way[i], 0, PRINT_M / fmax(e->on_s, 0.01), 0.0};
             most = fmax(most, p->peak_n);
@@ -439,12 +441,12 @@ static double rigid_cost(bf_wim *w, const event *list, int n, const walk *h)
     return part_cost(w, list, n, h, all);
 }
 
-/* The same where the axles may be of two vehicles, each with its own motion: bumper to bumper one motion for both fits not
- * quite, which says nothing for a roll-back. Where a roll-back is read as going on, it does not fit at all. */
-static double apart_cost(bf_wim *w, const event *list, int n, const walk *h)
+/* The same where the axles may be of two vehicles, each with its own motion: bumper to bumper one motion for both, which
+ * costs `best`, fits not quite, and that says nothing for a roll-back. Where a roll-back is read as going on, it does not fit
+ * at all. */
+static double apart_cost(bf_wim *w, const event *list, int n, const walk *h, double best)
 {
     static const double NOT_AT_ALL = 15.0; /* true ones read as going on: 20 to 200; the gap of a queue that shrinks: to 11 */
-    double best = rigid_cost(w, list, n, h);
     int last = 0;
     if (best > NOT_AT_ALL) return best;
     for (int j = 0; j < w->line_count; ++j)
@@ -520,23 +522,25 @@ static const walk *cheapest(const readings *r)
     return best;
 }
 
-/* The best reading of a roll-back that is over, by what it and its motion cost; NULL where none comes near `most`. */
-static const walk *best_closed(bf_wim *w, const event *list, int n, readings *r, double most, double *cost)
+/* The best reading of a roll-back that is over, by what it and its motion (`motion_cost`) cost; NULL where none comes near
+ * `most`. */
+static const walk *best_closed(bf_wim *w, const event *list, int n, readings *r, double most, double *motion_cost)
 {
     enum { LOOKS = 6 };
     const walk *best = NULL;
     bool seen[BEAM] = {false};
-    *cost = HUGE_VAL;
+    double cost = HUGE_VAL;
     for (int look = 0; look < LOOKS; ++look) {
         int next = -1;
         for (int i = 0; i < r->count; ++i)
             if (!seen[i] && (next < 0 || r->beam[i].cost < r->beam[next].cost) && is_closed(&r->beam[i], list, n)) next = i;
-        if (next < 0 || r->beam[next].cost > fmin(most, *cost)) break;
+        if (next < 0 || r->beam[next].cost > fmin(most, cost)) break;
         seen[next] = true;
-        const double fits = r->beam[next].cost + rigid_cost(w, list, n, &r->beam[next]);
-        if (fits >= *cost && best) continue;
+        const double rigid = rigid_cost(w, list, n, &r->beam[next]), fits = r->beam[next].cost + rigid;
+        if (fits >= cost && best) continue;
         best = &r->beam[next];
-        *cost = fits;
+        cost = fits;
+        *motion_cost = rigid;
     }
     return best;
 }
@@ -576,17 +580,17 @@ static bool read_events(bf_wim *w, const event *list, int n, int *finished, bool
     readings r;
     read_all(w, list, n, &r);
     const walk *best = cheapest(&r);
-    double cost, plainly;
+    double rigid = HUGE_VAL;
     if (!best) return false;
-    const walk *closed = best_closed(w, list, n, &r, best->cost + WORTH_A_FIT, &cost);
+    const walk *closed = best_closed(w, list, n, &r, best->cost + WORTH_A_FIT, &rigid);
     if (!closed) {
         if (best->odd == 0) return may_turn(&r, best, n);
         if (!at_end) return true;
         closed = best;
     } else {
         const walk plain = plain_walk(w, list, n);
-        plainly = plain.cost + apart_cost(w, list, n, &plain);
-        if (plainly < cost + SURE) cost = closed->cost + apart_cost(w, list, n, closed);
+        double plainly = plain.cost + apart_cost(w, list, n, &plain, rigid_cost(w, list, n, &plain)), cost = closed->cost + rigid;
+        if (plainly < cost + SURE) cost = closed->cost + apart_cost(w, list, n, closed, rigid);
         if (!(plainly < HUGE_VAL) || !(cost < HUGE_VAL)) { /* no motion can be fitted */
             plainly = plain.cost;
             cost = closed->cost;
