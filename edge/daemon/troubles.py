@@ -32,17 +32,19 @@ class Troubles:
         self._set(Condition(code), holds, "critical", _said(holds, text))
 
     def of_collector(self, collector: str, code: str, state: str, severity: Severity, text: str) -> None:
-        begins = state == "begin"
-        self._set(Condition(code, collector), begins, severity, {"collector": collector, **_said(begins, text)})
+        self._of_link(Condition(code, collector), {"collector": collector}, state, severity, text)
 
     def of_broker(self, url: str, code: str, state: str, severity: Severity, text: str) -> None:
         """The site's own, of the site exchange."""
-        begins = state == "begin"
-        self._set(Condition(code, "site_exchange"), begins, severity, {"broker": url, **_said(begins, text)})
+        self._of_link(Condition(code, "site_exchange"), {"broker": url}, state, severity, text)
 
     def of_journal(self, code: str, state: str, severity: Severity, text: str) -> None:
         """Comes from the thread that writes."""
         self._later.append((Condition(code), state == "begin", severity, _said(state == "begin", text)))
+
+    def _of_link(self, condition: Condition, other: Args, state: str, severity: Severity, text: str) -> None:
+        begins = state == "begin"
+        self._set(condition, begins, severity, {**other, **_said(begins, text)})
 
     def disclosed(self, sealers: Mapping[str, Sealer]) -> None:
         """No trouble, but told to everybody: an authority gets plates and tags."""

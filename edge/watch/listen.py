@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.delivery.endpoint import Endpoint, LinkError, tls_context
+from edge.delivery.troubles import of_connecting
 
 _ANSWER_S = 5.0
 
@@ -68,11 +68,8 @@ def subscribe(
     client.on_connect, client.on_disconnect, client.on_message = on_connect, on_disconnect, on_message
     try:
         client.connect(endpoint.host, endpoint.port, keepalive=30)
-    except ssl.SSLCertVerificationError as error:
-        why = f"{url}: its certificate is not trusted ({error.verify_message.rstrip('.')})"
-        raise LinkError("certificate", f"{why}; check the name in the address and --ca-file") from None
     except OSError as error:
-        raise LinkError("unreachable", f"{url}: cannot connect ({error}); check the address and the broker") from None
+        raise of_connecting(endpoint, error) from None
     client.loop_start()
     try:
         if not answered.wait(_ANSWER_S):
