@@ -281,14 +281,17 @@ static bool measure(channel *c, footprint *f, reading base[2], double *noise)
     return f->fall[1] - f->rise[1] >= LEAST_PASS_S * c->rate_hz && (c->plate || !rings(f, c->rate_hz));
 }
 
-/* The baseline that the channel goes on with. */
+/* The baseline that the channel goes on with. A wheel that leans on the sensor's edge keeps the signal above what its weight
+ * is read over: with that the next samples would be wheels. No dip lifts the signal. */
 static void go_on(channel *c, int64_t at, double base, bool dips)
 {
+    static const double LIFTED = 0.5; /* thresholds */
     const int64_t quiet = c->on.quiet;
     c->b.since = at + 1 - quiet;
     if (quiet > c->confirm) {
-        c->b.value = base;
-        if (quiet > 2 * c->b.scans && !dips) c->b.value = c->on.quiet_sum / (double)quiet;
+        const double now = c->on.quiet_sum / (double)quiet;
+        const bool lifted = now > base + LIFTED * channel_threshold(c);
+        c->b.value = lifted || (quiet > 2 * c->b.scans && !dips) ? now : base;
     }
     c->b.slope = 0.0;
     c->phase = CH_IDLE;

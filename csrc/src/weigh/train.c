@@ -259,12 +259,28 @@ static int support(unsigned seen)
     return n;
 }
 
+/* Whether a pass hardly stands out of the noise: alone it is more likely none. */
+static bool is_faint(const bf_wim *w, const pass *p)
+{
+    static const double FAINT = 4.0; /* thresholds */
+    for (int k = 0; k < p->count; ++k) {
+        const footprint *f = &w->prints[p->prints[k]];
+        if (f->peak > FAINT * channel_threshold(&w->channels[f->sensor])) return false;
+    }
+    return true;
+}
+
 /* What it costs that `line` does not see an axle. One that few of the lines before saw is likely none at all: it must
  * not hold up those behind it. */
-static double miss_cost(const axle_seen *a, int line)
+static double miss_cost(const bf_wim *w, const axle_seen *a, int line)
 {
-    const double share = (double)support(a->seen & ((1u << line) - 1u)) / line;
-    return 4.0 * share * share;
+    static const double USUAL = 4.0, FAINT = 0.5;
+    const unsigned before = a->seen & ((1u << line) - 1u);
+    const double share = (double)support(before) / line;
+    bool faint = support(before) == 1;
+    for (int j = 0; j < line; ++j)
+        if (before >> j & 1u) faint = faint && is_faint(w, &a->at[j]);
+    return (faint ? FAINT : USUAL) * share * share;
 }
 
 /* Lays the `np` passes of `line` over the axles; returns the new number of axles. */
@@ -279,8 +295,8 @@ static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
         for (int k = 0; k <= np; ++k) {
             double best = a == 0 && k == 0 ? 0.0 : HUGE_VAL;
             unsigned char how = 0;
-            if (a > 0 && cost[a - 1][k] + miss_cost(&axles[a - 1], line) < best) {
-                best = cost[a - 1][k] + miss_cost(&axles[a - 1], line);
+            if (a > 0 && cost[a - 1][k] + miss_cost(w, &axles[a - 1], line) < best) {
+                best = cost[a - 1][k] + miss_cost(w, &axles[a - 1], line);
                 how = 1;
             }
             if (k > 0 && cost[a][k - 1] + FRESH < best) {
@@ -392,13 +408,7 @@ static void drop_weak(bf_wim *w)
         for (int i = 0; i < w->pending_count[j]; ++i) {
             const pass *p = &w->pending[j][i];
             if (((double)w->now - p->end) / w->rate < 60.0) continue;
-            double weakest = 0.0;
-            for (int k = 0; k < p->count; ++k) {
-                const footprint *f = &w->prints[p->prints[k]];
-                const double r = f->peak / channel_threshold(&w->channels[f->sensor]);
-                if (r > weakest) weakest = r;
-            }
-            if (weakest > 4.0) continue;
+            if (!is_faint(w, p)) continue;
             release_pass(w, p);
             drop_pending(w, j, i--);
         }
