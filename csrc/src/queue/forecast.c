@@ -3,6 +3,7 @@
  * In: the state of the filter (queue.h) and a moment. Out: samples of the wait, sorted, and the numbers beside them.
  * Randomness follows from the moment, so that the same state and moment give the same samples. Called by edge/core.py.
  */
+#include "chance.h"
 #include "queue.h"
 #include "../clamp.h"
 
@@ -15,31 +16,6 @@
 #define ONE 65536.0
 
 static const double LONG_QUEUE = 3.0;     /* vehicles for each booth, from which on booths count as one fast one */
-
-/* xorshift64*: small, fast, and the same everywhere. */
-static uint64_t draw(uint64_t *state)
-{
-    uint64_t x = *state;
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    *state = x;
-    return x * 0x2545F4914F6CDD1DULL;
-}
-
-double queue_uniform(uint64_t *state)
-{
-    return (double)(draw(state) >> 11) * 0x1p-53;
-}
-
-/* Quantile of the standard normal distribution to three digits. */
-double queue_normal_quantile(double u)
-{
-    double p = u < 0.5 ? u : 1.0 - u;
-    double s = sqrt(-2.0 * log(p)); /* Abramowitz and Stegun 26.2.23 */
-    double z = s - (2.515517 + s * (0.802853 + s * 0.010328)) / (1.0 + s * (1.432788 + s * (0.189269 + s * 0.001308)));
-    return u < 0.5 ? -z : z;
-}
 
 /* ---- who stands between the points ------------------------------------------------------------------------------ */
 
@@ -136,9 +112,9 @@ static double free_from(run *r, int b, int waiting)
     const bf_queue *q = r->q;
     int known = q->has_last && b < q->n_starts;
     double began = q->reopened ? r->t : (known ? q->starts[(q->n_starts - 1 - b) % QUEUE_MAX_BOOTHS] : r->t - 1e6);
-    double ready = began + cycle_of(r, draw(&r->seed));
+    double ready = began + cycle_of(r, chance_draw(&r->seed));
     for (int attempt = 0; waiting && attempt < 8 && ready < r->t; attempt++) {
-        ready = began + cycle_of(r, draw(&r->seed));
+        ready = began + cycle_of(r, chance_draw(&r->seed));
     }
     return waiting && ready < r->t ? r->t : ready;
 }
@@ -173,8 +149,8 @@ static double serve(run *r, double arrives, uint64_t bits)
 /* Vehicles that nobody saw upstream take their turns before the next one that was seen. */
 static void serve_hidden(run *r, double arrives, double hidden)
 {
-    for (int n = 0; n < MAX_HIDDEN && queue_uniform(&r->seed) < hidden; n++) {
-        serve(r, arrives, draw(&r->seed));
+    for (int n = 0; n < MAX_HIDDEN && chance_uniform(&r->seed) < hidden; n++) {
+        serve(r, arrives, chance_draw(&r->seed));
     }
 }
 
@@ -206,7 +182,7 @@ static int one_booth(run *r, int64_t h)
     double ready = 0.0;
     int first = 1;
     for (int64_t k = h - r->q->lo; k < r->end - r->q->lo; k++) {
-        uint64_t bits = draw(&seed);
+        uint64_t bits = chance_draw(&seed);
         if ((bits >> 48) < r->turns[k].skip) {
             continue;
         }
@@ -241,7 +217,7 @@ static int many_booths(run *r, int64_t h)
     int first = 1;
     for (int64_t k = h; k < r->end; k++) {
         int64_t i = queue_slot(q, k);
-        uint64_t bits = draw(&r->seed);
+        uint64_t bits = chance_draw(&r->seed);
         if ((bits >> 48) < skip_of(r, i)) {
             continue;
         }
@@ -273,7 +249,7 @@ static double run_on(run *r, int64_t h)
     if (q->seen_up < 1.0) {
         serve_hidden(r, arrives, 1.0 - q->seen_up);
     }
-    return serve(r, arrives, draw(&r->seed));
+    return serve(r, arrives, chance_draw(&r->seed));
 }
 
 /* Shell's sort with Ciura's steps: a hundred numbers are sorted before qsort has called anybody. */
@@ -298,7 +274,7 @@ static const double *strata_of(bf_queue *q, int32_t n)
     if (q->strata_n != n) {
         q->strata_n = n;
         for (int32_t i = 0; i < n; i++) {
-            q->strata[i] = queue_normal_quantile(((double)i + 0.5) / (double)n);
+            q->strata[i] = normal_quantile(((double)i + 0.5) / (double)n);
         }
     }
     return q->strata;
@@ -375,7 +351,7 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_bo
     turn turns[MOST_TURNS];
     list_turns(&r, turns);
     for (int i = 0; i < 4; i++) {
-        draw(&r.seed);
+        chance_draw(&r.seed);
     }
     sample(&r, total, out->queue_n, n, waits_s);
     summarize(waits_s, n, out);

@@ -5,7 +5,8 @@
  * foretold of the mean of the next 4, 16, 64 and 256; for a queue of n vehicles they weigh by how well they foretold that
  * many (a mixture of experts). In: cycles. Out: what the next n will take. Called by learn.c and forecast.c.
  */
-#include "queue.h"
+#include "chance.h"
+#include "pace.h"
 
 #include <math.h>
 #include <string.h>
@@ -231,14 +232,14 @@ static double usual(const queue_pace *p, uint64_t *seed)
 {
     int64_t kept = p->n_gaps < QUEUE_GAPS ? p->n_gaps : QUEUE_GAPS;
     /* While few are known, some come from the learned density. */
-    if (kept < FEW_GAPS && queue_uniform(seed) * (double)(kept + PRIOR_GAPS) < (double)PRIOR_GAPS) {
-        double u = queue_uniform(seed);
+    if (kept < FEW_GAPS && chance_uniform(seed) * (double)(kept + PRIOR_GAPS) < (double)PRIOR_GAPS) {
+        double u = chance_uniform(seed);
         u = u < 1e-3 ? 1e-3 : (u > 0.999 ? 0.999 : u);
-        return exp(p->shape.mean_ln + sqrt(p->shape.var_ln) * queue_normal_quantile(u));
+        return exp(p->shape.mean_ln + sqrt(p->shape.var_ln) * normal_quantile(u));
     }
     /* The product of two uniforms prefers the newest cycles, with a memory of GAP_MEMORY. */
     int64_t span = 2 * (kept < GAP_MEMORY ? kept : GAP_MEMORY);
-    int64_t back = (int64_t)(queue_uniform(seed) * queue_uniform(seed) * (double)(span < kept ? span : kept));
+    int64_t back = (int64_t)(chance_uniform(seed) * chance_uniform(seed) * (double)(span < kept ? span : kept));
     return p->gaps[(p->n_gaps - 1 - back) % QUEUE_GAPS];
 }
 

@@ -1,70 +1,18 @@
 /* What the filter of a queue knows, and what its files share.
  *
  * queue.c keeps the list of passages, depart.c moves the head of the queue at each departure, learn.c learns from it,
- * queue_times.c says how likely times are, forecast.c runs the queue on.
+ * queue_times.c says how likely times are, pace.c how soon booths serve, forecast.c runs the queue on.
  */
 #ifndef BF_QUEUE_H
 #define BF_QUEUE_H
 
 #include "borderflow_core.h"
-#include "duration.h"
+#include "pace.h"
 
-#define QUEUE_GAPS 512       /* booth cycles kept for sampling */
-#define QUEUE_LONGS 64       /* and of those that are out of all proportion */
-#define QUEUE_DECK 256      /* cycles that a forecast draws from; a power of two */
 #define QUEUE_SAMPLES 1024
-#define QUEUE_PROGRAMS 8
 #define QUEUE_MAX_BOOTHS 16  /* booths of one lane that are told apart; more count as so many fast ones */
-#define PACE_MEMORIES 5      /* means of cycles that fade at different speeds */
-#define PACE_HORIZONS 4      /* and how well each foretells the mean of so many cycles that follow, see pace.c */
-#define PACE_RECENT 8        /* cycles by which a change of pace is known */
-#define PACE_KEPT 512        /* more than the longest of these; a power of two */
 #define QUEUE_MASKS 64       /* tag, plate, axles: which of them were read upstream, and whose reader was dead */
 #define QUEUE_READ 7         /* the bits of what was read */
-
-/* How soon vehicles are served by booths that are never idle. A cycle is the time from one departure to the next, times
- * the booths that are open; only pace.c looks into it. */
-typedef struct {
-    double mean[PACE_MEMORIES];     /* of cycles, s */
-    double loss[PACE_HORIZONS][PACE_MEMORIES]; /* mean square of ln(what came / what that mean had said) */
-    double best[PACE_HORIZONS], sd_ln[PACE_HORIZONS]; /* of all means together: what they say, and its deviation */
-    double seen, seen_n;            /* mean of the last cycles, idle ones as well */
-    double n;                       /* cycles that the means know, up to the longest memory */
-    double recent[PACE_RECENT];     /* the last cycles */
-    int64_t n_recent;
-    double spread;                  /* of cycles: square of their coefficient of variation */
-    double excess, excess_n;        /* of very long cycles over the most that moves the means, spread over all cycles */
-    double said_ln[PACE_KEPT][PACE_MEMORIES], until[PACE_KEPT]; /* means, and the sum of the cycles, after each cycle */
-    int64_t kept;
-    double of_program[QUEUE_PROGRAMS]; /* the mean cycle when this program was served last; 0: never */
-    int32_t program;
-    duration shape;                 /* of one service in mean cycles, without long ones */
-    double gaps[QUEUE_GAPS];        /* such services as they were */
-    int64_t n_gaps;
-    double longs[QUEUE_LONGS];      /* long inspections and pauses, in mean cycles */
-    int64_t n_longs;
-    double long_share, long_n;      /* of all cycles, and by how many that was learned */
-    double deck[QUEUE_DECK];        /* what a forecast draws from: mean 1 */
-    int64_t deck_of;                /* n_gaps + n_longs when the deck was made, -1: it is to be made */
-} queue_pace;
-
-void pace_begin(queue_pace *p, double cycle_s);
-/* A booth that was never idle served one more: the time since the departure before, times the booths. */
-void pace_learn(queue_pace *p, double cycle_s);
-/* The same of any booths, idle or not: they can do no less than what they did. */
-void pace_see(queue_pace *p, double cycle_s);
-/* One service in mean cycles; weight as of `duration_learn`. */
-void pace_shape(queue_pace *p, double cycles, double weight);
-/* Mean of the next `n` cycles, and the deviation of its ln beyond that of their own spread. */
-double pace_mean(const queue_pace *p, double n);
-double pace_sd(const queue_pace *p, double n);
-/* From now on all takes `factor` times as long. */
-void pace_scale(queue_pace *p, double factor);
-void pace_program(queue_pace *p, int32_t program);
-/* One service, in seconds, as it goes just now. */
-duration_law pace_law(const queue_pace *p);
-/* QUEUE_DECK services in mean cycles. */
-const double *pace_deck(queue_pace *p);
 
 /* How many of the passages depart: sums over the stretches between two moments at which nobody was left. */
 typedef struct {
@@ -150,9 +98,6 @@ int queue_booths_of(const bf_queue *q, double *speed);
 /* `pdf`: density that a booth becomes free at t, when a vehicle has been waiting for it since the last departure;
  * `cdf`: chance that a booth is free by t. */
 void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf);
-/* A number in [0, 1): the same everywhere; quantile of the standard normal distribution to three digits. */
-double queue_uniform(uint64_t *seed);
-double queue_normal_quantile(double u);
 /* The law of free journeys; from `queue_far` on one is over. */
 duration_law queue_free_law(const bf_queue *q);
 double queue_far(const duration_law *law);
