@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CORE := $(wildcard csrc/src/*.c csrc/src/*/*.c csrc/src/*/*.h csrc/include/*.h)
+CORE := $(wildcard csrc/src/*.[ch] csrc/src/*/*.c csrc/src/*/*.h csrc/include/*.h)
 STRICT := -std=c11 -Wall -Wextra -Werror -Wconversion -Wshadow -Wdouble-promotion -ffp-contract=off
 
 .PHONY: docs man flips help setup system run test test-313 test-long test-brokers check bench bench-init bench-lanes bench-national accuracy waits-accuracy soak-kill soak-centre lock sbom audit wheel deb deb-arm64 package-tools test-deb test-systemd fuzz hostile clean

@@ -5,7 +5,7 @@
  * vehicle" is what this traffic looks like, the mean likelihood against vehicles seen lately, so that fleets of equal
  * tractors do not pass for proof; deviations and scale are learned from sure matches. Called by evidence.c.
  */
-#include "match.h"
+#include "borderflow_core.h"
 
 #include <math.h>
 #include <stdlib.h>

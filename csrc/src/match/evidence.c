@@ -5,7 +5,7 @@
  * this traffic looks like (axles.c), tokens with those of other computers (tokens.c); that something was *not* read is
  * evidence too (readers.c). Called by segment.c. Memory is bounded: `POOL` readings of plates and axles.
  */
-#include "match.h"
+#include "evidence.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  * a line means is decided there alone: one that is read here gives what it would have given there, which a test proves.
  * Called by match.c.
  */
-#include "match.h"
+#include "lines.h"
 
 #include <string.h>
 

@@ -3,8 +3,13 @@
  * In: an order of sightings (order.c), and how far time has come; out: events, each of which is about one vehicle. Stops where
  * the caller has to look first: at the end of an interval, at a booth, after a pause, at a vehicle that comes out of a closed
  * lane. Called by edge/core.py for edge/waiting/waits.py. Memory is bounded by what stands between the points.
+ *
+ * order.c puts sightings into the order of time, passages.c makes vehicles of them at a point of a lane, readers.c knows
+ * which readers work, evidence.c says which vehicle upstream one downstream may be (plates.c, axles.c, tokens.c), segment.c
+ * asks the queues (csrc/src/queue) and decides.
  */
-#include "match.h"
+#include "lines.h"
+#include "segment.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * (edge/waiting/timeline.py). A text is kept as a number of 64 bits, which is enough to tell vehicles apart, and as the row
  * of its plate. A binary heap: equal times go out as they came.
  */
-#include "match.h"
+#include "order.h"
 
 #include <math.h>
 #include <stdlib.h>

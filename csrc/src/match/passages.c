@@ -3,7 +3,7 @@
  * Sightings come in the order of time; a vehicle is what lies close together. Repeated reads of one identity (a vehicle
  * that stands before the reader, a reader that is stuck, a copied sticker) are one passage, and counted. Called by match.c.
  */
-#include "match.h"
+#include "passages.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  * works did not read does: where nine of ten tags are read at both points, an untagged vehicle is not the one whose tag
  * was read. Called by segment.c (in) and evidence.c.
  */
-#include "match.h"
+#include "readers.h"
 #include "../clamp.h"
 
 #include <math.h>

@@ -5,7 +5,7 @@
  * the queues (csrc/src/queue). Called by match.c, one for each direction and pair of points. Memory is bounded: `ENTRIES`
  * passages a lane.
  */
-#include "match.h"
+#include "segment.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * together (alike), and of both without each of their characters. Found are: equal plates, one misread character, one
  * missing or added, and each of these with any number of look-alikes. Called by evidence.c.
  */
-#include "match.h"
+#include "tokens.h"
 
 #include <math.h>
 #include <string.h>
