@@ -3,7 +3,7 @@
 #ifndef BF_BELOW_H
 #define BF_BELOW_H
 
-#include "channel.h"
+#include "channel_state.h"
 
 /* A frame lies below the baseline: its mean by `z` (negative), its lowest sample at `lo`. */
 void below_frame(channel *c, int64_t frame, double lo, double mean, double z);

@@ -1,4 +1,5 @@
 /* Where a wheel comes onto a sensor and where it has gone, frame by frame. See channel.h. */
+#include "channel.h"
 #include "below.h"
 #include "passage.h"
 
@@ -38,16 +39,6 @@ void channel_restart(channel *c, int64_t scan)
     c->above = 0;
     c->lobes.waiting = false;
     c->last.lobe_until = c->last.tail_until = (double)scan;
-}
-
-double channel_threshold(const channel *c)
-{
-    return baseline_threshold(&c->b);
-}
-
-double channel_noise(const channel *c)
-{
-    return baseline_noise(&c->b);
 }
 
 double channel_recent(const channel *c, const history *h, int64_t scan)

@@ -5,7 +5,7 @@
 #ifndef BF_PASSAGE_H
 #define BF_PASSAGE_H
 
-#include "channel.h"
+#include "channel_state.h"
 
 /* The wheel ends with scan `at`; `cut_short`: it was still there. Hands its footprints on. */
 void passage_end(channel *c, channel_room *room, int64_t at, bool cut_short);
