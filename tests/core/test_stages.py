@@ -163,6 +163,47 @@ def test_droop_is_taken_out_of_an_ac_coupled_channel(program: Path) -> None:
     assert look(program, drooped).prints[0].area < 0.95 * true.sum()
 
 
+def stand(at: int, seconds: float, peak: float, count: int) -> npt.NDArray[np.float64]:
+    """A wheel that rolls onto the strip at walking pace, stands there and rolls off, the last of its print slowly."""
+    on, off = np.linspace(0, 1, 200), np.concatenate([np.linspace(1, 0.03, 600), np.linspace(0.03, 0, 400)])
+    shape = np.concatenate([on, np.ones(int(seconds * RATE_HZ)), off])
+    return np.asarray(peak * np.concatenate([np.zeros(at), shape, np.zeros(count - at - len(shape))]), np.float64)
+
+
+@pytest.mark.parametrize("stand_s", [0.0, 13.0, 60.0])
+@pytest.mark.parametrize("tau_s", [0.0, 2.0, 8.0])
+@pytest.mark.parametrize("drift", [-0.4, 0.4])
+def test_a_wheel_that_stood_leaves_those_behind_it_as_they_are(
+    program: Path, stand_s: float, tau_s: float, drift: float
+) -> None:
+    samples = quiet(stand_s + 14.0, base=0.0)
+    count = len(samples)
+    second = [int((stand_s + 2.0 + s) * RATE_HZ) for s in (2.0, 3.0, 10.0)]
+    true = stand(15000, stand_s, 3500, count) + sum(wheel(at, 300, 2000, count) for at in second)
+    true = high_pass(true, tau_s) if tau_s else true
+    seen = look(program, samples + true + drift / RATE_HZ * np.arange(count), tau_s)
+    assert len(seen.prints) == 4
+    for f, at in zip(seen.prints[1:], second, strict=True):
+        assert f.centre == pytest.approx(at, abs=5)
+        assert f.area == pytest.approx(2000 * 300, rel=0.02)
+    assert seen.state == 0
+
+
+@pytest.mark.parametrize("moved", [-600.0, -60.0, 60.0, 600.0])
+@pytest.mark.parametrize("in_s", [0.0, 1.5])
+def test_a_baseline_that_moves_blinds_no_ac_coupled_channel(program: Path, moved: float, in_s: float) -> None:
+    samples = quiet(40.0, base=0.0)
+    count = len(samples)
+    wheels = [2 * RATE_HZ, 25 * RATE_HZ, 30 * RATE_HZ]
+    samples += high_pass(sum((wheel(at, 300, 2000, count) for at in wheels), np.zeros(count)), 2.0)
+    samples += np.interp(np.arange(count) / RATE_HZ, [4.0, 4.0 + in_s + 1e-4], [0.0, moved])
+    seen = look(program, samples, tau_s=2.0)
+    heavy = [f for f in seen.prints if f.peak > 1000]
+    assert [f.centre for f in heavy] == pytest.approx(wheels, abs=3)
+    assert [f.area for f in heavy] == pytest.approx([2000 * 300] * 3, rel=0.01)
+    assert seen.baseline == pytest.approx(moved, abs=3)
+
+
 def test_what_no_wheel_makes_gives_no_footprint(program: Path) -> None:
     spikes = quiet()
     spikes[[2000, 5003, 9001]] += [9000, -4000, 500]

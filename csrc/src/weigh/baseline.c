@@ -65,6 +65,28 @@ bool baseline_start(baseline *b, int64_t frame, const frame_range *r, double mea
     return true;
 }
 
+double baseline_settle(baseline *b, double level)
+{
+    const double off = level - b->value;
+    if (!(b->tau_k > 0.0)) {
+        b->value = level;
+        return 0.0;
+    }
+    b->integral -= off;
+    return -off;
+}
+
+bool baseline_steady(baseline *b, int64_t frame, double raw, bool first)
+{
+    static const double STAYS = 0.5, TAUS = 4.0, SLOWLY = 0.02; /* thresholds; times of the high-pass; share of a frame */
+    b->steady += SLOWLY * (raw - b->steady);
+    if (first || fabs(raw - b->steady) > STAYS * baseline_threshold(b)) {
+        b->steady = raw;
+        b->steady_since = frame;
+    }
+    return (double)(frame - b->steady_since) * b->frame_scans * b->tau_k > TAUS;
+}
+
 double baseline_noise(const baseline *b)
 {
     return b->range / b->spread;

@@ -32,6 +32,8 @@ typedef struct {
     double tau_k;        /* 1 / (tau x rate), 0 where DC-coupled */
     double rate_hz, spread; /* spread: range of a frame of white noise in standard deviations */
     int64_t since;       /* frames that begin before this scan say nothing */
+    double steady;       /* where the raw signal of an AC-coupled channel stays */
+    int64_t steady_since; /* frame */
     int start_frames;
     int scans;           /* of a frame */
     frame_mean means[MEAN_RING];
@@ -78,6 +80,15 @@ static inline double baseline_threshold(const baseline *b)
     const double by_noise = b->by_range * b->range + 3.0;
     return by_noise > b->least ? by_noise : b->least;
 }
+
+/* With nothing on the sensor the conditioned signal is at `level`. DC-coupled that is the baseline. AC-coupled the integral
+ * has erred by what is between them; the baseline is what the raw signal comes back to, and stays. Returns by how much the
+ * conditioned signal moves. */
+double baseline_settle(baseline *b, double level);
+
+/* Takes the raw mean of a frame of an AC-coupled channel in which something is on the sensor, the first time or again. True
+ * where it has stayed where it is for so long that nothing but the baseline is left of any force. */
+bool baseline_steady(baseline *b, int64_t frame, double raw, bool first);
 
 /* How far it may have moved in so many scans. */
 double baseline_drifted(const baseline *b, double scans);

@@ -59,8 +59,7 @@ void below_frame(channel *c, int64_t frame, double lo, double mean, double z)
         n->level_since = frame;
     }
     if ((double)((frame - n->level_since) * c->b.scans) <= (of_wheel ? WHEEL_HELD_S : HELD_S) * c->rate_hz) return;
-    c->b.value = mean;
-    if (c->b.tau_k > 0.0) c->b.integral = 0.0;
+    baseline_settle(&c->b, mean);
     c->b.slope = 0.0;
     c->phase = CH_IDLE;
 }

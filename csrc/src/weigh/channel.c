@@ -138,13 +138,12 @@ static int on_wheel(channel *c, channel_room *room, int i)
     const int next = i + used;
     if (event == WHEEL_ON && next == jump && jump < s->n) {
         jumped(c, s->x[jump], s->start + jump);
-        s->integral[jump] = 0.0;
         return jump + 1;
     }
+    if (c->b.tau_k > 0.0) c->b.integral = s->integral[next - 1];
     if (event == WHEEL_ON) return next;
-    const double integral = c->b.tau_k > 0.0 ? s->integral[next - 1] : 0.0;
     passage_end(c, room, s->start + next - 1, false);
-    if (event == WHEEL_NEXT) begin_wheel(c, room, s->start + next - 1, integral);
+    if (event == WHEEL_NEXT) begin_wheel(c, room, s->start + next - 1, c->b.integral);
     return next;
 }
 
@@ -157,10 +156,12 @@ static int off_wheel(channel *c, channel_room *room, int i)
     for (; i < s->n; ++i) {
         above = s->y[i] > over ? above + 1 : 0;
         if (above < c->confirm) continue;
-        begin_wheel(c, room, s->start + i, c->b.tau_k > 0.0 ? s->integral[i] : 0.0);
+        if (c->b.tau_k > 0.0) c->b.integral = s->integral[i];
+        begin_wheel(c, room, s->start + i, c->b.integral);
         if (at_rail(s->raw[i])) c->on.saturated = true;
         return i + 1;
     }
+    if (c->b.tau_k > 0.0) c->b.integral = s->integral[i - 1];
     c->above = above;
     return i;
 }
@@ -202,34 +203,42 @@ static void quiet_frame(channel *c, const frame_samples *s, int64_t frame, doubl
     c->b.value += NOISE_GREW * z;
 }
 
+/* Mean of the raw samples of a frame, the way round in which a wheel is positive. */
+static inline double raw_mean(const channel *c, const channel_room *room, int64_t frame)
+{
+    return c->source.sign * history_sum(&room->past, frame, &room->ranges, c->source.channel) * c->b.per_scan;
+}
+
+/* AC-coupled, the raw signal comes back to its baseline even under a wheel that stands. Where it stays elsewhere, no wheel is
+ * there: the baseline moved, and the integral would run away. */
+static void steadied(channel *c, int64_t frame)
+{
+    if (fabs(c->b.steady - c->b.value) > channel_threshold(c)) jumped(c, c->b.steady, frame * c->b.scans - 1);
+    else c->b.value = c->b.steady;
+}
+
 /* A frame in which something is on the sensor, or that is not idle. */
 static void busy_frame(channel *c, channel_room *room, int64_t frame)
 {
     frame_samples *s = &room->now;
-    bool held = c->phase == CH_WHEEL;
+    const bool idle = c->phase == CH_IDLE, coupled = c->b.tau_k > 0.0;
+    bool held = c->phase == CH_WHEEL, stale = true;
+    if (coupled && baseline_steady(&c->b, frame, raw_mean(c, room, frame), idle)) steadied(c, frame);
     samples_load(s, &room->past, frame, c->source, &c->b);
-    double base = c->b.value + 1.0, sum = 0.0;
+    double sum = 0.0;
     for (int i = 0; i < s->n;) {
-        if (base != c->b.value) {
-            samples_condition(s, &room->past, i, c->source, &c->b, c->b.integral);
-            base = c->b.value;
-        }
+        if (stale) samples_condition(s, &room->past, i, c->source, &c->b, c->b.integral);
+        const double base = c->b.value;
         const int from = i;
         i = c->phase == CH_WHEEL ? on_wheel(c, room, i) : off_wheel(c, room, i);
         held = held || c->phase == CH_WHEEL;
         for (int k = from; k < i; ++k) sum += s->y[k];
-        if (c->b.tau_k > 0.0) c->b.integral = s->integral[i - 1];
+        stale = base != c->b.value || (coupled && c->b.integral != s->integral[i - 1]);
     }
     c->spikes += (uint64_t)samples_spikes(s);
     const double mean = sum / s->n;
     baseline_slot(&c->b, frame)->mean = (float)mean;
     if (!held) quiet_frame(c, s, frame, mean);
-}
-
-/* Mean of the raw samples of a frame, the way round in which a wheel is positive. */
-static inline double raw_mean(const channel *c, const channel_room *room, int64_t frame)
-{
-    return c->source.sign * history_sum(&room->past, frame, &room->ranges, c->source.channel) * c->b.per_scan;
 }
 
 /* Idle: follow the baseline and the noise. */

@@ -291,7 +291,7 @@ static void go_on(channel *c, int64_t at, double base, bool dips)
     if (quiet > c->confirm) {
         const double now = c->on.quiet_sum / (double)quiet;
         const bool lifted = now > base + LIFTED * channel_threshold(c);
-        c->b.value = lifted || (quiet > 2 * c->b.scans && !dips) ? now : base;
+        c->lobes.near_value += baseline_settle(&c->b, lifted || (quiet > 2 * c->b.scans && !dips) ? now : base);
     }
     c->b.slope = 0.0;
     c->phase = CH_IDLE;
