@@ -79,12 +79,13 @@ double baseline_settle(baseline *b, double level)
 bool baseline_steady(baseline *b, int64_t frame, double raw, bool first)
 {
     static const double STAYS = 0.5, TAUS = 4.0, SLOWLY = 0.02; /* thresholds; times of the high-pass; share of a frame */
-    b->steady += SLOWLY * (raw - b->steady);
     if (first || fabs(raw - b->steady) > STAYS * baseline_threshold(b)) {
         b->steady = raw;
         b->steady_since = frame;
     }
-    return (double)(frame - b->steady_since) * b->frame_scans * b->tau_k > TAUS;
+    const bool steady = (double)(frame - b->steady_since) * b->frame_scans * b->tau_k > TAUS;
+    if (steady) b->steady += SLOWLY * (raw - b->steady);
+    return steady;
 }
 
 double baseline_noise(const baseline *b)
