@@ -126,28 +126,41 @@ typedef struct {
     double cut_sign[LOOP_SIGNS], whole_sign[LOOP_SIGNS]; /* shares of what the loop does between vehicles and between the axles of one */
 } lane_habits;
 
-struct bf_wim {
-    bf_wim_options options;
-    double rate;
-    int frame_scans;
-    int sensor_count, line_count, loop_count;
+/* What is mounted, and what passing axles have told of it. */
+typedef struct {
+    double rate; /* scans per second */
+    int sensor_count, line_count;
     sensor_info sensors[BF_MAX_SENSORS];
     line_info lines[BF_MAX_LINES];
-    channel channels[BF_MAX_SENSORS];
-    loop_state loops[LOOPS];
-    bool ignore_loops; /* they are at fault */
     double side_y_m[SIDES]; /* where wheels mostly are across the lane */
     bool slopes_differ;     /* strips at different angles: they tell where across the lane the wheels are */
-    channel_room room;
-    uint64_t scans;   /* taken so far, gaps included */
-    int64_t lost;     /* of them in gaps: stream time = internal scan + lost */
-    int64_t done;     /* frames processed */
-    int64_t now;      /* scans processed: done x frame_scans */
+} sensor_array;
 
-    footprint prints[PRINTS];
-    int free_prints[PRINTS];
+/* The loops. */
+typedef struct {
+    loop_state at[LOOPS];
+    int count;
+    bool ignored; /* they are at fault */
+} presences;
+
+/* How far the samples are. */
+typedef struct {
+    int frame_scans;
+    uint64_t scans; /* taken so far, gaps included */
+    int64_t lost;   /* of them in gaps: stream time = internal scan + lost */
+    int64_t done;   /* frames processed */
+    int64_t now;    /* scans processed: done x frame_scans */
+} progress;
+
+/* Footprints are kept in slots until their vehicle has left. */
+typedef struct {
+    footprint at[PRINTS];
+    int free[PRINTS];
     int free_count;
+} print_slots;
 
+/* Passes that are not yet parts of axles. */
+typedef struct {
     pass pending[BF_MAX_LINES][PENDING];
     int pending_count[BF_MAX_LINES];
     bool pending_changed;
@@ -157,34 +170,60 @@ struct bf_wim {
     int reverse_waiting; /* what reverse.c looked at last, and found */
     double reverse_sum;
     bool reversing;
+    double first_at; /* scan at which the first wheel came after the last gap, and onto which line */
+    int first_line;
+    axle_seen scratch[PENDING + BF_MAX_LINES * 4];
+    axle_seen scratch2[PENDING + BF_MAX_LINES * 4];
+} open_passes;
 
-    axle_seen train[TRAIN + 1]; /* the last is room for one that may follow */
+/* Axles that are not yet parts of vehicles. */
+typedef struct {
+    axle_seen at[TRAIN + 1]; /* the last is room for one that may follow */
+    int count;
+    bool changed; /* since cut.c looked at it */
+} axle_train;
+
+/* How the axles of the train are cut into vehicles. */
+typedef struct {
     spacing apart[TRAIN + 1]; /* of each axle behind the one before it */
     distances reaches[TRAIN + 1];
-    int train_count;
-    bool train_changed; /* since cut.c looked at it */
     axle_seen left; /* the last axle of the vehicle that left last; its footprints are gone */
     lane_habits habits;
-    double last_doubt; /* of the last cut, cut.c */
-    int64_t gap_at; /* scan of the last gap in the stream, or of its beginning; -1 once a vehicle came after it */
-    double first_at; /* scan at which the first wheel after it came, and onto which line */
-    int first_line;
-    bool broken;    /* a gap is cutting off what is over the array */
-
-    bf_vehicle ring[RING];
-    int ring_head, ring_count;
-
-    lane_ways ways;
     lane_mix mix;
+    double last_doubt; /* of the last cut */
+    int64_t gap_at;    /* scan of the last gap in the stream, or of its beginning; -1 once a vehicle came after it */
+    bool broken;       /* a gap is cutting off what is over the array */
+} cutter;
 
-    /* Work space of one vehicle's fit. */
+/* Finished vehicles that nobody has taken yet. */
+typedef struct {
+    bf_vehicle at[RING];
+    int head, count;
+} vehicle_ring;
+
+/* What one vehicle's fit works in, and what the lane's loads have in common. */
+typedef struct {
     motion motion;
     double motion_t0; /* seconds at which its time is 0 */
     bool motion_fitted;
     crossing_at crossings[MOTION_MAX_CROSSINGS];
     trace beside; /* beside.c */
-    axle_seen scratch[PENDING + BF_MAX_LINES * 4];
-    axle_seen scratch2[PENDING + BF_MAX_LINES * 4];
+    lane_ways ways;
+} fitter;
+
+struct bf_wim {
+    bf_wim_options options;
+    sensor_array array;
+    channel channels[BF_MAX_SENSORS];
+    channel_room room;
+    presences loops;
+    progress stream;
+    print_slots prints;
+    open_passes passes;
+    axle_train train;
+    cutter cut;
+    fitter fit;
+    vehicle_ring out;
 };
 
 /* train.c: takes a footprint; turns those that are there into axles. True where the train is full before all are in it. */

@@ -5,7 +5,7 @@
 
 #include "array.h"
 
-/* Fills w->crossings and `h`; returns how many crossings. */
+/* Fills w->fit.crossings and `h`; returns how many crossings. */
 int crossings_gather(bf_wim *w, const axle_seen *axles, int count, double t0, hints *h);
 
 /* How a pass went: over the strip or back over it; or onto it and off again at its front, or at its rear. */

@@ -47,9 +47,9 @@ static double shorter_before(const axle_seen *first)
 static double follows(const bf_wim *w, int k)
 {
     static const double ODD = 0.2, ODD_FROM_M = 1.0, ODD_TO_M = 13.0, REACHES = 4.0;
-    const lane_habits *h = &w->habits;
-    const distances *r = &w->reaches[k];
-    const double mean = h->close_m - shorter_behind(&w->train[k - 1]) - shorter_before(&w->train[k]);
+    const lane_habits *h = &w->cut.habits;
+    const distances *r = &w->cut.reaches[k];
+    const double mean = h->close_m - shorter_behind(&w->train.at[k - 1]) - shorter_before(&w->train.at[k]);
     const double sigma = sqrt(h->close_var);
     double sum = 0.0;
     for (int i = 0; i < CELLS; ++i) {
@@ -66,9 +66,9 @@ static double follows(const bf_wim *w, int k)
 static double boundary_cost(const bf_wim *w, int k)
 {
     static const double FAR_M = 20.0, FAR_TO_M = 17.0, OWN = 0.01;
-    const double share = w->habits.close_share;
-    const double far = (reach_within(&w->reaches[k], QUEUED_M, FAR_TO_M) + (double)w->reaches[k].beyond) / FAR_M;
-    return -log(share * follows(w, k) + (1.0 - share) * far + OWN) + headway_cost(&w->apart[k], w->train[k].entry.v);
+    const double share = w->cut.habits.close_share;
+    const double far = (reach_within(&w->cut.reaches[k], QUEUED_M, FAR_TO_M) + (double)w->cut.reaches[k].beyond) / FAR_M;
+    return -log(share * follows(w, k) + (1.0 - share) * far + OWN) + headway_cost(&w->cut.apart[k], w->train.at[k].entry.v);
 }
 
 /* What the loop did between axles k - 1 and k. */
@@ -76,7 +76,7 @@ static loop_sign sign_of(const bf_wim *w, int k)
 {
     const loop_state *l = main_loop(w);
     if (!l) return LOOP_SILENT;
-    const int pa = presence_of(w, l, &w->train[k - 1]), pb = presence_of(w, l, &w->train[k]);
+    const int pa = presence_of(w, l, &w->train.at[k - 1]), pb = presence_of(w, l, &w->train.at[k]);
     if (pa < 0 || pb < 0) return LOOP_SILENT;
     for (int i = pa; i < pb; ++i)
         if (!l->marks[i].shared) return LOOP_FREE;
@@ -89,18 +89,18 @@ static double holds_over(const bf_wim *w, const spacing *s)
 {
     static const double FEELS_M = 0.35, OVERHANGS_M = 3.2, SPREAD_M = 0.9;
     const double apart = s->hi < HUGE_VAL ? 0.5 * (s->lo + s->hi) : s->lo;
-    const double wide = w->sensors[main_loop(w)->sensor].s.width_m + 2.0 * FEELS_M;
+    const double wide = w->array.sensors[main_loop(w)->sensor].s.width_m + 2.0 * FEELS_M;
     const double holds = 0.5 * erfc((apart - OVERHANGS_M - wide) / SPREAD_M * 0.70710678118654752);
-    return holds + (1.0 - holds) * w->habits.cut_sign[LOOP_HELD];
+    return holds + (1.0 - holds) * w->cut.habits.cut_sign[LOOP_HELD];
 }
 
 /* What it costs that axle k is the first of a vehicle, by what the loop did before it: it may hold over a gap, dip, or be free;
  * within a vehicle it mostly holds. */
 static double loop_cost(const bf_wim *w, loop_sign sign, int k)
 {
-    const double *cut = w->habits.cut_sign, *whole = w->habits.whole_sign;
+    const double *cut = w->cut.habits.cut_sign, *whole = w->cut.habits.whole_sign;
     if (sign == LOOP_SILENT) return 0.0;
-    const double holds = holds_over(w, &w->apart[k]), share = cut[LOOP_DIPPED] / (cut[LOOP_DIPPED] + cut[LOOP_FREE]);
+    const double holds = holds_over(w, &w->cut.apart[k]), share = cut[LOOP_DIPPED] / (cut[LOOP_DIPPED] + cut[LOOP_FREE]);
     const double at_cut = sign == LOOP_HELD ? holds : (1.0 - holds) * (sign == LOOP_DIPPED ? share : 1.0 - share);
     return log(whole[sign]) - log(at_cut > 1e-4 ? at_cut : 1e-4);
 }
@@ -109,8 +109,8 @@ static double loop_cost(const bf_wim *w, loop_sign sign, int k)
 static void note_signs(bf_wim *w, int count)
 {
     static const double RATE = 0.04, WITHIN_RATE = 0.01, LEAST[LOOP_SIGNS] = {[LOOP_HELD] = 0.002, [LOOP_DIPPED] = 0.002, [LOOP_FREE] = 1e-6};
-    lane_habits *h = &w->habits;
-    for (int k = 1; k <= count && k < w->train_count; ++k) {
+    lane_habits *h = &w->cut.habits;
+    for (int k = 1; k <= count && k < w->train.count; ++k) {
         const loop_sign sign = sign_of(w, k);
         if (sign == LOOP_SILENT) continue;
         double *share = k == count ? h->cut_sign : h->whole_sign;
@@ -147,18 +147,18 @@ typedef struct {
 
 static axle_row row_of(const bf_wim *w)
 {
-    const axle_row row = {w->train, w->apart, w->reaches, &w->mix, &w->habits};
+    const axle_row row = {w->train.at, w->cut.apart, w->cut.reaches, &w->cut.mix, &w->cut.habits};
     return row;
 }
 
 static void find_links(const bf_wim *w, links *l)
 {
-    const double longest = longest_spacing(w->train, w->train_count);
+    const double longest = longest_spacing(w->train.at, w->train.count);
     l->row = row_of(w);
-    l->count = w->train_count;
+    l->count = w->train.count;
     l->cut[0] = 0.0;
     for (int k = 1; k < l->count; ++k) {
-        const spacing *s = &w->apart[k];
+        const spacing *s = &w->cut.apart[k];
         l->apart[k] = s->lo > longest && spacing_cost(s, 0.0, longest) >= IMPOSSIBLE;
         l->cut[k] = l->apart[k] ? 0.0 : boundary_cost(w, k) + loop_cost(w, sign_of(w, k), k);
     }
@@ -169,8 +169,8 @@ static void find_links(const bf_wim *w, links *l)
 static double lost_head(const bf_wim *w)
 {
     static const double AFTER_GAP = 0.0, DOUBT = 7.0;
-    if (w->gap_at >= 0) return AFTER_GAP;
-    return w->last_doubt < DOUBT ? fmax(w->last_doubt, 0.0) : HUGE_VAL;
+    if (w->cut.gap_at >= 0) return AFTER_GAP;
+    return w->cut.last_doubt < DOUBT ? fmax(w->cut.last_doubt, 0.0) : HUGE_VAL;
 }
 
 /* `all`: no further axles come. */
@@ -243,12 +243,12 @@ static int first_vehicle(const links *l, double *odds)
 /* How much dearer it is that the last vehicle has further axles, which have not come yet, than that it has none. */
 static double more_cost(bf_wim *w, links *l)
 {
-    const int count = w->train_count;
-    w->train[count] = w->train[count - 1];
-    w->train[count].misfit_m = -1.0;
-    w->apart[count] = spacing_ahead(w, &w->train[count - 1]);
-    if (w->apart[count].lo < longest_spacing(w->train, count)) return 0.0; /* it will be seen by driving on */
-    spacing_reach(&w->apart[count], &w->reaches[count]);
+    const int count = w->train.count;
+    w->train.at[count] = w->train.at[count - 1];
+    w->train.at[count].misfit_m = -1.0;
+    w->cut.apart[count] = spacing_ahead(w, &w->train.at[count - 1]);
+    if (w->cut.apart[count].lo < longest_spacing(w->train.at, count)) return 0.0; /* it will be seen by driving on */
+    spacing_reach(&w->cut.apart[count], &w->cut.reaches[count]);
     double with = HUGE_VAL, without = HUGE_VAL;
     for (int b = count - 1; b >= 0 && count - b < BF_MAX_AXLES; --b) {
         if (b < count - 1 && l->apart[b + 1]) break;
@@ -278,11 +278,11 @@ static parsing parse(bf_wim *w, links *l, bool all, bool ahead)
  * was cut, and the axles behind belong to the next one. Where it may have stood in between, the fit knows no better. */
 static int within_reach(const bf_wim *w, const bf_vehicle *v)
 {
-    const double longest = longest_spacing(w->train, v->axle_count) + 1.5;
+    const double longest = longest_spacing(w->train.at, v->axle_count) + 1.5;
     for (int i = 1; i < v->axle_count; ++i) {
         if (v->axles[i].position_m - v->axles[i - 1].position_m <= longest) continue;
         const double more = loop_cost(w, sign_of(w, i), i); /* one presence on the loop speaks for one vehicle */
-        if (spacing_cost(&w->apart[i], 0.0, longest) > 6.0 + more) return i;
+        if (spacing_cost(&w->cut.apart[i], 0.0, longest) > 6.0 + more) return i;
     }
     return v->axle_count;
 }
@@ -292,8 +292,8 @@ static bool on_loop_since_gap(const bf_wim *w)
 {
     static const double AT_ONCE_S = 0.3;
     const loop_state *l = main_loop(w);
-    const int mark = l && w->gap_at >= 0 ? presence_of(w, l, &w->train[0]) : -1;
-    return mark >= 0 && l->marks[mark].on - (double)w->gap_at < AT_ONCE_S * w->rate;
+    const int mark = l && w->cut.gap_at >= 0 ? presence_of(w, l, &w->train.at[0]) : -1;
+    return mark >= 0 && l->marks[mark].on - (double)w->cut.gap_at < AT_ONCE_S * w->array.rate;
 }
 
 /* Whether the first vehicle after a gap in the stream, or after its beginning, may have passed with axles in it: one that
@@ -302,13 +302,13 @@ static bool on_loop_since_gap(const bf_wim *w)
 static bool axles_in_gap(const bf_wim *w, double speed_mps)
 {
     static const double LONGEST_M = 13.5, NEXT_M = 2.5, PULLS_MPS2 = 0.15;
-    const axle_seen *a = &w->train[0];
-    if (w->gap_at < 0) return false;
+    const axle_seen *a = &w->train.at[0];
+    if (w->cut.gap_at < 0) return false;
     int live = 0;
-    while (live < w->line_count - 1 && w->lines[live].missed_run >= MISS_RUN) ++live;
-    if (w->first_line > live) return true; /* that wheel was beyond the first line when the stream began */
-    const double span = w->lines[w->line_count - 1].x - w->lines[0].x, ahead = LONGEST_M - span > NEXT_M ? LONGEST_M - span : NEXT_M;
-    const double v = a->entry.v, waited = a->entry.t - (double)w->gap_at / w->rate;
+    while (live < w->array.line_count - 1 && w->array.lines[live].missed_run >= MISS_RUN) ++live;
+    if (w->passes.first_line > live) return true; /* that wheel was beyond the first line when the stream began */
+    const double span = w->array.lines[w->array.line_count - 1].x - w->array.lines[0].x, ahead = LONGEST_M - span > NEXT_M ? LONGEST_M - span : NEXT_M;
+    const double v = a->entry.v, waited = a->entry.t - (double)w->cut.gap_at / w->array.rate;
     if (waited * fmax(v, fabs(speed_mps)) < ahead) return true;
     return a->entry.stood || (a->entry.a > PULLS_MPS2 && 0.5 * v * v / a->entry.a < ahead);
 }
@@ -319,7 +319,7 @@ static bool axles_in_gap(const bf_wim *w, double speed_mps)
 static bool close_behind(const bf_wim *w)
 {
     static const double NEAR_M = 4.2, BRIEF_S = 1.0, DRIVING_MPS = 4.0;
-    const axle_seen *a = &w->left, *b = &w->train[0];
+    const axle_seen *a = &w->cut.left, *b = &w->train.at[0];
     if (a->seen == 0 || b->lost_before) return false;
     const loop_state *l = main_loop(w);
     if (l) {
@@ -334,9 +334,9 @@ static bool close_behind(const bf_wim *w)
 static void note_distance(bf_wim *w, double doubt)
 {
     static const double RATE = 0.04, LEAST = 0.03, VAGUE_M = 6.0, LONG_S = 120.0, SURE = 4.0, EXACT_M = 2.0, LEAST_M = 0.7;
-    const axle_seen *a = &w->left, *b = &w->train[0];
-    lane_habits *h = &w->habits;
-    if (a->seen == 0 || fmin(doubt, w->last_doubt) < SURE) return;
+    const axle_seen *a = &w->cut.left, *b = &w->train.at[0];
+    lane_habits *h = &w->cut.habits;
+    if (a->seen == 0 || fmin(doubt, w->cut.last_doubt) < SURE) return;
     const spacing s = spacing_of(w, a, b);
     const bool close = s.hi < QUEUED_M + 1.0, far = s.lo > QUEUED_M || b->entry.t - a->exit.t > LONG_S;
     if (!far && !(close && s.hi - s.lo < VAGUE_M)) return;
@@ -354,29 +354,29 @@ static void note_stop(bf_wim *w, int count)
 {
     bool stood = false;
     for (int k = 0; k < count; ++k) {
-        const axle_seen *a = &w->train[k];
+        const axle_seen *a = &w->train.at[k];
         stood = stood || a->entry.stood || a->exit.stood;
         double briefest = HUGE_VAL, longest = 0.0;
-        for (int j = 0; j < w->line_count; ++j)
+        for (int j = 0; j < w->array.line_count; ++j)
             if (a->seen >> j & 1u) {
                 briefest = fmin(briefest, a->at[j].end - a->at[j].begin);
                 longest = fmax(longest, a->at[j].end - a->at[j].begin);
             }
-        if (longest > STANDING_S * w->rate && longest > CREEPS * briefest) stood = true;
+        if (longest > STANDING_S * w->array.rate && longest > CREEPS * briefest) stood = true;
     }
-    w->habits.stop_share += 0.05 * ((stood ? 1.0 : 0.0) - w->habits.stop_share);
-    if (w->habits.stop_share < LEAST_STOPS) w->habits.stop_share = LEAST_STOPS;
+    w->cut.habits.stop_share += 0.05 * ((stood ? 1.0 : 0.0) - w->cut.habits.stop_share);
+    if (w->cut.habits.stop_share < LEAST_STOPS) w->cut.habits.stop_share = LEAST_STOPS;
 }
 
 /* Takes axles off the train. */
 static void leave_train(bf_wim *w, int from, int count)
 {
-    for (int i = from; i < from + count; ++i) release_axle(w, &w->train[i]);
-    const size_t left = (size_t)(w->train_count - from - count);
-    memmove(w->train + from, w->train + from + count, sizeof(axle_seen) * left);
-    memmove(w->apart + from, w->apart + from + count, sizeof(spacing) * left);
-    memmove(w->reaches + from, w->reaches + from + count, sizeof(distances) * left);
-    w->train_count -= count;
+    for (int i = from; i < from + count; ++i) release_axle(w, &w->train.at[i]);
+    const size_t left = (size_t)(w->train.count - from - count);
+    memmove(w->train.at + from, w->train.at + from + count, sizeof(axle_seen) * left);
+    memmove(w->cut.apart + from, w->cut.apart + from + count, sizeof(spacing) * left);
+    memmove(w->cut.reaches + from, w->cut.reaches + from + count, sizeof(distances) * left);
+    w->train.count -= count;
 }
 
 /* What bears nothing beside the other axles of a vehicle is none: a wheel that turned on a line, a part of one at the edge of a
@@ -389,7 +389,7 @@ static bool drop_ghost(bf_wim *w, const bf_vehicle *v)
     for (int k = 0; k < v->axle_count; ++k) {
         if (v->axles[k].load_kg > SHARE * heaviest || v->axles[k].load_kg > MOST_KG) continue;
         leave_train(w, k, 1);
-        if (k < w->train_count) train_tie(w, k);
+        if (k < w->train.count) train_tie(w, k);
         return true;
     }
     return false;
@@ -401,44 +401,44 @@ static bool emit(bf_wim *w, int count, uint32_t flags, double whole)
     static const double PARTIAL_WHOLE = 0.5; /* what may have lost an axle */
     if (count > BF_MAX_AXLES) count = BF_MAX_AXLES;
     bf_vehicle *v;
-    if (w->ring_count == RING) {
-        w->ring_head = (w->ring_head + 1) % RING;
-        w->ring_count--;
+    if (w->out.count == RING) {
+        w->out.head = (w->out.head + 1) % RING;
+        w->out.count--;
     }
-    v = &w->ring[(w->ring_head + w->ring_count) % RING];
+    v = &w->out.at[(w->out.head + w->out.count) % RING];
     memset(v, 0, sizeof *v);
-    weigh(w, w->train, count, v);
+    weigh(w, w->train.at, count, v);
     if (drop_ghost(w, v)) return false;
     const int within = within_reach(w, v);
     if (within < count) {
         count = within;
         memset(v, 0, sizeof *v);
-        weigh(w, w->train, count, v);
+        weigh(w, w->train.at, count, v);
     }
     v->flags |= flags | (close_behind(w) ? BF_TAILGATING : 0u);
-    w->left = w->train[count - 1];
+    w->cut.left = w->train.at[count - 1];
     note_stop(w, count);
     for (int i = 0; i < count; ++i)
-        if (w->train[i].came_back) v->flags |= BF_REVERSED;
+        if (w->train.at[i].came_back) v->flags |= BF_REVERSED;
     const loop_state *l = main_loop(w);
-    if (l && w->motion_fitted) {
-        const int first = presence_of(w, l, &w->train[0]), last = presence_of(w, l, &w->train[count - 1]);
-        if (first >= 0 && first == last) v->length_m = length_by_loop(w, &w->sensors[l->sensor].s, &l->marks[first]);
+    if (l && w->fit.motion_fitted) {
+        const int first = presence_of(w, l, &w->train.at[0]), last = presence_of(w, l, &w->train.at[count - 1]);
+        if (first >= 0 && first == last) v->length_m = length_by_loop(w, &w->array.sensors[l->sensor].s, &l->marks[first]);
     }
     const axle_row row = row_of(w);
     apart_settle(&row, v);
     if (v->flags & BF_SPACING_UNCERTAIN) v->length_m = (double)NAN; /* it may have stood: so may its end have */
-    v->first_axle_scan += (double)w->lost;
-    v->exit_scan += (double)w->lost;
-    v->way_from_scan += (double)w->lost;
+    v->first_axle_scan += (double)w->stream.lost;
+    v->exit_scan += (double)w->stream.lost;
+    v->way_from_scan += (double)w->stream.lost;
     const bool since_gap = on_loop_since_gap(w);
-    if ((w->broken && count == w->train_count) || since_gap || axles_in_gap(w, v->speed_mps)) v->flags |= BF_PARTIAL;
+    if ((w->cut.broken && count == w->train.count) || since_gap || axles_in_gap(w, v->speed_mps)) v->flags |= BF_PARTIAL;
     v->whole = v->flags & BF_PARTIAL ? fmin(whole, PARTIAL_WHOLE) : whole;
     /* One axle alone is no vehicle, unless a gap in the stream took the others; nor is what weighs less than anything
      * that drives. */
     if ((count >= 2 || (v->flags & BF_PARTIAL)) && v->gross_kg > 40.0) {
-        w->ring_count++;
-        if (!since_gap) w->gap_at = -1; /* there may be more of it */
+        w->out.count++;
+        if (!since_gap) w->cut.gap_at = -1; /* there may be more of it */
     }
     leave_train(w, 0, count);
     return true;
@@ -448,14 +448,14 @@ static bool emit(bf_wim *w, int count, uint32_t flags, double whole)
 static bool wheels_left(const bf_wim *w)
 {
     double heaviest = 0.0;
-    for (int i = 0; i < w->train_count; ++i)
-        if (w->train[i].peak_n > heaviest) heaviest = w->train[i].peak_n;
-    for (int j = 0; j < w->line_count; ++j)
-        for (int i = 0; i < w->pending_count[j]; ++i) {
-            const pass *p = &w->pending[j][i];
-            if (p->peak_n > 0.15 * heaviest || (double)w->now - p->end < 3.0 * w->rate) return true;
+    for (int i = 0; i < w->train.count; ++i)
+        if (w->train.at[i].peak_n > heaviest) heaviest = w->train.at[i].peak_n;
+    for (int j = 0; j < w->array.line_count; ++j)
+        for (int i = 0; i < w->passes.pending_count[j]; ++i) {
+            const pass *p = &w->passes.pending[j][i];
+            if (p->peak_n > 0.15 * heaviest || (double)w->stream.now - p->end < 3.0 * w->array.rate) return true;
         }
-    for (int i = 0; i < w->sensor_count; ++i)
+    for (int i = 0; i < w->array.sensor_count; ++i)
         if (channel_on_since(&w->channels[i]) >= 0) return true;
     return false;
 }
@@ -467,7 +467,7 @@ static completeness complete(const bf_wim *w)
 {
     static const double LONGEST_S = 300.0; /* that a vehicle stands without a wheel on the array */
     if (wheels_left(w)) return NO;
-    const axle_seen *a = &w->train[w->train_count - 1];
+    const axle_seen *a = &w->train.at[w->train.count - 1];
     const loop_state *l = main_loop(w);
     if (l) {
         int p = presence_of(w, l, a);
@@ -476,13 +476,13 @@ static completeness complete(const bf_wim *w)
             const double off = l->marks[p].off;
             if (!(off < HUGE_VAL)) return NO;
             /* A wheel that was behind the loop when it became free must have come by. */
-            const bf_sensor *s = &w->sensors[l->sensor].s;
-            const double way = w->lines[w->line_count - 1].x - (s->x_m + 0.5 * s->width_m);
-            const double gone = ((double)w->now - off) / w->rate, v = a->exit.v;
+            const bf_sensor *s = &w->array.sensors[l->sensor].s;
+            const double way = w->array.lines[w->array.line_count - 1].x - (s->x_m + 0.5 * s->width_m);
+            const double gone = ((double)w->stream.now - off) / w->array.rate, v = a->exit.v;
             return way <= 0.0 || gone * (v > 0.3 ? v : 0.3) > way + 0.5 ? YES : NO;
         }
     }
-    return (double)w->now / w->rate - a->exit.t > LONGEST_S ? YES : BY_GEOMETRY;
+    return (double)w->stream.now / w->array.rate - a->exit.t > LONGEST_S ? YES : BY_GEOMETRY;
 }
 
 /* What the lane learns of the first vehicle where it is sure that it is one, and that the one before it was. */
@@ -491,10 +491,10 @@ static void learn(bf_wim *w, const links *l, const parsing *p, double doubt)
     static const double SURE = 4.5;
     note_distance(w, doubt);
     if (p->headless || p->doubt < SURE) return;
-    mix_learn(&w->mix, &l->row, p->first);
-    if (w->last_doubt < SURE) return;
-    lean_learn(&w->habits, &l->row, p->first);
-    print_learn(&w->habits, &l->row, p->first);
+    mix_learn(&w->cut.mix, &l->row, p->first);
+    if (w->cut.last_doubt < SURE) return;
+    lean_learn(&w->cut.habits, &l->row, p->first);
+    print_learn(&w->cut.habits, &l->row, p->first);
     note_signs(w, p->first);
 }
 
@@ -509,13 +509,13 @@ static bool odd(const links *l, const parsing *p)
 static void let_go(bf_wim *w, const links *l, const parsing *p, double given_up)
 {
     static const double DOUBTED = 4.0;
-    const double before = w->last_doubt, doubt = p->certain ? CERTAIN : fmin(p->doubt, given_up);
+    const double before = w->cut.last_doubt, doubt = p->certain ? CERTAIN : fmin(p->doubt, given_up);
     /* Either end of it may be in doubt. */
     uint32_t flags = fmin(doubt, before) < DOUBTED || odd(l, p) ? BF_CUT_UNCERTAIN : 0;
-    if (p->headless) flags |= w->gap_at >= 0 ? BF_PARTIAL : BF_CUT_UNCERTAIN;
+    if (p->headless) flags |= w->cut.gap_at >= 0 ? BF_PARTIAL : BF_CUT_UNCERTAIN;
     learn(w, l, p, doubt);
-    w->last_doubt = doubt;
-    if (!emit(w, p->first, flags, 1.0 / (1.0 + exp(-doubt)) / (1.0 + exp(-before)))) w->last_doubt = before;
+    w->cut.last_doubt = doubt;
+    if (!emit(w, p->first, flags, 1.0 / (1.0 + exp(-doubt)) / (1.0 + exp(-before)))) w->cut.last_doubt = before;
 }
 
 void cut_update(bf_wim *w, bool at_end)
@@ -525,9 +525,9 @@ void cut_update(bf_wim *w, bool at_end)
     links l;
     /* As long as nothing comes the parsing stays; only that something may still come grows less likely. When it is certain
      * that nothing does, nobody waits for the next look. */
-    if (!at_end && !w->train_changed && (w->done & 15) != 0 && complete(w) != YES) return;
-    w->train_changed = false;
-    while (w->train_count > 0) {
+    if (!at_end && !w->train.changed && (w->stream.done & 15) != 0 && complete(w) != YES) return;
+    w->train.changed = false;
+    while (w->train.count > 0) {
         const completeness done = at_end ? YES : complete(w);
         bool all = done == YES;
         parsing p = parse(w, &l, all, done == BY_GEOMETRY);
@@ -537,9 +537,9 @@ void cut_update(bf_wim *w, bool at_end)
             given_up = p.more;
             p = parse(w, &l, true, false);
         }
-        if (p.first == w->train_count && !all) return;
+        if (p.first == w->train.count && !all) return;
         /* A boundary that geometry alone gives may move while axles are still coming. */
-        const int behind = w->train_count - p.first;
+        const int behind = w->train.count - p.first;
         const bool settled = p.certain || behind >= ENOUGH || (behind > 0 && p.doubt > SETTLED);
         if (!all && !settled && p.first < BF_MAX_AXLES) return;
         let_go(w, &l, &p, given_up);

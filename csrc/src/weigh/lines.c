@@ -25,26 +25,26 @@ static const double HALF = 0.02;
 
 static bool stands_on(const bf_wim *w, const footprint *f)
 {
-    return f->still_to - f->still_from > 1.0 * w->rate;
+    return f->still_to - f->still_from > 1.0 * w->array.rate;
 }
 
 /* Accelerations while the axle was weighed at a line: at the flanks, and in the middle unless it stood there. */
 static void pull_at(const bf_wim *w, const pass *p, double pull[PULLS])
 {
     pull[0] = pull[1] = 0.0;
-    if (!w->motion_fitted) return;
-    const footprint *f = &w->prints[p->prints[p->count - 1]];
+    if (!w->fit.motion_fitted) return;
+    const footprint *f = &w->prints.at[p->prints[p->count - 1]];
     const double at[3] = {f->rise[LEVELS / 2], f->fall[LEVELS / 2 - 1], p->mid};
     double t[3];
-    for (int i = 0; i < 3; ++i) t[i] = at[i] / w->rate - w->motion_t0;
-    transfer_pull(&w->motion, t, stands_on(w, f) ? 2 : 3, pull);
+    for (int i = 0; i < 3; ++i) t[i] = at[i] / w->array.rate - w->fit.motion_t0;
+    transfer_pull(&w->fit.motion, t, stands_on(w, f) ? 2 : 3, pull);
 }
 
 /* Side by side: what the left side weighs of both, or -1. */
 static double left_share(const bf_wim *w, side_load loads[BF_MAX_LINES][SIDES])
 {
     double left = 0.0, both = 0.0;
-    for (int j = 0; j < w->line_count; ++j) {
+    for (int j = 0; j < w->array.line_count; ++j) {
         const double l = loads[j][SIDE_LEFT].load_kg, r = loads[j][SIDE_RIGHT].load_kg;
         if (l > 0.0 && r > 0.0 && !loads[j][SIDE_LEFT].saturated && !loads[j][SIDE_RIGHT].saturated) {
             left += l;
@@ -59,7 +59,7 @@ static bool make_series(const bf_wim *w, const axle_seen *a, side_load loads[BF_
                         series path[2])
 {
     bool lacks_half = false;
-    for (int j = 0; j < w->line_count; ++j) {
+    for (int j = 0; j < w->array.line_count; ++j) {
         if (!(a->seen & (1u << j))) continue;
         const side_load *l = &loads[j][SIDE_LEFT], *r = &loads[j][SIDE_RIGHT], *f = &loads[j][SIDE_FULL];
         double kg = 0.0, variance = 0.0;
@@ -88,7 +88,7 @@ static bool make_series(const bf_wim *w, const axle_seen *a, side_load loads[BF_
             if (known) {
                 kg /= part;
                 variance += HALF * HALF;
-                if (w->lines[j].count > 1 && kg > ONE_TRACK_KG) lacks_half = true;
+                if (w->array.lines[j].count > 1 && kg > ONE_TRACK_KG) lacks_half = true;
             } else if (r->load_kg > 0.0) {
                 to = &path[1];
             }
@@ -97,7 +97,7 @@ static bool make_series(const bf_wim *w, const axle_seen *a, side_load loads[BF_
         if (cut_off) variance += SATURATED_VAR;
         to->kg[to->n] = kg;
         to->variance[to->n] = variance;
-        to->t[to->n] = a->at[j].mid / w->rate;
+        to->t[to->n] = a->at[j].mid / w->array.rate;
         pull_at(w, &a->at[j], to->pull[to->n]);
         to->n++;
     }
@@ -108,7 +108,7 @@ static bool make_series(const bf_wim *w, const axle_seen *a, side_load loads[BF_
 /* Channels keep their numbers; what the table says of the two sensors is exchanged. */
 static void swap_halves(bf_wim *w, line_info *l)
 {
-    sensor_info *a = &w->sensors[l->sensors[0]], *b = &w->sensors[l->sensors[1]];
+    sensor_info *a = &w->array.sensors[l->sensors[0]], *b = &w->array.sensors[l->sensors[1]];
     const sensor_info was = *a;
     *a = *b;
     *b = was;
@@ -123,12 +123,12 @@ static void swap_halves(bf_wim *w, line_info *l)
 static void watch_halves(bf_wim *w, side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES], int count)
 {
     static const double MEMORY = 200.0, ENOUGH = 24.0, UNEVEN = 0.006, MIRRORED = -0.85;
-    for (int j = 0; j < w->line_count; ++j) {
-        line_info *l = &w->lines[j];
-        if (l->count != 2 || w->sensors[l->sensors[0]].side == SIDE_FULL || w->sensors[l->sensors[1]].side == SIDE_FULL) continue;
+    for (int j = 0; j < w->array.line_count; ++j) {
+        line_info *l = &w->array.lines[j];
+        if (l->count != 2 || w->array.sensors[l->sensors[0]].side == SIDE_FULL || w->array.sensors[l->sensors[1]].side == SIDE_FULL) continue;
         for (int k = 0; k < count; ++k) {
             double others = 0.0, n = 0.0;
-            for (int q = 0; q < w->line_count; ++q) {
+            for (int q = 0; q < w->array.line_count; ++q) {
                 const double left = loads[k][q][SIDE_LEFT].load_kg, right = loads[k][q][SIDE_RIGHT].load_kg;
                 if (q == j || !(left > 0.0) || !(right > 0.0)) continue;
                 others += left / (left + right) - 0.5;
@@ -168,8 +168,8 @@ static bool doubt_line(bf_wim *w, const axle_seen *axles, int count, series path
 {
     static const double LEAST = 0.06, SURE = 4.0, FAR = 0.25, STEADY = 2.5, FEW = 6.0, MEMORY = 30.0;
     bool any = false;
-    if (w->line_count < 3) return false;
-    for (int j = 0; j < w->line_count; ++j) {
+    if (w->array.line_count < 3) return false;
+    for (int j = 0; j < w->array.line_count; ++j) {
         double each[BF_MAX_AXLES], spread[BF_MAX_AXLES];
         int index[BF_MAX_AXLES], n = 0;
         for (int k = 0; k < count; ++k) {
@@ -181,7 +181,7 @@ static bool doubt_line(bf_wim *w, const axle_seen *axles, int count, series path
             if (index[k] >= 0 && s->n >= 3) each[n++] = s->kg[i] / median_of(s->kg, s->n) - 1.0;
         }
         if (n < 2) continue;
-        line_info *l = &w->lines[j];
+        line_info *l = &w->array.lines[j];
         const double off = median_of(each, n);
         for (int k = 0; k < n; ++k) spread[k] = fabs(each[k] - off);
         const double sure = SURE * 1.48 * median_of(spread, n) / sqrt((double)n);
@@ -218,7 +218,7 @@ static void gather_paths(const bf_wim *w, const axle_seen *axles, int count, sid
 {
     static const series nothing;
     g->halves = g->lacks_half = false;
-    for (int i = 0; i < w->sensor_count; ++i) g->halves = g->halves || (w->sensors[i].line >= 0 && w->sensors[i].side != SIDE_FULL);
+    for (int i = 0; i < w->array.sensor_count; ++i) g->halves = g->halves || (w->array.sensors[i].line >= 0 && w->array.sensors[i].side != SIDE_FULL);
     for (int k = 0; k < count; ++k) {
         g->share[k] = left_share(w, loads[k]);
         g->roughly[k] = 0.0;
@@ -299,8 +299,8 @@ uint32_t lines_weigh(bf_wim *w, const axle_seen *axles, int count, side_load loa
     for (int k = 0; k < count; ++k)
         for (int i = 0; i < WAYS; ++i)
             if (g.path[k][i].n > 0) flat[paths++] = g.path[k][i];
-    blend(flat, paths, &moves, &w->ways, speed_mps, &b);
-    lane_learn(&w->ways, &b.seen);
+    blend(flat, paths, &moves, &w->fit.ways, speed_mps, &b);
+    lane_learn(&w->fit.ways, &b.seen);
 
     double sum = 0.0, sum2 = 0.0, held = 0.0, aside = 0.0;
     g.stuck = fmin(STUCK * b.scatter, STUCK_MOST);
@@ -320,7 +320,7 @@ uint32_t lines_weigh(bf_wim *w, const axle_seen *axles, int count, side_load loa
         sum2 += own;
     }
     sigmas->gross = sum2 + b.together * (sum * sum - sum2) + b.moved_sum_var + held + aside * aside;
-    for (int j = 0; j < w->line_count; ++j) g.lacks_half = g.lacks_half || w->lines[j].swapped;
+    for (int j = 0; j < w->array.line_count; ++j) g.lacks_half = g.lacks_half || w->array.lines[j].swapped;
     if (g.lacks_half) flags |= BF_SENSOR_FAULT;
     watch_halves(w, loads, count);
     return flags;

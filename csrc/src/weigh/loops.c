@@ -20,8 +20,8 @@ static void mark_on(loop_state *l, double at, bool split)
 
 void loop_sample_frame(bf_wim *w, loop_state *l, int64_t frame)
 {
-    const int n = w->frame_scans;
-    const int64_t settle = (int64_t)(0.015 * w->rate);
+    const int n = w->stream.frame_scans;
+    const int64_t settle = (int64_t)(0.015 * w->array.rate);
     const double lo = w->room.ranges.lo[l->channel], hi = w->room.ranges.hi[l->channel], sum = history_sum(&w->room.past, frame, &w->room.ranges, l->channel);
     const bool steady = !l->pending && (l->present ? lo > l->lower : hi <= l->level);
     for (int i = steady ? n : 0; i < n; ++i) {
@@ -80,24 +80,24 @@ static double time_over(const bf_wim *w, const axle_seen *a, const bf_sensor *lo
 {
     const double x = loop->x_m;
     int over = -1, before = -1, after = -1;
-    for (int j = 0; j < w->line_count; ++j) {
+    for (int j = 0; j < w->array.line_count; ++j) {
         if (!(a->seen & (1u << j))) continue;
-        const double off = fabs(w->lines[j].x - x);
-        if (off <= 0.5 * loop->width_m && (over < 0 || off < fabs(w->lines[over].x - x))) over = j;
-        if (w->lines[j].x <= x) before = j;
+        const double off = fabs(w->array.lines[j].x - x);
+        if (off <= 0.5 * loop->width_m && (over < 0 || off < fabs(w->array.lines[over].x - x))) over = j;
+        if (w->array.lines[j].x <= x) before = j;
         else if (after < 0) after = j;
     }
     if (over >= 0) return a->at[over].mid;
-    if (before < 0) return (a->entry.t - (a->entry.x - x) / a->entry.v) * w->rate;
-    if (after < 0) return (a->exit.t + (x - a->exit.x) / a->exit.v) * w->rate;
-    const double f = (x - w->lines[before].x) / (w->lines[after].x - w->lines[before].x);
+    if (before < 0) return (a->entry.t - (a->entry.x - x) / a->entry.v) * w->array.rate;
+    if (after < 0) return (a->exit.t + (x - a->exit.x) / a->exit.v) * w->array.rate;
+    const double f = (x - w->array.lines[before].x) / (w->array.lines[after].x - w->array.lines[before].x);
     return a->at[before].mid + f * (a->at[after].mid - a->at[before].mid);
 }
 
 /* Index of the presence in which an axle was over the loop, or -1. */
 int presence_of(const bf_wim *w, const loop_state *l, const axle_seen *a)
 {
-    const double t = time_over(w, a, &w->sensors[l->sensor].s);
+    const double t = time_over(w, a, &w->array.sensors[l->sensor].s);
     int best = -1;
     double least = HUGE_VAL;
     for (int i = 0; i < l->count; ++i) {
@@ -109,10 +109,10 @@ int presence_of(const bf_wim *w, const loop_state *l, const axle_seen *a)
         }
     }
     const double v = a->exit.v;
-    return least / w->rate * (v > 0.2 ? v : 0.2) < 1.0 ? best : -1;
+    return least / w->array.rate * (v > 0.2 ? v : 0.2) < 1.0 ? best : -1;
 }
 
 const loop_state *main_loop(const bf_wim *w)
 {
-    return w->options.use_loop && !w->ignore_loops && w->loop_count > 0 ? &w->loops[0] : NULL;
+    return w->options.use_loop && !w->loops.ignored && w->loops.count > 0 ? &w->loops.at[0] : NULL;
 }

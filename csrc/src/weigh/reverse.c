@@ -43,8 +43,8 @@ static event event_of(const bf_wim *w, const pass *p, int line, int index)
 {
     event e = {p->mid, 0.0, {0}, line, index};
     for (int i = 0; i < p->count; ++i) {
-        const footprint *f = &w->prints[p->prints[i]];
-        const double on = (f->fall[1] - f->rise[1]) / w->rate;
+        const footprint *f = &w->prints.at[p->prints[i]];
+        const double on = (f->fall[1] - f->rise[1]) / w->array.rate;
         if (on > e.on_s) e.on_s = on;
     }
     memcpy(e.side_n, p->side_n, sizeof e.side_n);
@@ -53,11 +53,11 @@ static event event_of(const bf_wim *w, const pass *p, int line, int index)
 
 void reverse_note(bf_wim *w, const pass *p, int line)
 {
-    if (w->recent_count == RECENT) {
-        memmove(w->recent, w->recent + 1, sizeof(recent_pass) * (RECENT - 1));
-        w->recent_count--;
+    if (w->passes.recent_count == RECENT) {
+        memmove(w->passes.recent, w->passes.recent + 1, sizeof(recent_pass) * (RECENT - 1));
+        w->passes.recent_count--;
     }
-    recent_pass *r = &w->recent[w->recent_count++];
+    recent_pass *r = &w->passes.recent[w->passes.recent_count++];
     const event e = event_of(w, p, line, -1);
     r->line = line;
     r->mid = e.mid;
@@ -79,16 +79,16 @@ static void insert(event *list, int *n, const event *e)
 static int gather(const bf_wim *w, const int *finished, event *list)
 {
     int n = 0;
-    for (int i = w->recent_count > FIXED ? w->recent_count - FIXED : 0; i < w->recent_count; ++i) {
-        const recent_pass *r = &w->recent[i];
+    for (int i = w->passes.recent_count > FIXED ? w->passes.recent_count - FIXED : 0; i < w->passes.recent_count; ++i) {
+        const recent_pass *r = &w->passes.recent[i];
         event e = {r->mid, r->on_s, {0}, r->line, -1};
         memcpy(e.side_n, r->side_n, sizeof e.side_n);
         insert(list, &n, &e);
     }
-    for (int j = 0; j < w->line_count; ++j)
+    for (int j = 0; j < w->array.line_count; ++j)
         for (int i = 0; i < finished[j]; ++i) {
             if (n == EVENTS) return 0;
-            const event e = event_of(w, &w->pending[j][i], j, i);
+            const event e = event_of(w, &w->passes.pending[j][i], j, i);
             insert(list, &n, &e);
         }
     return n;
@@ -119,10 +119,10 @@ static double load_cost(const event *a, const event *b, bool same_line, bool par
 static double way_cost(const bf_wim *w, const event *from, const event *to)
 {
     static const double PRINT_M = 0.35, LONGEST_M = 0.5, PULLS_MPS2 = 2.5;
-    const double way = w->lines[to->line].x - w->lines[from->line].x - PRINT_M;
+    const double way = w->array.lines[to->line].x - w->array.lines[from->line].x - PRINT_M;
     const double on = from->on_s < to->on_s ? from->on_s : to->on_s;
-    if (way <= 0.0 || !(on > 0.0) || w->lines[from->line].plate || w->lines[to->line].plate) return 0.0;
-    const double v = LONGEST_M / on, took = (to->mid - from->mid) / w->rate - 0.5 * (from->on_s + to->on_s);
+    if (way <= 0.0 || !(on > 0.0) || w->array.lines[from->line].plate || w->array.lines[to->line].plate) return 0.0;
+    const double v = LONGEST_M / on, took = (to->mid - from->mid) / w->array.rate - 0.5 * (from->on_s + to->on_s);
     return took * sqrt(v * v + 2.0 * PULLS_MPS2 * way) < 0.7 * way ? NOT_RIGID : 0.0;
 }
 
@@ -144,7 +144,7 @@ static int crossing_of(const walk *h, int line, int k)
 static int line_before(const bf_wim *w, int line)
 {
     int j = line - 1;
-    while (j >= 0 && w->lines[j].missed_run >= 2) --j;
+    while (j >= 0 && w->array.lines[j].missed_run >= 2) --j;
     return j;
 }
 
@@ -153,15 +153,15 @@ static void distance_left(const bf_wim *w, const walk *h, const event *list, int
 {
     *lo = LEAST_SPACING_M;
     *hi = HUGE_VAL;
-    for (int i = 0; i < w->line_count; ++i) {
+    for (int i = 0; i < w->array.line_count; ++i) {
         const int b = crossing_of(h, i, k);
         if (b < 0) continue;
-        for (int j = i + 1; j < w->line_count; ++j) {
+        for (int j = i + 1; j < w->array.line_count; ++j) {
             const int a = crossing_of(h, j, k - 1);
-            const double d = w->lines[j].x - w->lines[i].x;
+            const double d = w->array.lines[j].x - w->array.lines[i].x;
             if (a < 0) continue;
             /* Both on their lines at a time, perhaps standing: either may have come first. */
-            if (fabs(list[a].mid - list[b].mid) < 0.4 * w->rate * (list[a].on_s + list[b].on_s)) continue;
+            if (fabs(list[a].mid - list[b].mid) < 0.4 * w->array.rate * (list[a].on_s + list[b].on_s)) continue;
             if (list[b].mid < list[a].mid && d < *hi) *hi = d;
             if (list[b].mid > list[a].mid && d > *lo) *lo = d;
         }
@@ -174,7 +174,7 @@ static double overdue_cost(const bf_wim *w, const walk *h, const event *list)
     static const double SLACK_M = 0.3;
     double cost = 0.0;
     int axles = 0;
-    for (int j = 0; j < w->line_count; ++j)
+    for (int j = 0; j < w->array.line_count; ++j)
         if (h->crossed[j] > axles) axles = h->crossed[j];
     for (int k = 1; k < axles; ++k) {
         double lo, hi;
@@ -182,10 +182,10 @@ static double overdue_cost(const bf_wim *w, const walk *h, const event *list)
         if (lo > hi + 0.05) cost += NOT_RIGID;
         if (!(hi < HUGE_VAL)) continue;
         double gone = -HUGE_VAL;
-        for (int j = 0; j < w->line_count; ++j)
-            if (h->crossed[j] >= k) gone = w->lines[j].x;
-        for (int j = 0; j < w->line_count; ++j)
-            if (h->crossed[j] == k && w->lines[j].missed_run < 2 && w->lines[j].x + hi + SLACK_M < gone) {
+        for (int j = 0; j < w->array.line_count; ++j)
+            if (h->crossed[j] >= k) gone = w->array.lines[j].x;
+        for (int j = 0; j < w->array.line_count; ++j)
+            if (h->crossed[j] == k && w->array.lines[j].missed_run < 2 && w->array.lines[j].x + hi + SLACK_M < gone) {
                 cost += NOT_DUE;
                 break;
             }
@@ -250,7 +250,7 @@ static void read_new(const step *s, const event *e)
 /* Two places that were met nearly at a time may be met in either order: what it costs to take the second one first. */
 static double swap_cost(const step *s, const event *p, int first)
 {
-    return SWAPPED + 4.0 * fabs(p->mid - s->list[first].mid) / s->w->rate / (p->on_s + 0.05);
+    return SWAPPED + 4.0 * fabs(p->mid - s->list[first].mid) / s->w->array.rate / (p->on_s + 0.05);
 }
 
 /* Down the stack: back over a place, or onto it from behind and forward again. */
@@ -285,7 +285,7 @@ static void read_beside(const step *s, const event *e, int top)
     for (int deeper = 1; deeper < 3 && top - deeper >= 0 && s->at > 0; ++deeper) {
         const event *p = &s->list[h->stack[top - deeper]], *before = &s->list[s->at - 1];
         const bool turned = h->label[s->at - 1] == TOUCH, held = deeper == 1 && h->stack[top] == s->at - 1 && before->index >= 0;
-        if (p->line != e->line || !(turned || held) || fabs(e->mid - before->mid) > before->on_s * s->w->rate) continue;
+        if (p->line != e->line || !(turned || held) || fabs(e->mid - before->mid) > before->on_s * s->w->array.rate) continue;
         take(s, TOUCH, h->stack[top - deeper], WAY_REAR,
              TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + (turned ? 0.0 : TURN));
     }
@@ -372,8 +372,8 @@ static int axle_of(const bf_wim *w, const event *list, const walk *h, int at)
     const event *e = &list[h->of[at]];
     for (int k = 0; e->index >= 0 && k < AXLES; ++k)
         if (crossing_of(h, e->line, k) == h->of[at]) return k;
-    for (int t = 0; e->index < 0 && t < w->train_count; ++t)
-        if ((w->train[t].seen >> e->line & 1u) && fabs(w->train[t].at[e->line].mid - e->mid) < 0.5) return AXLES + t;
+    for (int t = 0; e->index < 0 && t < w->train.count; ++t)
+        if ((w->train.at[t].seen >> e->line & 1u) && fabs(w->train.at[t].at[e->line].mid - e->mid) < 0.5) return AXLES + t;
     return -1;
 }
 
@@ -385,7 +385,7 @@ typedef struct {
 /* `id`: axle_of. */
 static bool part_has(const bf_wim *w, row_part s, int id)
 {
-    const int place = id < 0 ? -1 : id < AXLES ? w->train_count + id : id - AXLES;
+    const int place = id < 0 ? -1 : id < AXLES ? w->train.count + id : id - AXLES;
     return place >= s.first && place < s.end;
 }
 
@@ -397,7 +397,7 @@ static int backs_of(const bf_wim *w, const event *list, int n, const walk *h, ro
         bool here = false;
         for (j = i; j < n && (h->label[j] == BACK || h->label[j] == TOUCH); ++j) here = here || part_has(w, s, axle_of(w, list, h, j));
         if (!here || count == MOTION_MAX_BACKS) continue;
-        const double on = 0.5 * list[i].on_s * w->rate, off = 0.5 * list[j - 1].on_s * w->rate;
+        const double on = 0.5 * list[i].on_s * w->array.rate, off = 0.5 * list[j - 1].on_s * w->array.rate;
         back[count].from = h->way[i] == WAY_FRONT || i == 0 ? list[i].mid - on : list[i - 1].mid;
         back[count].to = h->way[j - 1] == WAY_REAR || j == n ? list[j - 1].mid + off : list[j].mid;
         ++count;
@@ -412,14 +412,14 @@ static double part_cost(bf_wim *w, const event *list, int n, const walk *h, row_
     signed_pass passes[EVENTS];
     rest back[MOTION_MAX_BACKS];
     int count = 0, axles = 0;
-    for (int id = 0; id < AXLES + w->train_count; ++id) {
+    for (int id = 0; id < AXLES + w->train.count; ++id) {
         const int begin = count;
         double most = 0.0;
         if (!part_has(w, s, id)) continue;
         for (int i = 0; i < n; ++i) {
             const event *e = &list[i];
             if (axle_of(w, list, h, i) != id || (e->index < 0 && id < AXLES)) continue;
-            const pass *p = e->index < 0 ? &w->train[id - AXLES].at[e->line] : &w->pending[e->line][e->index];
+            const pass *p = e->index < 0 ? &w->train.at[id - AXLES].at[e->line] : &w->passes.pending[e->line][e->index];
             const signed_pass one = {p, axles, (way_over)h->way[i], 0, PRINT_M / fmax(e->on_s, 0.01), 0.0};
             most = fmax(most, p->peak_n);
             passes[count++] = one;
@@ -437,7 +437,7 @@ static double part_cost(bf_wim *w, const event *list, int n, const walk *h, row_
 
 static double rigid_cost(bf_wim *w, const event *list, int n, const walk *h)
 {
-    const row_part all = {0, w->train_count + AXLES};
+    const row_part all = {0, w->train.count + AXLES};
     return part_cost(w, list, n, h, all);
 }
 
@@ -449,10 +449,10 @@ static double apart_cost(bf_wim *w, const event *list, int n, const walk *h, dou
     static const double NOT_AT_ALL = 15.0; /* true ones read as going on: 20 to 200; the gap of a queue that shrinks: to 11 */
     int last = 0;
     if (best > NOT_AT_ALL) return best;
-    for (int j = 0; j < w->line_count; ++j)
+    for (int j = 0; j < w->array.line_count; ++j)
         if (h->crossed[j] > last) last = h->crossed[j];
-    for (int cut = 1; cut < w->train_count + last; ++cut) {
-        const row_part front = {0, cut}, rear = {cut, w->train_count + AXLES};
+    for (int cut = 1; cut < w->train.count + last; ++cut) {
+        const row_part front = {0, cut}, rear = {cut, w->train.count + AXLES};
         const double cost = part_cost(w, list, n, h, front);
         if (cost < best) best = fmin(best, TURN + cost + part_cost(w, list, n, h, rear));
     }
@@ -465,9 +465,9 @@ static void take_out(bf_wim *w, const event *list, int n, const walk *h, int *fi
     for (int i = n - 1; i >= 0; --i) {
         if (list[i].index < 0 || h->label[i] == NEW) continue;
         const int j = list[i].line, k = list[i].index;
-        release_pass(w, &w->pending[j][k]);
-        memmove(&w->pending[j][k], &w->pending[j][k + 1], sizeof(pass) * (size_t)(w->pending_count[j] - k - 1));
-        w->pending_count[j]--;
+        release_pass(w, &w->passes.pending[j][k]);
+        memmove(&w->passes.pending[j][k], &w->passes.pending[j][k + 1], sizeof(pass) * (size_t)(w->passes.pending_count[j] - k - 1));
+        w->passes.pending_count[j]--;
         finished[j]--;
     }
 }
@@ -475,9 +475,9 @@ static void take_out(bf_wim *w, const event *list, int n, const walk *h, int *fi
 /* The axle that came again: it is in the train, or its pass waits. */
 static void mark(bf_wim *w, const event *e)
 {
-    if (e->index >= 0) w->pending[e->line][e->index].came_back = true;
-    for (int i = 0; i < w->train_count; ++i)
-        if ((w->train[i].seen >> e->line & 1u) && w->train[i].at[e->line].mid >= e->mid) w->train[i].came_back = true;
+    if (e->index >= 0) w->passes.pending[e->line][e->index].came_back = true;
+    for (int i = 0; i < w->train.count; ++i)
+        if ((w->train.at[i].seen >> e->line & 1u) && w->train.at[i].at[e->line].mid >= e->mid) w->train.at[i].came_back = true;
 }
 
 /* Two beams of readings, of which the one is read on into the other. */
@@ -608,7 +608,7 @@ static bool read_events(bf_wim *w, const event *list, int n, int *finished, bool
 bool reverse_filter(bf_wim *w, int *finished, bool at_end)
 {
     event list[EVENTS];
-    for (int j = 0; j < w->line_count; ++j)
+    for (int j = 0; j < w->array.line_count; ++j)
         if (finished[j] > AXLES) return false;
     const int n = gather(w, finished, list);
     int waiting = 0;
@@ -617,9 +617,9 @@ bool reverse_filter(bf_wim *w, int *finished, bool at_end)
         waiting += list[i].index >= 0;
         sum += list[i].mid * (list[i].index + 2);
     }
-    if (waiting == w->reverse_waiting && sum == w->reverse_sum) return w->reversing; /* as last time */
-    w->reverse_waiting = waiting;
-    w->reverse_sum = sum;
-    w->reversing = read_events(w, list, n, finished, at_end);
-    return w->reversing;
+    if (waiting == w->passes.reverse_waiting && sum == w->passes.reverse_sum) return w->passes.reversing; /* as last time */
+    w->passes.reverse_waiting = waiting;
+    w->passes.reverse_sum = sum;
+    w->passes.reversing = read_events(w, list, n, finished, at_end);
+    return w->passes.reversing;
 }

@@ -25,35 +25,35 @@ bf_status bf_wim_create(const bf_wim_options *options, const bf_sensor *sensors,
     bf_wim *w = calloc(1, sizeof *w);
     if (!w) return BF_ERR_MEMORY;
     w->options = *options;
-    w->rate = options->rate_hz;
+    w->array.rate = options->rate_hz;
     w->room.sink = take_footprint;
     w->room.context = w;
-    status = history_init(&w->room.past, options->channels, w->rate) ? table_read(w, sensors, sensor_count, fault) : BF_ERR_MEMORY;
+    status = history_init(&w->room.past, options->channels, w->array.rate) ? table_read(w, sensors, sensor_count, fault) : BF_ERR_MEMORY;
     if (status != BF_OK) {
         bf_wim_destroy(w);
         return status;
     }
-    w->frame_scans = w->room.past.frame_scans;
-    for (int i = 0; i < PRINTS; ++i) w->free_prints[i] = i;
-    w->free_count = PRINTS;
-    w->first_at = HUGE_VAL;
-    w->gap_at = 0; /* before the first sample as after a gap: what stood on the array was not seen to come */
-    w->habits.stop_share = 0.3;
-    w->last_doubt = 10.0;
-    w->habits.close_share = 0.4;
-    w->habits.left = 0.5;
-    w->habits.left_between = 0.016 * 0.016;
-    w->habits.left_within = 0.01 * 0.01;
-    w->habits.close_m = 5.0;
-    w->habits.close_var = 1.5 * 1.5;
-    w->habits.steered[0] = w->habits.other[0] = (double)NAN;
-    w->habits.cut_sign[LOOP_HELD] = 0.002;
-    w->habits.cut_sign[LOOP_DIPPED] = 0.3;
-    w->habits.cut_sign[LOOP_FREE] = 0.7;
-    w->habits.whole_sign[LOOP_HELD] = 0.9;
-    w->habits.whole_sign[LOOP_DIPPED] = 0.1;
-    w->habits.whole_sign[LOOP_FREE] = 1e-6;
-    w->ways = lane_unknown();
+    w->stream.frame_scans = w->room.past.frame_scans;
+    for (int i = 0; i < PRINTS; ++i) w->prints.free[i] = i;
+    w->prints.free_count = PRINTS;
+    w->passes.first_at = HUGE_VAL;
+    w->cut.gap_at = 0; /* before the first sample as after a gap: what stood on the array was not seen to come */
+    w->cut.habits.stop_share = 0.3;
+    w->cut.last_doubt = 10.0;
+    w->cut.habits.close_share = 0.4;
+    w->cut.habits.left = 0.5;
+    w->cut.habits.left_between = 0.016 * 0.016;
+    w->cut.habits.left_within = 0.01 * 0.01;
+    w->cut.habits.close_m = 5.0;
+    w->cut.habits.close_var = 1.5 * 1.5;
+    w->cut.habits.steered[0] = w->cut.habits.other[0] = (double)NAN;
+    w->cut.habits.cut_sign[LOOP_HELD] = 0.002;
+    w->cut.habits.cut_sign[LOOP_DIPPED] = 0.3;
+    w->cut.habits.cut_sign[LOOP_FREE] = 0.7;
+    w->cut.habits.whole_sign[LOOP_HELD] = 0.9;
+    w->cut.habits.whole_sign[LOOP_DIPPED] = 0.1;
+    w->cut.habits.whole_sign[LOOP_FREE] = 1e-6;
+    w->fit.ways = lane_unknown();
     *out = w;
     return BF_OK;
 }
@@ -69,17 +69,17 @@ void bf_wim_destroy(bf_wim *w)
 static void to_vehicles(bf_wim *w, bool at_end)
 {
     while (train_update(w, at_end)) cut_update(w, true);
-    if (w->train_count > 0) cut_update(w, at_end);
+    if (w->train.count > 0) cut_update(w, at_end);
 }
 
 /* Looks at frame number `frame`, of which the successor is in the history (or which is the last). */
 static void run_frame(bf_wim *w, int64_t frame)
 {
     history_ranges(&w->room.past, frame, &w->room.ranges);
-    channels_frame(w->channels, w->sensor_count, &w->room, frame);
-    for (int i = 0; i < w->loop_count; ++i) loop_sample_frame(w, &w->loops[i], frame);
-    w->done = frame + 1;
-    w->now = w->done * w->frame_scans;
+    channels_frame(w->channels, w->array.sensor_count, &w->room, frame);
+    for (int i = 0; i < w->loops.count; ++i) loop_sample_frame(w, &w->loops.at[i], frame);
+    w->stream.done = frame + 1;
+    w->stream.now = w->stream.done * w->stream.frame_scans;
     to_vehicles(w, false);
 }
 
@@ -88,11 +88,11 @@ bf_status bf_wim_push(bf_wim *w, const int16_t *samples, size_t scans, size_t *u
     if (!w || !used || (!samples && scans > 0)) return BF_ERR_ARGUMENT;
     history *h = &w->room.past;
     *used = 0;
-    while (*used < scans && w->ring_count < RING / 2) {
+    while (*used < scans && w->out.count < RING / 2) {
         *used += history_take(h, samples + *used * (size_t)h->channels, scans - *used);
-        if (h->frames - w->done >= 2) run_frame(w, w->done);
+        if (h->frames - w->stream.done >= 2) run_frame(w, w->stream.done);
     }
-    w->scans += *used;
+    w->stream.scans += *used;
     history_keep(h);
     return BF_OK;
 }
@@ -100,42 +100,42 @@ bf_status bf_wim_push(bf_wim *w, const int16_t *samples, size_t scans, size_t *u
 /* Finishes all that is open. The frame that is not full yet is left out: it is shorter than any wheel's flank. */
 static void flush(bf_wim *w)
 {
-    if (w->room.past.frames > w->done) run_frame(w, w->done);
-    for (int i = 0; i < w->sensor_count; ++i) channel_close(&w->channels[i], &w->room);
+    if (w->room.past.frames > w->stream.done) run_frame(w, w->stream.done);
+    for (int i = 0; i < w->array.sensor_count; ++i) channel_close(&w->channels[i], &w->room);
     to_vehicles(w, true);
-    for (int i = 0; i < w->loop_count; ++i) {
-        loop_state *l = &w->loops[i];
-        if (l->present && l->count > 0) l->marks[l->count - 1].off = (double)w->now;
+    for (int i = 0; i < w->loops.count; ++i) {
+        loop_state *l = &w->loops.at[i];
+        if (l->present && l->count > 0) l->marks[l->count - 1].off = (double)w->stream.now;
         l->present = l->pending = l->falling = false;
     }
 }
 
 static bool anything_open(const bf_wim *w)
 {
-    for (int i = 0; i < w->sensor_count; ++i)
+    for (int i = 0; i < w->array.sensor_count; ++i)
         if (channel_on_since(&w->channels[i]) >= 0) return true;
-    for (int j = 0; j < w->line_count; ++j)
-        if (w->pending_count[j] > 0) return true;
-    for (int i = 0; i < w->loop_count; ++i)
-        if (w->loops[i].present) return true;
-    return w->train_count == 1;
+    for (int j = 0; j < w->array.line_count; ++j)
+        if (w->passes.pending_count[j] > 0) return true;
+    for (int i = 0; i < w->loops.count; ++i)
+        if (w->loops.at[i].present) return true;
+    return w->train.count == 1;
 }
 
 static void interrupt(bf_wim *w, uint64_t scans)
 {
-    w->broken = anything_open(w);
+    w->cut.broken = anything_open(w);
     flush(w);
-    w->broken = false;
-    w->lost += history_drop(&w->room.past) + (int64_t)scans;
-    w->scans += scans;
-    w->gap_at = w->now;
-    w->first_at = HUGE_VAL;
-    for (int i = 0; i < w->sensor_count; ++i) if (w->channels[i].used) channel_restart(&w->channels[i], w->now);
+    w->cut.broken = false;
+    w->stream.lost += history_drop(&w->room.past) + (int64_t)scans;
+    w->stream.scans += scans;
+    w->cut.gap_at = w->stream.now;
+    w->passes.first_at = HUGE_VAL;
+    for (int i = 0; i < w->array.sensor_count; ++i) if (w->channels[i].used) channel_restart(&w->channels[i], w->stream.now);
 }
 
 bf_status bf_wim_gap(bf_wim *w, uint64_t scans)
 {
-    if (!w || scans > UINT64_C(1) << 60 || w->scans > UINT64_C(1) << 61) return BF_ERR_ARGUMENT;
+    if (!w || scans > UINT64_C(1) << 60 || w->stream.scans > UINT64_C(1) << 61) return BF_ERR_ARGUMENT;
     if (scans > 0) interrupt(w, scans);
     return BF_OK;
 }
@@ -149,48 +149,48 @@ bf_status bf_wim_finish(bf_wim *w)
 
 int bf_wim_next(bf_wim *w, bf_vehicle *out)
 {
-    if (!w || !out || w->ring_count == 0) return 0;
-    *out = w->ring[w->ring_head];
-    w->ring_head = (w->ring_head + 1) % RING;
-    w->ring_count--;
+    if (!w || !out || w->out.count == 0) return 0;
+    *out = w->out.at[w->out.head];
+    w->out.head = (w->out.head + 1) % RING;
+    w->out.count--;
     return 1;
 }
 
 bf_status bf_wim_set_temperature(bf_wim *w, double temperature_c)
 {
     if (!w || !in_range(temperature_c, -100.0, 150.0)) return BF_ERR_ARGUMENT;
-    for (int i = 0; i < w->sensor_count; ++i) table_set_newton(&w->sensors[i], temperature_c);
+    for (int i = 0; i < w->array.sensor_count; ++i) table_set_newton(&w->array.sensors[i], temperature_c);
     return BF_OK;
 }
 
 bf_status bf_wim_ignore_loops(bf_wim *w, int32_t ignore)
 {
     if (!w) return BF_ERR_ARGUMENT;
-    if (w->ignore_loops && !ignore)
-        for (int i = 0; i < w->loop_count; ++i) w->loops[i].count = 0; /* what it said while at fault cuts no vehicle */
-    w->ignore_loops = ignore != 0;
+    if (w->loops.ignored && !ignore)
+        for (int i = 0; i < w->loops.count; ++i) w->loops.at[i].count = 0; /* what it said while at fault cuts no vehicle */
+    w->loops.ignored = ignore != 0;
     return BF_OK;
 }
 
 uint64_t bf_wim_scans(const bf_wim *w)
 {
-    return w ? w->scans : 0;
+    return w ? w->stream.scans : 0;
 }
 
 int64_t bf_wim_open_since(const bf_wim *w)
 {
     if (!w) return -1;
     double first = HUGE_VAL;
-    for (int i = 0; i < w->sensor_count; ++i) {
+    for (int i = 0; i < w->array.sensor_count; ++i) {
         const int64_t since = channel_on_since(&w->channels[i]);
         if (since >= 0 && (double)since < first) first = (double)since;
     }
-    for (int j = 0; j < w->line_count; ++j)
-        if (w->pending_count[j] > 0 && w->pending[j][0].begin < first) first = w->pending[j][0].begin;
-    if (w->train_count > 0)
-        for (int j = 0; j < w->line_count; ++j)
-            if ((w->train[0].seen & (1u << j)) && w->train[0].at[j].begin < first) first = w->train[0].at[j].begin;
-    return first < HUGE_VAL ? (int64_t)first + w->lost : -1;
+    for (int j = 0; j < w->array.line_count; ++j)
+        if (w->passes.pending_count[j] > 0 && w->passes.pending[j][0].begin < first) first = w->passes.pending[j][0].begin;
+    if (w->train.count > 0)
+        for (int j = 0; j < w->array.line_count; ++j)
+            if ((w->train.at[0].seen & (1u << j)) && w->train.at[0].at[j].begin < first) first = w->train.at[0].at[j].begin;
+    return first < HUGE_VAL ? (int64_t)first + w->stream.lost : -1;
 }
 
 /* Middle of the idle ranges of all sensors that weigh. */
@@ -198,7 +198,7 @@ static double usual_range(const bf_wim *w)
 {
     double sorted[BF_MAX_SENSORS];
     int n = 0;
-    for (int i = 0; i < w->sensor_count; ++i) {
+    for (int i = 0; i < w->array.sensor_count; ++i) {
         if (!w->channels[i].used) continue;
         int k = n++;
         while (k > 0 && sorted[k - 1] > w->channels[i].b.range) {
@@ -212,9 +212,9 @@ static double usual_range(const bf_wim *w)
 
 bf_status bf_wim_health(const bf_wim *w, size_t sensor, bf_channel_health *out)
 {
-    if (!w || !out || sensor >= (size_t)w->sensor_count) return BF_ERR_ARGUMENT;
+    if (!w || !out || sensor >= (size_t)w->array.sensor_count) return BF_ERR_ARGUMENT;
     memset(out, 0, sizeof *out);
-    out->channel = w->sensors[sensor].s.channel;
-    if (w->channels[sensor].used) channel_health(&w->channels[sensor], w->now, usual_range(w), out);
+    out->channel = w->array.sensors[sensor].s.channel;
+    if (w->channels[sensor].used) channel_health(&w->channels[sensor], w->stream.now, usual_range(w), out);
     return BF_OK;
 }
