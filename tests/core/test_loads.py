@@ -51,6 +51,40 @@ def test_load_that_braking_moves_is_seen_and_put_right() -> None:
     assert np.mean(np.abs(result.axle_z) < 2) > 0.85
 
 
+def motorcycles(pulls_mps2: list[float], height_m: float) -> Scene:
+    """One after the other, at 10 m/s over the first line and with one acceleration over all of them."""
+    rng = np.random.default_rng(5)
+    wim = world.array(rng, 4)
+    vehicles, at = [], 1.0
+    t = np.arange(-0.8, 1.2, 1 / wim.sample_rate_hz)
+    for pull in pulls_mps2:
+        v = world.make_vehicle(rng, "motorcycle")
+        v.left_share[:] = 1.0
+        v.x = 10.0 * t + 0.5 * pull * t * t
+        v.start = int(at * wim.sample_rate_hz)
+        at += 3.0
+        vehicles.append(v)
+    return Scene(wim, vehicles, int((at + 1) * wim.sample_rate_hz), seed=1, height_m=height_m)
+
+
+def test_what_braking_moves_on_a_motorcycle_is_in_the_sigma_of_its_axles_and_not_of_its_gross_weight() -> None:
+    scene = motorcycles([-1.0, 0.7, -0.5, 0.4, 0.9, -0.7], 0.6)
+    found = weigh(scene, scene.render())
+    result = compared(scene, found)
+    assert max(map(abs, result.axle)) > 0.02  # both axles at one acceleration: nothing tells it from their loads
+    assert max(map(abs, result.axle_z)) < 2.0
+    for vehicle in found:
+        first, second = vehicle.axles
+        assert vehicle.gross_sigma_kg < 0.3 * (first.sigma_kg + second.sigma_kg)
+    assert within_95(result.gross) < 0.01
+
+
+def test_a_motorcycle_at_a_steady_speed_keeps_its_narrow_sigma() -> None:
+    scene = motorcycles([0.0] * 6, 0.6)
+    for vehicle in weigh(scene, scene.render()):
+        assert all(axle.sigma_kg < 0.015 * axle.load_kg for axle in vehicle.axles)
+
+
 def test_nothing_is_put_right_where_nothing_was_moved() -> None:
     scene = replace(changing_speed(0.0), dynamics=0.0, hop=0.0)
     result = compared(scene, weigh(scene, scene.render()))

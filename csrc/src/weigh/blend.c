@@ -17,6 +17,8 @@ static const double WHITE[] = {0.0007, 0.002, 0.006, 0.018, 0.05};
 enum { N_BOUNCE = 6, N_HOP = 3, N_WHITE = 5, UNKNOWNS = 1 + MOVES };
 /* How far the transfer between two groups may be from what is expected, relative: heights of loads, brakes. */
 static const double OTHERWISE = 0.5, OTHERWISE_LEAST = 0.02;
+/* What a hitch does, of one combination against another, whatever they do in the mean. */
+static const double HITCHES = 0.25;
 
 static double mean_cos(double from, double to, double tau)
 {
@@ -209,20 +211,25 @@ static double correlation(const columns *c, const series *path, int count, int u
     return r < 0.0 ? 0.0 : (r > 0.95 ? 0.95 : r);
 }
 
+/* All of it or none, and the heights of loads beside that. */
+static const double MOST_SHARE_VAR = 0.5;
+
 lane_ways lane_unknown(void)
 {
     /* Nothing is put right before it was seen. */
-    const lane_ways l = {.share = 0.0, .share_var = 0.25, .rough = 0.0, .vehicles = 0.0};
+    const lane_ways l = {.share = {{0.0, MOST_SHARE_VAR}, {0.0, MOST_SHARE_VAR}}, .rough = 0.0, .vehicles = 0.0};
     return l;
 }
 
-void lane_learn(lane_ways *lane, const lane_ways *seen)
+void lane_learn(lane_ways *lane, const blended *b)
 {
-    static const double MOST_STEP = 0.3, WANDER = 0.01, LEAST_VAR = 0.0025, MOST_VAR = 0.25, MEMORY = 20.0;
-    if (!isfinite(seen->share) || !isfinite(seen->share_var) || !isfinite(seen->rough)) return;
-    lane->share += clamp(seen->share - lane->share, -MOST_STEP, MOST_STEP);
-    const double var = seen->share_var > 0.5 * lane->share_var ? seen->share_var : 0.5 * lane->share_var;
-    lane->share_var = clamp(var + WANDER * WANDER, LEAST_VAR, MOST_VAR);
+    static const double MOST_STEP = 0.3, WANDER = 0.01, LEAST_VAR = 0.0025, MEMORY = 20.0;
+    const lane_ways *seen = &b->seen;
+    const known_share *to = &seen->share[b->kind];
+    known_share *share = &lane->share[b->kind];
+    if (!isfinite(to->mean) || !isfinite(to->var) || !isfinite(seen->rough)) return;
+    share->mean += clamp(to->mean - share->mean, -MOST_STEP, MOST_STEP);
+    share->var = clamp(fmax(to->var, 0.5 * share->var) + WANDER * WANDER, LEAST_VAR, MOST_SHARE_VAR);
     if (lane->vehicles < MEMORY) lane->vehicles += 1.0;
     lane->rough = clamp(lane->rough + (seen->rough - lane->rough) / (1.0 + lane->vehicles), -2.5, 2.0);
 }
@@ -230,6 +237,7 @@ void lane_learn(lane_ways *lane, const lane_ways *seen)
 /* One vehicle while its lines are blended: what is fixed, and one choice of the dynamics at a time. */
 typedef struct {
     int count, unknowns;
+    hauls kind;
     columns c[BLEND_MAX_PATHS];
     estimate e[BLEND_MAX_PATHS];
     double a[UNKNOWNS][UNKNOWNS], b[UNKNOWNS]; /* normal equations of the unknowns; then their factor, and whitened */
@@ -299,12 +307,14 @@ static void sum_unknowns(blending *v, double weight, double share_before, sums *
 /* One more choice, weighted by its evidence; the best so far has weight 1. */
 static void try_choice(blending *v, double bounce, double hop, double white, double speed_mps, const lane_ways *before, sums *s)
 {
+    const known_share *share = &before->share[v->kind];
     static const double NEGLIGIBLE = 12.0, UNHEARD_OF = -20.0; /* of log evidence */
     const double b2 = bounce * bounce, h2 = hop * hop, w2 = white * white;
-    const double spread = OTHERWISE * sqrt(before->share * before->share + before->share_var) + OTHERWISE_LEAST;
+    const double otherwise = OTHERWISE * sqrt(share->mean * share->mean + share->var) + OTHERWISE_LEAST;
+    const double spread = v->kind == HAULS_TRAILERS ? hypot(otherwise, HITCHES) : otherwise;
     double evidence = prior(bounce, hop, white, speed_mps, before);
     if (evidence < UNHEARD_OF) return;
-    evidence = weigh_choice(v, evidence, b2, h2, w2, before->share_var, spread);
+    evidence = weigh_choice(v, evidence, b2, h2, w2, share->var, spread);
     if (evidence < s->top - NEGLIGIBLE) return;
     if (evidence > s->top) {
         scale_sums(s, s->top > -HUGE_VAL ? exp(s->top - evidence) : 0.0, v->count);
@@ -312,34 +322,48 @@ static void try_choice(blending *v, double bounce, double hop, double white, dou
     }
     const double weight = exp(evidence - s->top);
     sum_loads(v, weight, s);
-    sum_unknowns(v, weight, before->share, s);
+    sum_unknowns(v, weight, share->mean, s);
     s->scatter2 += weight * (b2 + h2 + w2);
     s->log_bounce += weight * log(bounce);
     s->total += weight;
 }
 
+/* What an axle's load moves by if the acceleration was another one, kg2. What one axle gains others lose: the sum stays. */
+static double pull_variance(const series *path, const transfer *moves, const known_share *share)
+{
+    double gain[PULLS] = {0.0}, pull[PULLS] = {0.0};
+    for (int u = 0; u < PULLS * moves->couples; ++u) gain[u % PULLS] += moves->gain[u][path->axle] * path->part;
+    for (int i = 0; i < path->n; ++i)
+        for (int p = 0; p < PULLS; ++p) pull[p] += path->pull[i][p];
+    const double kg = gain[-pull[1] > pull[0]] * path->pull_sigma;
+    return (share->mean * share->mean + share->var) * kg * kg;
+}
+
 void blend(const series *path, int count, const transfer *moves, const lane_ways *before, double speed_mps, blended *out)
 {
-    blending v = {.count = count, .unknowns = moves->couples > 0 ? 1 + PULLS * moves->couples : 0};
+    const hauls kind = moves->couples > 1 ? HAULS_TRAILERS : HAULS_NOTHING;
+    blending v = {.count = count, .unknowns = moves->couples > 0 ? 1 + PULLS * moves->couples : 0, .kind = kind};
     sums s;
     memset(&s, 0, sizeof s);
     s.top = -HUGE_VAL;
-    for (int i = 0; i < count; ++i) make_columns(&v.c[i], &path[i], moves, v.unknowns, before->share);
+    for (int i = 0; i < count; ++i) make_columns(&v.c[i], &path[i], moves, v.unknowns, before->share[kind].mean);
     for (int ib = 0; ib < N_BOUNCE; ++ib)
         for (int ih = 0; ih < N_HOP; ++ih)
             for (int iw = 0; iw < N_WHITE; ++iw) try_choice(&v, BOUNCE[ib], HOP[ih], WHITE[iw], speed_mps, before, &s);
+    out->moved_sum_var = s.moved_sum / s.total;
+    out->scatter = sqrt(s.scatter2 / s.total);
+    out->kind = kind;
+    out->seen = *before;
+    if (v.unknowns > 0) {
+        known_share *share = &out->seen.share[kind];
+        share->mean = s.share / s.total;
+        share->var = s.share2 / s.total - share->mean * share->mean;
+    }
     for (int i = 0; i < count; ++i) {
         out->kg[i] = s.kg[i] / s.total;
         const double between = s.kg2[i] / s.total - out->kg[i] * out->kg[i];
         out->bounce_var[i] = s.bounce[i] / s.total + (between > 0.0 ? between : 0.0);
-        out->moved_var[i] = s.moved[i] / s.total;
-    }
-    out->moved_sum_var = s.moved_sum / s.total;
-    out->scatter = sqrt(s.scatter2 / s.total);
-    out->seen = *before;
-    if (v.unknowns > 0) {
-        out->seen.share = s.share / s.total;
-        out->seen.share_var = s.share2 / s.total - out->seen.share * out->seen.share;
+        out->moved_var[i] = s.moved[i] / s.total + pull_variance(&path[i], moves, &out->seen.share[kind]);
     }
     out->seen.rough = s.log_bounce / s.total - log(usual_bounce(speed_mps));
     for (int u = 0; u < v.unknowns; ++u) s.unknown[u] /= s.total;

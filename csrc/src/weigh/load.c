@@ -13,7 +13,6 @@ static const double GRAVITY = 9.80665;
 /* The bow wave's dip can be counted into the pulse or not (docs/weighing.md): by how much of its depth loads may differ. */
 static const double DIP_DOUBT = 0.5;
 static const double MATTERS = 0.03;       /* of the gross weight */
-static const double CALIBRATION = 0.0007; /* of all lines together */
 
 /* Integral of F dx over a footprint, newton metres; where its centre lies, and its mean square distance from there. */
 static double way_integral(const bf_wim *w, const motion *m, const footprint *f, double t0, double *centre, double *spread)
@@ -318,8 +317,7 @@ static uint32_t sum_up(const weighing *v, const line_sigmas *sigmas, bool uneven
         for (int i = 0; i < m->grid.coeffs && v->fitted; ++i) way[i] += kg * v->common[k][i];
     }
     const double by_motion = v->fitted ? motion_sigma(m, way) : 0.0; /* the motion is the same for all */
-    const double relative = CALIBRATION * CALIBRATION + dip * dip;
-    out->gross_sigma_kg = sqrt(sigmas->gross + by_motion * by_motion + relative * out->gross_kg * out->gross_kg);
+    out->gross_sigma_kg = sqrt(sigmas->gross + by_motion * by_motion + dip * dip * out->gross_kg * out->gross_kg);
     const bool matters = sigmas->moved_kg > MATTERS * out->gross_kg || by_motion > 0.5 * MATTERS * out->gross_kg;
     return uneven && matters ? BF_SPEED_CHANGE : 0;
 }

@@ -364,6 +364,15 @@ void motion_add_step(const motion *m, double t0, double t1, double weight, doubl
     }
 }
 
+void motion_add_acceleration(const motion *m, double t, double weight, double *f)
+{
+    double u, inside, p[4][4];
+    poly_at(m, t, &u, &inside);
+    const int i = spline_interval(&m->grid, inside);
+    spline_powers(&m->grid, i, p);
+    for (int j = 0; j < 4; ++j) f[i + j] += weight * (2.0 * p[j][2] + 6.0 * u * p[j][3]);
+}
+
 /* With what the choices of the prior make of it. */
 static double sigma_of(const motion *m, const double *f, int begin, int end)
 {

@@ -57,6 +57,8 @@ double motion_acceleration(const motion *m, double t);
  * standard deviation of such a functional. */
 void motion_add_step(const motion *m, double t0, double t1, double weight, double *f);
 double motion_sigma(const motion *m, const double *f);
+/* Adds weight * x''(t) to such a functional. */
+void motion_add_acceleration(const motion *m, double t, double weight, double *f);
 /* First time at which x(t) = place, by extrapolation where it lies outside. */
 double motion_time(const motion *m, double place);
 

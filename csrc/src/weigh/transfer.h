@@ -25,7 +25,8 @@ typedef struct {
 
 void transfer_expect(transfer *t, const double *place_m, const double *kg, int count);
 
-/* Mean of the acceleration (m/s2) that the body feels at `n` times; [0] its part forwards, [1] backwards (negative). */
-void transfer_pull(const motion *m, const double *times, int n, double pull[PULLS]);
+/* Mean of the acceleration (m/s2) that the body feels at `n` times; [0] its part forwards, [1] backwards (negative). `doubt`:
+ * sigma of it, as nobody knows how its springs answer. */
+void transfer_pull(const motion *m, const double *times, int n, double pull[PULLS], double *doubt);
 
 #endif
