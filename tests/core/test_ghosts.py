@@ -61,8 +61,8 @@ def lean(scene: Scene, samples: np.ndarray, counts: float, stand_s: float) -> np
     return longer
 
 
-@pytest.mark.parametrize("counts", [0.0, 40.0])
-@pytest.mark.parametrize("stand_s", [2.5, 3.0, 4.0])
+@pytest.mark.parametrize("counts", [0.0, 40.0, 60.0, 90.0, 150.0])
+@pytest.mark.parametrize("stand_s", [1.0, 1.5, 2.5, 3.0, 4.0])
 def test_a_wheel_that_leans_on_an_edge_for_seconds_leaves_no_ghosts(counts: float, stand_s: float) -> None:
     scene, samples = slow_trucks()
     found = weigh(scene, lean(scene, samples, counts, stand_s))

@@ -566,8 +566,35 @@ static bool may_come_back(const bf_wim *w, const axle_seen *a, int last_line)
     return ((double)w->stream.now - p->end) / w->array.rate < WAITS_S;
 }
 
+/* Scan since when there is a wheel on the line, or a pass of which one half is still to be told. */
+static double open_since(const bf_wim *w, int line, int finished)
+{
+    double since = finished < w->passes.pending_count[line] ? w->passes.pending[line][finished].begin : HUGE_VAL;
+    for (int i = 0; i < w->array.lines[line].count; ++i) {
+        const int64_t on = channel_on_since(&w->channels[w->array.lines[line].sensors[i]]);
+        if (on >= 0) since = fmin(since, (double)on);
+    }
+    return since;
+}
+
+/* Whether a line that does not know of this axle may have seen it before a later one did: its wheel there is not told yet,
+ * because it leant on the edge or its baseline is waited for. Taken without it, the lines would be out of step. */
+static bool may_be_told(const bf_wim *w, const axle_seen *a, const int *finished)
+{
+    static const double TOLD_S = 2.5;
+    double reached = -1.0;
+    for (int j = w->array.line_count - 1; j >= 0; --j) {
+        if (a->seen >> j & 1u) {
+            if (((double)w->stream.now - a->at[j].end) / w->array.rate < TOLD_S) reached = a->at[j].mid;
+        } else if (w->array.lines[j].missed_run < MISS_RUN && open_since(w, j, finished[j]) < reached) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* How many of the axles have passed the last line that works. */
-static int passed_last(bf_wim *w, const axle_seen *axles, int n, bool reversing)
+static int passed_last(bf_wim *w, const axle_seen *axles, int n, const int *finished, bool reversing)
 {
     int last_line = w->array.line_count - 1, passed = 0;
     while (last_line > 0 && w->array.lines[last_line].missed_run >= MISS_RUN) --last_line;
@@ -575,6 +602,8 @@ static int passed_last(bf_wim *w, const axle_seen *axles, int n, bool reversing)
         if (axles[i].seen >> last_line) passed = i + 1;
     while (reversing && passed > 0 && doubtful(w, axles, passed - 1, last_line)) --passed;
     if (passed > 0 && may_come_back(w, &axles[passed - 1], last_line)) --passed;
+    for (int i = 0; i < passed; ++i)
+        if (may_be_told(w, &axles[i], finished)) return i;
     return passed;
 }
 
@@ -660,7 +689,7 @@ bool train_update(bf_wim *w, bool at_end)
     }
     const bool reversing = reverse_filter(w, finished, at_end) && !at_end;
     const int n = lay_lines(w, axles, finished);
-    int commit = passed_last(w, axles, n, reversing);
+    int commit = passed_last(w, axles, n, finished, reversing);
     if (commit < n && (at_end || given_up(w, axles, n))) commit = n;
 
     double stale_before[BF_MAX_LINES] = {0};
