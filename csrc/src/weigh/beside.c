@@ -12,46 +12,46 @@ static const double LIGHT_N_M = 50000.0; /* their highest force, over the strip'
 static const double AGREES = 4.0;   /* deviations, from what the lines say that saw both halves */
 
 /* The only other half of a line, or -1. */
-static int other_half(const bf_wim *w, int sensor)
+static int other_half(const sensor_array *array, int sensor)
 {
-    const sensor_info *s = &w->array.sensors[sensor];
+    const sensor_info *s = &array->sensors[sensor];
     if (s->side == SIDE_FULL || s->s.type != BF_STRIP) return -1;
     const side wanted = s->side == SIDE_LEFT ? SIDE_RIGHT : SIDE_LEFT;
     int found = -1;
-    for (int i = 0; i < w->array.lines[s->line].count; ++i) {
-        const int k = w->array.lines[s->line].sensors[i];
-        if (w->array.sensors[k].side != wanted) continue;
+    for (int i = 0; i < array->lines[s->line].count; ++i) {
+        const int k = array->lines[s->line].sensors[i];
+        if (array->sensors[k].side != wanted) continue;
         if (found >= 0) return -1;
         found = k;
     }
     return found;
 }
 
-void beside_measure(bf_wim *w, footprint *f)
+void beside_measure(const sensor_array *array, channel *channels, const channel_room *room, footprint *f)
 {
     f->beside = f->beside_sigma = 0.0f;
-    const int other = other_half(w, f->sensor);
-    const sensor_info *s = &w->array.sensors[f->sensor];
+    const int other = other_half(array, f->sensor);
+    const sensor_info *s = &array->sensors[f->sensor];
     if (other < 0 || !(f->area > 0.0) || f->peak * s->newton > LIGHT_N_M * s->s.width_m) return;
-    channel *c = &w->channels[other];
+    channel *c = &channels[other];
     const double foot0 = f->rise[0] - (f->rise[LEVELS - 1] - f->rise[0]), foot1 = f->fall[0] + (f->fall[0] - f->fall[LEVELS - 1]);
-    const double near = NEAR_S * w->array.rate;
+    const double near = NEAR_S * array->rate;
     if ((double)c->last.peak_at > foot0 - near) return; /* it has a footprint of its own */
-    int64_t first = (w->room.past.frames - HISTORY_FRAMES + 1) * w->room.past.frame_scans;
-    const int64_t last = w->room.past.frames * w->room.past.frame_scans - 1;
+    int64_t first = (room->past.frames - HISTORY_FRAMES + 1) * room->past.frame_scans;
+    const int64_t last = room->past.frames * room->past.frame_scans - 1;
     if (first < c->last.peak_at) first = c->last.peak_at;
     if (first < 0) first = 0;
     if ((double)first > foot0 - 0.3 * near || (double)last < foot1 + 0.3 * near || last - first >= TRACE_POINTS) return;
-    trace *t = &w->fit.beside;
+    trace points, *t = &points;
     trace_begin(t, first);
     for (int64_t i = first; i <= last; ++i) {
-        const double y = channel_recent(c, &w->room.past, i);
+        const double y = channel_recent(c, &room->past, i);
         trace_add(t, &y, 1, 0.0f);
     }
     double noise = channel_noise(c) > 0.3 ? channel_noise(c) : 0.3;
     hum h = {0};
-    if (w->array.rate > 250.0) {
-        const double left = hum_fit(&h, t, foot0, foot1, w->array.rate);
+    if (array->rate > 250.0) {
+        const double left = hum_fit(&h, t, foot0, foot1, array->rate);
         if (h.present) {
             hum_take_out(&h, t, -HUGE_VAL, HUGE_VAL);
             noise = left > 0.3 ? left : 0.3;
@@ -67,7 +67,7 @@ void beside_measure(bf_wim *w, footprint *f)
     }
     if (n[0] < 3.0 || n[1] < 2.0 || n[2] < 3.0) return;
     const double base = 0.5 * (sum[0] / n[0] + sum[2] / n[2]);
-    const double newton = w->array.sensors[other].newton / (f->area * s->newton);
+    const double newton = array->sensors[other].newton / (f->area * s->newton);
     f->beside = (float)((sum[1] - n[1] * base) * newton);
     f->beside_sigma = (float)(noise * sqrt(n[1] + 0.25 * n[1] * n[1] * (1.0 / n[0] + 1.0 / n[2])) * newton);
 }
@@ -79,17 +79,17 @@ static int lone_half(const side_load *l)
     return l[SIDE_LEFT].load_kg > 0.0 ? SIDE_LEFT : SIDE_RIGHT;
 }
 
-void beside_fill(const bf_wim *w, const axle_seen *a, side_load loads[BF_MAX_LINES][SIDES], bf_axle *out)
+void beside_fill(const sensor_array *array, const axle_seen *a, side_load loads[BF_MAX_LINES][SIDES], bf_axle *out)
 {
     const footprint *at[BF_MAX_LINES] = {0};
     double sum = 0.0, weight = 0.0, seen[2] = {0.0, 0.0};
-    for (int j = 0; j < w->array.line_count; ++j) {
+    for (int j = 0; j < array->line_count; ++j) {
         if (!(a->seen & (1u << j))) continue;
         if (loads[j][SIDE_LEFT].load_kg > 0.0 && loads[j][SIDE_RIGHT].load_kg > 0.0)
             for (int s = 0; s < 2; ++s) seen[s] += loads[j][s].load_kg;
         const int lone = lone_half(loads[j]);
         if (lone < 0 || a->at[j].count != 1 || loads[j][lone].load_kg > LIGHT_KG) continue;
-        const footprint *f = &w->prints.at[a->at[j].prints[0]];
+        const footprint *f = a->at[j].prints[0];
         if (!(f->beside_sigma > 0.0f)) continue;
         const double var = (double)f->beside_sigma * (double)f->beside_sigma;
         at[j] = f;
@@ -98,7 +98,7 @@ void beside_fill(const bf_wim *w, const axle_seen *a, side_load loads[BF_MAX_LIN
     }
     const bool both = seen[0] > 0.0;
     if (!(weight > 0.0) || (!both && sum / sqrt(weight) < SURE)) return;
-    for (int j = 0; j < w->array.line_count; ++j) {
+    for (int j = 0; j < array->line_count; ++j) {
         if (!at[j]) continue;
         double share = (double)at[j]->beside;
         const double sigma = (double)at[j]->beside_sigma;
@@ -111,6 +111,6 @@ void beside_fill(const bf_wim *w, const axle_seen *a, side_load loads[BF_MAX_LIN
         /* lines.c weighs variances by the share of the load. */
         other->variance = loads[j][s].variance + sigma * sigma / share;
         other->dip = loads[j][s].dip;
-        out->sensor_kg[other_half(w, at[j]->sensor)] += (float)other->load_kg;
+        out->sensor_kg[other_half(array, at[j]->sensor)] += (float)other->load_kg;
     }
 }

@@ -1,12 +1,13 @@
 /* The footprints of axles to what a motion is fitted to: when which level of which flank passed which place, how long a print
- * took, where the vehicle stood. For load.c; and the motion of a pair of axles, for train.c (array.h). */
+ * took, where the vehicle stood. For load.c; and the motion of a pair of axles, for cut.c and train.c. */
 #ifndef BF_CROSSINGS_H
 #define BF_CROSSINGS_H
 
-#include "array.h"
+#include "pass.h"
+#include "weigher.h"
 
 /* Fills w->fit.crossings and `h`; returns how many crossings. */
-int crossings_gather(bf_wim *w, const axle_seen *axles, int count, double t0, hints *h);
+int crossings_gather(weigher *w, const axle_seen *axles, int count, double t0, hints *h);
 
 /* How a pass went: over the strip or back over it; or onto it and off again at its front, or at its rear. */
 typedef enum { WAY_FORWARD, WAY_BACK, WAY_FRONT, WAY_REAR } way_over;
@@ -22,19 +23,13 @@ typedef struct {
 
 /* What it costs that one motion, back between the times (scans) of `back`, made these passes: half the squares of the
  * residuals in units of a misread pass, of each wheel and pass. They are in the order of their axles. NaN: it cannot be fitted. */
-double crossings_misfit(bf_wim *w, const signed_pass *passes, int count, int axles, const rest *back, int back_count);
+double crossings_misfit(weigher *w, const signed_pass *passes, int count, int axles, const rest *back, int back_count);
 
-/* Where along the lane a wheel is when its middle is over a strip, if it runs `aside_m` metres right of the usual. */
-double print_place(const bf_wim *w, const sensor_info *s, side of, double aside_m);
-
-/* -1 for the left wheel, 1 for the right one, 0 where both are seen at once. */
-int side_wheel(side of);
-
-/* How far an axle usually goes while it is on a strip, between the second levels of its flanks: as long as the print that its
- * load gives it. */
+/* One motion for two neighbouring axles: its residual, negative where they were never over the array together, and how far
+ * apart they are by it if nothing stopped in between, with its sigma where they creep; NaN where it cannot tell. */
 typedef struct {
-    double way_m, sigma_m;
-} usual_passage;
-usual_passage passage_of(const bf_wim *w, const axle_seen *a, int sensor);
+    double misfit_m, apart_m, apart_sigma_m;
+} joint_motion;
+joint_motion joint_fit(weigher *w, const axle_seen *pair);
 
 #endif

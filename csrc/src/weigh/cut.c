@@ -1,8 +1,8 @@
 /* Axles to vehicles: where one vehicle ends and the next begins, by the loop where there is one, and by geometry. */
+#include "cut.h"
 #include "apart.h"
-#include "loops.h"
+#include "crossings.h"
 #include "pattern.h"
-#include "prints.h"
 
 #include <math.h>
 #include <string.h>
@@ -44,12 +44,12 @@ static double shorter_before(const axle_seen *first)
 }
 
 /* Density of what was seen before axle k, if it is the first of a vehicle that follows at a queue's distance. */
-static double follows(const bf_wim *w, int k)
+static double follows(const cutter *w, int k)
 {
     static const double ODD = 0.2, ODD_FROM_M = 1.0, ODD_TO_M = 13.0, REACHES = 4.0;
-    const lane_habits *h = &w->cut.habits;
-    const distances *r = &w->cut.reaches[k];
-    const double mean = h->close_m - shorter_behind(&w->train.at[k - 1]) - shorter_before(&w->train.at[k]);
+    const lane_habits *h = &w->habits;
+    const distances *r = &w->reaches[k];
+    const double mean = h->close_m - shorter_behind(&w->train->at[k - 1]) - shorter_before(&w->train->at[k]);
     const double sigma = sqrt(h->close_var);
     double sum = 0.0;
     for (int i = 0; i < CELLS; ++i) {
@@ -63,20 +63,20 @@ static double follows(const bf_wim *w, int k)
 
 /* Cost of a boundary before axle k: near, as often as this lane's vehicles follow each other like that, or far, or with a motion
  * of its own. */
-static double boundary_cost(const bf_wim *w, int k)
+static double boundary_cost(const cutter *w, int k)
 {
     static const double FAR_M = 20.0, FAR_TO_M = 17.0, OWN = 0.01;
-    const double share = w->cut.habits.close_share;
-    const double far = (reach_within(&w->cut.reaches[k], QUEUED_M, FAR_TO_M) + (double)w->cut.reaches[k].beyond) / FAR_M;
-    return -log(share * follows(w, k) + (1.0 - share) * far + OWN) + headway_cost(&w->cut.apart[k], w->train.at[k].entry.v);
+    const double share = w->habits.close_share;
+    const double far = (reach_within(&w->reaches[k], QUEUED_M, FAR_TO_M) + (double)w->reaches[k].beyond) / FAR_M;
+    return -log(share * follows(w, k) + (1.0 - share) * far + OWN) + headway_cost(&w->apart[k], w->train->at[k].entry.v);
 }
 
 /* What the loop did between axles k - 1 and k. */
-static loop_sign sign_of(const bf_wim *w, int k)
+static loop_sign sign_of(const cutter *w, int k)
 {
-    const loop_state *l = main_loop(w);
+    const loop_state *l = main_loop(w->loops);
     if (!l) return LOOP_SILENT;
-    const int pa = presence_of(w, l, &w->train.at[k - 1]), pb = presence_of(w, l, &w->train.at[k]);
+    const int pa = presence_of(w->array, l, &w->train->at[k - 1]), pb = presence_of(w->array, l, &w->train->at[k]);
     if (pa < 0 || pb < 0) return LOOP_SILENT;
     for (int i = pa; i < pb; ++i)
         if (!l->marks[i].shared) return LOOP_FREE;
@@ -85,32 +85,32 @@ static loop_sign sign_of(const bf_wim *w, int k)
 
 /* The chance that a loop does not let go at a gap between two vehicles whose axles are so far apart: it feels metal some way
  * beyond its wires, and what is between the axles are both overhangs and the gap. */
-static double holds_over(const bf_wim *w, const spacing *s)
+static double holds_over(const cutter *w, const spacing *s)
 {
     static const double FEELS_M = 0.35, OVERHANGS_M = 3.2, SPREAD_M = 0.9;
     const double apart = s->hi < HUGE_VAL ? 0.5 * (s->lo + s->hi) : s->lo;
-    const double wide = w->array.sensors[main_loop(w)->sensor].s.width_m + 2.0 * FEELS_M;
+    const double wide = w->array->sensors[main_loop(w->loops)->sensor].s.width_m + 2.0 * FEELS_M;
     const double holds = 0.5 * erfc((apart - OVERHANGS_M - wide) / SPREAD_M * 0.70710678118654752);
-    return holds + (1.0 - holds) * w->cut.habits.cut_sign[LOOP_HELD];
+    return holds + (1.0 - holds) * w->habits.cut_sign[LOOP_HELD];
 }
 
 /* What it costs that axle k is the first of a vehicle, by what the loop did before it: it may hold over a gap, dip, or be free;
  * within a vehicle it mostly holds. */
-static double loop_cost(const bf_wim *w, loop_sign sign, int k)
+static double loop_cost(const cutter *w, loop_sign sign, int k)
 {
-    const double *cut = w->cut.habits.cut_sign, *whole = w->cut.habits.whole_sign;
+    const double *cut = w->habits.cut_sign, *whole = w->habits.whole_sign;
     if (sign == LOOP_SILENT) return 0.0;
-    const double holds = holds_over(w, &w->cut.apart[k]), share = cut[LOOP_DIPPED] / (cut[LOOP_DIPPED] + cut[LOOP_FREE]);
+    const double holds = holds_over(w, &w->apart[k]), share = cut[LOOP_DIPPED] / (cut[LOOP_DIPPED] + cut[LOOP_FREE]);
     const double at_cut = sign == LOOP_HELD ? holds : (1.0 - holds) * (sign == LOOP_DIPPED ? share : 1.0 - share);
     return log(whole[sign]) - log(at_cut > 1e-4 ? at_cut : 1e-4);
 }
 
 /* Learns what the loop does between vehicles and within one, from cuts that were sure. */
-static void note_signs(bf_wim *w, int count)
+static void note_signs(cutter *w, int count)
 {
     static const double RATE = 0.04, WITHIN_RATE = 0.01, LEAST[LOOP_SIGNS] = {[LOOP_HELD] = 0.002, [LOOP_DIPPED] = 0.002, [LOOP_FREE] = 1e-6};
-    lane_habits *h = &w->cut.habits;
-    for (int k = 1; k <= count && k < w->train.count; ++k) {
+    lane_habits *h = &w->habits;
+    for (int k = 1; k <= count && k < w->train->count; ++k) {
         const loop_sign sign = sign_of(w, k);
         if (sign == LOOP_SILENT) continue;
         double *share = k == count ? h->cut_sign : h->whole_sign;
@@ -145,20 +145,20 @@ typedef struct {
     double before[END + 1], behind[END + 1];
 } links;
 
-static axle_row row_of(const bf_wim *w)
+static axle_row row_of(const cutter *w)
 {
-    const axle_row row = {w->train.at, w->cut.apart, w->cut.reaches, &w->cut.mix, &w->cut.habits};
+    const axle_row row = {w->train->at, w->apart, w->reaches, &w->mix, &w->habits};
     return row;
 }
 
-static void find_links(const bf_wim *w, links *l)
+static void find_links(const cutter *w, links *l)
 {
-    const double longest = longest_spacing(w->train.at, w->train.count);
+    const double longest = longest_spacing(w->train->at, w->train->count);
     l->row = row_of(w);
-    l->count = w->train.count;
+    l->count = w->train->count;
     l->cut[0] = 0.0;
     for (int k = 1; k < l->count; ++k) {
-        const spacing *s = &w->cut.apart[k];
+        const spacing *s = &w->apart[k];
         l->apart[k] = s->lo > longest && spacing_cost(s, 0.0, longest) >= IMPOSSIBLE;
         l->cut[k] = l->apart[k] ? 0.0 : boundary_cost(w, k) + loop_cost(w, sign_of(w, k), k);
     }
@@ -166,11 +166,11 @@ static void find_links(const bf_wim *w, links *l)
 
 /* How much it would take that the train begins in the middle of a vehicle: after a gap in the stream little, after a cut that
  * was in doubt more. Infinite where that cannot be. */
-static double lost_head(const bf_wim *w)
+static double lost_head(const cutter *w)
 {
     static const double AFTER_GAP = 0.0, DOUBT = 7.0;
-    if (w->cut.gap_at >= 0) return AFTER_GAP;
-    return w->cut.last_doubt < DOUBT ? fmax(w->cut.last_doubt, 0.0) : HUGE_VAL;
+    if (w->gap_at >= 0) return AFTER_GAP;
+    return w->last_doubt < DOUBT ? fmax(w->last_doubt, 0.0) : HUGE_VAL;
 }
 
 /* `all`: no further axles come. */
@@ -241,14 +241,14 @@ static int first_vehicle(const links *l, double *odds)
 }
 
 /* How much dearer it is that the last vehicle has further axles, which have not come yet, than that it has none. */
-static double more_cost(bf_wim *w, links *l)
+static double more_cost(cutter *w, links *l)
 {
-    const int count = w->train.count;
-    w->train.at[count] = w->train.at[count - 1];
-    w->train.at[count].misfit_m = -1.0;
-    w->cut.apart[count] = spacing_ahead(w, &w->train.at[count - 1]);
-    if (w->cut.apart[count].lo < longest_spacing(w->train.at, count)) return 0.0; /* it will be seen by driving on */
-    spacing_reach(&w->cut.apart[count], &w->cut.reaches[count]);
+    const int count = w->train->count;
+    w->train->at[count] = w->train->at[count - 1];
+    w->train->at[count].misfit_m = -1.0;
+    w->apart[count] = spacing_ahead(w->array, w->habits.stop_share, (double)w->stream->now / w->array->rate, &w->train->at[count - 1]);
+    if (w->apart[count].lo < longest_spacing(w->train->at, count)) return 0.0; /* it will be seen by driving on */
+    spacing_reach(&w->apart[count], &w->reaches[count]);
     double with = HUGE_VAL, without = HUGE_VAL;
     for (int b = count - 1; b >= 0 && count - b < BF_MAX_AXLES; --b) {
         if (b < count - 1 && l->apart[b + 1]) break;
@@ -260,7 +260,7 @@ static double more_cost(bf_wim *w, links *l)
 }
 
 /* `all`: no further axles come. Else, `ahead`: it is asked whether some do. */
-static parsing parse(bf_wim *w, links *l, bool all, bool ahead)
+static parsing parse(cutter *w, links *l, bool all, bool ahead)
 {
     find_links(w, l);
     find_costs(l, lost_head(w), all);
@@ -276,39 +276,39 @@ static parsing parse(bf_wim *w, links *l, bool all, bool ahead)
 
 /* Axles of a weighed vehicle before the first spacing that no vehicle has: its motion is known better now than when it
  * was cut, and the axles behind belong to the next one. Where it may have stood in between, the fit knows no better. */
-static int within_reach(const bf_wim *w, const bf_vehicle *v)
+static int within_reach(const cutter *w, const bf_vehicle *v)
 {
-    const double longest = longest_spacing(w->train.at, v->axle_count) + 1.5;
+    const double longest = longest_spacing(w->train->at, v->axle_count) + 1.5;
     for (int i = 1; i < v->axle_count; ++i) {
         if (v->axles[i].position_m - v->axles[i - 1].position_m <= longest) continue;
         const double more = loop_cost(w, sign_of(w, i), i); /* one presence on the loop speaks for one vehicle */
-        if (spacing_cost(&w->cut.apart[i], 0.0, longest) > 6.0 + more) return i;
+        if (spacing_cost(&w->apart[i], 0.0, longest) > 6.0 + more) return i;
     }
     return v->axle_count;
 }
 
 /* Whether what comes first was over the loop when the stream went on after a gap. */
-static bool on_loop_since_gap(const bf_wim *w)
+static bool on_loop_since_gap(const cutter *w)
 {
     static const double AT_ONCE_S = 0.3;
-    const loop_state *l = main_loop(w);
-    const int mark = l && w->cut.gap_at >= 0 ? presence_of(w, l, &w->train.at[0]) : -1;
-    return mark >= 0 && l->marks[mark].on - (double)w->cut.gap_at < AT_ONCE_S * w->array.rate;
+    const loop_state *l = main_loop(w->loops);
+    const int mark = l && w->gap_at >= 0 ? presence_of(w->array, l, &w->train->at[0]) : -1;
+    return mark >= 0 && l->marks[mark].on - (double)w->gap_at < AT_ONCE_S * w->array->rate;
 }
 
 /* Whether the first vehicle after a gap in the stream, or after its beginning, may have passed with axles in it: one that
  * came by before would be no further ahead than axles of a vehicle are, at the speed seen, or where it started from a stand
  * so near to the array. */
-static bool axles_in_gap(const bf_wim *w, double speed_mps)
+static bool axles_in_gap(const cutter *w, double speed_mps)
 {
     static const double LONGEST_M = 13.5, NEXT_M = 2.5, PULLS_MPS2 = 0.15;
-    const axle_seen *a = &w->train.at[0];
-    if (w->cut.gap_at < 0) return false;
+    const axle_seen *a = &w->train->at[0];
+    if (w->gap_at < 0) return false;
     int live = 0;
-    while (live < w->array.line_count - 1 && w->array.lines[live].missed_run >= MISS_RUN) ++live;
-    if (w->passes.first_line > live) return true; /* that wheel was beyond the first line when the stream began */
-    const double span = w->array.lines[w->array.line_count - 1].x - w->array.lines[0].x, ahead = LONGEST_M - span > NEXT_M ? LONGEST_M - span : NEXT_M;
-    const double v = a->entry.v, waited = a->entry.t - (double)w->cut.gap_at / w->array.rate;
+    while (live < w->array->line_count - 1 && w->array->lines[live].missed_run >= MISS_RUN) ++live;
+    if (w->axles->first_line > live) return true; /* that wheel was beyond the first line when the stream began */
+    const double span = w->array->lines[w->array->line_count - 1].x - w->array->lines[0].x, ahead = LONGEST_M - span > NEXT_M ? LONGEST_M - span : NEXT_M;
+    const double v = a->entry.v, waited = a->entry.t - (double)w->gap_at / w->array->rate;
     if (waited * fmax(v, fabs(speed_mps)) < ahead) return true;
     return a->entry.stood || (a->entry.a > PULLS_MPS2 && 0.5 * v * v / a->entry.a < ahead);
 }
@@ -316,28 +316,28 @@ static bool axles_in_gap(const bf_wim *w, double speed_mps)
 /* Whether the first axle of the train follows the last one that left so closely that its vehicle is one of those that
  * drive or stand at the bumper of the one before: within one presence over the loop, nearer than bumpers with a metre between them, or
  * within a second. */
-static bool close_behind(const bf_wim *w)
+static bool close_behind(const cutter *w)
 {
     static const double NEAR_M = 4.2, BRIEF_S = 1.0, DRIVING_MPS = 4.0;
-    const axle_seen *a = &w->cut.left, *b = &w->train.at[0];
+    const axle_seen *a = &w->left, *b = &w->train->at[0];
     if (a->seen == 0 || b->lost_before) return false;
-    const loop_state *l = main_loop(w);
+    const loop_state *l = main_loop(w->loops);
     if (l) {
-        const int pa = presence_of(w, l, a), pb = presence_of(w, l, b);
+        const int pa = presence_of(w->array, l, a), pb = presence_of(w->array, l, b);
         if (pa >= 0 && (pa == pb || (l->marks[pa].shared && pb == pa + 1))) return true;
     }
-    const spacing s = spacing_of(w, a, b);
+    const spacing s = spacing_of(w->array, w->habits.stop_share, a, b);
     return (s.hi - s.lo < 2.0 && 0.5 * (s.lo + s.hi) < NEAR_M) || (b->entry.v > DRIVING_MPS && b->entry.t - a->entry.t < BRIEF_S);
 }
 
 /* Learns how often vehicles follow at a queue's distance, and at which, from two cuts that were sure. */
-static void note_distance(bf_wim *w, double doubt)
+static void note_distance(cutter *w, double doubt)
 {
     static const double RATE = 0.04, LEAST = 0.03, VAGUE_M = 6.0, LONG_S = 120.0, SURE = 4.0, EXACT_M = 2.0, LEAST_M = 0.7;
-    const axle_seen *a = &w->cut.left, *b = &w->train.at[0];
-    lane_habits *h = &w->cut.habits;
-    if (a->seen == 0 || fmin(doubt, w->cut.last_doubt) < SURE) return;
-    const spacing s = spacing_of(w, a, b);
+    const axle_seen *a = &w->left, *b = &w->train->at[0];
+    lane_habits *h = &w->habits;
+    if (a->seen == 0 || fmin(doubt, w->last_doubt) < SURE) return;
+    const spacing s = spacing_of(w->array, w->habits.stop_share, a, b);
     const bool close = s.hi < QUEUED_M + 1.0, far = s.lo > QUEUED_M || b->entry.t - a->exit.t > LONG_S;
     if (!far && !(close && s.hi - s.lo < VAGUE_M)) return;
     h->close_share += RATE * ((close ? 1.0 : 0.0) - h->close_share);
@@ -350,38 +350,75 @@ static void note_distance(bf_wim *w, double doubt)
 }
 
 /* Learns how often vehicles stand while they are over the array. */
-static void note_stop(bf_wim *w, int count)
+static void note_stop(cutter *w, int count)
 {
     bool stood = false;
     for (int k = 0; k < count; ++k) {
-        const axle_seen *a = &w->train.at[k];
+        const axle_seen *a = &w->train->at[k];
         stood = stood || a->entry.stood || a->exit.stood;
         double briefest = HUGE_VAL, longest = 0.0;
-        for (int j = 0; j < w->array.line_count; ++j)
+        for (int j = 0; j < w->array->line_count; ++j)
             if (a->seen >> j & 1u) {
                 briefest = fmin(briefest, a->at[j].end - a->at[j].begin);
                 longest = fmax(longest, a->at[j].end - a->at[j].begin);
             }
-        if (longest > STANDING_S * w->array.rate && longest > CREEPS * briefest) stood = true;
+        if (longest > STANDING_S * w->array->rate && longest > CREEPS * briefest) stood = true;
     }
-    w->cut.habits.stop_share += 0.05 * ((stood ? 1.0 : 0.0) - w->cut.habits.stop_share);
-    if (w->cut.habits.stop_share < LEAST_STOPS) w->cut.habits.stop_share = LEAST_STOPS;
+    w->habits.stop_share += 0.05 * ((stood ? 1.0 : 0.0) - w->habits.stop_share);
+    if (w->habits.stop_share < LEAST_STOPS) w->habits.stop_share = LEAST_STOPS;
+}
+
+/* Whether an axle was on the array already when the stream began or went on after a gap: its first crossings are missing,
+ * or one of them was under way. */
+static bool came_unseen(const cutter *w, const axle_seen *a)
+{
+    static const double AT_ONCE_S = 0.1;
+    if (w->gap_at < 0) return false;
+    int first = 0, live = 0;
+    while (!(a->seen >> first & 1u)) ++first;
+    while (live < first && w->array->lines[live].missed_run >= MISS_RUN) ++live;
+    return first > live || a->at[first].begin - (double)w->gap_at < AT_ONCE_S * w->array->rate;
+}
+
+/* What axle k of the train and the one before it say of their motion and their distance. */
+static void tie(cutter *w, int k)
+{
+    axle_seen *a = &w->train->at[k];
+    a->misfit_m = -1.0;
+    a->apart_m = a->apart_sigma_m = (double)NAN;
+    if (k == 0) return;
+    const joint_motion both = joint_fit(w->fit, a - 1);
+    a->misfit_m = both.misfit_m;
+    a->apart_m = both.apart_m;
+    a->apart_sigma_m = both.apart_sigma_m;
+    w->apart[k] = spacing_of(w->array, w->habits.stop_share, a - 1, a);
+    spacing_reach(&w->apart[k], &w->reaches[k]);
+}
+
+/* Axles that have come into the train since it was looked at. */
+static void meet(cutter *w)
+{
+    for (; w->tied < w->train->count; ++w->tied) {
+        w->train->at[w->tied].lost_before = came_unseen(w, &w->train->at[w->tied]);
+        tie(w, w->tied);
+    }
 }
 
 /* Takes axles off the train. */
-static void leave_train(bf_wim *w, int from, int count)
+static void leave_train(cutter *w, int from, int count)
 {
-    for (int i = from; i < from + count; ++i) release_axle(w, &w->train.at[i]);
-    const size_t left = (size_t)(w->train.count - from - count);
-    memmove(w->train.at + from, w->train.at + from + count, sizeof(axle_seen) * left);
-    memmove(w->cut.apart + from, w->cut.apart + from + count, sizeof(spacing) * left);
-    memmove(w->cut.reaches + from, w->cut.reaches + from + count, sizeof(distances) * left);
-    w->train.count -= count;
+    for (int i = from; i < from + count; ++i) release_axle(w->prints, &w->train->at[i]);
+    const size_t left = (size_t)(w->train->count - from - count);
+    memmove(w->train->at + from, w->train->at + from + count, sizeof(axle_seen) * left);
+    memmove(w->apart + from, w->apart + from + count, sizeof(spacing) * left);
+    memmove(w->reaches + from, w->reaches + from + count, sizeof(distances) * left);
+    w->train->count -= count;
+    w->tied -= count;
 }
 
 /* What bears nothing beside the other axles of a vehicle is none: a wheel that turned on a line, a part of one at the edge of a
  * plate. Takes the first such off the train; false where there is none. */
-static bool drop_ghost(bf_wim *w, const bf_vehicle *v)
+static bool drop_ghost(cutter *w, const bf_vehicle *v)
 {
     static const double SHARE = 0.03, MOST_KG = 150.0;
     double heaviest = 0.0;
@@ -389,112 +426,96 @@ static bool drop_ghost(bf_wim *w, const bf_vehicle *v)
     for (int k = 0; k < v->axle_count; ++k) {
         if (v->axles[k].load_kg > SHARE * heaviest || v->axles[k].load_kg > MOST_KG) continue;
         leave_train(w, k, 1);
-        if (k < w->train.count) train_tie(w, k);
+        if (k < w->train->count) tie(w, k);
         return true;
     }
     return false;
 }
 
 /* False where what was to leave held an axle that is none: it is read anew. */
-static bool emit(bf_wim *w, int count, uint32_t flags, double whole)
+static bool emit(cutter *w, int count, uint32_t flags, double whole)
 {
     static const double PARTIAL_WHOLE = 0.5; /* what may have lost an axle */
     if (count > BF_MAX_AXLES) count = BF_MAX_AXLES;
     bf_vehicle *v;
-    if (w->out.count == RING) {
-        w->out.head = (w->out.head + 1) % RING;
-        w->out.count--;
+    if (w->out->count == RING) {
+        w->out->head = (w->out->head + 1) % RING;
+        w->out->count--;
     }
-    v = &w->out.at[(w->out.head + w->out.count) % RING];
+    v = &w->out->at[(w->out->head + w->out->count) % RING];
     memset(v, 0, sizeof *v);
-    weigh(w, w->train.at, count, v);
+    weigh(w->fit, w->train->at, count, v);
     if (drop_ghost(w, v)) return false;
     const int within = within_reach(w, v);
     if (within < count) {
         count = within;
         memset(v, 0, sizeof *v);
-        weigh(w, w->train.at, count, v);
+        weigh(w->fit, w->train->at, count, v);
     }
-    v->flags |= flags | (close_behind(w) ? BF_TAILGATING : 0u);
-    w->cut.left = w->train.at[count - 1];
+    v->flags |= flags | (close_behind(w) ? BF_TAILGATING : 0u) | (train_reversed(w->axles) ? BF_SENSOR_FAULT : 0u);
+    w->left = w->train->at[count - 1];
     note_stop(w, count);
     for (int i = 0; i < count; ++i)
-        if (w->train.at[i].came_back) v->flags |= BF_REVERSED;
-    const loop_state *l = main_loop(w);
-    if (l && w->fit.motion_fitted) {
-        const int first = presence_of(w, l, &w->train.at[0]), last = presence_of(w, l, &w->train.at[count - 1]);
-        if (first >= 0 && first == last) v->length_m = length_by_loop(w, &w->array.sensors[l->sensor].s, &l->marks[first]);
+        if (w->train->at[i].came_back) v->flags |= BF_REVERSED;
+    const loop_state *l = main_loop(w->loops);
+    if (l && w->fit->motion_fitted) {
+        const int first = presence_of(w->array, l, &w->train->at[0]), last = presence_of(w->array, l, &w->train->at[count - 1]);
+        if (first >= 0 && first == last) v->length_m = length_by_loop(w->fit, &w->array->sensors[l->sensor].s, &l->marks[first]);
     }
     const axle_row row = row_of(w);
     apart_settle(&row, v);
     if (v->flags & BF_SPACING_UNCERTAIN) v->length_m = (double)NAN; /* it may have stood: so may its end have */
-    v->first_axle_scan += (double)w->stream.lost;
-    v->exit_scan += (double)w->stream.lost;
-    v->way_from_scan += (double)w->stream.lost;
+    v->first_axle_scan += (double)w->stream->lost;
+    v->exit_scan += (double)w->stream->lost;
+    v->way_from_scan += (double)w->stream->lost;
     const bool since_gap = on_loop_since_gap(w);
-    if ((w->cut.broken && count == w->train.count) || since_gap || axles_in_gap(w, v->speed_mps)) v->flags |= BF_PARTIAL;
+    if ((w->broken && count == w->train->count) || since_gap || axles_in_gap(w, v->speed_mps)) v->flags |= BF_PARTIAL;
     v->whole = v->flags & BF_PARTIAL ? fmin(whole, PARTIAL_WHOLE) : whole;
     /* One axle alone is no vehicle, unless a gap in the stream took the others; nor is what weighs less than anything
      * that drives. */
     if ((count >= 2 || (v->flags & BF_PARTIAL)) && v->gross_kg > 40.0) {
-        w->out.count++;
-        if (!since_gap) w->cut.gap_at = -1; /* there may be more of it */
+        w->out->count++;
+        if (!since_gap) w->gap_at = -1; /* there may be more of it */
     }
     leave_train(w, 0, count);
     return true;
 }
 
-/* Whether wheels are over the array that are not in the train yet. */
-static bool wheels_left(const bf_wim *w)
-{
-    double heaviest = 0.0;
-    for (int i = 0; i < w->train.count; ++i)
-        if (w->train.at[i].peak_n > heaviest) heaviest = w->train.at[i].peak_n;
-    for (int j = 0; j < w->array.line_count; ++j)
-        for (int i = 0; i < w->passes.pending_count[j]; ++i) {
-            const pass *p = &w->passes.pending[j][i];
-            if (p->peak_n > 0.15 * heaviest || (double)w->stream.now - p->end < 3.0 * w->array.rate) return true;
-        }
-    for (int i = 0; i < w->array.sensor_count; ++i)
-        if (channel_on_since(&w->channels[i]) >= 0) return true;
-    return false;
-}
-
 typedef enum { NO, YES, BY_GEOMETRY } completeness;
 
 /* Whether the vehicle whose axles are all in the train will get no more. */
-static completeness complete(const bf_wim *w)
+static completeness complete(const cutter *w)
 {
     static const double LONGEST_S = 300.0; /* that a vehicle stands without a wheel on the array */
-    if (wheels_left(w)) return NO;
-    const axle_seen *a = &w->train.at[w->train.count - 1];
-    const loop_state *l = main_loop(w);
+    if (train_awaits(w->axles)) return NO;
+    const axle_seen *a = &w->train->at[w->train->count - 1];
+    const loop_state *l = main_loop(w->loops);
     if (l) {
-        int p = presence_of(w, l, a);
+        int p = presence_of(w->array, l, a);
         if (p >= 0) {
             while (l->marks[p].shared && p + 1 < l->count) ++p; /* a dip lets nobody go */
             const double off = l->marks[p].off;
             if (!(off < HUGE_VAL)) return NO;
             /* A wheel that was behind the loop when it became free must have come by. */
-            const bf_sensor *s = &w->array.sensors[l->sensor].s;
-            const double way = w->array.lines[w->array.line_count - 1].x - (s->x_m + 0.5 * s->width_m);
-            const double gone = ((double)w->stream.now - off) / w->array.rate, v = a->exit.v;
+            const bf_sensor *s = &w->array->sensors[l->sensor].s;
+            const double way = w->array->lines[w->array->line_count - 1].x - (s->x_m + 0.5 * s->width_m);
+            const double gone = ((double)w->stream->now - off) / w->array->rate, v = a->exit.v;
             return way <= 0.0 || gone * (v > 0.3 ? v : 0.3) > way + 0.5 ? YES : NO;
         }
     }
-    return (double)w->stream.now / w->array.rate - a->exit.t > LONGEST_S ? YES : BY_GEOMETRY;
+    return (double)w->stream->now / w->array->rate - a->exit.t > LONGEST_S ? YES : BY_GEOMETRY;
 }
 
 /* What the lane learns of the first vehicle where it is sure that it is one, and that the one before it was. */
-static void learn(bf_wim *w, const links *l, const parsing *p, double doubt)
+static void learn(cutter *w, const links *l, const parsing *p, double doubt)
 {
     static const double SURE = 4.5;
     note_distance(w, doubt);
     if (p->headless || p->doubt < SURE) return;
-    mix_learn(&w->cut.mix, &l->row, p->first);
-    if (w->cut.last_doubt < SURE) return;
-    lean_learn(&w->cut.habits, &l->row, p->first);
-    print_learn(&w->cut.habits, &l->row, p->first);
+    mix_learn(&w->mix, &l->row, p->first);
+    if (w->last_doubt < SURE) return;
+    lean_learn(&w->habits, &l->row, p->first);
+    print_learn(&w->habits, &l->row, p->first);
     note_signs(w, p->first);
 }
 
@@ -506,28 +527,29 @@ static bool odd(const links *l, const parsing *p)
 }
 
 /* Lets the first vehicle of the train go. */
-static void let_go(bf_wim *w, const links *l, const parsing *p, double given_up)
+static void let_go(cutter *w, const links *l, const parsing *p, double given_up)
 {
     static const double DOUBTED = 4.0;
-    const double before = w->cut.last_doubt, doubt = p->certain ? CERTAIN : fmin(p->doubt, given_up);
+    const double before = w->last_doubt, doubt = p->certain ? CERTAIN : fmin(p->doubt, given_up);
     /* Either end of it may be in doubt. */
     uint32_t flags = fmin(doubt, before) < DOUBTED || odd(l, p) ? BF_CUT_UNCERTAIN : 0;
-    if (p->headless) flags |= w->cut.gap_at >= 0 ? BF_PARTIAL : BF_CUT_UNCERTAIN;
+    if (p->headless) flags |= w->gap_at >= 0 ? BF_PARTIAL : BF_CUT_UNCERTAIN;
     learn(w, l, p, doubt);
-    w->cut.last_doubt = doubt;
-    if (!emit(w, p->first, flags, 1.0 / (1.0 + exp(-doubt)) / (1.0 + exp(-before)))) w->cut.last_doubt = before;
+    w->last_doubt = doubt;
+    if (!emit(w, p->first, flags, 1.0 / (1.0 + exp(-doubt)) / (1.0 + exp(-before)))) w->last_doubt = before;
 }
 
-void cut_update(bf_wim *w, bool at_end)
+void cut_update(cutter *w, bool at_end)
 {
     static const double SETTLED = 4.5, SURE_NO_MORE = 4.0;
     enum { ENOUGH = 8 }; /* axles behind it: more will not change what they say */
     links l;
     /* As long as nothing comes the parsing stays; only that something may still come grows less likely. When it is certain
      * that nothing does, nobody waits for the next look. */
-    if (!at_end && !w->train.changed && (w->stream.done & 15) != 0 && complete(w) != YES) return;
-    w->train.changed = false;
-    while (w->train.count > 0) {
+    if (!at_end && !w->train->changed && (w->stream->done & 15) != 0 && complete(w) != YES) return;
+    meet(w);
+    w->train->changed = false;
+    while (w->train->count > 0) {
         const completeness done = at_end ? YES : complete(w);
         bool all = done == YES;
         parsing p = parse(w, &l, all, done == BY_GEOMETRY);
@@ -537,11 +559,23 @@ void cut_update(bf_wim *w, bool at_end)
             given_up = p.more;
             p = parse(w, &l, true, false);
         }
-        if (p.first == w->train.count && !all) return;
+        if (p.first == w->train->count && !all) return;
         /* A boundary that geometry alone gives may move while axles are still coming. */
-        const int behind = w->train.count - p.first;
+        const int behind = w->train->count - p.first;
         const bool settled = p.certain || behind >= ENOUGH || (behind > 0 && p.doubt > SETTLED);
         if (!all && !settled && p.first < BF_MAX_AXLES) return;
         let_go(w, &l, &p, given_up);
     }
+}
+
+void cut_init(cutter *w)
+{
+    w->gap_at = 0; /* before the first sample as after a gap: what stood on the array was not seen to come */
+    w->last_doubt = 10.0;
+    w->habits = (lane_habits){
+        .left = 0.5, .left_between = 0.016 * 0.016, .left_within = 0.01 * 0.01, .steered = {(double)NAN}, .other = {(double)NAN},
+        .close_m = 5.0, .close_var = 1.5 * 1.5, .close_share = 0.4, .stop_share = 0.3,
+        .cut_sign = {[LOOP_HELD] = 0.002, [LOOP_DIPPED] = 0.3, [LOOP_FREE] = 0.7},
+        .whole_sign = {[LOOP_HELD] = 0.9, [LOOP_DIPPED] = 0.1, [LOOP_FREE] = 1e-6},
+    };
 }

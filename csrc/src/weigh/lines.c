@@ -25,9 +25,9 @@ static const double SATURATED_VAR = 0.25; /* a load that was cut off */
 /* A half-axle's load with the other half from the usual share. */
 static const double HALF = 0.02;
 
-static bool stands_on(const bf_wim *w, const footprint *f)
+static bool stands_on(const weigher *w, const footprint *f)
 {
-    return f->still_to - f->still_from > 1.0 * w->array.rate;
+    return f->still_to - f->still_from > 1.0 * w->array->rate;
 }
 
 /* What is known of the accelerations while an axle was weighed, for their mean over the lines: a functional of the motion, and
@@ -38,34 +38,34 @@ typedef struct {
 
 /* Accelerations while the axle was weighed at a line: at the flanks, and in the middle unless it stood there. Adds it, times
  * `weight`, to the mean. */
-static void pull_at(const bf_wim *w, const pass *p, double weight, double pull[PULLS], pull_mean *mean)
+static void pull_at(const weigher *w, const pass *p, double weight, double pull[PULLS], pull_mean *mean)
 {
     double doubt;
     pull[0] = pull[1] = 0.0;
-    if (!w->fit.motion_fitted) return;
-    const footprint *f = &w->prints.at[p->prints[p->count - 1]];
+    if (!w->motion_fitted) return;
+    const footprint *f = p->prints[p->count - 1];
     const double at[3] = {f->rise[LEVELS / 2], f->fall[LEVELS / 2 - 1], p->mid};
     double t[3];
-    for (int i = 0; i < 3; ++i) t[i] = at[i] / w->array.rate - w->fit.motion_t0;
+    for (int i = 0; i < 3; ++i) t[i] = at[i] / w->array->rate - w->motion_t0;
     const int n = stands_on(w, f) ? 2 : 3;
-    transfer_pull(&w->fit.motion, t, n, pull, &doubt);
-    for (int i = 0; i < n; ++i) motion_add_acceleration(&w->fit.motion, t[i], weight / n, mean->f);
+    transfer_pull(&w->motion, t, n, pull, &doubt);
+    for (int i = 0; i < n; ++i) motion_add_acceleration(&w->motion, t[i], weight / n, mean->f);
     mean->doubt += weight * doubt;
 }
 
-static double pull_sigma(const bf_wim *w, const pull_mean *mean)
+static double pull_sigma(const weigher *w, const pull_mean *mean)
 {
     /* The levels of a print err together, and both halves of a line: the motion's own sigma is half of what is found against
      * simulated drivers. */
     static const double TOGETHER = 2.0;
-    return hypot(TOGETHER * motion_sigma(&w->fit.motion, mean->f), mean->doubt);
+    return hypot(TOGETHER * motion_sigma(&w->motion, mean->f), mean->doubt);
 }
 
 /* Side by side: what the left side weighs of both, or -1. */
-static double left_share(const bf_wim *w, side_load loads[BF_MAX_LINES][SIDES])
+static double left_share(const weigher *w, side_load loads[BF_MAX_LINES][SIDES])
 {
     double left = 0.0, both = 0.0;
-    for (int j = 0; j < w->array.line_count; ++j) {
+    for (int j = 0; j < w->array->line_count; ++j) {
         const double l = loads[j][SIDE_LEFT].load_kg, r = loads[j][SIDE_RIGHT].load_kg;
         if (l > 0.0 && r > 0.0 && !loads[j][SIDE_LEFT].saturated && !loads[j][SIDE_RIGHT].saturated) {
             left += l;
@@ -76,14 +76,14 @@ static double left_share(const bf_wim *w, side_load loads[BF_MAX_LINES][SIDES])
 }
 
 /* One axle as a series over the lines; [1] is used where its sides never meet at one line. True where a half is missing. */
-static bool make_series(const bf_wim *w, const axle_seen *a, side_load loads[BF_MAX_LINES][SIDES], double share,
+static bool make_series(const weigher *w, const axle_seen *a, side_load loads[BF_MAX_LINES][SIDES], double share,
                         series path[2])
 {
     bool lacks_half = false;
     int lines = 0;
     pull_mean mean = {{0.0}, 0.0};
-    for (int j = 0; j < w->array.line_count; ++j) lines += (int)(a->seen >> j & 1u);
-    for (int j = 0; j < w->array.line_count; ++j) {
+    for (int j = 0; j < w->array->line_count; ++j) lines += (int)(a->seen >> j & 1u);
+    for (int j = 0; j < w->array->line_count; ++j) {
         if (!(a->seen & (1u << j))) continue;
         const side_load *l = &loads[j][SIDE_LEFT], *r = &loads[j][SIDE_RIGHT], *f = &loads[j][SIDE_FULL];
         double kg = 0.0, variance = 0.0;
@@ -112,7 +112,7 @@ static bool make_series(const bf_wim *w, const axle_seen *a, side_load loads[BF_
             if (known) {
                 kg /= part;
                 variance += HALF * HALF;
-                if (w->array.lines[j].count > 1 && kg > ONE_TRACK_KG) lacks_half = true;
+                if (w->array->lines[j].count > 1 && kg > ONE_TRACK_KG) lacks_half = true;
             } else if (r->load_kg > 0.0) {
                 to = &path[1];
             }
@@ -121,19 +121,19 @@ static bool make_series(const bf_wim *w, const axle_seen *a, side_load loads[BF_
         if (cut_off) variance += SATURATED_VAR;
         to->kg[to->n] = kg;
         to->variance[to->n] = variance;
-        to->t[to->n] = a->at[j].mid / w->array.rate;
+        to->t[to->n] = a->at[j].mid / w->array->rate;
         pull_at(w, &a->at[j], 1.0 / lines, to->pull[to->n], &mean);
         to->n++;
     }
-    path[0].pull_sigma = path[1].pull_sigma = w->fit.motion_fitted ? pull_sigma(w, &mean) : 0.0;
+    path[0].pull_sigma = path[1].pull_sigma = w->motion_fitted ? pull_sigma(w, &mean) : 0.0;
     if (path[0].n > 0 && path[1].n > 0) path[0].part = path[1].part = 0.5;
     return lacks_half;
 }
 
 /* Channels keep their numbers; what the table says of the two sensors is exchanged. */
-static void swap_halves(bf_wim *w, line_info *l)
+static void swap_halves(weigher *w, line_info *l)
 {
-    sensor_info *a = &w->array.sensors[l->sensors[0]], *b = &w->array.sensors[l->sensors[1]];
+    sensor_info *a = &w->array->sensors[l->sensors[0]], *b = &w->array->sensors[l->sensors[1]];
     const sensor_info was = *a;
     *a = *b;
     *b = was;
@@ -145,15 +145,15 @@ static void swap_halves(bf_wim *w, line_info *l)
 
 /* Loads are seldom even: where the left half of one line sees, axle after axle, what the others see on the right, its two
  * cables are exchanged. Three lines are needed to tell which. From the next vehicle on they are read the right way. */
-static void watch_halves(bf_wim *w, side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES], int count)
+static void watch_halves(weigher *w, side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES], int count)
 {
     static const double MEMORY = 200.0, ENOUGH = 24.0, UNEVEN = 0.006, MIRRORED = -0.85;
-    for (int j = 0; j < w->array.line_count; ++j) {
-        line_info *l = &w->array.lines[j];
-        if (l->count != 2 || w->array.sensors[l->sensors[0]].side == SIDE_FULL || w->array.sensors[l->sensors[1]].side == SIDE_FULL) continue;
+    for (int j = 0; j < w->array->line_count; ++j) {
+        line_info *l = &w->array->lines[j];
+        if (l->count != 2 || w->array->sensors[l->sensors[0]].side == SIDE_FULL || w->array->sensors[l->sensors[1]].side == SIDE_FULL) continue;
         for (int k = 0; k < count; ++k) {
             double others = 0.0, n = 0.0;
-            for (int q = 0; q < w->array.line_count; ++q) {
+            for (int q = 0; q < w->array->line_count; ++q) {
                 const double left = loads[k][q][SIDE_LEFT].load_kg, right = loads[k][q][SIDE_RIGHT].load_kg;
                 if (q == j || !(left > 0.0) || !(right > 0.0)) continue;
                 others += left / (left + right) - 0.5;
@@ -189,12 +189,12 @@ static double leaning(const double *share, const double *kg, int count)
 
 /* Whether a line is off on every axle, and by more than the road does: a vehicle that bounces makes every line disagree,
  * and to believe the nearest ones then would only pick a phase. A gain that is wrong is so for vehicle after vehicle. */
-static bool doubt_line(bf_wim *w, const axle_seen *axles, int count, series path[BF_MAX_AXLES][2])
+static bool doubt_line(weigher *w, const axle_seen *axles, int count, series path[BF_MAX_AXLES][2])
 {
     static const double LEAST = 0.06, SURE = 4.0, FAR = 0.25, STEADY = 2.5, FEW = 6.0, MEMORY = 30.0;
     bool any = false;
-    if (w->array.line_count < 3) return false;
-    for (int j = 0; j < w->array.line_count; ++j) {
+    if (w->array->line_count < 3) return false;
+    for (int j = 0; j < w->array->line_count; ++j) {
         double each[BF_MAX_AXLES], spread[BF_MAX_AXLES];
         int index[BF_MAX_AXLES], n = 0;
         for (int k = 0; k < count; ++k) {
@@ -206,7 +206,7 @@ static bool doubt_line(bf_wim *w, const axle_seen *axles, int count, series path
             if (index[k] >= 0 && s->n >= 3) each[n++] = s->kg[i] / median_of(s->kg, s->n) - 1.0;
         }
         if (n < 2) continue;
-        line_info *l = &w->array.lines[j];
+        line_info *l = &w->array->lines[j];
         const double off = median_of(each, n);
         for (int k = 0; k < n; ++k) spread[k] = fabs(each[k] - off);
         const double sure = SURE * 1.48 * median_of(spread, n) / sqrt((double)n);
@@ -238,12 +238,12 @@ typedef struct {
     double stuck;
 } gathered;
 
-static void gather_paths(const bf_wim *w, const axle_seen *axles, int count, side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES],
+static void gather_paths(const weigher *w, const axle_seen *axles, int count, side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES],
                          gathered *g)
 {
     static const series nothing;
     g->halves = g->lacks_half = false;
-    for (int i = 0; i < w->array.sensor_count; ++i) g->halves = g->halves || (w->array.sensors[i].line >= 0 && w->array.sensors[i].side != SIDE_FULL);
+    for (int i = 0; i < w->array->sensor_count; ++i) g->halves = g->halves || (w->array->sensors[i].line >= 0 && w->array->sensors[i].side != SIDE_FULL);
     for (int k = 0; k < count; ++k) {
         g->share[k] = left_share(w, loads[k]);
         g->roughly[k] = 0.0;
@@ -309,7 +309,7 @@ static double hangs(const gathered *g, const double *place, int count, int k, do
     return (grouped ? g->stuck : STUCK_ALONE * g->stuck) * kg;
 }
 
-uint32_t lines_weigh(bf_wim *w, const axle_seen *axles, int count, side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES],
+uint32_t lines_weigh(weigher *w, const axle_seen *axles, int count, side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES],
                      const double *place, double speed_mps, line_sigmas *sigmas, bf_vehicle *out)
 {
     uint32_t flags = 0;
@@ -324,8 +324,8 @@ uint32_t lines_weigh(bf_wim *w, const axle_seen *axles, int count, side_load loa
     for (int k = 0; k < count; ++k)
         for (int i = 0; i < WAYS; ++i)
             if (g.path[k][i].n > 0) flat[paths++] = g.path[k][i];
-    blend(flat, paths, &moves, &w->fit.ways, speed_mps, &b);
-    lane_learn(&w->fit.ways, &b);
+    blend(flat, paths, &moves, &w->ways, speed_mps, &b);
+    lane_learn(&w->ways, &b);
 
     double sum = 0.0, sum2 = 0.0, held = 0.0, aside = 0.0, calibrated = 0.0;
     g.stuck = fmin(STUCK * b.scatter, STUCK_MOST);
@@ -346,7 +346,7 @@ uint32_t lines_weigh(bf_wim *w, const axle_seen *axles, int count, side_load loa
         sum2 += own;
     }
     sigmas->gross = sum2 + b.together * (sum * sum - sum2) + b.moved_sum_var + held + aside * aside + calibrated * calibrated;
-    for (int j = 0; j < w->array.line_count; ++j) g.lacks_half = g.lacks_half || w->array.lines[j].swapped;
+    for (int j = 0; j < w->array->line_count; ++j) g.lacks_half = g.lacks_half || w->array->lines[j].swapped;
     if (g.lacks_half) flags |= BF_SENSOR_FAULT;
     watch_halves(w, loads, count);
     return flags;

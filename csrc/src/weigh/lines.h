@@ -3,7 +3,8 @@
 #ifndef BF_LINES_H
 #define BF_LINES_H
 
-#include "array.h"
+#include "axle.h"
+#include "weigher.h"
 
 typedef struct {
     double load_kg;
@@ -20,7 +21,7 @@ typedef struct {
 } line_sigmas;
 
 /* Fills load, sides and lines of the axles of `out`; returns flags. `place` of the axles, metres backwards. */
-uint32_t lines_weigh(bf_wim *w, const axle_seen *axles, int count, side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES],
+uint32_t lines_weigh(weigher *w, const axle_seen *axles, int count, side_load loads[BF_MAX_AXLES][BF_MAX_LINES][SIDES],
                      const double *place, double speed_mps, line_sigmas *sigmas, bf_vehicle *out);
 
 #endif

@@ -2,6 +2,7 @@
  *
  * load of a wheel at a line = integral of F dx / width, with dx from the fitted motion (see contract of recordings);
  * lines are combined by their variances; their spread, pooled over the vehicle, gives the sigma. */
+#include "load.h"
 #include "beside.h"
 #include "crossings.h"
 #include "lines.h"
@@ -15,13 +16,13 @@ static const double DIP_DOUBT = 0.5;
 static const double MATTERS = 0.03;       /* of the gross weight */
 
 /* Integral of F dx over a footprint, newton metres; where its centre lies, and its mean square distance from there. */
-static double way_integral(const bf_wim *w, const motion *m, const footprint *f, double t0, double *centre, double *spread)
+static double way_integral(const weigher *w, const motion *m, const footprint *f, double t0, double *centre, double *spread)
 {
-    double at = ((double)f->start - 0.5) / w->array.rate - t0;
+    double at = ((double)f->start - 0.5) / w->array->rate - t0;
     double x = motion_place(m, at), area = 0.0, moment = 0.0, second = 0.0;
     const double zero = x;
     for (int i = 0; i < f->count; ++i) {
-        at += f->points[i].n / w->array.rate;
+        at += f->points[i].n / w->array->rate;
         const double next = motion_place(m, at);
         const double a = (double)f->points[i].value * (next - x);
         area += a;
@@ -31,14 +32,14 @@ static double way_integral(const bf_wim *w, const motion *m, const footprint *f,
     }
     *centre = area > 0.0 ? moment / area : x;
     *spread = area > 0.0 ? second / area - (*centre - zero) * (*centre - zero) : 0.0;
-    return area * w->array.sensors[f->sensor].newton;
+    return area * w->array->sensors[f->sensor].newton;
 }
 
-double length_by_loop(const bf_wim *w, const bf_sensor *loop, const presence *p)
+double length_by_loop(const weigher *w, const bf_sensor *loop, const presence *p)
 {
     if (p->split || p->shared || !(p->off < HUGE_VAL) || !(loop->width_m > 0.0)) return (double)NAN;
-    const double on = p->on / w->array.rate - w->fit.motion_t0, off = p->off / w->array.rate - w->fit.motion_t0;
-    const double way = motion_place(&w->fit.motion, off) - motion_place(&w->fit.motion, on);
+    const double on = p->on / w->array->rate - w->motion_t0, off = p->off / w->array->rate - w->motion_t0;
+    const double way = motion_place(&w->motion, off) - motion_place(&w->motion, on);
     const double length = way - loop->width_m * (1.0 - 2.0 * p->covered);
     return length > 0.5 && length < 60.0 ? length : (double)NAN;
 }
@@ -123,7 +124,7 @@ static double lateral(const motion *m)
 
 /* One vehicle while it is weighed: its axles, the motion fitted to them, and what that gives. */
 typedef struct {
-    bf_wim *w;
+    weigher *w;
     const axle_seen *axles;
     int count;
     double from, to; /* scans between which it was over the array */
@@ -140,22 +141,22 @@ typedef struct {
 /* One motion for all axles. */
 static void fit_motion(weighing *v)
 {
-    bf_wim *w = v->w;
+    weigher *w = v->w;
     v->from = HUGE_VAL;
     v->to = -HUGE_VAL;
     for (int k = 0; k < v->count; ++k)
-        for (int j = 0; j < w->array.line_count; ++j) {
+        for (int j = 0; j < w->array->line_count; ++j) {
             if (!(v->axles[k].seen >> j & 1u)) continue;
             v->from = fmin(v->from, v->axles[k].at[j].begin);
             v->to = fmax(v->to, v->axles[k].at[j].end);
         }
-    v->t0 = v->from / w->array.rate;
-    const double span = (v->to - v->from) / w->array.rate;
-    w->fit.motion.sparse = w->array.line_count == 1;
+    v->t0 = v->from / w->array->rate;
+    const double span = (v->to - v->from) / w->array->rate;
+    w->motion.sparse = w->array->line_count == 1;
     const int n = crossings_gather(w, v->axles, v->count, v->t0, &v->h);
-    v->fitted = motion_fit(&w->fit.motion, w->fit.crossings, n, &v->h, -0.02, span + 0.02);
-    w->fit.motion_t0 = v->t0;
-    w->fit.motion_fitted = v->fitted;
+    v->fitted = motion_fit(&w->motion, w->crossings, n, &v->h, -0.02, span + 0.02);
+    w->motion_t0 = v->t0;
+    w->motion_fitted = v->fitted;
 }
 
 /* How far a wheel went while it was on a sensor, and what its force adds up to over that way. */
@@ -166,21 +167,21 @@ typedef struct {
 
 static passed pass_over(weighing *v, int k, int j, const footprint *f)
 {
-    bf_wim *w = v->w;
-    const double ta = f->rise[1] / w->array.rate - v->t0, tb = f->fall[1] / w->array.rate - v->t0;
+    weigher *w = v->w;
+    const double ta = f->rise[1] / w->array->rate - v->t0, tb = f->fall[1] / w->array->rate - v->t0;
     passed p = {0};
     if (v->fitted) {
-        p.integral = way_integral(w, &w->fit.motion, f, v->t0, &p.centre, &p.extent);
-        p.step = motion_place(&w->fit.motion, tb) - motion_place(&w->fit.motion, ta);
+        p.integral = way_integral(w, &w->motion, f, v->t0, &p.centre, &p.extent);
+        p.step = motion_place(&w->motion, tb) - motion_place(&w->motion, ta);
         double way[MOTION_MAX_COEFFS] = {0};
-        motion_add_step(&w->fit.motion, ta, tb, 1.0, way);
-        p.step_sigma = motion_sigma(&w->fit.motion, way);
+        motion_add_step(&w->motion, ta, tb, 1.0, way);
+        p.step_sigma = motion_sigma(&w->motion, way);
     } else {
-        const double speed = pass_speed(w, &v->axles[k], j);
-        p.integral = f->area / w->array.rate * speed * w->array.sensors[f->sensor].newton;
+        const double speed = pass_speed(w->array, &v->axles[k], j);
+        p.integral = f->area / w->array->rate * speed * w->array->sensors[f->sensor].newton;
         p.step = speed * (tb - ta);
         p.step_sigma = 0.2 * p.step;
-        p.centre = speed * (f->centre / w->array.rate - v->t0);
+        p.centre = speed * (f->centre / w->array->rate - v->t0);
     }
     return p;
 }
@@ -190,7 +191,7 @@ static passed pass_over(weighing *v, int k, int j, const footprint *f)
 static double odd_way(const weighing *v, int k, const footprint *f, double step)
 {
     static const double FREE = 2.0;
-    const usual_passage usual = passage_of(v->w, &v->axles[k], f->sensor);
+    const usual_passage usual = passage_of(v->w->array, &v->axles[k], f->sensor);
     const double off = log(step / usual.way_m), free = FREE * usual.sigma_m / usual.way_m;
     const double over = fabs(off) - free;
     return over > 0.0 ? over * over : 0.0;
@@ -200,19 +201,19 @@ static double odd_way(const weighing *v, int k, const footprint *f, double step)
 static double add_print(weighing *v, int k, int j, side s, const footprint *f, passed *p, bf_axle *axle)
 {
     static const double LEAST_STEP_M = 0.02;
-    bf_wim *w = v->w;
-    const sensor_info *info = &w->array.sensors[f->sensor];
-    const double ta = f->rise[1] / w->array.rate - v->t0, tb = f->fall[1] / w->array.rate - v->t0;
+    weigher *w = v->w;
+    const sensor_info *info = &w->array->sensors[f->sensor];
+    const double ta = f->rise[1] / w->array->rate - v->t0, tb = f->fall[1] / w->array->rate - v->t0;
     const bool moved = fabs(p->step) > LEAST_STEP_M;
     if (!moved) p->step = LEAST_STEP_M;
     if (v->fitted) note_extent(&v->widths[k], info, p->extent);
     double kg = fabs(p->integral) / info->s.width_m / GRAVITY, by_way = 1.0;
-    const double whole = motion_place(&w->fit.motion, f->end / w->array.rate - v->t0) - motion_place(&w->fit.motion, f->begin / w->array.rate - v->t0);
+    const double whole = motion_place(&w->motion, f->end / w->array->rate - v->t0) - motion_place(&w->motion, f->begin / w->array->rate - v->t0);
     const double noise = f->base_noise * (whole > 0.0 ? whole : p->step) / (f->peak * p->step);
     double var = (p->step_sigma / p->step) * (p->step_sigma / p->step) + noise * noise;
     if (v->fitted && info->s.type == BF_STRIP && info->slope == 0.0) var += odd_way(v, k, f, fabs(p->step));
     if (f->plateau > 0.0) kg = with_plateau(f, info->newton, kg, &var, &by_way);
-    if (v->fitted && moved) motion_add_step(&w->fit.motion, ta, tb, by_way / p->step, v->common[k]);
+    if (v->fitted && moved) motion_add_step(&w->motion, ta, tb, by_way / p->step, v->common[k]);
     side_load *l = &v->loads[k][j][s];
     l->load_kg += kg;
     l->variance = fmax(l->variance, var);
@@ -225,23 +226,23 @@ static double add_print(weighing *v, int k, int j, side s, const footprint *f, p
 /* Loads of each side of an axle at each line, and where it is. */
 static void weigh_axle(weighing *v, int k, bf_axle *axle)
 {
-    bf_wim *w = v->w;
+    weigher *w = v->w;
     const axle_seen *a = &v->axles[k];
     double sum = 0.0, weights = 0.0;
     memset(axle->sensor_kg, 0, sizeof axle->sensor_kg);
-    for (int j = 0; j < w->array.line_count; ++j)
+    for (int j = 0; j < w->array->line_count; ++j)
         for (int s = 0; s < SIDES; ++s)
             for (int i = 0; (a->seen >> j & 1u) && i < a->at[j].count; ++i) {
-                if (print_side(w, &a->at[j], i) != (side)s) continue;
-                const footprint *f = &w->prints.at[a->at[j].prints[i]];
+                if (print_side(w->array, &a->at[j], i) != (side)s) continue;
+                const footprint *f = a->at[j].prints[i];
                 passed p = pass_over(v, k, j, f);
-                const double aside = v->fitted ? motion_aside(&w->fit.motion, k, side_wheel((side)s)) : 0.0;
+                const double aside = v->fitted ? motion_aside(&w->motion, k, side_wheel((side)s)) : 0.0;
                 const double weight = add_print(v, k, j, (side)s, f, &p, axle);
-                sum += weight * (p.centre - print_place(w, &w->array.sensors[f->sensor], (side)s, aside));
+                sum += weight * (p.centre - print_place(w->array, &w->array->sensors[f->sensor], (side)s, aside));
                 weights += weight;
             }
     v->place[k] = weights > 0.0 ? sum / weights : 0.0;
-    beside_fill(w, a, v->loads[k], axle);
+    beside_fill(w->array, a, v->loads[k], axle);
 }
 
 /* What the motion makes all lines of an axle err by together is taken out of their own variances. */
@@ -250,14 +251,14 @@ static void part_shared(weighing *v, int k)
     static const double LEAST = 0.02; /* of a variance, that stays its own */
     const axle_seen *a = &v->axles[k];
     int prints = 0;
-    for (int j = 0; j < v->w->array.line_count; ++j)
+    for (int j = 0; j < v->w->array->line_count; ++j)
         if (a->seen >> j & 1u) prints += a->at[j].count;
     for (int i = 0; i < MOTION_MAX_COEFFS; ++i) v->common[k][i] /= prints > 0 ? prints : 1;
     v->shared[k] = 0.0;
     if (!v->fitted) return;
-    const double sd = motion_sigma(&v->w->fit.motion, v->common[k]);
+    const double sd = motion_sigma(&v->w->motion, v->common[k]);
     v->shared[k] = sd * sd;
-    for (int j = 0; j < v->w->array.line_count; ++j)
+    for (int j = 0; j < v->w->array->line_count; ++j)
         for (int s = 0; s < SIDES; ++s) {
             double *own = &v->loads[k][j][s].variance;
             *own = *own > (1.0 + LEAST) * v->shared[k] ? *own - v->shared[k] : LEAST * *own;
@@ -269,13 +270,13 @@ static bool find_speed(const weighing *v, bf_vehicle *out)
 {
     enum { LOOKS = 40 };
     static const double UNEVEN = 0.25;
-    const motion *m = &v->w->fit.motion;
+    const motion *m = &v->w->motion;
     if (!v->fitted) {
-        out->speed_mps = pass_speed(v->w, &v->axles[0], 0);
+        out->speed_mps = pass_speed(v->w->array, &v->axles[0], 0);
         return false;
     }
     double lowest = HUGE_VAL, highest = 0.0;
-    const double span = (v->to - v->from) / v->w->array.rate;
+    const double span = (v->to - v->from) / v->w->array->rate;
     for (int i = 0; i <= LOOKS; ++i) {
         const double speed = motion_speed(m, span * i / LOOKS);
         lowest = fmin(lowest, speed);
@@ -290,7 +291,7 @@ static double dip_doubt(const weighing *v)
 {
     double dip = 0.0, seen = 0.0;
     for (int k = 0; k < v->count; ++k)
-        for (int j = 0; j < v->w->array.line_count; ++j)
+        for (int j = 0; j < v->w->array->line_count; ++j)
             for (int s = 0; s < SIDES; ++s)
                 if (v->loads[k][j][s].load_kg > 0.0) {
                     dip += v->loads[k][j][s].dip;
@@ -303,7 +304,7 @@ static double dip_doubt(const weighing *v)
  * motion's doubt, or by load that braking moved between the axles. */
 static uint32_t sum_up(const weighing *v, const line_sigmas *sigmas, bool uneven, bf_vehicle *out)
 {
-    const motion *m = &v->w->fit.motion;
+    const motion *m = &v->w->motion;
     double way[MOTION_MAX_COEFFS] = {0};
     const double dip = dip_doubt(v);
     out->gross_kg = 0.0;
@@ -325,36 +326,34 @@ static uint32_t sum_up(const weighing *v, const line_sigmas *sigmas, bool uneven
 /* What the sensors and footprints of the vehicle say of its weighing. */
 static uint32_t sensor_flags(const weighing *v)
 {
-    const bf_wim *w = v->w;
+    const weigher *w = v->w;
     uint32_t flags = v->h.rest_count ? BF_STOPPED_ON_SENSOR : 0;
     if (!v->fitted || v->axles[0].lost_before) flags |= BF_PARTIAL;
-    for (int i = 0; i < w->array.sensor_count; ++i)
-        if (channel_reversed(&w->channels[i])) flags |= BF_SENSOR_FAULT;
     for (int k = 0; k < v->count; ++k)
-        for (int j = 0; j < w->array.line_count; ++j)
+        for (int j = 0; j < w->array->line_count; ++j)
             for (int i = 0; (v->axles[k].seen >> j & 1u) && i < v->axles[k].at[j].count; ++i)
-                if (w->prints.at[v->axles[k].at[j].prints[i]].saturated) flags |= BF_SATURATED;
+                if (v->axles[k].at[j].prints[i]->saturated) flags |= BF_SATURATED;
     return flags;
 }
 
 /* The fitted motion for those who look at it. */
 static void tell_way(const weighing *v, bf_vehicle *out)
 {
-    const double step = (v->to - v->from) / v->w->array.rate / (BF_WAY_POINTS - 1);
+    const double step = (v->to - v->from) / v->w->array->rate / (BF_WAY_POINTS - 1);
     out->way_from_scan = v->from;
     for (int i = 0; i < BF_WAY_POINTS; ++i)
-        out->way_m[i] = v->fitted ? (float)(motion_place(&v->w->fit.motion, step * i) - v->place[0]) : NAN;
+        out->way_m[i] = v->fitted ? (float)(motion_place(&v->w->motion, step * i) - v->place[0]) : NAN;
     for (int k = 0; k < v->count; ++k)
         out->axles[k].way_m = v->fitted ? (float)(v->place[k] - v->place[0]) : NAN;
 }
 
-void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
+void weigh(weigher *w, const axle_seen *axles, int count, bf_vehicle *out)
 {
     weighing all = {.w = w, .axles = axles, .count = count}, *v = &all;
     fit_motion(v);
     out->axle_count = count;
     out->length_m = (double)NAN;
-    out->lateral_m = v->fitted ? lateral(&w->fit.motion) : (double)NAN;
+    out->lateral_m = v->fitted ? lateral(&w->motion) : (double)NAN;
     out->exit_scan = v->to;
     for (int k = 0; k < count; ++k) {
         weigh_axle(v, k, &out->axles[k]);
@@ -365,8 +364,8 @@ void weigh(bf_wim *w, const axle_seen *axles, int count, bf_vehicle *out)
     uint32_t flags = sensor_flags(v);
     flags |= lines_weigh(w, axles, count, v->loads, v->place, fabs(out->speed_mps), &sigmas, out);
     flags |= sum_up(v, &sigmas, uneven, out);
-    const double t_first = v->fitted ? motion_time(&w->fit.motion, v->place[0]) : axles[0].at[0].mid / w->array.rate - v->t0;
-    out->first_axle_scan = (t_first + v->t0) * w->array.rate;
+    const double t_first = v->fitted ? motion_time(&w->motion, v->place[0]) : axles[0].at[0].mid / w->array->rate - v->t0;
+    out->first_axle_scan = (t_first + v->t0) * w->array->rate;
     out->flags = flags | keep_sane(axles, out);
     tell_way(v, out);
 }

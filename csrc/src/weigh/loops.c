@@ -18,15 +18,15 @@ static void mark_on(loop_state *l, double at, bool split)
     l->count++;
 }
 
-void loop_sample_frame(bf_wim *w, loop_state *l, int64_t frame)
+static void take_frame(loop_state *l, double rate_hz, const history *past, const frame_ranges *ranges, int64_t frame)
 {
-    const int n = w->stream.frame_scans;
-    const int64_t settle = (int64_t)(0.015 * w->array.rate);
-    const double lo = w->room.ranges.lo[l->channel], hi = w->room.ranges.hi[l->channel], sum = history_sum(&w->room.past, frame, &w->room.ranges, l->channel);
+    const int n = past->frame_scans;
+    const int64_t settle = (int64_t)(0.015 * rate_hz);
+    const double lo = ranges->lo[l->channel], hi = ranges->hi[l->channel], sum = history_sum(past, frame, ranges, l->channel);
     const bool steady = !l->pending && (l->present ? lo > l->lower : hi <= l->level);
     for (int i = steady ? n : 0; i < n; ++i) {
         const int64_t at = frame * n + i;
-        const double v = history_sample(&w->room.past, at, l->channel);
+        const double v = history_sample(past, at, l->channel);
         const bool want = l->present ? v > l->lower : v > l->level;
         if (want == l->present) {
             l->pending = false;
@@ -74,30 +74,44 @@ void loop_sample_frame(bf_wim *w, loop_state *l, int64_t frame)
     }
 }
 
+void loops_frame(presences *loops, double rate_hz, const history *past, const frame_ranges *ranges, int64_t frame)
+{
+    for (int i = 0; i < loops->count; ++i) take_frame(&loops->at[i], rate_hz, past, ranges, frame);
+}
+
+void loops_close(presences *loops, int64_t now)
+{
+    for (int i = 0; i < loops->count; ++i) {
+        loop_state *l = &loops->at[i];
+        if (l->present && l->count > 0) l->marks[l->count - 1].off = (double)now;
+        l->present = l->pending = l->falling = false;
+    }
+}
+
 /* When an axle was over the loop: its time at a line there, else by its speed at the nearer end of the array, else between
  * the lines on both sides. Not by the mean speed between lines, where it may have stood. Scans. */
-static double time_over(const bf_wim *w, const axle_seen *a, const bf_sensor *loop)
+static double time_over(const sensor_array *array, const axle_seen *a, const bf_sensor *loop)
 {
     const double x = loop->x_m;
     int over = -1, before = -1, after = -1;
-    for (int j = 0; j < w->array.line_count; ++j) {
+    for (int j = 0; j < array->line_count; ++j) {
         if (!(a->seen & (1u << j))) continue;
-        const double off = fabs(w->array.lines[j].x - x);
-        if (off <= 0.5 * loop->width_m && (over < 0 || off < fabs(w->array.lines[over].x - x))) over = j;
-        if (w->array.lines[j].x <= x) before = j;
+        const double off = fabs(array->lines[j].x - x);
+        if (off <= 0.5 * loop->width_m && (over < 0 || off < fabs(array->lines[over].x - x))) over = j;
+        if (array->lines[j].x <= x) before = j;
         else if (after < 0) after = j;
     }
     if (over >= 0) return a->at[over].mid;
-    if (before < 0) return (a->entry.t - (a->entry.x - x) / a->entry.v) * w->array.rate;
-    if (after < 0) return (a->exit.t + (x - a->exit.x) / a->exit.v) * w->array.rate;
-    const double f = (x - w->array.lines[before].x) / (w->array.lines[after].x - w->array.lines[before].x);
+    if (before < 0) return (a->entry.t - (a->entry.x - x) / a->entry.v) * array->rate;
+    if (after < 0) return (a->exit.t + (x - a->exit.x) / a->exit.v) * array->rate;
+    const double f = (x - array->lines[before].x) / (array->lines[after].x - array->lines[before].x);
     return a->at[before].mid + f * (a->at[after].mid - a->at[before].mid);
 }
 
 /* Index of the presence in which an axle was over the loop, or -1. */
-int presence_of(const bf_wim *w, const loop_state *l, const axle_seen *a)
+int presence_of(const sensor_array *array, const loop_state *l, const axle_seen *a)
 {
-    const double t = time_over(w, a, &w->array.sensors[l->sensor].s);
+    const double t = time_over(array, a, &array->sensors[l->sensor].s);
     int best = -1;
     double least = HUGE_VAL;
     for (int i = 0; i < l->count; ++i) {
@@ -109,10 +123,10 @@ int presence_of(const bf_wim *w, const loop_state *l, const axle_seen *a)
         }
     }
     const double v = a->exit.v;
-    return least / w->array.rate * (v > 0.2 ? v : 0.2) < 1.0 ? best : -1;
+    return least / array->rate * (v > 0.2 ? v : 0.2) < 1.0 ? best : -1;
 }
 
-const loop_state *main_loop(const bf_wim *w)
+const loop_state *main_loop(const presences *loops)
 {
-    return w->options.use_loop && !w->loops.ignored && w->loops.count > 0 ? &w->loops.at[0] : NULL;
+    return loops->used && !loops->ignored && loops->count > 0 ? &loops->at[0] : NULL;
 }

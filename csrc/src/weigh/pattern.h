@@ -2,6 +2,7 @@
 #ifndef BF_PATTERN_H
 #define BF_PATTERN_H
 
+#include "habits.h"
 #include "spacing.h"
 
 /* Axles one behind the other, and what this lane is used to. `apart[k]` and `reaches[k]` lie between axle k - 1 and k. */

@@ -1,13 +1,19 @@
 /* Slots of footprints, given back. See prints.h. */
 #include "prints.h"
 
-void release_pass(bf_wim *w, const pass *p)
+void prints_init(print_slots *s)
 {
-    for (int i = 0; i < p->count; ++i) w->prints.free[w->prints.free_count++] = p->prints[i];
+    for (int i = 0; i < PRINTS; ++i) s->free[i] = &s->at[i];
+    s->free_count = PRINTS;
 }
 
-void release_axle(bf_wim *w, const axle_seen *a)
+void release_pass(print_slots *s, const pass *p)
 {
-    for (int j = 0; j < w->array.line_count; ++j)
-        if (a->seen & (1u << j)) release_pass(w, &a->at[j]);
+    for (int i = 0; i < p->count; ++i) s->free[s->free_count++] = p->prints[i];
+}
+
+void release_axle(print_slots *s, const axle_seen *a)
+{
+    for (int j = 0; j < BF_MAX_LINES; ++j)
+        if (a->seen & (1u << j)) release_pass(s, &a->at[j]);
 }

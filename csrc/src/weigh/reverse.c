@@ -6,8 +6,8 @@
  * all lines, in the order of time, are read as a walk over a stack of places: NEW pushes one, BACK goes down, AGAIN goes
  * up, and a TOUCH is a wheel that turned on the strip. The cheapest reading by loads, speeds and turns is looked for with
  * a beam search. First passes stay; the others are taken out. Where all passes as new ones read well nothing is done. */
+#include "reverse.h"
 #include "crossings.h"
-#include "prints.h"
 
 #include <math.h>
 #include <string.h>
@@ -39,25 +39,25 @@ typedef struct {
     signed char way[EVENTS];     /* way_over */
 } walk;
 
-static event event_of(const bf_wim *w, const pass *p, int line, int index)
+static event event_of(const axle_stage *w, const pass *p, int line, int index)
 {
     event e = {p->mid, 0.0, {0}, line, index};
     for (int i = 0; i < p->count; ++i) {
-        const footprint *f = &w->prints.at[p->prints[i]];
-        const double on = (f->fall[1] - f->rise[1]) / w->array.rate;
+        const footprint *f = p->prints[i];
+        const double on = (f->fall[1] - f->rise[1]) / w->array->rate;
         if (on > e.on_s) e.on_s = on;
     }
     memcpy(e.side_n, p->side_n, sizeof e.side_n);
     return e;
 }
 
-void reverse_note(bf_wim *w, const pass *p, int line)
+void reverse_note(axle_stage *w, const pass *p, int line)
 {
-    if (w->passes.recent_count == RECENT) {
-        memmove(w->passes.recent, w->passes.recent + 1, sizeof(recent_pass) * (RECENT - 1));
-        w->passes.recent_count--;
+    if (w->recent_count == RECENT) {
+        memmove(w->recent, w->recent + 1, sizeof(recent_pass) * (RECENT - 1));
+        w->recent_count--;
     }
-    recent_pass *r = &w->passes.recent[w->passes.recent_count++];
+    recent_pass *r = &w->recent[w->recent_count++];
     const event e = event_of(w, p, line, -1);
     r->line = line;
     r->mid = e.mid;
@@ -76,19 +76,19 @@ static void insert(event *list, int *n, const event *e)
 }
 
 /* The passes of all lines in their order: the last that left, and those that wait. 0 where there are too many. */
-static int gather(const bf_wim *w, const int *finished, event *list)
+static int gather(const axle_stage *w, const int *finished, event *list)
 {
     int n = 0;
-    for (int i = w->passes.recent_count > FIXED ? w->passes.recent_count - FIXED : 0; i < w->passes.recent_count; ++i) {
-        const recent_pass *r = &w->passes.recent[i];
+    for (int i = w->recent_count > FIXED ? w->recent_count - FIXED : 0; i < w->recent_count; ++i) {
+        const recent_pass *r = &w->recent[i];
         event e = {r->mid, r->on_s, {0}, r->line, -1};
         memcpy(e.side_n, r->side_n, sizeof e.side_n);
         insert(list, &n, &e);
     }
-    for (int j = 0; j < w->array.line_count; ++j)
+    for (int j = 0; j < w->array->line_count; ++j)
         for (int i = 0; i < finished[j]; ++i) {
             if (n == EVENTS) return 0;
-            const event e = event_of(w, &w->passes.pending[j][i], j, i);
+            const event e = event_of(w, &w->pending[j][i], j, i);
             insert(list, &n, &e);
         }
     return n;
@@ -116,13 +116,13 @@ static double load_cost(const event *a, const event *b, bool same_line, bool par
 
 /* A wheel that left one line cannot be on the next at once: it has the way between them to go, from the speeds that it had on
  * them, and pulls only so hard. */
-static double way_cost(const bf_wim *w, const event *from, const event *to)
+static double way_cost(const axle_stage *w, const event *from, const event *to)
 {
     static const double PRINT_M = 0.35, LONGEST_M = 0.5, PULLS_MPS2 = 2.5;
-    const double way = w->array.lines[to->line].x - w->array.lines[from->line].x - PRINT_M;
+    const double way = w->array->lines[to->line].x - w->array->lines[from->line].x - PRINT_M;
     const double on = from->on_s < to->on_s ? from->on_s : to->on_s;
-    if (way <= 0.0 || !(on > 0.0) || w->array.lines[from->line].plate || w->array.lines[to->line].plate) return 0.0;
-    const double v = LONGEST_M / on, took = (to->mid - from->mid) / w->array.rate - 0.5 * (from->on_s + to->on_s);
+    if (way <= 0.0 || !(on > 0.0) || w->array->lines[from->line].plate || w->array->lines[to->line].plate) return 0.0;
+    const double v = LONGEST_M / on, took = (to->mid - from->mid) / w->array->rate - 0.5 * (from->on_s + to->on_s);
     return took * sqrt(v * v + 2.0 * PULLS_MPS2 * way) < 0.7 * way ? NOT_RIGID : 0.0;
 }
 
@@ -141,27 +141,27 @@ static int crossing_of(const walk *h, int line, int k)
     return k < h->crossed[line] ? h->first[line][k] : -1;
 }
 
-static int line_before(const bf_wim *w, int line)
+static int line_before(const axle_stage *w, int line)
 {
     int j = line - 1;
-    while (j >= 0 && w->array.lines[j].missed_run >= 2) --j;
+    while (j >= 0 && w->array->lines[j].missed_run >= 2) --j;
     return j;
 }
 
 /* The range of distances of axles k - 1 and k that the order of their crossings leaves, empty where they are not rigid. */
-static void distance_left(const bf_wim *w, const walk *h, const event *list, int k, double *lo, double *hi)
+static void distance_left(const axle_stage *w, const walk *h, const event *list, int k, double *lo, double *hi)
 {
     *lo = LEAST_SPACING_M;
     *hi = HUGE_VAL;
-    for (int i = 0; i < w->array.line_count; ++i) {
+    for (int i = 0; i < w->array->line_count; ++i) {
         const int b = crossing_of(h, i, k);
         if (b < 0) continue;
-        for (int j = i + 1; j < w->array.line_count; ++j) {
+        for (int j = i + 1; j < w->array->line_count; ++j) {
             const int a = crossing_of(h, j, k - 1);
-            const double d = w->array.lines[j].x - w->array.lines[i].x;
+            const double d = w->array->lines[j].x - w->array->lines[i].x;
             if (a < 0) continue;
             /* Both on their lines at a time, perhaps standing: either may have come first. */
-            if (fabs(list[a].mid - list[b].mid) < 0.4 * w->array.rate * (list[a].on_s + list[b].on_s)) continue;
+            if (fabs(list[a].mid - list[b].mid) < 0.4 * w->array->rate * (list[a].on_s + list[b].on_s)) continue;
             if (list[b].mid < list[a].mid && d < *hi) *hi = d;
             if (list[b].mid > list[a].mid && d > *lo) *lo = d;
         }
@@ -169,12 +169,12 @@ static void distance_left(const bf_wim *w, const walk *h, const event *list, int
 }
 
 /* Axles that should have crossed a line: the one before has gone on by more than their distance can be. */
-static double overdue_cost(const bf_wim *w, const walk *h, const event *list)
+static double overdue_cost(const axle_stage *w, const walk *h, const event *list)
 {
     static const double SLACK_M = 0.3;
     double cost = 0.0;
     int axles = 0;
-    for (int j = 0; j < w->array.line_count; ++j)
+    for (int j = 0; j < w->array->line_count; ++j)
         if (h->crossed[j] > axles) axles = h->crossed[j];
     for (int k = 1; k < axles; ++k) {
         double lo, hi;
@@ -182,10 +182,10 @@ static double overdue_cost(const bf_wim *w, const walk *h, const event *list)
         if (lo > hi + 0.05) cost += NOT_RIGID;
         if (!(hi < HUGE_VAL)) continue;
         double gone = -HUGE_VAL;
-        for (int j = 0; j < w->array.line_count; ++j)
-            if (h->crossed[j] >= k) gone = w->array.lines[j].x;
-        for (int j = 0; j < w->array.line_count; ++j)
-            if (h->crossed[j] == k && w->array.lines[j].missed_run < 2 && w->array.lines[j].x + hi + SLACK_M < gone) {
+        for (int j = 0; j < w->array->line_count; ++j)
+            if (h->crossed[j] >= k) gone = w->array->lines[j].x;
+        for (int j = 0; j < w->array->line_count; ++j)
+            if (h->crossed[j] == k && w->array->lines[j].missed_run < 2 && w->array->lines[j].x + hi + SLACK_M < gone) {
                 cost += NOT_DUE;
                 break;
             }
@@ -195,7 +195,7 @@ static double overdue_cost(const bf_wim *w, const walk *h, const event *list)
 
 /* Readings after a walk are added one by one. */
 typedef struct {
-    const bf_wim *w;
+    const axle_stage *w;
     const event *list;
     int at;
     const walk *h;
@@ -250,7 +250,7 @@ static void read_new(const step *s, const event *e)
 /* Two places that were met nearly at a time may be met in either order: what it costs to take the second one first. */
 static double swap_cost(const step *s, const event *p, int first)
 {
-    return SWAPPED + 4.0 * fabs(p->mid - s->list[first].mid) / s->w->array.rate / (p->on_s + 0.05);
+    return SWAPPED + 4.0 * fabs(p->mid - s->list[first].mid) / s->w->array->rate / (p->on_s + 0.05);
 }
 
 /* Down the stack: back over a place, or onto it from behind and forward again. */
@@ -285,7 +285,7 @@ static void read_beside(const step *s, const event *e, int top)
     for (int deeper = 1; deeper < 3 && top - deeper >= 0 && s->at > 0; ++deeper) {
         const event *p = &s->list[h->stack[top - deeper]], *before = &s->list[s->at - 1];
         const bool turned = h->label[s->at - 1] == TOUCH, held = deeper == 1 && h->stack[top] == s->at - 1 && before->index >= 0;
-        if (p->line != e->line || !(turned || held) || fabs(e->mid - before->mid) > before->on_s * s->w->array.rate) continue;
+        if (p->line != e->line || !(turned || held) || fabs(e->mid - before->mid) > before->on_s * s->w->array->rate) continue;
         take(s, TOUCH, h->stack[top - deeper], WAY_REAR,
              TOUCHED + load_cost(p, e, true, true) + pace_cost(e, 0.6) + (turned ? 0.0 : TURN));
     }
@@ -316,7 +316,7 @@ static void read_again(const step *s, const event *e, int top)
 }
 
 /* All readings of event `at` after the walk `h`. */
-static void read_on(const bf_wim *w, const event *list, int at, const walk *h, walk *next, int *count)
+static void read_on(const axle_stage *w, const event *list, int at, const walk *h, walk *next, int *count)
 {
     const event *e = &list[at];
     const step s = {w, list, at, h, next, count};
@@ -349,7 +349,7 @@ static void keep_best(walk *next, int *count)
 }
 
 /* All passes read as new ones. */
-static walk plain_walk(const bf_wim *w, const event *list, int n)
+static walk plain_walk(const axle_stage *w, const event *list, int n)
 {
     walk h;
     memset(&h, 0, sizeof h);
@@ -366,14 +366,14 @@ static walk plain_walk(const bf_wim *w, const event *list, int n)
 }
 
 /* The axle of an event: of those that are new, or behind them of those in the train; -1 where it has left. */
-static int axle_of(const bf_wim *w, const event *list, const walk *h, int at)
+static int axle_of(const axle_stage *w, const event *list, const walk *h, int at)
 {
     if (h->of[at] <= -2) return -2 - h->of[at];
     const event *e = &list[h->of[at]];
     for (int k = 0; e->index >= 0 && k < AXLES; ++k)
         if (crossing_of(h, e->line, k) == h->of[at]) return k;
-    for (int t = 0; e->index < 0 && t < w->train.count; ++t)
-        if ((w->train.at[t].seen >> e->line & 1u) && fabs(w->train.at[t].at[e->line].mid - e->mid) < 0.5) return AXLES + t;
+    for (int t = 0; e->index < 0 && t < w->train->count; ++t)
+        if ((w->train->at[t].seen >> e->line & 1u) && fabs(w->train->at[t].at[e->line].mid - e->mid) < 0.5) return AXLES + t;
     return -1;
 }
 
@@ -383,21 +383,21 @@ typedef struct {
 } row_part;
 
 /* `id`: axle_of. */
-static bool part_has(const bf_wim *w, row_part s, int id)
+static bool part_has(const axle_stage *w, row_part s, int id)
 {
-    const int place = id < 0 ? -1 : id < AXLES ? w->train.count + id : id - AXLES;
+    const int place = id < 0 ? -1 : id < AXLES ? w->train->count + id : id - AXLES;
     return place >= s.first && place < s.end;
 }
 
 /* Between which scans it rolled back: from before the first to after the last of neighbouring passes that say so. */
-static int backs_of(const bf_wim *w, const event *list, int n, const walk *h, row_part s, rest *back)
+static int backs_of(const axle_stage *w, const event *list, int n, const walk *h, row_part s, rest *back)
 {
     int count = 0;
     for (int i = 0, j; i < n; i = j + 1) {
         bool here = false;
         for (j = i; j < n && (h->label[j] == BACK || h->label[j] == TOUCH); ++j) here = here || part_has(w, s, axle_of(w, list, h, j));
         if (!here || count == MOTION_MAX_BACKS) continue;
-        const double on = 0.5 * list[i].on_s * w->array.rate, off = 0.5 * list[j - 1].on_s * w->array.rate;
+        const double on = 0.5 * list[i].on_s * w->array->rate, off = 0.5 * list[j - 1].on_s * w->array->rate;
         back[count].from = h->way[i] == WAY_FRONT || i == 0 ? list[i].mid - on : list[i - 1].mid;
         back[count].to = h->way[j - 1] == WAY_REAR || j == n ? list[j - 1].mid + off : list[j].mid;
         ++count;
@@ -406,20 +406,20 @@ static int backs_of(const bf_wim *w, const event *list, int n, const walk *h, ro
 }
 
 /* What it costs that one motion of a rigid body is to have made the passes of a part of the row as they are read. */
-static double part_cost(bf_wim *w, const event *list, int n, const walk *h, row_part s)
+static double part_cost(axle_stage *w, const event *list, int n, const walk *h, row_part s)
 {
     static const double PRINT_M = 0.25;
     signed_pass passes[EVENTS];
     rest back[MOTION_MAX_BACKS];
     int count = 0, axles = 0;
-    for (int id = 0; id < AXLES + w->train.count; ++id) {
+    for (int id = 0; id < AXLES + w->train->count; ++id) {
         const int begin = count;
         double most = 0.0;
         if (!part_has(w, s, id)) continue;
         for (int i = 0; i < n; ++i) {
             const event *e = &list[i];
             if (axle_of(w, list, h, i) != id || (e->index < 0 && id < AXLES)) continue;
-            const pass *p = e->index < 0 ? &w->train.at[id - AXLES].at[e->line] : &w->passes.pending[e->line][e->index];
+            const pass *p = e->index < 0 ? &w->train->at[id - AXLES].at[e->line] : &w->pending[e->line][e->index];
             const signed_pass one = {p, axles, (way_over)h->way[i], 0, PRINT_M / fmax(e->on_s, 0.01), 0.0};
             most = fmax(most, p->peak_n);
             passes[count++] = one;
@@ -431,53 +431,53 @@ static double part_cost(bf_wim *w, const event *list, int n, const walk *h, row_
         if (count > begin) ++axles;
     }
     if (count == 0) return 0.0;
-    const double cost = crossings_misfit(w, passes, count, axles, back, backs_of(w, list, n, h, s, back));
+    const double cost = crossings_misfit(w->fit, passes, count, axles, back, backs_of(w, list, n, h, s, back));
     return isfinite(cost) ? cost : HUGE_VAL;
 }
 
-static double rigid_cost(bf_wim *w, const event *list, int n, const walk *h)
+static double rigid_cost(axle_stage *w, const event *list, int n, const walk *h)
 {
-    const row_part all = {0, w->train.count + AXLES};
+    const row_part all = {0, w->train->count + AXLES};
     return part_cost(w, list, n, h, all);
 }
 
 /* The same where the axles may be of two vehicles, each with its own motion: bumper to bumper one motion for both, which
  * costs `best`, fits not quite, and that says nothing for a roll-back. Where a roll-back is read as going on, it does not fit
  * at all. */
-static double apart_cost(bf_wim *w, const event *list, int n, const walk *h, double best)
+static double apart_cost(axle_stage *w, const event *list, int n, const walk *h, double best)
 {
     static const double NOT_AT_ALL = 15.0; /* true ones read as going on: 20 to 200; the gap of a queue that shrinks: to 11 */
     int last = 0;
     if (best > NOT_AT_ALL) return best;
-    for (int j = 0; j < w->array.line_count; ++j)
+    for (int j = 0; j < w->array->line_count; ++j)
         if (h->crossed[j] > last) last = h->crossed[j];
-    for (int cut = 1; cut < w->train.count + last; ++cut) {
-        const row_part front = {0, cut}, rear = {cut, w->train.count + AXLES};
+    for (int cut = 1; cut < w->train->count + last; ++cut) {
+        const row_part front = {0, cut}, rear = {cut, w->train->count + AXLES};
         const double cost = part_cost(w, list, n, h, front);
         if (cost < best) best = fmin(best, TURN + cost + part_cost(w, list, n, h, rear));
     }
     return best;
 }
 
-static void take_out(bf_wim *w, const event *list, int n, const walk *h, int *finished)
+static void take_out(axle_stage *w, const event *list, int n, const walk *h, int *finished)
 {
     /* From the last to the first, so that the places of the others stay. */
     for (int i = n - 1; i >= 0; --i) {
         if (list[i].index < 0 || h->label[i] == NEW) continue;
         const int j = list[i].line, k = list[i].index;
-        release_pass(w, &w->passes.pending[j][k]);
-        memmove(&w->passes.pending[j][k], &w->passes.pending[j][k + 1], sizeof(pass) * (size_t)(w->passes.pending_count[j] - k - 1));
-        w->passes.pending_count[j]--;
+        release_pass(w->prints, &w->pending[j][k]);
+        memmove(&w->pending[j][k], &w->pending[j][k + 1], sizeof(pass) * (size_t)(w->pending_count[j] - k - 1));
+        w->pending_count[j]--;
         finished[j]--;
     }
 }
 
 /* The axle that came again: it is in the train, or its pass waits. */
-static void mark(bf_wim *w, const event *e)
+static void mark(axle_stage *w, const event *e)
 {
-    if (e->index >= 0) w->passes.pending[e->line][e->index].came_back = true;
-    for (int i = 0; i < w->train.count; ++i)
-        if ((w->train.at[i].seen >> e->line & 1u) && w->train.at[i].at[e->line].mid >= e->mid) w->train.at[i].came_back = true;
+    if (e->index >= 0) w->pending[e->line][e->index].came_back = true;
+    for (int i = 0; i < w->train->count; ++i)
+        if ((w->train->at[i].seen >> e->line & 1u) && w->train->at[i].at[e->line].mid >= e->mid) w->train->at[i].came_back = true;
 }
 
 /* Two beams of readings, of which the one is read on into the other. */
@@ -487,7 +487,7 @@ typedef struct {
     int count;
 } readings;
 
-static void read_all(const bf_wim *w, const event *list, int n, readings *r)
+static void read_all(const axle_stage *w, const event *list, int n, readings *r)
 {
     walk *next = r->rooms[1];
     r->beam = r->rooms[0];
@@ -524,7 +524,7 @@ static const walk *cheapest(const readings *r)
 
 /* The best reading of a roll-back that is over, by what it and its motion (`motion_cost`) cost; NULL where none comes near
  * `most`. */
-static const walk *best_closed(bf_wim *w, const event *list, int n, readings *r, double most, double *motion_cost)
+static const walk *best_closed(axle_stage *w, const event *list, int n, readings *r, double most, double *motion_cost)
 {
     enum { LOOKS = 6 };
     const walk *best = NULL;
@@ -556,7 +556,7 @@ static bool may_turn(const readings *r, const walk *best, int n)
 }
 
 /* Marks the axles whose passes are about to be taken out. */
-static void mark_all(bf_wim *w, const event *list, int n, const walk *h)
+static void mark_all(axle_stage *w, const event *list, int n, const walk *h)
 {
     for (int i = 0; i < n; ++i) {
         if (h->label[i] == NEW) continue;
@@ -571,7 +571,7 @@ static void mark_all(bf_wim *w, const event *list, int n, const walk *h)
 
 /* Finds the best reading of the passes; takes out what is no first pass. True where it is not clear yet. What loads, paces and
  * turns leave open, the motion decides: that of the wrong reading does not fit. */
-static bool read_events(bf_wim *w, const event *list, int n, int *finished, bool at_end)
+static bool read_events(axle_stage *w, const event *list, int n, int *finished, bool at_end)
 {
     static const double WORTH_A_FIT = 12.0;
     bool slow = false;
@@ -605,10 +605,10 @@ static bool read_events(bf_wim *w, const event *list, int n, int *finished, bool
     return false;
 }
 
-bool reverse_filter(bf_wim *w, int *finished, bool at_end)
+bool reverse_filter(axle_stage *w, int *finished, bool at_end)
 {
     event list[EVENTS];
-    for (int j = 0; j < w->array.line_count; ++j)
+    for (int j = 0; j < w->array->line_count; ++j)
         if (finished[j] > AXLES) return false;
     const int n = gather(w, finished, list);
     int waiting = 0;
@@ -617,9 +617,9 @@ bool reverse_filter(bf_wim *w, int *finished, bool at_end)
         waiting += list[i].index >= 0;
         sum += list[i].mid * (list[i].index + 2);
     }
-    if (waiting == w->passes.reverse_waiting && sum == w->passes.reverse_sum) return w->passes.reversing; /* as last time */
-    w->passes.reverse_waiting = waiting;
-    w->passes.reverse_sum = sum;
-    w->passes.reversing = read_events(w, list, n, finished, at_end);
-    return w->passes.reversing;
+    if (waiting == w->reverse_waiting && sum == w->reverse_sum) return w->reversing; /* as last time */
+    w->reverse_waiting = waiting;
+    w->reverse_sum = sum;
+    w->reversing = read_events(w, list, n, finished, at_end);
+    return w->reversing;
 }

@@ -1,6 +1,6 @@
 /* Distances between neighbouring axles. See spacing.h. */
 #include "spacing.h"
-#include "crossings.h"
+#include "pass.h"
 
 #include <math.h>
 
@@ -26,17 +26,17 @@ typedef struct {
 } way_on;
 
 /* By the speeds from line to line, which under an even change of speed are the means of those at the lines. */
-static way_on way_by_speed(const bf_wim *w, const axle_seen *a, const double *on)
+static way_on way_by_speed(const sensor_array *array, const axle_seen *a, const double *on)
 {
     static const double UNEVEN = 4.0, SIGMAS[] = {0.6, 0.15, 0.06, 0.03};
     double sorted[BF_MAX_LINES], weakest = 0.0;
     int before = -1, n = 0;
-    for (int j = 0; j < w->array.line_count; ++j) {
+    for (int j = 0; j < array->line_count; ++j) {
         if (!(a->seen >> j & 1u)) continue;
         const int i = before;
         before = j;
         if (i < 0 || !(a->at[j].mid > a->at[i].mid) || !(on[i] > 0.0) || !(on[j] > 0.0)) continue;
-        const double v = (w->array.lines[j].x - w->array.lines[i].x) / (a->at[j].mid - a->at[i].mid) * w->array.rate;
+        const double v = (array->lines[j].x - array->lines[i].x) / (a->at[j].mid - a->at[i].mid) * array->rate;
         const double least = on[i] < on[j] ? on[i] : on[j], most = on[i] < on[j] ? on[j] : on[i];
         if (v * least > weakest) weakest = v * least;
         if (most > UNEVEN * least) continue; /* it stood at one of them */
@@ -54,18 +54,18 @@ static way_on way_by_speed(const bf_wim *w, const axle_seen *a, const double *on
 }
 
 /* That, and how long a tyre's print is under such a load. */
-static double reach_of(const bf_wim *w, axle_seen *a, const double *on)
+static double reach_of(const sensor_array *array, axle_seen *a, const double *on)
 {
     static const double USUAL = 0.2, ODD = 0.35, CLEAR = 0.1, BY_LOAD = 0.25, MOST_M = 0.45;
-    const way_on seen = way_by_speed(w, a, on);
+    const way_on seen = way_by_speed(array, a, on);
     int line = 0;
     while (!(a->seen >> line & 1u)) ++line;
-    const int sensor = w->array.lines[line].sensors[0];
-    const double least = w->array.lines[0].width + 0.05;
+    const int sensor = array->lines[line].sensors[0];
+    const double least = array->lines[0].width + 0.05;
     a->print = (double)NAN;
     double reach = seen.m;
-    if (!w->array.lines[line].plate && !w->array.slopes_differ && seen.m > 0.0) {
-        const double usual = passage_of(w, a, sensor).way_m, odd = fmax(fabs(log(seen.m / usual)) - ODD, 0.0); /* it stood on all */
+    if (!array->lines[line].plate && !array->slopes_differ && seen.m > 0.0) {
+        const double usual = passage_of(array, a, sensor).way_m, odd = fmax(fabs(log(seen.m / usual)) - ODD, 0.0); /* it stood on all */
         const double sigma = seen.sigma + odd, own = 1.0 / (sigma * sigma), other = 1.0 / (USUAL * USUAL);
         reach = exp((log(seen.m) * own + log(usual) * other) / (own + other));
         const double kg = a->peak_n / 9.80665;
@@ -105,33 +105,33 @@ static void fit_run(const node *nodes, int count, run *r)
     if (n >= 2 && d > 0.0) r->v = (s[0] * y[1] - s[1] * y[0]) / d;
 }
 
-void find_runs(const bf_wim *w, axle_seen *a)
+void find_runs(const sensor_array *array, axle_seen *a)
 {
     double on[BF_MAX_LINES] = {0};
     double rise[BF_MAX_LINES] = {0}, fall[BF_MAX_LINES] = {0};
-    for (int j = 0; j < w->array.line_count; ++j) {
+    for (int j = 0; j < array->line_count; ++j) {
         if (!(a->seen >> j & 1u)) continue;
         const pass *p = &a->at[j];
         for (int i = 0; i < p->count; ++i) {
-            const footprint *f = &w->prints.at[p->prints[i]];
-            const int level = w->array.lines[j].plate ? LEVELS / 2 : 1;
-            rise[j] += f->rise[level] / w->array.rate / p->count;
-            fall[j] += f->fall[level] / w->array.rate / p->count;
+            const footprint *f = p->prints[i];
+            const int level = array->lines[j].plate ? LEVELS / 2 : 1;
+            rise[j] += f->rise[level] / array->rate / p->count;
+            fall[j] += f->fall[level] / array->rate / p->count;
         }
         on[j] = fall[j] - rise[j];
     }
-    const double reach = reach_of(w, a, on);
-    a->kg = fmax(rough_load(w, a, reach), 1.0);
+    const double reach = reach_of(array, a, on);
+    a->kg = fmax(rough_load(array, a, reach), 1.0);
     for (int end = 0; end < 2; ++end) {
         node nodes[2 * BF_MAX_LINES];
         int n = 0, edge = -1;
         run *r = end ? &a->exit : &a->entry;
-        for (int q = 0; q < w->array.line_count; ++q) {
-            const int j = end ? w->array.line_count - 1 - q : q;
+        for (int q = 0; q < array->line_count; ++q) {
+            const int j = end ? array->line_count - 1 - q : q;
             if (!(a->seen >> j & 1u)) continue;
-            const double half = 0.5 * (w->array.lines[j].plate ? w->array.lines[j].width : reach);
+            const double half = 0.5 * (array->lines[j].plate ? array->lines[j].width : reach);
             if (edge < 0) edge = j;
-            const node first = {w->array.lines[j].x - half, rise[j]}, last = {w->array.lines[j].x + half, fall[j]};
+            const node first = {array->lines[j].x - half, rise[j]}, last = {array->lines[j].x + half, fall[j]};
             const bool stood = on[j] > 2.0 * half / 0.2; /* slower than 0.2 m/s in the mean */
             nodes[n++] = end ? last : first;
             if (stood) break;
@@ -140,7 +140,7 @@ void find_runs(const bf_wim *w, axle_seen *a)
         r->x = nodes[0].x;
         r->t = nodes[0].t;
         r->stood = n == 1;
-        r->v = pass_speed(w, a, edge);
+        r->v = pass_speed(array, a, edge);
         r->a = 0.0;
         if (r->stood) {
             /* From rest to the strip's edge, or from there to rest, at a usual acceleration. */
@@ -173,7 +173,7 @@ static void stop_from(double v, double a, double b, double *way, double *time)
 }
 
 /* Ways of stops between an axle's leaving and the next one's coming, or, where that has not come, until now. */
-static void find_stops(const bf_wim *w, const run *from, const run *to, double dt, spacing *s)
+static void find_stops(double stop_share, const run *from, const run *to, double dt, spacing *s)
 {
     for (int i = 0; i < BRAKINGS; ++i) {
         double way, time, way2 = 0.0, time2 = 0.0;
@@ -181,7 +181,7 @@ static void find_stops(const bf_wim *w, const run *from, const run *to, double d
         if (to) stop_from(to->v, -to->a, BRAKING_MPS2[i], &way2, &time2); /* the same with time running back */
         s->stop_m[i] = time + time2 < 1.1 * dt + 0.2 ? way + way2 : HUGE_VAL;
     }
-    s->stop_cost = -log(w->cut.habits.stop_share);
+    s->stop_cost = -log(stop_share);
     s->unseen = true;
     s->stopped_by = from->stood || (to && to->stood);
     s->between_stops = from->stood && to && to->stood;
@@ -195,26 +195,26 @@ static spacing seen_spacing(double least, double most, double slack)
     return s;
 }
 
-spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *b)
+spacing spacing_of(const sensor_array *array, double stop_share, const axle_seen *a, const axle_seen *b)
 {
     double least = HUGE_VAL, most = -HUGE_VAL, slack = 0.0;
     int n = 0;
     for (int swap = 0; swap < 2; ++swap) {
         /* Where was the one when the other was at a line? */
         const axle_seen *p = swap ? b : a, *q = swap ? a : b;
-        for (int j = 0; j < w->array.line_count; ++j) {
+        for (int j = 0; j < array->line_count; ++j) {
             if (!(q->seen & (1u << j))) continue;
             const double t = q->at[j].mid;
             int i = -1;
-            for (int k = 0; k < w->array.line_count; ++k)
+            for (int k = 0; k < array->line_count; ++k)
                 if ((p->seen & (1u << k)) && p->at[k].mid <= t) i = k;
             if (i < 0) continue;
             int k = i + 1;
-            while (k < w->array.line_count && !(p->seen & (1u << k))) ++k;
-            if (k >= w->array.line_count) continue;
-            const double dt = (p->at[k].mid - p->at[i].mid) / w->array.rate;
+            while (k < array->line_count && !(p->seen & (1u << k))) ++k;
+            if (k >= array->line_count) continue;
+            const double dt = (p->at[k].mid - p->at[i].mid) / array->rate;
             const double f = (t - p->at[i].mid) / (p->at[k].mid - p->at[i].mid);
-            double d = w->array.lines[i].x + f * (w->array.lines[k].x - w->array.lines[i].x) - w->array.lines[j].x;
+            double d = array->lines[i].x + f * (array->lines[k].x - array->lines[i].x) - array->lines[j].x;
             if (swap) d = -d;
             const double bend = f * (1.0 - f) * dt * dt * 0.6; /* half of 1.2 m/s2 */
             if (bend > slack) slack = bend;
@@ -246,15 +246,15 @@ spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *b)
     }
     const double plain = 0.25 * after * sqrt(after), bent = 0.026 * after * after * sqrt(after), most_off = 0.2 * way + 0.2 * after;
     double sd = plain < bent ? plain : bent;
-    if (w->array.lines[0].plate || from->stood || to->stood) sd = plain;
+    if (array->lines[0].plate || from->stood || to->stood) sd = plain;
     if (sd > most_off) sd = most_off;
     if (hurry > 0.0) sd = 0.6 * hurry;
     sd += 0.05 + 0.02 * way + (from->stood || to->stood ? 0.05 * after : 0.0);
     s.lo = s.base + way - 2.0 * sd;
     s.hi = s.base + way + 2.0 * sd;
-    if (isfinite(b->apart_m) && w->array.line_count > 1 && !w->array.lines[0].plate) {
+    if (isfinite(b->apart_m) && array->line_count > 1 && !array->lines[0].plate) {
         /* One motion fitted to both is about twice as near, as measured over vehicles that did not stop. */
-        const double span = w->array.lines[w->array.line_count - 1].x - w->array.lines[0].x, brief = span < 3.0 ? 3.0 / span : 1.0;
+        const double span = array->lines[array->line_count - 1].x - array->lines[0].x, brief = span < 3.0 ? 3.0 / span : 1.0;
         const double even = 0.03 + 0.06 * brief * pow(after, 1.7), uneven = 0.15 * fabs(b->apart_m) + 0.3;
         double fit_sd = fmin(even, uneven) + (from->stood || to->stood ? 0.03 * after : 0.0);
         if (isfinite(b->apart_sigma_m)) fit_sd = fmin(fit_sd, 0.85 * b->apart_sigma_m);
@@ -263,15 +263,15 @@ spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *b)
             s.hi = b->apart_m + 2.0 * fit_sd;
         }
     }
-    find_stops(w, from, to, dt, &s);
-    if (!from->stood && !to->stood && !w->array.lines[0].plate) {
+    find_stops(stop_share, from, to, dt, &s);
+    if (!from->stood && !to->stood && !array->lines[0].plate) {
         /* One vehicle has one speed: shortly after the one end it is what the other end says. */
         const double off = to->v - from->v - 0.5 * (from->a + to->a) * dt;
         const double sd_v = 0.05 + 0.03 * (from->v + to->v) + 0.4 * fabs(dt);
         const double cost = 0.5 * off * off / (sd_v * sd_v);
         s.uneven = cost < 8.0 ? cost : 8.0;
     }
-    if (w->array.lines[0].plate) {
+    if (array->lines[0].plate) {
         /* Plates give the speed at both ends and nothing between. Mostly it changed evenly. */
         const double even = 0.3 + 0.006 * dt * dt + 0.02 * way;
         if (even < 2.0 * sd) {
@@ -283,20 +283,20 @@ spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *b)
     return s;
 }
 
-spacing spacing_ahead(const bf_wim *w, const axle_seen *a)
+spacing spacing_ahead(const sensor_array *array, double stop_share, double now_s, const axle_seen *a)
 {
     spacing s = {0};
     const run *from = &a->exit;
-    const double dt = (double)w->stream.now / w->array.rate - from->t, after = dt > 0.0 ? dt : 0.0;
+    const double dt = now_s - from->t, after = dt > 0.0 ? dt : 0.0;
     int first = 0;
-    while (first < w->array.line_count - 1 && w->array.lines[first].missed_run >= MISS_RUN) ++first;
-    s.base = from->x - w->array.lines[first].x + 0.3;
+    while (first < array->line_count - 1 && array->lines[first].missed_run >= MISS_RUN) ++first;
+    s.base = from->x - array->lines[first].x + 0.3;
     /* It may have slowed down, and gone on so; one that was starting goes faster. */
     const double gone = after < 2.0 ? after : 2.0;
     const double v = from->v + from->a * gone;
     s.lo = s.base + 0.5 * (v > 0.1 ? v : 0.1) * after;
     s.hi = HUGE_VAL;
-    find_stops(w, from, NULL, after, &s);
+    find_stops(stop_share, from, NULL, after, &s);
     const double z = log((after + 0.1) / STOP_S) / STOP_SPREAD, longer = 0.5 * erfc(z * 0.70710678118654752);
     s.stop_cost -= log(longer > 1e-9 ? longer : 1e-9);
     return s;

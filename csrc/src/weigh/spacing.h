@@ -3,12 +3,13 @@
 #ifndef BF_SPACING_H
 #define BF_SPACING_H
 
-#include "array.h"
+#include "axle.h"
+#include "distance.h"
 
-/* Between axles a and b, a before b. */
-spacing spacing_of(const bf_wim *w, const axle_seen *a, const axle_seen *b);
+/* Between axles a and b, a before b. `stop_share`: of the vehicles here, that stand while they are over the array. */
+spacing spacing_of(const sensor_array *array, double stop_share, const axle_seen *a, const axle_seen *b);
 /* Between axle a and one that would follow it in the same vehicle but has not come yet. */
-spacing spacing_ahead(const bf_wim *w, const axle_seen *a);
+spacing spacing_ahead(const sensor_array *array, double stop_share, double now_s, const axle_seen *a);
 
 /* The likelihood of what was seen, for each distance. */
 void spacing_reach(const spacing *s, distances *out);
@@ -22,6 +23,6 @@ double spacing_cost(const spacing *s, double from, double to);
 double stop_cost_of(const spacing *s, double to);
 
 /* Where, when and how fast an axle came onto the array and left it; what it weighs, roughly. */
-void find_runs(const bf_wim *w, axle_seen *a);
+void find_runs(const sensor_array *array, axle_seen *a);
 
 #endif

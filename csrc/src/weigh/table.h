@@ -4,7 +4,8 @@
 #ifndef BF_TABLE_H
 #define BF_TABLE_H
 
-#include "array.h"
+#include "channel.h"
+#include "loops.h"
 
 static inline bool in_range(double v, double lo, double hi)
 {
@@ -15,7 +16,11 @@ static inline bool in_range(double v, double lo, double hi)
 bf_status table_check(const bf_sensor *sensors, size_t count, int channels, int32_t *fault);
 
 /* Takes rows that were checked. `*fault` is a row for which there is no room on its line. */
-bf_status table_read(bf_wim *w, const bf_sensor *sensors, size_t count, int32_t *fault);
+bf_status table_read(const bf_sensor *sensors, size_t count, double temperature_c, sensor_array *array, presences *loops,
+                     int32_t *fault);
+
+/* The channel of sensor `index`, which is no loop. */
+void table_channel(const sensor_array *array, int index, int frame_scans, channel *c);
 
 void table_set_newton(sensor_info *s, double temperature_c);
 

@@ -3,19 +3,20 @@
  * All lines see the same axles in the same order, whatever vehicles they belong to. A line may miss one or see
  * something that is none; so each line's sequence is aligned with the axles known from the lines before it, at the
  * lowest cost (dynamic programming). An axle leaves here when it has passed the last line. */
-#include "beside.h"
-#include "prints.h"
+#include "train.h"
+#include "crossings.h"
+#include "reverse.h"
 #include "spacing.h"
 
 #include <math.h>
 #include <string.h>
 
-static void drop_pending(bf_wim *w, int line, int index)
+static void drop_pending(axle_stage *w, int line, int index)
 {
-    if (index >= w->passes.pending_count[line]) return;
-    pass *list = w->passes.pending[line];
-    memmove(list + index, list + index + 1, sizeof(pass) * (size_t)(w->passes.pending_count[line] - index - 1));
-    w->passes.pending_count[line]--;
+    if (index >= w->pending_count[line]) return;
+    pass *list = w->pending[line];
+    memmove(list + index, list + index + 1, sizeof(pass) * (size_t)(w->pending_count[line] - index - 1));
+    w->pending_count[line]--;
 }
 
 static double print_mid(const footprint *f)
@@ -47,30 +48,29 @@ static double print_on(const footprint *f)
     return f->fall[1] - f->rise[1];
 }
 
-void train_footprint(bf_wim *w, const footprint *f)
+void train_footprint(axle_stage *w, const footprint *f)
 {
-    const sensor_info *s = &w->array.sensors[f->sensor];
+    const sensor_info *s = &w->array->sensors[f->sensor];
     const int line = s->line;
-    pass *list = w->passes.pending[line];
-    int *count = &w->passes.pending_count[line];
-    if (w->prints.free_count == 0) {
+    pass *list = w->pending[line];
+    int *count = &w->pending_count[line];
+    if (w->prints->free_count == 0) {
         /* Nothing ever leaves: give up the oldest pass of the fullest line. */
         int fullest = 0;
-        for (int j = 1; j < w->array.line_count; ++j)
-            if (w->passes.pending_count[j] > w->passes.pending_count[fullest]) fullest = j;
-        if (w->passes.pending_count[fullest] == 0) return;
-        release_pass(w, &w->passes.pending[fullest][0]);
+        for (int j = 1; j < w->array->line_count; ++j)
+            if (w->pending_count[j] > w->pending_count[fullest]) fullest = j;
+        if (w->pending_count[fullest] == 0) return;
+        release_pass(w->prints, &w->pending[fullest][0]);
         drop_pending(w, fullest, 0);
     }
-    if (f->begin < w->passes.first_at) {
-        w->passes.first_at = f->begin;
-        w->passes.first_line = line;
+    if (f->begin < w->first_at) {
+        w->first_at = f->begin;
+        w->first_line = line;
     }
-    const int slot = w->prints.free[--w->prints.free_count];
-    w->prints.at[slot] = *f;
-    beside_measure(w, &w->prints.at[slot]);
-    w->passes.pending_changed = true;
-    if (f->end > w->passes.last_event) w->passes.last_event = f->end;
+    footprint *slot = w->prints->free[--w->prints->free_count];
+    *slot = *f;
+    w->pending_changed = true;
+    if (f->end > w->last_event) w->last_event = f->end;
     const double newton = f->peak * s->newton;
     /* What lines are compared by: a strip bears a quarter of a wheel where a plate bears all of it. */
     const double alike_n = s->s.type == BF_PLATE ? 0.25 * newton : newton;
@@ -82,7 +82,7 @@ void train_footprint(bf_wim *w, const footprint *f)
         if (p->count == PASS_PRINTS) continue;
         bool same = false, overlaps = false;
         for (int k = 0; k < p->count; ++k) {
-            const footprint *g = &w->prints.at[p->prints[k]];
+            const footprint *g = p->prints[k];
             if (g->sensor == f->sensor) {
                 const double on = print_on(g) > print_on(f) ? print_on(g) : print_on(f);
                 const double gap = print_mid(f) - print_mid(g), most = pairs_within(s, on);
@@ -95,7 +95,7 @@ void train_footprint(bf_wim *w, const footprint *f)
             const double from = f->rise[1] > g->rise[1] ? f->rise[1] : g->rise[1];
             const double to = f->fall[1] < g->fall[1] ? f->fall[1] : g->fall[1];
             const double a = f->fall[1] - f->rise[1], b = g->fall[1] - g->rise[1];
-            if (to - from > (0.35 - aside_slack(s, &w->array.sensors[g->sensor])) * (a < b ? a : b)) overlaps = true;
+            if (to - from > (0.35 - aside_slack(s, &w->array->sensors[g->sensor])) * (a < b ? a : b)) overlaps = true;
             /* Where a wheel stands at a sensor's edge, the flanks tell little: the halves are on together. */
             const double on = f->begin > g->begin ? f->begin : g->begin, off = f->end < g->end ? f->end : g->end;
             const double fl = f->end - f->begin, gl = g->end - g->begin;
@@ -113,12 +113,12 @@ void train_footprint(bf_wim *w, const footprint *f)
         if (f->begin < p->begin) p->begin = f->begin;
         if (f->end > p->end) p->end = f->end;
         double sum = 0.0;
-        for (int k = 0; k < p->count; ++k) sum += print_mid(&w->prints.at[p->prints[k]]);
+        for (int k = 0; k < p->count; ++k) sum += print_mid(p->prints[k]);
         p->mid = sum / p->count;
         return;
     }
     if (*count == PENDING) {
-        release_pass(w, &list[0]);
+        release_pass(w->prints, &list[0]);
         drop_pending(w, line, 0);
     }
     pass fresh;
@@ -141,44 +141,44 @@ void train_footprint(bf_wim *w, const footprint *f)
 }
 
 /* Passes of a line that no footprint can be added to any more. */
-static int finished_passes(const bf_wim *w, int line)
+static int finished_passes(const axle_stage *w, int line)
 {
     double open_from = HUGE_VAL;
-    for (int i = 0; i < w->array.lines[line].count; ++i) {
-        const int64_t since = channel_on_since(&w->channels[w->array.lines[line].sensors[i]]);
+    for (int i = 0; i < w->array->lines[line].count; ++i) {
+        const int64_t since = channel_on_since(&w->channels[w->array->lines[line].sensors[i]]);
         if (since >= 0 && (double)since < open_from) open_from = (double)since;
     }
     int n = 0;
-    while (n < w->passes.pending_count[line] && w->passes.pending[line][n].end < open_from) {
-        const pass *p = &w->passes.pending[line][n];
-        const footprint *f = &w->prints.at[p->prints[0]];
+    while (n < w->pending_count[line] && w->pending[line][n].end < open_from) {
+        const pass *p = &w->pending[line][n];
+        const footprint *f = p->prints[0];
         /* At an angle, its other wheel may still come. */
-        if (p->count == 1 && (double)w->stream.now - p->mid < pairs_within(&w->array.sensors[f->sensor], print_on(f))) break;
+        if (p->count == 1 && (double)w->stream->now - p->mid < pairs_within(&w->array->sensors[f->sensor], print_on(f))) break;
         ++n;
     }
     return n;
 }
 
 /* Scans for which a wheel was on a line, at the second level. */
-static double time_on(const bf_wim *w, const pass *p)
+static double time_on(const pass *p)
 {
     double longest = 1.0;
     for (int i = 0; i < p->count; ++i) {
-        const footprint *f = &w->prints.at[p->prints[i]];
+        const footprint *f = p->prints[i];
         if (f->fall[1] - f->rise[1] > longest) longest = f->fall[1] - f->rise[1];
     }
     return longest;
 }
 
 /* The least length, metres, that a wheel covers while it is on a line: as it was at the lines before. */
-static double least_reach(const bf_wim *w, const axle_seen *a, int line)
+static double least_reach(const axle_stage *w, const axle_seen *a, int line)
 {
-    double reach = 0.03 + w->array.lines[line].width;
+    double reach = 0.03 + w->array->lines[line].width;
     for (int j = 0, before = -1; j < line; ++j) {
         if (!(a->seen & (1u << j))) continue;
         if (before >= 0) {
-            const double on1 = time_on(w, &a->at[before]), on2 = time_on(w, &a->at[j]);
-            const double v = (w->array.lines[j].x - w->array.lines[before].x) / (a->at[j].mid - a->at[before].mid);
+            const double on1 = time_on(&a->at[before]), on2 = time_on(&a->at[j]);
+            const double v = (w->array->lines[j].x - w->array->lines[before].x) / (a->at[j].mid - a->at[before].mid);
             double seen = 0.85 * v * (on1 < on2 ? on1 : on2);
             if (seen > 0.35) seen = 0.35;
             if (seen > reach) reach = seen;
@@ -189,23 +189,23 @@ static double least_reach(const bf_wim *w, const axle_seen *a, int line)
 }
 
 /* Whether it came from one line to the next faster than it can have been, after the times that it was on them. */
-static bool too_fast(const bf_wim *w, const pass *p, const pass *q, double way)
+static bool too_fast(const axle_stage *w, const pass *p, const pass *q, double way)
 {
     static const double LONGEST_M = 0.5, PULLS_MPS2 = 2.5, BRIEF_S = 1.0;
-    const double on1 = time_on(w, p) / w->array.rate, on2 = time_on(w, q) / w->array.rate;
+    const double on1 = time_on(p) / w->array->rate, on2 = time_on(q) / w->array->rate;
     if (on1 > BRIEF_S || on2 > BRIEF_S) return false; /* it may have stood there */
     const double v = LONGEST_M / (on1 < on2 ? on1 : on2);
-    return (q->end - p->begin) / w->array.rate * sqrt(v * v + 2.0 * PULLS_MPS2 * way) < way;
+    return (q->end - p->begin) / w->array->rate * sqrt(v * v + 2.0 * PULLS_MPS2 * way) < way;
 }
 
 /* What it costs that one wheel took so long from one line to the next: where it drove too fast at both to have slowed
  * down in between, or too slowly to have come so soon, these are two wheels. */
-static double way_cost(const bf_wim *w, const axle_seen *a, int from, const pass *q, int to)
+static double way_cost(const axle_stage *w, const axle_seen *a, int from, const pass *q, int to)
 {
     const pass *p = &a->at[from];
-    const double way = w->array.lines[to].x - w->array.lines[from].x, took = (q->mid - p->mid) / w->array.rate;
-    if (!w->array.lines[from].plate && !w->array.lines[to].plate && too_fast(w, p, q, way)) return 12.0;
-    const double reach = least_reach(w, a, to) * w->array.rate, v1 = reach / time_on(w, p), v2 = reach / time_on(w, q);
+    const double way = w->array->lines[to].x - w->array->lines[from].x, took = (q->mid - p->mid) / w->array->rate;
+    if (!w->array->lines[from].plate && !w->array->lines[to].plate && too_fast(w, p, q, way)) return 12.0;
+    const double reach = least_reach(w, a, to) * w->array->rate, v1 = reach / time_on(p), v2 = reach / time_on(q);
     if (took < 2.0 * way / (v1 < v2 ? v1 : v2)) return 0.0;
     const double braking = (v1 * v1 + v2 * v2) / (2.0 * way); /* m/s2, to stand in between */
     const double cost = 0.5 * braking * braking;
@@ -219,12 +219,12 @@ static void note_sides(axle_seen *a, const pass *p)
         if (a->side_n[s] <= 0.0 && !(p->saturated >> s & 1u)) a->side_n[s] = p->side_n[s];
 }
 
-static double match_cost(const bf_wim *w, const axle_seen *a, const pass *p, int line)
+static double match_cost(const axle_stage *w, const axle_seen *a, const pass *p, int line)
 {
     int before = -1;
     for (int j = 0; j < line; ++j)
         if (a->seen & (1u << j)) before = j;
-    const double least = (w->array.lines[line].x - w->array.lines[before].x) / 60.0 * w->array.rate;
+    const double least = (w->array->lines[line].x - w->array->lines[before].x) / 60.0 * w->array->rate;
     if (p->mid - a->at[before].mid < least) return HUGE_VAL;
     const double way = way_cost(w, a, before, p, line);
     /* Side by side: a half may be silent at one of the lines. */
@@ -260,11 +260,11 @@ static int support(unsigned seen)
 }
 
 /* Whether a pass hardly stands out of the noise: alone it is more likely none. */
-static bool is_faint(const bf_wim *w, const pass *p)
+static bool is_faint(const axle_stage *w, const pass *p)
 {
     static const double FAINT = 4.0; /* thresholds */
     for (int k = 0; k < p->count; ++k) {
-        const footprint *f = &w->prints.at[p->prints[k]];
+        const footprint *f = p->prints[k];
         if (f->peak > FAINT * channel_threshold(&w->channels[f->sensor])) return false;
     }
     return true;
@@ -272,7 +272,7 @@ static bool is_faint(const bf_wim *w, const pass *p)
 
 /* What it costs that `line` does not see an axle. One that few of the lines before saw is likely none at all: it must
  * not hold up those behind it. */
-static double miss_cost(const bf_wim *w, const axle_seen *a, int line)
+static double miss_cost(const axle_stage *w, const axle_seen *a, int line)
 {
     static const double USUAL = 4.0, FAINT = 0.5;
     const unsigned before = a->seen & ((1u << line) - 1u);
@@ -284,12 +284,12 @@ static double miss_cost(const bf_wim *w, const axle_seen *a, int line)
 }
 
 /* Lays the `np` passes of `line` over the axles; returns the new number of axles. */
-static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
+static int align(axle_stage *w, axle_seen *axles, int na, int line, int np)
 {
     static const double FRESH = 5.0;
     double cost[MOST + 1][PENDING + 1];
     unsigned char from[MOST + 1][PENDING + 1];
-    const pass *p = w->passes.pending[line];
+    const pass *p = w->pending[line];
     if (np == 0) return na;
     for (int a = 0; a <= na; ++a)
         for (int k = 0; k <= np; ++k) {
@@ -337,7 +337,7 @@ static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
         if (how != 1) --k;
     }
     if (out > MOST) return na;
-    axle_seen *to = w->passes.scratch2;
+    axle_seen *to = w->scratch2;
     int ia = 0, ik = 0, n = 0;
     for (int i = out - 1; i >= 0; --i) {
         if (path[i] == 2) {
@@ -358,98 +358,98 @@ static int align(bf_wim *w, axle_seen *axles, int na, int line, int np)
     return n;
 }
 
-static bool wheel_on(const bf_wim *w)
+static bool wheel_on(const axle_stage *w)
 {
-    for (int i = 0; i < w->array.sensor_count; ++i)
+    for (int i = 0; i < w->array->sensor_count; ++i)
         if (channel_on_since(&w->channels[i]) >= 0) return true;
     return false;
 }
 
-static bool loop_busy(const bf_wim *w)
+static bool loop_busy(const axle_stage *w)
 {
-    if (w->loops.ignored) return false;
-    for (int i = 0; i < w->loops.count; ++i)
-        if (w->loops.at[i].present && (double)(w->stream.now - w->loops.at[i].change_at) < 900.0 * w->array.rate) return true;
+    if (w->loops->ignored) return false;
+    for (int i = 0; i < w->loops->count; ++i)
+        if (w->loops->at[i].present && (double)(w->stream->now - w->loops->at[i].change_at) < 900.0 * w->array->rate) return true;
     return false;
 }
 
 /* Whether axles that have not reached the last line will not do so any more. A vehicle may stand between two lines for
  * minutes, so only speed, or a very long silence, says so. */
-static bool given_up(const bf_wim *w, const axle_seen *axles, int n)
+static bool given_up(const axle_stage *w, const axle_seen *axles, int n)
 {
     if (wheel_on(w) || n == 0 || loop_busy(w)) return false;
     const axle_seen *a = &axles[n - 1];
     double first = HUGE_VAL, last = 0.0, x0 = 0.0, x1 = 0.0;
-    for (int j = 0; j < w->array.line_count; ++j)
+    for (int j = 0; j < w->array->line_count; ++j)
         if (a->seen & (1u << j)) {
             if (a->at[j].mid < first) {
                 first = a->at[j].mid;
-                x0 = w->array.lines[j].x;
+                x0 = w->array->lines[j].x;
             }
             if (a->at[j].mid > last) {
                 last = a->at[j].mid;
-                x1 = w->array.lines[j].x;
+                x1 = w->array->lines[j].x;
             }
         }
-    const double waited = ((double)w->stream.now - w->passes.last_event) / w->array.rate;
+    const double waited = ((double)w->stream->now - w->last_event) / w->array->rate;
     double limit = 600.0;
     if (x1 > x0 && last > first) {
-        const double v = (x1 - x0) / ((last - first) / w->array.rate);
-        const double way = w->array.lines[w->array.line_count - 1].x - x1;
+        const double v = (x1 - x0) / ((last - first) / w->array->rate);
+        const double way = w->array->lines[w->array->line_count - 1].x - x1;
         if (v * v > 2.0 * 3.0 * way + 9.0) limit = 4.0 * way / v + 0.3; /* it cannot have stopped on the way */
     }
     return waited > limit;
 }
 
 /* A footprint at one line alone, far too weak for an axle of what passes here, is nothing to wait for. */
-static void drop_weak(bf_wim *w)
+static void drop_weak(axle_stage *w)
 {
-    for (int j = 0; j < w->array.line_count; ++j)
-        for (int i = 0; i < w->passes.pending_count[j]; ++i) {
-            const pass *p = &w->passes.pending[j][i];
-            if (((double)w->stream.now - p->end) / w->array.rate < 60.0) continue;
+    for (int j = 0; j < w->array->line_count; ++j)
+        for (int i = 0; i < w->pending_count[j]; ++i) {
+            const pass *p = &w->pending[j][i];
+            if (((double)w->stream->now - p->end) / w->array->rate < 60.0) continue;
             if (!is_faint(w, p)) continue;
-            release_pass(w, p);
+            release_pass(w->prints, p);
             drop_pending(w, j, i--);
         }
 }
 
 /* Counts for each sensor of a line the axles that it should have seen: those that its side showed elsewhere. */
-static void note_missed(bf_wim *w, const axle_seen *a, int line)
+static void note_missed(axle_stage *w, const axle_seen *a, int line)
 {
-    for (int i = 0; i < w->array.lines[line].count; ++i) {
-        const int sensor = w->array.lines[line].sensors[i];
+    for (int i = 0; i < w->array->lines[line].count; ++i) {
+        const int sensor = w->array->lines[line].sensors[i];
         bool saw = false;
         if (a->seen & (1u << line))
-            for (int k = 0; k < a->at[line].count; ++k) saw = saw || w->prints.at[a->at[line].prints[k]].sensor == sensor;
-        if (saw || a->side_n[w->array.sensors[sensor].side] > 0.0) channel_saw(&w->channels[sensor], saw);
+            for (int k = 0; k < a->at[line].count; ++k) saw = saw || a->at[line].prints[k]->sensor == sensor;
+        if (saw || a->side_n[w->array->sensors[sensor].side] > 0.0) channel_saw(&w->channels[sensor], saw);
     }
 }
 
 /* Axles come and this line seems to miss them, though it has passes to offer from before they came: those belong to
  * nothing that is still on its way, and would keep the lines out of step. */
-static double due_at(const bf_wim *w, const axle_seen *a, int line)
+static double due_at(const axle_stage *w, const axle_seen *a, int line)
 {
     int first = 0;
     while (!(a->seen >> first & 1u)) ++first;
     if (first < line) return -1.0;
-    const double v = pass_speed(w, a, first);
-    return a->at[first].mid - (w->array.lines[first].x - w->array.lines[line].x) / (v > 0.1 ? v : 0.1) * w->array.rate;
+    const double v = pass_speed(w->array, a, first);
+    return a->at[first].mid - (w->array->lines[first].x - w->array->lines[line].x) / (v > 0.1 ? v : 0.1) * w->array->rate;
 }
 
-static void drop_stale(bf_wim *w, int line, double due)
+static void drop_stale(axle_stage *w, int line, double due)
 {
-    while (w->passes.pending_count[line] > 0 && w->passes.pending[line][0].mid < due) {
-        release_pass(w, &w->passes.pending[line][0]);
+    while (w->pending_count[line] > 0 && w->pending[line][0].mid < due) {
+        release_pass(w->prints, &w->pending[line][0]);
         drop_pending(w, line, 0);
     }
 }
 
 /* A plate alone weighs a wheel and tells its speed; a strip alone tells neither. */
-static bool on_plate(const bf_wim *w, const axle_seen *a)
+static bool on_plate(const axle_stage *w, const axle_seen *a)
 {
-    for (int j = 0; j < w->array.line_count; ++j)
-        if ((a->seen & (1u << j)) && w->array.lines[j].plate) return true;
+    for (int j = 0; j < w->array->line_count; ++j)
+        if ((a->seen & (1u << j)) && w->array->lines[j].plate) return true;
     return false;
 }
 
@@ -468,26 +468,26 @@ static bool likes_better(const axle_seen *a, const axle_seen *before, int line)
 }
 
 /* Whether the last line may have seen this axle rolling back, not coming: it has not the motion of the one before. */
-static bool doubtful(bf_wim *w, const axle_seen *axles, int i, int last_line)
+static bool doubtful(axle_stage *w, const axle_seen *axles, int i, int last_line)
 {
     static const double ONE_MOTION_M = 0.004;
     if (axles[i].seen != (2u << last_line) - 1u) return true;
-    const axle_seen *before = i > 0 ? &axles[i - 1] : (w->train.count > 0 ? &w->train.at[w->train.count - 1] : NULL);
+    const axle_seen *before = i > 0 ? &axles[i - 1] : (w->train->count > 0 ? &w->train->at[w->train->count - 1] : NULL);
     if (!before) return false;
     const axle_seen pair[2] = {*before, axles[i]};
     if (likes_better(&axles[i], before, last_line)) return true;
-    const double misfit = joint_fit(w, pair).misfit_m;
-    return misfit > ONE_MOTION_M && ((double)w->stream.now - axles[i].at[last_line].end) / w->array.rate < 60.0;
+    const double misfit = joint_fit(w->fit, pair).misfit_m;
+    return misfit > ONE_MOTION_M && ((double)w->stream->now - axles[i].at[last_line].end) / w->array->rate < 60.0;
 }
 
 /* Place of an axle at a time between two of its crossings; before and after them NaN. */
-static double place_at(const bf_wim *w, const axle_seen *a, double t)
+static double place_at(const axle_stage *w, const axle_seen *a, double t)
 {
     int before = -1;
-    for (int j = 0; j < w->array.line_count; ++j) {
+    for (int j = 0; j < w->array->line_count; ++j) {
         if (!(a->seen >> j & 1u)) continue;
         if (before >= 0 && t >= a->at[before].mid && t <= a->at[j].mid)
-            return w->array.lines[before].x + (w->array.lines[j].x - w->array.lines[before].x) * (t - a->at[before].mid) / (a->at[j].mid - a->at[before].mid);
+            return w->array->lines[before].x + (w->array->lines[j].x - w->array->lines[before].x) * (t - a->at[before].mid) / (a->at[j].mid - a->at[before].mid);
         before = j;
     }
     return (double)NAN;
@@ -496,16 +496,16 @@ static double place_at(const bf_wim *w, const axle_seen *a, double t)
 /* An axle that came onto the array while the one before it was over it has the same way to go: when that one has gone
  * further than the distance between them, lines that it has not crossed are not going to see it. A wheel that turned on
  * a line leaves such passes; they must not be taken for axles of the next vehicle. */
-static bool overdue(const bf_wim *w, const axle_seen *before, const axle_seen *a)
+static bool overdue(const axle_stage *w, const axle_seen *before, const axle_seen *a)
 {
     static const double SLACK_M = 0.4;
     int line = 0;
     while (!(a->seen >> line & 1u)) ++line;
-    const double apart = place_at(w, before, a->at[line].mid) - w->array.lines[line].x;
+    const double apart = place_at(w, before, a->at[line].mid) - w->array->lines[line].x;
     if (!(apart > 0.0)) return false;
     int due = 0, seen = 0;
-    for (int j = line + 1; j < w->array.line_count; ++j) {
-        if (w->array.lines[j].missed_run >= 2 || w->array.lines[j].x + apart + SLACK_M > before->exit.x) continue;
+    for (int j = line + 1; j < w->array->line_count; ++j) {
+        if (w->array->lines[j].missed_run >= 2 || w->array->lines[j].x + apart + SLACK_M > before->exit.x) continue;
         ++due;
         if (a->seen >> j & 1u) ++seen;
     }
@@ -513,33 +513,21 @@ static bool overdue(const bf_wim *w, const axle_seen *before, const axle_seen *a
 }
 
 /* Drops the passes of axles behind the last one that left where it shows that they are none. */
-static void drop_overdue(bf_wim *w, const axle_seen *last, const axle_seen *behind, int count)
+static void drop_overdue(axle_stage *w, const axle_seen *last, const axle_seen *behind, int count)
 {
     for (int i = 0; i < count && overdue(w, last, &behind[i]); ++i)
-        for (int j = 0; j < w->array.line_count; ++j)
+        for (int j = 0; j < w->array->line_count; ++j)
             if (behind[i].seen >> j & 1u) {
-                release_pass(w, &w->passes.pending[j][0]);
+                release_pass(w->prints, &w->pending[j][0]);
                 drop_pending(w, j, 0);
             }
 }
 
-/* Whether an axle was on the array already when the stream began or went on after a gap: its first crossings are missing,
- * or one of them was under way. */
-static bool came_unseen(const bf_wim *w, const axle_seen *a)
-{
-    static const double AT_ONCE_S = 0.1;
-    if (w->cut.gap_at < 0) return false;
-    int first = 0, live = 0;
-    while (!(a->seen >> first & 1u)) ++first;
-    while (live < first && w->array.lines[live].missed_run >= MISS_RUN) ++live;
-    return first > live || a->at[first].begin - (double)w->cut.gap_at < AT_ONCE_S * w->array.rate;
-}
-
 /* The first line that has passes begins the row of axles; the others are laid over it. Returns how many axles. */
-static int lay_lines(bf_wim *w, axle_seen *axles, const int *finished)
+static int lay_lines(axle_stage *w, axle_seen *axles, const int *finished)
 {
     int n = 0;
-    for (int j = 0; j < w->array.line_count; ++j) {
+    for (int j = 0; j < w->array->line_count; ++j) {
         if (n > 0) {
             n = align(w, axles, n, j, finished[j]);
             continue;
@@ -547,31 +535,31 @@ static int lay_lines(bf_wim *w, axle_seen *axles, const int *finished)
         for (; n < finished[j]; ++n) {
             memset(&axles[n], 0, sizeof axles[n]);
             axles[n].seen = 1u << j;
-            axles[n].at[j] = w->passes.pending[j][n];
-            axles[n].peak_n = w->passes.pending[j][n].peak_n;
-            note_sides(&axles[n], &w->passes.pending[j][n]);
+            axles[n].at[j] = w->pending[j][n];
+            axles[n].peak_n = w->pending[j][n].peak_n;
+            note_sides(&axles[n], &w->pending[j][n]);
         }
     }
     return n;
 }
 
 /* Whether an axle stood on the last line and nothing came since: it may have left it at its front, rolling back. */
-static bool may_come_back(const bf_wim *w, const axle_seen *a, int last_line)
+static bool may_come_back(const axle_stage *w, const axle_seen *a, int last_line)
 {
     static const double STOOD_S = 1.0, WAITS_S = 15.0;
     const pass *p = &a->at[last_line];
-    if (!(a->seen >> last_line & 1u) || time_on(w, p) < STOOD_S * w->array.rate) return false;
-    for (int j = 0; j < w->array.line_count; ++j)
-        if (w->passes.pending_count[j] > 0 && w->passes.pending[j][w->passes.pending_count[j] - 1].mid > p->end) return false;
-    return ((double)w->stream.now - p->end) / w->array.rate < WAITS_S;
+    if (!(a->seen >> last_line & 1u) || time_on(p) < STOOD_S * w->array->rate) return false;
+    for (int j = 0; j < w->array->line_count; ++j)
+        if (w->pending_count[j] > 0 && w->pending[j][w->pending_count[j] - 1].mid > p->end) return false;
+    return ((double)w->stream->now - p->end) / w->array->rate < WAITS_S;
 }
 
 /* Scan since when there is a wheel on the line, or a pass of which one half is still to be told. */
-static double open_since(const bf_wim *w, int line, int finished)
+static double open_since(const axle_stage *w, int line, int finished)
 {
-    double since = finished < w->passes.pending_count[line] ? w->passes.pending[line][finished].begin : HUGE_VAL;
-    for (int i = 0; i < w->array.lines[line].count; ++i) {
-        const int64_t on = channel_on_since(&w->channels[w->array.lines[line].sensors[i]]);
+    double since = finished < w->pending_count[line] ? w->pending[line][finished].begin : HUGE_VAL;
+    for (int i = 0; i < w->array->lines[line].count; ++i) {
+        const int64_t on = channel_on_since(&w->channels[w->array->lines[line].sensors[i]]);
         if (on >= 0) since = fmin(since, (double)on);
     }
     return since;
@@ -579,14 +567,14 @@ static double open_since(const bf_wim *w, int line, int finished)
 
 /* Whether a line that does not know of this axle may have seen it before a later one did: its wheel there is not told yet,
  * because it leant on the edge or its baseline is waited for. Taken without it, the lines would be out of step. */
-static bool may_be_told(const bf_wim *w, const axle_seen *a, const int *finished)
+static bool may_be_told(const axle_stage *w, const axle_seen *a, const int *finished)
 {
     static const double TOLD_S = 2.5;
     double reached = -1.0;
-    for (int j = w->array.line_count - 1; j >= 0; --j) {
+    for (int j = w->array->line_count - 1; j >= 0; --j) {
         if (a->seen >> j & 1u) {
-            if (((double)w->stream.now - a->at[j].end) / w->array.rate < TOLD_S) reached = a->at[j].mid;
-        } else if (w->array.lines[j].missed_run < MISS_RUN && open_since(w, j, finished[j]) < reached) {
+            if (((double)w->stream->now - a->at[j].end) / w->array->rate < TOLD_S) reached = a->at[j].mid;
+        } else if (w->array->lines[j].missed_run < MISS_RUN && open_since(w, j, finished[j]) < reached) {
             return true;
         }
     }
@@ -594,10 +582,10 @@ static bool may_be_told(const bf_wim *w, const axle_seen *a, const int *finished
 }
 
 /* How many of the axles have passed the last line that works. */
-static int passed_last(bf_wim *w, const axle_seen *axles, int n, const int *finished, bool reversing)
+static int passed_last(axle_stage *w, const axle_seen *axles, int n, const int *finished, bool reversing)
 {
-    int last_line = w->array.line_count - 1, passed = 0;
-    while (last_line > 0 && w->array.lines[last_line].missed_run >= MISS_RUN) --last_line;
+    int last_line = w->array->line_count - 1, passed = 0;
+    while (last_line > 0 && w->array->lines[last_line].missed_run >= MISS_RUN) --last_line;
     for (int i = 0; i < n; ++i)
         if (axles[i].seen >> last_line) passed = i + 1;
     while (reversing && passed > 0 && doubtful(w, axles, passed - 1, last_line)) --passed;
@@ -608,24 +596,24 @@ static int passed_last(bf_wim *w, const axle_seen *axles, int n, const int *fini
 }
 
 /* The passes of an axle leave the lists; false where they are too few to be one, and are given back. */
-static bool take_passes(bf_wim *w, axle_seen *a)
+static bool take_passes(axle_stage *w, axle_seen *a)
 {
-    for (int j = 0; j < w->array.line_count; ++j) {
+    for (int j = 0; j < w->array->line_count; ++j) {
         if (!(a->seen & (1u << j))) continue;
         reverse_note(w, &a->at[j], j);
         a->came_back = a->came_back || a->at[j].came_back;
         drop_pending(w, j, 0);
     }
-    if (support(a->seen) >= 2 || w->array.line_count == 1 || on_plate(w, a)) return true;
-    release_axle(w, a);
+    if (support(a->seen) >= 2 || w->array->line_count == 1 || on_plate(w, a)) return true;
+    release_axle(w->prints, a);
     return false;
 }
 
 /* Which lines saw it and which should have; until when what they still offer is stale. */
-static void note_lines(bf_wim *w, const axle_seen *a, double *stale_before)
+static void note_lines(axle_stage *w, const axle_seen *a, double *stale_before)
 {
-    for (int j = 0; j < w->array.line_count; ++j) {
-        line_info *l = &w->array.lines[j];
+    for (int j = 0; j < w->array->line_count; ++j) {
+        line_info *l = &w->array->lines[j];
         const bool saw = a->seen >> j & 1u;
         l->missed_run = saw ? 0 : (l->missed_run < 1000 ? l->missed_run + 1 : l->missed_run);
         note_missed(w, a, j);
@@ -634,10 +622,10 @@ static void note_lines(bf_wim *w, const axle_seen *a, double *stale_before)
 }
 
 /* Left share of what the lines saw of an axle; negative where its sides are not known. */
-static double left_share(const bf_wim *w, const axle_seen *a)
+static double left_share(const axle_stage *w, const axle_seen *a)
 {
     double left = 0.0, both = 0.0;
-    for (int j = 0; j < w->array.line_count; ++j) {
+    for (int j = 0; j < w->array->line_count; ++j) {
         const double l = a->at[j].side_n[SIDE_LEFT], r = a->at[j].side_n[SIDE_RIGHT];
         if (!(a->seen >> j & 1u) || !(l > 0.0) || !(r > 0.0)) continue;
         left += l / (l + r);
@@ -646,46 +634,30 @@ static double left_share(const bf_wim *w, const axle_seen *a)
     return both > 0.0 ? left / both : -1.0;
 }
 
-void train_tie(bf_wim *w, int k)
-{
-    axle_seen *a = &w->train.at[k];
-    a->misfit_m = -1.0;
-    a->apart_m = a->apart_sigma_m = (double)NAN;
-    if (k == 0) return;
-    const joint_motion both = joint_fit(w, a - 1);
-    a->misfit_m = both.misfit_m;
-    a->apart_m = both.apart_m;
-    a->apart_sigma_m = both.apart_sigma_m;
-    w->cut.apart[k] = spacing_of(w, a - 1, a);
-    spacing_reach(&w->cut.apart[k], &w->cut.reaches[k]);
-}
-
 /* Puts an axle at the end of the train. */
-static void join_train(bf_wim *w, axle_seen *a)
+static void join_train(axle_stage *w, axle_seen *a)
 {
-    find_runs(w, a);
+    find_runs(w->array, a);
     a->left = left_share(w, a);
-    a->lost_before = came_unseen(w, a);
-    w->train.at[w->train.count++] = *a;
-    w->train.changed = true;
-    train_tie(w, w->train.count - 1);
+    w->train->at[w->train->count++] = *a;
+    w->train->changed = true;
 }
 
-bool train_update(bf_wim *w, bool at_end)
+bool train_update(axle_stage *w, bool at_end)
 {
     bool any = false;
-    for (int j = 0; j < w->array.line_count; ++j) any = any || w->passes.pending_count[j] > 0;
+    for (int j = 0; j < w->array->line_count; ++j) any = any || w->pending_count[j] > 0;
     if (!any) return false;
-    const bool tick = ((w->stream.now / w->stream.frame_scans) & 7) == 0 && !wheel_on(w);
-    if (!w->passes.pending_changed && !at_end && !tick) return false;
-    w->passes.pending_changed = false;
+    const bool tick = ((w->stream->now / w->stream->frame_scans) & 7) == 0 && !wheel_on(w);
+    if (!w->pending_changed && !at_end && !tick) return false;
+    w->pending_changed = false;
     if (tick) drop_weak(w);
 
-    axle_seen *axles = w->passes.scratch;
+    axle_seen *axles = w->scratch;
     int finished[BF_MAX_LINES];
-    for (int j = 0; j < w->array.line_count; ++j) {
-        finished[j] = at_end ? w->passes.pending_count[j] : finished_passes(w, j);
-        if (finished[j] < w->passes.pending_count[j]) w->passes.pending_changed = true;
+    for (int j = 0; j < w->array->line_count; ++j) {
+        finished[j] = at_end ? w->pending_count[j] : finished_passes(w, j);
+        if (finished[j] < w->pending_count[j]) w->pending_changed = true;
     }
     const bool reversing = reverse_filter(w, finished, at_end) && !at_end;
     const int n = lay_lines(w, axles, finished);
@@ -695,9 +667,9 @@ bool train_update(bf_wim *w, bool at_end)
     double stale_before[BF_MAX_LINES] = {0};
     int left = -1; /* the last that went into the train */
     for (int i = 0; i < commit; ++i) {
-        if (w->train.count == TRAIN) {
-            w->passes.pending_changed = true;
-            for (int j = 0; j < w->array.line_count; ++j) drop_stale(w, j, stale_before[j]);
+        if (w->train->count == TRAIN) {
+            w->pending_changed = true;
+            for (int j = 0; j < w->array->line_count; ++j) drop_stale(w, j, stale_before[j]);
             return true;
         }
         if (!take_passes(w, &axles[i])) continue;
@@ -706,6 +678,28 @@ bool train_update(bf_wim *w, bool at_end)
         left = i;
     }
     if (left == commit - 1 && left >= 0 && !at_end) drop_overdue(w, &axles[left], &axles[commit], n - commit);
-    for (int j = 0; j < w->array.line_count; ++j) drop_stale(w, j, stale_before[j]);
+    for (int j = 0; j < w->array->line_count; ++j) drop_stale(w, j, stale_before[j]);
+    return false;
+}
+
+bool train_awaits(const axle_stage *w)
+{
+    double heaviest = 0.0;
+    for (int i = 0; i < w->train->count; ++i)
+        if (w->train->at[i].peak_n > heaviest) heaviest = w->train->at[i].peak_n;
+    for (int j = 0; j < w->array->line_count; ++j)
+        for (int i = 0; i < w->pending_count[j]; ++i) {
+            const pass *p = &w->pending[j][i];
+            if (p->peak_n > 0.15 * heaviest || (double)w->stream->now - p->end < 3.0 * w->array->rate) return true;
+        }
+    for (int i = 0; i < w->array->sensor_count; ++i)
+        if (channel_on_since(&w->channels[i]) >= 0) return true;
+    return false;
+}
+
+bool train_reversed(const axle_stage *w)
+{
+    for (int i = 0; i < w->array->sensor_count; ++i)
+        if (channel_reversed(&w->channels[i])) return true;
     return false;
 }

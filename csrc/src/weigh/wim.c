@@ -1,15 +1,64 @@
 /* The weighing core's surface: takes blocks of samples, cuts them into frames, and runs the parts in their order.
- * channel.c -> train.c -> cut.c -> load.c -> the ring of finished vehicles. See array.h. */
-#include "loops.h"
+ * channel.c -> (footprint) -> train.c -> (axle_seen) -> cut.c -> load.c -> (bf_vehicle). Each stage owns its state and knows
+ * those before it, if at all, by their faces. */
+#include "beside.h"
+#include "cut.h"
 #include "table.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+struct bf_wim {
+    bf_wim_options options;
+    progress stream;
+    sensor_array array;
+    channel channels[BF_MAX_SENSORS];
+    channel_room room;
+    presences loops;
+    print_slots prints;
+    weigher fit;
+    axle_stage axles;
+    axle_train train;
+    cutter cut;
+    vehicle_ring out;
+};
+
 static void take_footprint(void *context, const footprint *f)
 {
-    train_footprint(context, f);
+    bf_wim *w = context;
+    footprint whole = *f;
+    beside_measure(&w->array, w->channels, &w->room, &whole);
+    train_footprint(&w->axles, &whole);
+}
+
+/* Each stage knows what it reads, and where it puts what it makes. */
+static void connect(bf_wim *w)
+{
+    w->room.sink = take_footprint;
+    w->room.context = w;
+    w->fit.array = &w->array;
+    w->fit.ways = lane_unknown();
+    prints_init(&w->prints);
+    axle_stage *a = &w->axles;
+    a->array = &w->array;
+    a->channels = w->channels;
+    a->loops = &w->loops;
+    a->stream = &w->stream;
+    a->fit = &w->fit;
+    a->prints = &w->prints;
+    a->train = &w->train;
+    a->first_at = HUGE_VAL;
+    cutter *c = &w->cut;
+    c->array = &w->array;
+    c->loops = &w->loops;
+    c->stream = &w->stream;
+    c->axles = a;
+    c->fit = &w->fit;
+    c->prints = &w->prints;
+    c->train = &w->train;
+    c->out = &w->out;
+    cut_init(c);
 }
 
 bf_status bf_wim_create(const bf_wim_options *options, const bf_sensor *sensors, size_t sensor_count, bf_wim **out,
@@ -26,34 +75,18 @@ bf_status bf_wim_create(const bf_wim_options *options, const bf_sensor *sensors,
     if (!w) return BF_ERR_MEMORY;
     w->options = *options;
     w->array.rate = options->rate_hz;
-    w->room.sink = take_footprint;
-    w->room.context = w;
-    status = history_init(&w->room.past, options->channels, w->array.rate) ? table_read(w, sensors, sensor_count, fault) : BF_ERR_MEMORY;
+    w->loops.used = options->use_loop;
+    connect(w);
+    status = history_init(&w->room.past, options->channels, w->array.rate)
+                 ? table_read(sensors, sensor_count, options->temperature_c, &w->array, &w->loops, fault)
+                 : BF_ERR_MEMORY;
     if (status != BF_OK) {
         bf_wim_destroy(w);
         return status;
     }
     w->stream.frame_scans = w->room.past.frame_scans;
-    for (int i = 0; i < PRINTS; ++i) w->prints.free[i] = i;
-    w->prints.free_count = PRINTS;
-    w->passes.first_at = HUGE_VAL;
-    w->cut.gap_at = 0; /* before the first sample as after a gap: what stood on the array was not seen to come */
-    w->cut.habits.stop_share = 0.3;
-    w->cut.last_doubt = 10.0;
-    w->cut.habits.close_share = 0.4;
-    w->cut.habits.left = 0.5;
-    w->cut.habits.left_between = 0.016 * 0.016;
-    w->cut.habits.left_within = 0.01 * 0.01;
-    w->cut.habits.close_m = 5.0;
-    w->cut.habits.close_var = 1.5 * 1.5;
-    w->cut.habits.steered[0] = w->cut.habits.other[0] = (double)NAN;
-    w->cut.habits.cut_sign[LOOP_HELD] = 0.002;
-    w->cut.habits.cut_sign[LOOP_DIPPED] = 0.3;
-    w->cut.habits.cut_sign[LOOP_FREE] = 0.7;
-    w->cut.habits.whole_sign[LOOP_HELD] = 0.9;
-    w->cut.habits.whole_sign[LOOP_DIPPED] = 0.1;
-    w->cut.habits.whole_sign[LOOP_FREE] = 1e-6;
-    w->fit.ways = lane_unknown();
+    for (int i = 0; i < w->array.sensor_count; ++i)
+        if (sensors[i].type != BF_LOOP) table_channel(&w->array, i, w->stream.frame_scans, &w->channels[i]);
     *out = w;
     return BF_OK;
 }
@@ -68,8 +101,8 @@ void bf_wim_destroy(bf_wim *w)
 /* Passes to axles, axles to vehicles. */
 static void to_vehicles(bf_wim *w, bool at_end)
 {
-    while (train_update(w, at_end)) cut_update(w, true);
-    if (w->train.count > 0) cut_update(w, at_end);
+    while (train_update(&w->axles, at_end)) cut_update(&w->cut, true);
+    if (w->train.count > 0) cut_update(&w->cut, at_end);
 }
 
 /* Looks at frame number `frame`, of which the successor is in the history (or which is the last). */
@@ -77,7 +110,7 @@ static void run_frame(bf_wim *w, int64_t frame)
 {
     history_ranges(&w->room.past, frame, &w->room.ranges);
     channels_frame(w->channels, w->array.sensor_count, &w->room, frame);
-    for (int i = 0; i < w->loops.count; ++i) loop_sample_frame(w, &w->loops.at[i], frame);
+    loops_frame(&w->loops, w->array.rate, &w->room.past, &w->room.ranges, frame);
     w->stream.done = frame + 1;
     w->stream.now = w->stream.done * w->stream.frame_scans;
     to_vehicles(w, false);
@@ -103,11 +136,7 @@ static void flush(bf_wim *w)
     if (w->room.past.frames > w->stream.done) run_frame(w, w->stream.done);
     for (int i = 0; i < w->array.sensor_count; ++i) channel_close(&w->channels[i], &w->room);
     to_vehicles(w, true);
-    for (int i = 0; i < w->loops.count; ++i) {
-        loop_state *l = &w->loops.at[i];
-        if (l->present && l->count > 0) l->marks[l->count - 1].off = (double)w->stream.now;
-        l->present = l->pending = l->falling = false;
-    }
+    loops_close(&w->loops, w->stream.now);
 }
 
 static bool anything_open(const bf_wim *w)
@@ -115,7 +144,7 @@ static bool anything_open(const bf_wim *w)
     for (int i = 0; i < w->array.sensor_count; ++i)
         if (channel_on_since(&w->channels[i]) >= 0) return true;
     for (int j = 0; j < w->array.line_count; ++j)
-        if (w->passes.pending_count[j] > 0) return true;
+        if (w->axles.pending_count[j] > 0) return true;
     for (int i = 0; i < w->loops.count; ++i)
         if (w->loops.at[i].present) return true;
     return w->train.count == 1;
@@ -129,7 +158,7 @@ static void interrupt(bf_wim *w, uint64_t scans)
     w->stream.lost += history_drop(&w->room.past) + (int64_t)scans;
     w->stream.scans += scans;
     w->cut.gap_at = w->stream.now;
-    w->passes.first_at = HUGE_VAL;
+    w->axles.first_at = HUGE_VAL;
     for (int i = 0; i < w->array.sensor_count; ++i) if (w->channels[i].used) channel_restart(&w->channels[i], w->stream.now);
 }
 
@@ -186,7 +215,7 @@ int64_t bf_wim_open_since(const bf_wim *w)
         if (since >= 0 && (double)since < first) first = (double)since;
     }
     for (int j = 0; j < w->array.line_count; ++j)
-        if (w->passes.pending_count[j] > 0 && w->passes.pending[j][0].begin < first) first = w->passes.pending[j][0].begin;
+        if (w->axles.pending_count[j] > 0 && w->axles.pending[j][0].begin < first) first = w->axles.pending[j][0].begin;
     if (w->train.count > 0)
         for (int j = 0; j < w->array.line_count; ++j)
             if ((w->train.at[0].seen & (1u << j)) && w->train.at[0].at[j].begin < first) first = w->train.at[0].at[j].begin;
