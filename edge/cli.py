@@ -76,6 +76,7 @@ def _run(words: list[str], wanted: str | None) -> int:
     import importlib
 
     from edge.config import ConfigError
+    from edge.machine.time_zones import take_newest
 
     parser = argparse.ArgumentParser(prog="borderflow", description="Weighs, times and counts at border lanes.")
     if wanted is None or "--version" in words:  # finding it out takes as long as loading a command
@@ -93,6 +94,7 @@ def _run(words: list[str], wanted: str | None) -> int:
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     args = parser.parse_args(words)
+    take_newest()
     try:
         status = int(args.run(args))
     except ConfigError as error:
