@@ -195,90 +195,110 @@ static spacing seen_spacing(double least, double most, double slack)
     return s;
 }
 
-spacing spacing_of(const sensor_array *array, double stop_share, const axle_seen *a, const axle_seen *b)
+/* How far apart two axles are by one of them being over a line while the other was between two. */
+typedef struct {
+    double least, most;
+    double slack; /* what an uneven motion between the lines may bend */
+    int n;
+} overlap;
+
+/* Where axle `p` was when `q` was at its lines; `sign` is 1 where p is the first of the two. */
+static void look_across(const sensor_array *array, const axle_seen *p, const axle_seen *q, double sign, overlap *o)
 {
-    double least = HUGE_VAL, most = -HUGE_VAL, slack = 0.0;
-    int n = 0;
-    for (int swap = 0; swap < 2; ++swap) {
-        /* Where was the one when the other was at a line? */
-        const axle_seen *p = swap ? b : a, *q = swap ? a : b;
-        for (int j = 0; j < array->line_count; ++j) {
-            if (!(q->seen & (1u << j))) continue;
-            const double t = q->at[j].mid;
-            int i = -1;
-            for (int k = 0; k < array->line_count; ++k)
-                if ((p->seen & (1u << k)) && p->at[k].mid <= t) i = k;
-            if (i < 0) continue;
-            int k = i + 1;
-            while (k < array->line_count && !(p->seen & (1u << k))) ++k;
-            if (k >= array->line_count) continue;
-            const double dt = (p->at[k].mid - p->at[i].mid) / array->rate;
-            const double f = (t - p->at[i].mid) / (p->at[k].mid - p->at[i].mid);
-            double d = array->lines[i].x + f * (array->lines[k].x - array->lines[i].x) - array->lines[j].x;
-            if (swap) d = -d;
-            const double bend = f * (1.0 - f) * dt * dt * 0.6; /* half of 1.2 m/s2 */
-            if (bend > slack) slack = bend;
-            if (d < least) least = d;
-            if (d > most) most = d;
-            ++n;
-        }
+    static const double HALF_MPS2 = 0.6;
+    for (int j = 0; j < array->line_count; ++j) {
+        if (!(q->seen & (1u << j))) continue;
+        const double t = q->at[j].mid;
+        int i = -1;
+        for (int k = 0; k < array->line_count; ++k)
+            if ((p->seen & (1u << k)) && p->at[k].mid <= t) i = k;
+        int k = i + 1;
+        while (k < array->line_count && !(p->seen & (1u << k))) ++k;
+        if (i < 0 || k >= array->line_count) continue;
+        const double dt = (p->at[k].mid - p->at[i].mid) / array->rate;
+        const double f = (t - p->at[i].mid) / (p->at[k].mid - p->at[i].mid);
+        const double d = sign * (array->lines[i].x + f * (array->lines[k].x - array->lines[i].x) - array->lines[j].x);
+        o->slack = fmax(o->slack, f * (1.0 - f) * dt * dt * HALF_MPS2);
+        o->least = fmin(o->least, d);
+        o->most = fmax(o->most, d);
+        o->n++;
     }
-    if (n > 0) {
-        static const double ONE_MOTION_M = 0.02;
-        if (b->misfit_m >= 0.0 && b->misfit_m < ONE_MOTION_M && isfinite(b->apart_m)) least = most = b->apart_m;
-        return seen_spacing(least, most, n == 1 && least < most ? slack : 0.0);
-    }
-    spacing s = {0};
-    const run *from = &a->exit, *to = &b->entry;
-    const double dt = to->t - from->t, after = dt > 0.0 ? dt : 0.0;
-    s.base = from->x - to->x;
+}
+
+/* What the second axle went between the first one's leaving and its own coming, and the deviation of that. */
+typedef struct {
+    double way, sd;
+} way_between;
+
+static way_between way_unseen(const sensor_array *array, const run *from, const run *to, double dt)
+{
     /* Even motion in between, bent as the accelerations at its ends say; they do not last. */
-    const double fade = 1.0 / (1.0 + after * after / 9.0);
-    double way = 0.5 * (from->v + to->v) * dt + (from->a - to->a) / 12.0 * dt * dt * fade;
-    if (way < 0.0 && dt > 0.0) way = 0.0;
+    const double after = fmax(dt, 0.0), fade = 1.0 / (1.0 + after * after / 9.0);
+    const bool stood = from->stood || to->stood;
+    way_between w = {0.5 * (from->v + to->v) * dt + (from->a - to->a) / 12.0 * dt * dt * fade, 0.0};
+    if (w.way < 0.0 && dt > 0.0) w.way = 0.0;
     /* From rest, or to rest, at a usual acceleration, and steady else; it may have been in less of a hurry. */
     double hurry = 0.0;
     if (from->stood != to->stood) {
         const double v = from->stood ? to->v : from->v;
-        const double quick = v * dt - 0.5 * v * v / QUEUE_MPS2;
-        if (quick > way) hurry = 0.5 * (quick - way);
-        way += hurry;
+        hurry = fmax(0.0, 0.5 * (v * dt - 0.5 * v * v / QUEUE_MPS2 - w.way));
+        w.way += hurry;
     }
-    const double plain = 0.25 * after * sqrt(after), bent = 0.026 * after * after * sqrt(after), most_off = 0.2 * way + 0.2 * after;
-    double sd = plain < bent ? plain : bent;
-    if (array->lines[0].plate || from->stood || to->stood) sd = plain;
-    if (sd > most_off) sd = most_off;
-    if (hurry > 0.0) sd = 0.6 * hurry;
-    sd += 0.05 + 0.02 * way + (from->stood || to->stood ? 0.05 * after : 0.0);
-    s.lo = s.base + way - 2.0 * sd;
-    s.hi = s.base + way + 2.0 * sd;
-    if (isfinite(b->apart_m) && array->line_count > 1 && !array->lines[0].plate) {
-        /* One motion fitted to both is about twice as near, as measured over vehicles that did not stop. */
-        const double span = array->lines[array->line_count - 1].x - array->lines[0].x, brief = span < 3.0 ? 3.0 / span : 1.0;
-        const double even = 0.03 + 0.06 * brief * pow(after, 1.7), uneven = 0.15 * fabs(b->apart_m) + 0.3;
-        double fit_sd = fmin(even, uneven) + (from->stood || to->stood ? 0.03 * after : 0.0);
-        if (isfinite(b->apart_sigma_m)) fit_sd = fmin(fit_sd, 0.85 * b->apart_sigma_m);
-        if (fit_sd < sd || !from->stood || !to->stood) {
-            s.lo = b->apart_m - 2.0 * fit_sd;
-            s.hi = b->apart_m + 2.0 * fit_sd;
+    const double plain = 0.25 * after * sqrt(after), bent = 0.026 * after * after * sqrt(after), most_off = 0.2 * w.way + 0.2 * after;
+    w.sd = fmin(array->lines[0].plate || stood ? plain : fmin(plain, bent), most_off);
+    if (hurry > 0.0) w.sd = 0.6 * hurry;
+    w.sd += 0.05 + 0.02 * w.way + (stood ? 0.05 * after : 0.0);
+    return w;
+}
+
+/* One motion fitted to both is about twice as near, as measured over vehicles that did not stop. */
+static double sd_of_fit(const sensor_array *array, const axle_seen *b, double after, bool stood)
+{
+    const double span = array->lines[array->line_count - 1].x - array->lines[0].x, brief = span < 3.0 ? 3.0 / span : 1.0;
+    const double even = 0.03 + 0.06 * brief * pow(after, 1.7), uneven = 0.15 * fabs(b->apart_m) + 0.3;
+    const double sd = fmin(even, uneven) + (stood ? 0.03 * after : 0.0);
+    return isfinite(b->apart_sigma_m) ? fmin(sd, 0.85 * b->apart_sigma_m) : sd;
+}
+
+/* One vehicle has one speed: shortly after the one end it is what the other end says. */
+static double uneven_cost(const run *from, const run *to, double dt)
+{
+    const double off = to->v - from->v - 0.5 * (from->a + to->a) * dt;
+    const double sd = 0.05 + 0.03 * (from->v + to->v) + 0.4 * fabs(dt);
+    return fmin(0.5 * off * off / (sd * sd), 8.0);
+}
+
+spacing spacing_of(const sensor_array *array, double stop_share, const axle_seen *a, const axle_seen *b)
+{
+    static const double ONE_MOTION_M = 0.02;
+    overlap both = {HUGE_VAL, -HUGE_VAL, 0.0, 0};
+    look_across(array, a, b, 1.0, &both);
+    look_across(array, b, a, -1.0, &both);
+    if (both.n > 0) {
+        if (b->misfit_m >= 0.0 && b->misfit_m < ONE_MOTION_M && isfinite(b->apart_m)) both.least = both.most = b->apart_m;
+        return seen_spacing(both.least, both.most, both.n == 1 && both.least < both.most ? both.slack : 0.0);
+    }
+    spacing s = {0};
+    const run *from = &a->exit, *to = &b->entry;
+    const double dt = to->t - from->t;
+    const bool plate = array->lines[0].plate, stood = from->stood || to->stood;
+    const way_between w = way_unseen(array, from, to, dt);
+    s.base = from->x - to->x;
+    s.lo = s.base + w.way - 2.0 * w.sd;
+    s.hi = s.base + w.way + 2.0 * w.sd;
+    if (isfinite(b->apart_m) && array->line_count > 1 && !plate) {
+        const double sd = sd_of_fit(array, b, fmax(dt, 0.0), stood);
+        if (sd < w.sd || !from->stood || !to->stood) {
+            s.lo = b->apart_m - 2.0 * sd;
+            s.hi = b->apart_m + 2.0 * sd;
         }
     }
     find_stops(stop_share, from, to, dt, &s);
-    if (!from->stood && !to->stood && !array->lines[0].plate) {
-        /* One vehicle has one speed: shortly after the one end it is what the other end says. */
-        const double off = to->v - from->v - 0.5 * (from->a + to->a) * dt;
-        const double sd_v = 0.05 + 0.03 * (from->v + to->v) + 0.4 * fabs(dt);
-        const double cost = 0.5 * off * off / (sd_v * sd_v);
-        s.uneven = cost < 8.0 ? cost : 8.0;
-    }
-    if (array->lines[0].plate) {
-        /* Plates give the speed at both ends and nothing between. Mostly it changed evenly. */
-        const double even = 0.3 + 0.006 * dt * dt + 0.02 * way;
-        if (even < 2.0 * sd) {
-            s.doubt = 2.0 * sd - even;
-            s.lo += s.doubt;
-            s.hi -= s.doubt;
-        }
+    if (!stood && !plate) s.uneven = uneven_cost(from, to, dt);
+    if (plate) { /* plates give the speed at both ends and nothing between: mostly it changed evenly */
+        s.doubt = fmax(0.0, 2.0 * w.sd - (0.3 + 0.006 * dt * dt + 0.02 * w.way));
+        s.lo += s.doubt;
+        s.hi -= s.doubt;
     }
     return s;
 }

@@ -1,11 +1,8 @@
-/* The stage of axles: footprints in, axles out, at the end of the train. Called by wim.c; cut.c takes them off its front. */
+/* The stage of axles: passes in (pending.h), axles out, at the end of the train. Called by wim.c; cut.c takes them off its front. */
 #ifndef BF_TRAIN_H
 #define BF_TRAIN_H
 
 #include "axles.h"
-
-/* Takes a footprint. */
-void train_footprint(axle_stage *w, const footprint *f);
 
 /* Turns the passes that are there into axles. True where the train is full before all are in it. */
 bool train_update(axle_stage *w, bool at_end);

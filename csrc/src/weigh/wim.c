@@ -3,6 +3,7 @@
  * those before it, if at all, by their faces. */
 #include "beside.h"
 #include "cut.h"
+#include "pending.h"
 #include "table.h"
 
 #include <math.h>
@@ -29,7 +30,7 @@ static void take_footprint(void *context, const footprint *f)
     bf_wim *w = context;
     footprint whole = *f;
     beside_measure(&w->array, w->channels, &w->room, &whole);
-    train_footprint(&w->axles, &whole);
+    pending_take(&w->axles, &whole);
 }
 
 /* Each stage knows what it reads, and where it puts what it makes. */

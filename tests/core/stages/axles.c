@@ -5,6 +5,7 @@
  *     an axle:      SEEN CAME_BACK LEFT KG MIDDLE...  a middle for each line, nan where it did not see it
  */
 #include "made.h"
+#include "pending.h"
 #include "train.h"
 
 #include <stdio.h>
@@ -40,7 +41,7 @@ int main(int argc, char **argv)
             stream.now = ++stream.done * stream.frame_scans;
             if (train_update(&stage, false)) return 3;
         }
-        train_footprint(&stage, &f);
+        pending_take(&stage, &f);
     }
     train_update(&stage, true);
     for (int k = 0; k < train.count; ++k) {

@@ -1,0 +1,17 @@
+/* Passes of all lines to axles. Called by train.c. */
+#ifndef BF_ALIGN_H
+#define BF_ALIGN_H
+
+#include "axles.h"
+
+/* The first line that has passes begins the row of axles; the `finished` passes of each of the others are laid over it. Into
+ * `axles`, which is not `w->scratch2`; returns how many. */
+int lay_lines(axle_stage *w, axle_seen *axles, const int *finished);
+
+/* Whether a pass hardly stands out of the noise: alone it is more likely none. */
+bool is_faint(const axle_stage *w, const pass *p);
+
+/* How many lines saw it. */
+int support(unsigned seen);
+
+#endif
