@@ -95,6 +95,7 @@ typedef struct {
     int booths, old_booths;     /* with and without those that open now */
     double speed;               /* of each booth */
     uint64_t skip, skip_brief, extra; /* chances, in 1 / ONE */
+    double began[QUEUE_MAX_BOOTHS]; /* when the booth of the b-th last departure began to serve */
     uint64_t seed;
     double travel, pace;        /* of this run */
     double ready[QUEUE_MAX_BOOTHS]; /* when each booth is free, the next one first */
@@ -105,16 +106,24 @@ static double cycle_of(const run *r, uint64_t bits)
     return r->deck[bits & (QUEUE_DECK - 1)] * r->pace;
 }
 
+static void find_began(run *r)
+{
+    static const double LONG_AGO_S = 1e6;
+    const bf_queue *q = r->q;
+    for (int b = 0; b < r->old_booths; b++) {
+        int known = q->has_last && b < q->n_starts;
+        double began = known ? q->starts[(q->n_starts - 1 - b) % QUEUE_MAX_BOOTHS] : r->t - LONG_AGO_S;
+        r->began[b] = q->reopened ? r->t : began;
+    }
+}
+
 /* When the booth of the b-th last departure is free. `waiting`: somebody has been waiting, so every booth is still busy:
  * only services that are longer than what has passed. */
 static double free_from(run *r, int b, int waiting)
 {
-    const bf_queue *q = r->q;
-    int known = q->has_last && b < q->n_starts;
-    double began = q->reopened ? r->t : (known ? q->starts[(q->n_starts - 1 - b) % QUEUE_MAX_BOOTHS] : r->t - 1e6);
-    double ready = began + cycle_of(r, chance_draw(&r->seed));
+    double ready = r->began[b] + cycle_of(r, chance_draw(&r->seed));
     for (int attempt = 0; waiting && attempt < 8 && ready < r->t; attempt++) {
-        ready = began + cycle_of(r, chance_draw(&r->seed));
+        ready = r->began[b] + cycle_of(r, chance_draw(&r->seed));
     }
     return waiting && ready < r->t ? r->t : ready;
 }
@@ -348,6 +357,7 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_bo
     run r = {.q = q, .deck = pace_deck(&q->pace), .t = t, .end = end, .skip = (uint64_t)(skip * ONE), .skip_brief = (uint64_t)(brief * ONE), .extra = (uint64_t)(extra * ONE),
              .seed = ((uint64_t)t_ns ^ 0x9E3779B97F4A7C15ULL) | 1u};
     open_booths(&r, more_booths, out->queue_n);
+    find_began(&r);
     turn turns[MOST_TURNS];
     list_turns(&r, turns);
     for (int i = 0; i < 4; i++) {
