@@ -240,6 +240,7 @@ typedef enum {
     BF_SEEN_LOOP = 0, BF_SEEN_TAG = 1, BF_SEEN_PLATE = 2, BF_SEEN_TOKENS = 3, BF_SEEN_AXLES = 4, BF_SEEN_BOOTH = 5
 } bf_kind;
 #define BF_TOKEN_CHARACTERS 15
+#define BF_TOGETHER_NS 3000000000 /* sightings of one vehicle at one point lie closer than this */
 
 bf_order *bf_order_create(void);
 void bf_order_free(bf_order *order);

@@ -14,7 +14,7 @@ from msgspec import Struct
 from edge import core
 from edge.waiting.sightings import AxleSighting, BoothChange, LoopCount, PlateSighting, Sighting, TagSighting
 
-TOGETHER_NS = 3_000_000_000  # sightings of one vehicle lie closer than this
+TOGETHER_NS = core.TOGETHER_NS
 _CAPACITY = 1024  # passages of a lane that are kept
 _FEW = 0.05  # vehicles that came unseen; fewer do not matter
 _AFTER_A_GAP = 0.05  # before the first that is seen again come any number, twenty in the mean

@@ -251,7 +251,7 @@ static bf_status arrive(bf_match *m, waiting *w, output *out, bool *look)
 /* Completes vehicles downstream and what was said of booths up to `time_ns`. */
 static bf_status settle(bf_match *m, int64_t time_ns, output *out, bool *look)
 {
-    while (m->pending_n > 0 && m->pending[m->pending_from].time_ns <= time_ns - TOGETHER_NS) {
+    while (m->pending_n > 0 && m->pending[m->pending_from].time_ns <= time_ns - BF_TOGETHER_NS) {
         waiting *w = &m->pending[m->pending_from];
         if (full(out)) {
             *look = true;

@@ -201,7 +201,7 @@ static bool has(const vehicle *v, uint8_t kind)
 static int32_t nearest(const point_of_lane *p, const passages *all, const seen *s)
 {
     int32_t best = -1;
-    int64_t best_ns = TOGETHER_NS;
+    int64_t best_ns = BF_TOGETHER_NS;
     for (int64_t k = p->n_recent - 1; k >= 0 && k >= p->n_recent - RECENT; k--) {
         int32_t i = p->recent[k % RECENT];
         int64_t distance = s->time_ns - all->all[i].of.time_ns;

@@ -5,7 +5,6 @@
 #include "order.h"
 #include "readers.h"
 
-#define TOGETHER_NS INT64_C(3000000000) /* sightings of one vehicle lie closer than this */
 #define MOST_TAGS 8     /* of one vehicle; more are left aside */
 #define MOST_PLATES 4   /* tractor and trailer, front and rear */
 #define MOST_TOKENS 8

@@ -130,7 +130,7 @@ bf_status segment_enter(segment *s, int32_t lane, const vehicle *v, int64_t *pos
     if (status != BF_OK) {
         return status;
     }
-    while (end->complete < *pos && (trace_of(s, lane, end->complete)->time_ns < v->time_ns - TOGETHER_NS ||
+    while (end->complete < *pos && (trace_of(s, lane, end->complete)->time_ns < v->time_ns - BF_TOGETHER_NS ||
                                     *pos - end->complete >= ENTRIES)) {
         status = complete(s, lane, *pos);
         if (status != BF_OK) {
