@@ -15,11 +15,13 @@ static void add_rest(const sensor_array *array, const footprint *f, double t0, h
 }
 
 /* Back and forth the way is as long; a wheel that turned on the strip went none that is known. */
-static void add_passage(const sensor_array *array, const signed_pass *p, const footprint *f, double t0, hints *h)
+static void add_passage(const weigher *w, const signed_pass *p, const footprint *f, double t0, hints *h)
 {
     if (h->passage_count == MOTION_MAX_PASSAGES || p->way == WAY_FRONT || p->way == WAY_REAR) return;
     passage *to = &h->passages[h->passage_count++];
-    const usual_passage usual = passage_of_peak(array, p->most_n, f->sensor);
+    const sensor_array *array = w->array;
+    const tyre kind = array->sensors[f->sensor].slope == 0.0 ? p->kind : TYRE_ANY; /* what is learned is the length alone */
+    const usual_passage usual = passage_of_peak(array, p->most_n, f->sensor, tyre_expect(&w->tyres, kind, p->most_n));
     to->from = f->rise[1] / array->rate - t0;
     to->to = f->fall[1] / array->rate - t0;
     to->way = p->way == WAY_BACK ? -usual.way_m : usual.way_m;
@@ -178,7 +180,7 @@ static void add_set(gathering *g, side of, int level, bool front, bool plates)
             }
             if (level > 0 || !front) continue;
             add_rest(w->array, f, g->t0, g->h);
-            if (!plate) add_passage(w->array, p, f, g->t0, g->h);
+            if (!plate) add_passage(g->w, p, f, g->t0, g->h);
         }
     if (g->n - begin == 1) g->n = begin; /* alone it says nothing */
     for (int i = begin; i < g->n; ++i) {
@@ -207,16 +209,19 @@ static int gather(weigher *w, const signed_pass *passes, int count, int axles, d
     return g.n;
 }
 
-int crossings_gather(weigher *w, const axle_seen *axles, int count, double t0, hints *h)
+int crossings_gather(weigher *w, const axle_seen *axles, int count, bool whole, double t0, hints *h)
 {
     signed_pass passes[BF_MAX_AXLES * BF_MAX_LINES];
+    double heaviest = 0.0;
     int n = 0;
+    for (int k = 0; k < count; ++k) heaviest = fmax(heaviest, most_peak(w->array, &axles[k]));
     for (int k = 0; k < count; ++k) {
+        const tyre kind = whole ? tyre_of(k, heaviest) : TYRE_ANY;
         int lines = 0;
         for (int j = 0; j < w->array->line_count; ++j) lines += (int)(axles[k].seen >> j & 1u);
         for (int j = 0; j < w->array->line_count; ++j) {
             if (!(axles[k].seen >> j & 1u)) continue;
-            const signed_pass p = {&axles[k].at[j], k, WAY_FORWARD, lines, pass_speed(w->array, &axles[k], j), most_peak(w->array, &axles[k])};
+            const signed_pass p = {&axles[k].at[j], k, WAY_FORWARD, lines, pass_speed(w->array, &axles[k], j), most_peak(w->array, &axles[k]), kind};
             passes[n++] = p;
         }
     }
@@ -282,7 +287,7 @@ joint_motion joint_fit(weigher *w, const axle_seen *pair)
         }
     hints h;
     const double t0 = from / w->array->rate;
-    const int n = crossings_gather(w, pair, 2, t0, &h);
+    const int n = crossings_gather(w, pair, 2, false, t0, &h);
     w->motion.sparse = w->array->line_count == 1;
     if (!motion_fit(&w->motion, w->crossings, n, &h, -0.02, (to - from) / w->array->rate + 0.02)) return found;
     found.apart_m = mean_place(w, &pair[1], t0, 1.0, f) - mean_place(w, &pair[0], t0, -1.0, f);

@@ -6,8 +6,8 @@
 #include "pass.h"
 #include "weigher.h"
 
-/* Fills w->fit.crossings and `h`; returns how many crossings. */
-int crossings_gather(weigher *w, const axle_seen *axles, int count, double t0, hints *h);
+/* Fills w->crossings and `h`; returns how many crossings. `whole`: they are all axles of a vehicle. */
+int crossings_gather(weigher *w, const axle_seen *axles, int count, bool whole, double t0, hints *h);
 
 /* How a pass went: over the strip or back over it; or onto it and off again at its front, or at its rear. */
 typedef enum { WAY_FORWARD, WAY_BACK, WAY_FRONT, WAY_REAR } way_over;
@@ -19,6 +19,7 @@ typedef struct {
     int passes;    /* of that axle */
     double v;      /* m/s, roughly */
     double most_n; /* greatest peak of the axle */
+    tyre kind;
 } signed_pass;
 
 /* What it costs that one motion, back between the times (scans) of `back`, made these passes: half the squares of the

@@ -136,6 +136,8 @@ typedef struct {
     extents widths[BF_MAX_AXLES];
     double common[BF_MAX_AXLES][MOTION_MAX_COEFFS];  /* the mean relative step of an axle as a functional of the motion */
     double shared[BF_MAX_AXLES];                     /* its variance: the part that all lines have in common */
+    tyre kind[BF_MAX_AXLES];
+    double print[BF_MAX_AXLES], print_n[BF_MAX_AXLES]; /* logarithms of ways over the strips, over the usual: sum, how many */
 } weighing;
 
 /* One motion for all axles. */
@@ -152,8 +154,11 @@ static void fit_motion(weighing *v)
         }
     v->t0 = v->from / w->array->rate;
     const double span = (v->to - v->from) / w->array->rate;
+    double heaviest = 0.0;
+    for (int k = 0; k < v->count; ++k) heaviest = fmax(heaviest, most_peak(w->array, &v->axles[k]));
+    for (int k = 0; k < v->count; ++k) v->kind[k] = tyre_of(k, heaviest);
     w->motion.sparse = w->array->line_count == 1;
-    const int n = crossings_gather(w, v->axles, v->count, v->t0, &v->h);
+    const int n = crossings_gather(w, v->axles, v->count, true, v->t0, &v->h);
     v->fitted = motion_fit(&w->motion, w->crossings, n, &v->h, -0.02, span + 0.02);
     w->motion_t0 = v->t0;
     w->motion_fitted = v->fitted;
@@ -211,7 +216,11 @@ static double add_print(weighing *v, int k, int j, side s, const footprint *f, p
     const double whole = motion_place(&w->motion, f->end / w->array->rate - v->t0) - motion_place(&w->motion, f->begin / w->array->rate - v->t0);
     const double noise = f->base_noise * (whole > 0.0 ? whole : p->step) / (f->peak * p->step);
     double var = (p->step_sigma / p->step) * (p->step_sigma / p->step) + noise * noise;
-    if (v->fitted && info->s.type == BF_STRIP && info->slope == 0.0) var += odd_way(v, k, f, fabs(p->step));
+    if (v->fitted && info->s.type == BF_STRIP && info->slope == 0.0) {
+        var += odd_way(v, k, f, fabs(p->step));
+        v->print[k] += log(fabs(p->step) / passage_of(w->array, &v->axles[k], f->sensor).way_m);
+        v->print_n[k] += 1.0;
+    }
     if (f->plateau > 0.0) kg = with_plateau(f, info->newton, kg, &var, &by_way);
     if (v->fitted && moved) motion_add_step(&w->motion, ta, tb, by_way / p->step, v->common[k]);
     side_load *l = &v->loads[k][j][s];
@@ -265,6 +274,20 @@ static void part_shared(weighing *v, int k)
         }
 }
 
+/* What the motion says of how long the tyres' prints are, to the lane's knowledge of them: where it is seen so well that what it
+ * says is not that knowledge come back. What it errs by is the same for all axles. */
+static void learn_tyres(const weighing *v)
+{
+    static const double CLEAR = 0.05, LEAST = 0.02; /* relative: as badly as it may be seen, and as well as it is at best */
+    weigher *w = v->w;
+    if (!v->fitted || w->array->slopes_differ) return;
+    for (int k = 0; k < v->count; ++k) {
+        if (v->print_n[k] < 1.0 || v->shared[k] > CLEAR * CLEAR) continue;
+        tyre_learn(&w->tyres, v->kind[k], most_peak(w->array, &v->axles[k]), v->print[k] / v->print_n[k],
+                   sqrt(v->shared[k] * v->count + LEAST * LEAST));
+    }
+}
+
 /* Mean speed; true where it changed by more than a quarter. */
 static bool find_speed(const weighing *v, bf_vehicle *out)
 {
@@ -300,6 +323,15 @@ static double dip_doubt(const weighing *v)
     return seen > 0.0 ? DIP_DOUBT * dip / seen : 0.0;
 }
 
+/* The tyres of a vehicle are alike: where its motion rests on how long prints are, all of its axles are off together. kg. */
+static double off_by_tyres(const weighing *v, int k, double kg)
+{
+    static const double ALIKE = 0.06; /* what vehicles' prints differ by in the mean of their axles */
+    if (!(v->print_n[k] > 0.0)) return 0.0;
+    const double sigma = tyre_expect(&v->w->tyres, v->kind[k], most_peak(v->w->array, &v->axles[k])).sigma;
+    return ALIKE * fmin(v->shared[k] / (sigma * sigma), 1.0) * kg;
+}
+
 /* Sigmas of axles and gross weight, with what the motion errs by; flags a change of speed where the weight suffers: by the
  * motion's doubt, or by load that braking moved between the axles. */
 static uint32_t sum_up(const weighing *v, const line_sigmas *sigmas, bool uneven, bf_vehicle *out)
@@ -307,18 +339,21 @@ static uint32_t sum_up(const weighing *v, const line_sigmas *sigmas, bool uneven
     const motion *m = &v->w->motion;
     double way[MOTION_MAX_COEFFS] = {0};
     const double dip = dip_doubt(v);
+    double by_tyres = 0.0;
     out->gross_kg = 0.0;
     for (int k = 0; k < v->count; ++k) {
         bf_axle *axle = &out->axles[k];
         const double kg = axle->load_kg;
         axle->position_m = v->place[k] - v->place[0];
         axle->dual_tyres = dual_tyres(&v->widths[k]);
-        axle->sigma_kg = sqrt(1.0 + sigmas->own[k] + sigmas->moved[k] + (v->shared[k] + dip * dip) * kg * kg);
+        const double tyres = off_by_tyres(v, k, kg);
+        by_tyres += tyres;
+        axle->sigma_kg = sqrt(1.0 + sigmas->own[k] + sigmas->moved[k] + tyres * tyres + (v->shared[k] + dip * dip) * kg * kg);
         out->gross_kg += kg;
         for (int i = 0; i < m->grid.coeffs && v->fitted; ++i) way[i] += kg * v->common[k][i];
     }
     const double by_motion = v->fitted ? motion_sigma(m, way) : 0.0; /* the motion is the same for all */
-    out->gross_sigma_kg = sqrt(sigmas->gross + by_motion * by_motion + dip * dip * out->gross_kg * out->gross_kg);
+    out->gross_sigma_kg = sqrt(sigmas->gross + by_motion * by_motion + by_tyres * by_tyres + dip * dip * out->gross_kg * out->gross_kg);
     const bool matters = sigmas->moved_kg > MATTERS * out->gross_kg || by_motion > 0.5 * MATTERS * out->gross_kg;
     return uneven && matters ? BF_SPEED_CHANGE : 0;
 }
@@ -359,6 +394,7 @@ void weigh(weigher *w, const axle_seen *axles, int count, bf_vehicle *out)
         weigh_axle(v, k, &out->axles[k]);
         part_shared(v, k);
     }
+    learn_tyres(v);
     const bool uneven = find_speed(v, out);
     line_sigmas sigmas;
     uint32_t flags = sensor_flags(v);

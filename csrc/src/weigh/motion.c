@@ -309,7 +309,7 @@ bool motion_fit(motion *m, crossing_at *o, int count, const hints *h, double fro
     const pace how = pace_of(m, h);
     for (int round = 0; round < (how == CREEPS ? 2 : 1); ++round) {
         if (round > 0) assemble(&e, m, o, count, h);
-        if (how == CREEPS) add_crossing_rates(&e, m, h);
+        if (how != STEADY) add_crossing_rates(&e, m, h);
         if (!(how == CREEPS ? fit_wander(m, &e) : fit_jerk(m, &e, how, h->rest_count))) return false;
         to_powers(m);
     }

@@ -49,17 +49,6 @@ double pass_speed(const sensor_array *array, const axle_seen *a, int line)
     return dt > 0.0 ? (array->lines[k].x - array->lines[i].x) / dt : 1.0;
 }
 
-/* Length of an axle's tyre prints, metres, from the greatest load on a strip: they grow with the load. */
-static double usual_print(double peak_kg, double width)
-{
-    double kg = peak_kg, print = 0.0;
-    for (int i = 0; i < 4; ++i) {
-        print = 0.12 + 1.6e-5 * (kg < 9000.0 ? kg : 9000.0);
-        kg = peak_kg * print / width / 1.15;
-    }
-    return print;
-}
-
 double rough_load(const sensor_array *array, const axle_seen *a, double reach_m)
 {
     static const double STOOD = 0.6; /* of the peak: less is the mean of a wheel that stood half on a strip */
@@ -114,12 +103,12 @@ int side_wheel(side of)
     return of == SIDE_LEFT ? -1 : (of == SIDE_RIGHT ? 1 : 0);
 }
 
-usual_passage passage_of_peak(const sensor_array *array, double peak_n, int sensor)
+usual_passage passage_of_peak(const sensor_array *array, double peak_n, int sensor, tyre_expected of)
 {
-    static const double LEVEL = 0.9, SPREAD = 0.3; /* of the print: its length where it was measured, and how sure */
+    static const double LEVEL = 0.9; /* of the print: its length where it was measured */
     static const double TYRE_M = 0.35, TYRE_SPREAD_M = 0.15; /* across, which strips at an angle see too */
-    const double print = usual_print(peak_n / GRAVITY, array->sensors[sensor].s.width_m), slope = fabs(array->sensors[sensor].slope);
-    const double own = SPREAD * print, across = TYRE_SPREAD_M * slope;
+    const double print = tyre_usual(peak_n, array->sensors[sensor].s.width_m) * exp(of.mean), slope = fabs(array->sensors[sensor].slope);
+    const double own = of.sigma * print, across = TYRE_SPREAD_M * slope;
     const usual_passage p = {LEVEL * print + TYRE_M * slope, sqrt(own * own + across * across)};
     return p;
 }
@@ -134,5 +123,5 @@ double most_peak(const sensor_array *array, const axle_seen *a)
 
 usual_passage passage_of(const sensor_array *array, const axle_seen *a, int sensor)
 {
-    return passage_of_peak(array, most_peak(array, a), sensor);
+    return passage_of_peak(array, most_peak(array, a), sensor, TYRE_ANY_OF);
 }

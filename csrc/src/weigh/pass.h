@@ -3,6 +3,7 @@
 #define BF_PASS_H
 
 #include "axle.h"
+#include "tyre.h"
 
 /* Whether a wheel stood while it was on the sensor. */
 bool print_stood(const sensor_array *array, const footprint *f);
@@ -29,6 +30,6 @@ typedef struct {
     double way_m, sigma_m;
 } usual_passage;
 usual_passage passage_of(const sensor_array *array, const axle_seen *a, int sensor);
-usual_passage passage_of_peak(const sensor_array *array, double peak_n, int sensor);
+usual_passage passage_of_peak(const sensor_array *array, double peak_n, int sensor, tyre_expected of);
 
 #endif

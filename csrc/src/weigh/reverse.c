@@ -420,7 +420,7 @@ static double part_cost(axle_stage *w, const event *list, int n, const walk *h, 
             const event *e = &list[i];
             if (axle_of(w, list, h, i) != id || (e->index < 0 && id < AXLES)) continue;
             const pass *p = e->index < 0 ? &w->train->at[id - AXLES].at[e->line] : &w->pending[e->line][e->index];
-            const signed_pass one = {p, axles, (way_over)h->way[i], 0, PRINT_M / fmax(e->on_s, 0.01), 0.0};
+            const signed_pass one = {p, axles, (way_over)h->way[i], 0, PRINT_M / fmax(e->on_s, 0.01), 0.0, TYRE_ANY};
             most = fmax(most, p->peak_n);
             passes[count++] = one;
         }

@@ -6,6 +6,7 @@
 #include "array.h"
 #include "blend.h"
 #include "motion.h"
+#include "tyre.h"
 
 typedef struct {
     sensor_array *array;
@@ -14,6 +15,7 @@ typedef struct {
     bool motion_fitted;
     crossing_at crossings[MOTION_MAX_CROSSINGS];
     lane_ways ways;
+    tyre_laws tyres;
 } weigher;
 
 #endif

@@ -40,6 +40,7 @@ static void connect(bf_wim *w)
     w->room.context = w;
     w->fit.array = &w->array;
     w->fit.ways = lane_unknown();
+    w->fit.tyres = tyres_unknown();
     prints_init(&w->prints);
     axle_stage *a = &w->axles;
     a->array = &w->array;

@@ -25,6 +25,7 @@ int main(int argc, char **argv)
     prints_init(&prints);
     fit.array = stage.array = &array;
     fit.ways = lane_unknown();
+    fit.tyres = tyres_unknown();
     stage.channels = channels;
     stage.loops = &loops;
     stage.stream = &stream;

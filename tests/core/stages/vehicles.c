@@ -64,6 +64,7 @@ int main(int argc, char **argv)
     prints_init(&prints);
     fit.array = axles.array = &array;
     fit.ways = lane_unknown();
+    fit.tyres = tyres_unknown();
     axles.channels = channels;
     axles.train = &train;
     axles.stream = &stream;
