@@ -67,3 +67,27 @@ def test_a_wheel_that_leans_on_an_edge_for_seconds_leaves_no_ghosts(counts: floa
     scene, samples = slow_trucks()
     found = weigh(scene, lean(scene, samples, counts, stand_s))
     assert [len(vehicle.axles) for vehicle in found] == [len(v.loads_kg) for v in scene.vehicles]
+
+
+def blind(scene: Scene, samples: np.ndarray, vehicle: int, axle: int, line: int) -> np.ndarray:
+    """One line does not see one of the wheels."""
+    v, without = scene.vehicles[vehicle], samples.copy()
+    begin, end = (v.start + int(np.searchsorted(v.x, v.positions_m[axle] + 1.6 * line + off)) for off in (-0.35, 0.35))
+    for channel in (2 * line, 2 * line + 1):
+        level = samples[[begin - 1, end], channel]
+        still = np.random.default_rng(1).normal(0.0, 3.0, end - begin)
+        without[begin:end, channel] = np.linspace(level[0], level[1], end - begin) + still
+    return without
+
+
+@pytest.mark.parametrize("axle", range(5))
+@pytest.mark.parametrize("line", [0, 1])
+def test_a_wheel_that_one_of_two_lines_missed_leaves_all_but_the_next_two_vehicles_as_they_are(
+    axle: int, line: int
+) -> None:
+    scene, samples = slow_trucks()
+    found = weigh(scene, blind(scene, samples, 1, axle, line))
+    right = [v.loads_kg for v in scene.vehicles[4:]]
+    assert [len(vehicle.axles) for vehicle in found[-len(right) :]] == [len(loads) for loads in right]
+    for vehicle, loads in zip(found[-len(right) :], right, strict=True):
+        assert [axle.load_kg for axle in vehicle.axles] == pytest.approx(list(loads), rel=0.06)

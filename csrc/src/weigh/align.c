@@ -58,11 +58,18 @@ static void note_sides(axle_seen *a, const pass *p)
         if (a->side_n[s] <= 0.0 && !(p->saturated >> s & 1u)) a->side_n[s] = p->side_n[s];
 }
 
-static double match_cost(const axle_stage *w, const axle_seen *a, const pass *p, int line)
+/* The last line before this one that saw the axle, or -1. */
+static int last_before(const axle_seen *a, int line)
 {
     int before = -1;
     for (int j = 0; j < line; ++j)
         if (a->seen & (1u << j)) before = j;
+    return before;
+}
+
+static double match_cost(const axle_stage *w, const axle_seen *a, const pass *p, int line)
+{
+    const int before = last_before(a, line);
     const double least = (w->array->lines[line].x - w->array->lines[before].x) / 60.0 * w->array->rate;
     if (p->mid - a->at[before].mid < least) return HUGE_VAL;
     const double way = way_cost(w, a, before, p, line);
@@ -135,6 +142,13 @@ static double uneven_cost(const axle_seen *axles, const pass *p, int line)
     return fmin(0.5 * r * r, MOST_COST);
 }
 
+/* What skipping the first axles or passes costs where it has shown that the line is out of step. */
+static double owed(double cost, double shown)
+{
+    static const double LEAST = 1.0;
+    return cost - shown > LEAST ? cost - shown : fmin(cost, LEAST);
+}
+
 /* The cheapest path over `na` axles and `np` passes; returns its length, steps from its end. */
 static int cheapest_path(const axle_stage *w, const axle_seen *axles, int na, int line, int np, unsigned char path[MOST + PENDING])
 {
@@ -142,12 +156,14 @@ static int cheapest_path(const axle_stage *w, const axle_seen *axles, int na, in
     double cost[MOST + 1][PENDING + 1];
     unsigned char from[MOST + 1][PENDING + 1];
     const pass *p = w->pending[line];
+    double first_missed = 0.0;
     for (int a = 0; a <= na; ++a) {
         const double miss = a > 0 ? miss_cost(w, &axles[a - 1], line) : 0.0;
+        first_missed += miss;
         for (int k = 0; k <= np; ++k) {
             double by[4] = {a == 0 && k == 0 ? 0.0 : HUGE_VAL, HUGE_VAL, HUGE_VAL, HUGE_VAL};
-            if (a > 0) by[AXLE_ONLY] = cost[a - 1][k] + miss;
-            if (k > 0) by[PASS_ONLY] = cost[a][k - 1] + FRESH;
+            if (a > 0) by[AXLE_ONLY] = k > 0 ? cost[a - 1][k] + miss : owed(first_missed, w->behind[line]);
+            if (k > 0) by[PASS_ONLY] = a > 0 ? cost[a][k - 1] + FRESH : owed(k * FRESH, w->before[line]);
             if (a > 0 && k > 0) {
                 by[BOTH] = cost[a - 1][k - 1] + match_cost(w, &axles[a - 1], &p[k - 1], line);
                 if (from[a - 1][k - 1] == BOTH) by[BOTH] += uneven_cost(&axles[a - 1], &p[k - 1], line);
@@ -212,4 +228,55 @@ int lay_lines(axle_stage *w, axle_seen *axles, const int *finished)
         }
     }
     return n;
+}
+
+/* How ill a pass at a line fits an axle as the lines before know it: by its load, and by whether it needs a stop on the way. */
+static double step_cost(const axle_stage *w, const axle_seen *a, const pass *p, int line)
+{
+    static const double SPREAD = 0.12, MOST_BY_LOAD = 3.0; /* of peaks, where the road is rough */
+    static const double STOP = 1.0, SLOW = 2.5;            /* times as long as at the lesser of its speeds */
+    const int before = last_before(a, line);
+    if (before < 0 || !(match_cost(w, a, p, line) < HUGE_VAL)) return HUGE_VAL;
+    double by_load = 0.0;
+    for (int s = 0; s < SIDES; ++s)
+        if (p->side_n[s] > 0.0 && a->at[before].side_n[s] > 0.0) {
+            const double r = log(p->side_n[s] / a->at[before].side_n[s]) / SPREAD;
+            by_load = fmax(by_load, 0.5 * r * r);
+        }
+    const double way = w->array->lines[line].x - w->array->lines[before].x, on = fmax(time_on(p), time_on(&a->at[before]));
+    const bool stops = (p->mid - a->at[before].mid) * least_reach(w, a, line) > SLOW * way * on;
+    return fmin(MOST_BY_LOAD, by_load) + (stops ? STOP : 0.0);
+}
+
+/* How well a pass fits the best of some axles. */
+static double fits_one(const axle_stage *w, const axle_seen *axles, int count, const pass *p, int line)
+{
+    double best = HUGE_VAL;
+    for (int i = 0; i < count; ++i) best = fmin(best, step_cost(w, &axles[i], p, line));
+    return best;
+}
+
+/* Counts one axle's word, within bounds. */
+static double counted(double sum, double more)
+{
+    static const double ONE = 2.0, MOST_COUNTED = 10.0;
+    return fmin(MOST_COUNTED, fmax(0.0, sum + fmin(ONE, fmax(-ONE, more))));
+}
+
+void note_step(axle_stage *w, const axle_seen *a, const axle_seen *waiting, int count)
+{
+    static const double LEAST = 0.25, ALONE = 2.25;
+    const axle_seen *last = w->train->count > 0 ? &w->train->at[w->train->count - 1] : NULL;
+    for (int j = 1; j < w->array->line_count; ++j) {
+        const bool saw = a->seen >> j & 1u, known = a->seen & ((1u << j) - 1u);
+        if (known && !saw) w->behind[j] = 0.0;
+        if (saw && !known) {
+            w->before[j] = 0.0;
+            if (support(a->seen) == 1) w->behind[j] = counted(w->behind[j], fmax(0.0, ALONE - fits_one(w, waiting, count, &a->at[j], j)));
+        }
+        if (!saw || !known) continue;
+        const double own = step_cost(w, a, &a->at[j], j) - LEAST;
+        w->behind[j] = counted(w->behind[j], own - fits_one(w, waiting, count < 1 ? count : 1, &a->at[j], j));
+        w->before[j] = counted(w->before[j], own - fits_one(w, last, last != NULL, &a->at[j], j));
+    }
 }

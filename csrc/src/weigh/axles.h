@@ -55,6 +55,8 @@ typedef struct {
     bool reversing;
     double first_at; /* scan at which the first wheel came after the last gap, and onto which line */
     int first_line;
+    double behind[BF_MAX_LINES], before[BF_MAX_LINES]; /* what speaks for it that the passes of a line are of the axles one
+                        * behind those that they were taken for; of those one before */
     axle_seen scratch[PENDING + BF_MAX_LINES * 4];
     axle_seen scratch2[PENDING + BF_MAX_LINES * 4];
 } axle_stage;

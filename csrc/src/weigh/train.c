@@ -302,6 +302,7 @@ bool train_update(axle_stage *w, bool at_end)
             for (int j = 0; j < w->array->line_count; ++j) drop_stale(w, j, stale_before[j]);
             return true;
         }
+        note_step(w, &axles[i], &axles[i + 1], n - i - 1);
         if (!take_passes(w, &axles[i])) continue;
         note_lines(w, &axles[i], stale_before);
         join_train(w, &axles[i]);
