@@ -6,8 +6,10 @@
  * tractors do not pass for proof; deviations and scale are learned from sure matches. Called by evidence.c.
  */
 #include "borderflow_core.h"
+#include "../clamp.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,57 +135,76 @@ static double fade(double old, double found, double rate, double least)
     return sqrt(mean > least ? mean : least);
 }
 
-void bf_axle_model_learn(bf_axle_model *m, const float *upstream, const float *downstream)
+/* Two rows that can be compared, number by number. */
+static bool comparable(const float *upstream, const float *downstream, int n)
 {
-    int n = (int)upstream[0], n_short = 0, n_long = 0;
     if (n != (int)downstream[0] || n < 2 || n > MOST_AXLES) {
-        return;
+        return false;
     }
     for (int i = 0; i < n; i++) {
-        if ((i > 0 && (upstream[i] <= 0.0f || downstream[i] <= 0.0f)) || upstream[MOST_AXLES + i] <= 0.0f ||
-            downstream[MOST_AXLES + i] <= 0.0f) {
-            return;
+        bool spacing = i == 0 || (upstream[i] > 0.0f && downstream[i] > 0.0f);
+        if (!spacing || upstream[MOST_AXLES + i] <= 0.0f || downstream[MOST_AXLES + i] <= 0.0f) {
+            return false;
         }
     }
-    m->n = m->n + 1.0 < MEMORY ? m->n + 1.0 : MEMORY;
-    double rate = 1.0 / m->n, metres = 0.0, load = 0.0, gross_up = 0.0, gross_down = 0.0, scale_ln = log(m->scale);
-    /* Short spacings show the error in metres, long ones what grows with the length (the speed's error). */
+    return true;
+}
+
+/* Short spacings show the error in metres, long ones what grows with the length (the speed's error). Mean squares of either; false
+ * where there are none. */
+static bool short_error(const float *upstream, const float *downstream, int n, double *mean)
+{
+    double sum = 0.0;
+    int count = 0;
     for (int i = 1; i < n; i++) {
         double a = (double)upstream[i], b = (double)downstream[i];
-        if ((a < b ? a : b) < SHORT_M) {
-            metres += (a - b) * (a - b);
-            n_short++;
+        if (fmin(a, b) < SHORT_M) {
+            sum += (a - b) * (a - b);
+            count++;
         }
     }
+    *mean = count > 0 ? fmin(sum / (double)count, 0.09) : 0.0;
+    return count > 0;
+}
+
+static bool long_error(const float *upstream, const float *downstream, int n, double spacing_m, double *mean)
+{
+    double sum = 0.0;
+    int count = 0;
+    for (int i = 1; i < n; i++) {
+        double a = (double)upstream[i], b = (double)downstream[i];
+        if (fmin(a, b) >= SHORT_M) {
+            sum += ((a - b) * (a - b) - spacing_m * spacing_m) / (a * b);
+            count++;
+        }
+    }
+    *mean = count > 0 ? clamp(sum / (double)count, -0.002, 0.01) : 0.0;
+    return count > 0;
+}
+
+void bf_axle_model_learn(bf_axle_model *m, const float *upstream, const float *downstream)
+{
+    int n = (int)upstream[0];
+    if (!comparable(upstream, downstream, n)) {
+        return;
+    }
+    m->n = fmin(m->n + 1.0, MEMORY);
+    double rate = 1.0 / m->n, metres, relative, load = 0.0, gross_up = 0.0, gross_down = 0.0, scale_ln = log(m->scale);
     for (int i = 0; i < n; i++) {
         double a = (double)upstream[MOST_AXLES + i], b = (double)downstream[MOST_AXLES + i], off = log(b / a) - scale_ln;
         gross_up += a;
         gross_down += b;
         load += off * off;
     }
-    load = load / (double)n < 0.09 ? load / (double)n : 0.09;
-    if (n_short > 0) {
-        metres = metres / (double)n_short < 0.09 ? metres / (double)n_short : 0.09;
+    if (short_error(upstream, downstream, n, &metres)) {
         m->spacing_m = fade(m->spacing_m * m->spacing_m, metres, rate, 2.5e-5);
     }
-    double relative = 0.0;
-    for (int i = 1; i < n; i++) {
-        double a = (double)upstream[i], b = (double)downstream[i];
-        if ((a < b ? a : b) >= SHORT_M) {
-            relative += ((a - b) * (a - b) - m->spacing_m * m->spacing_m) / (a * b);
-            n_long++;
-        }
-    }
-    if (n_long > 0) {
-        relative /= (double)n_long;
-        relative = relative < -0.002 ? -0.002 : (relative > 0.01 ? 0.01 : relative);
+    if (long_error(upstream, downstream, n, m->spacing_m, &relative)) {
         m->spacing_sd = fade(m->spacing_sd * m->spacing_sd, relative, rate, 4e-6);
     }
-    m->load_sd = fade(m->load_sd * m->load_sd, load, rate, 1e-4);
+    m->load_sd = fade(m->load_sd * m->load_sd, fmin(load / (double)n, 0.09), rate, 1e-4);
     /* `scale` multiplies the upstream row into downstream kilograms: the comparison multiplies its rows. */
-    double gross = log(gross_down / gross_up);
-    gross = gross < -0.3 ? -0.3 : (gross > 0.3 ? 0.3 : gross);
-    m->scale = exp(scale_ln + rate * (gross - scale_ln));
+    m->scale = exp(scale_ln + rate * (clamp(log(gross_down / gross_up), -0.3, 0.3) - scale_ln));
 }
 
 static int ascending(const void *a, const void *b)

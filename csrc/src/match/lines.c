@@ -56,28 +56,50 @@ static int32_t days_of(int32_t year, int32_t month)
     return days[month - 1] + (month == 2 && leap);
 }
 
+/* The numbers of a time, as they stand in its text. */
+typedef struct {
+    int32_t year, month, day, hour, minute, second, part;
+} moment;
+
 /* 2026-11-24T05:22:17.123456Z, with no digit or up to six behind the point. */
+static bool fields(word w, moment *m)
+{
+    static const char MARKS[] = "____-__-__T__:__:__";
+    const char *t = w.text;
+    int32_t n = w.size - 21; /* digits of the part */
+    m->part = 0;
+    if (w.size < 20 || t[w.size - 1] != 'Z') {
+        return false;
+    }
+    for (size_t i = 0; i + 1 < sizeof MARKS; i++) {
+        if (MARKS[i] != '_' && t[i] != MARKS[i]) {
+            return false;
+        }
+    }
+    if (w.size > 20 && (t[19] != '.' || n < 1 || n > 6 || !digits(t + 20, n, &m->part))) {
+        return false;
+    }
+    for (n = n < 0 ? 0 : n; n < 6; n++) {
+        m->part *= 10;
+    }
+    return digits(t, 4, &m->year) && digits(t + 5, 2, &m->month) && digits(t + 8, 2, &m->day) && digits(t + 11, 2, &m->hour) &&
+           digits(t + 14, 2, &m->minute) && digits(t + 17, 2, &m->second);
+}
+
+static bool in_calendar(const moment *m)
+{
+    return m->year >= FIRST_YEAR && m->year <= LAST_YEAR && m->month >= 1 && m->month <= 12 && m->day >= 1 &&
+           m->day <= days_of(m->year, m->month) && m->hour <= 23 && m->minute <= 59 && m->second <= 59;
+}
+
 static bool utc(word w, int64_t *time_ns)
 {
-    int32_t year, month, day, hour, minute, second, part = 0, n = w.size - 21;
-    const char *t = w.text;
-    if (w.size < 20 || !digits(t, 4, &year) || t[4] != '-' || !digits(t + 5, 2, &month) || t[7] != '-' ||
-        !digits(t + 8, 2, &day) || t[10] != 'T' || !digits(t + 11, 2, &hour) || t[13] != ':' ||
-        !digits(t + 14, 2, &minute) || t[16] != ':' || !digits(t + 17, 2, &second) || t[w.size - 1] != 'Z') {
+    moment m;
+    if (!fields(w, &m) || !in_calendar(&m)) {
         return false;
     }
-    if (w.size > 20 && (t[19] != '.' || n < 1 || n > 6 || !digits(t + 20, n, &part))) {
-        return false;
-    }
-    if (year < FIRST_YEAR || year > LAST_YEAR || month < 1 || month > 12 || day < 1 || day > days_of(year, month) ||
-        hour > 23 || minute > 59 || second > 59) {
-        return false;
-    }
-    for (; n < 6; n++) {
-        part = n < 1 ? 0 : 10 * part;
-    }
-    int64_t seconds = ((days_to(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
-    *time_ns = (seconds * 1000000 + part) * 1000;
+    int64_t seconds = ((days_to(m.year, m.month, m.day) * 24 + m.hour) * 60 + m.minute) * 60 + m.second;
+    *time_ns = (seconds * 1000000 + m.part) * 1000;
     return true;
 }
 

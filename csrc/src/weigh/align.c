@@ -149,38 +149,48 @@ static double owed(double cost, double shown)
     return cost - shown > LEAST ? cost - shown : fmin(cost, LEAST);
 }
 
+/* The costs of all paths to axle a and pass k, and how the cheapest came there. */
+typedef struct {
+    double cost[MOST + 1][PENDING + 1];
+    unsigned char from[MOST + 1][PENDING + 1];
+} paths;
+
+/* `miss`: what it costs that the line did not see the axle before; `all`: nor any before that. */
+static void cheapest_to(const axle_stage *w, const axle_seen *axles, int line, int a, int k, double miss, double all, paths *t)
+{
+    static const double FRESH = 5.0;
+    const pass *p = w->pending[line];
+    double by[4] = {a == 0 && k == 0 ? 0.0 : HUGE_VAL, HUGE_VAL, HUGE_VAL, HUGE_VAL};
+    if (a > 0) by[AXLE_ONLY] = k > 0 ? t->cost[a - 1][k] + miss : owed(all, w->behind[line]);
+    if (k > 0) by[PASS_ONLY] = a > 0 ? t->cost[a][k - 1] + FRESH : owed(k * FRESH, w->before[line]);
+    if (a > 0 && k > 0) {
+        by[BOTH] = t->cost[a - 1][k - 1] + match_cost(w, &axles[a - 1], &p[k - 1], line);
+        if (t->from[a - 1][k - 1] == BOTH) by[BOTH] += uneven_cost(&axles[a - 1], &p[k - 1], line);
+    }
+    step best = BEGIN;
+    for (step how = AXLE_ONLY; how <= BOTH; ++how)
+        if (by[how] < by[best]) best = how;
+    t->cost[a][k] = by[best];
+    t->from[a][k] = (unsigned char)best;
+}
+
 /* The cheapest path over `na` axles and `np` passes; returns its length, steps from its end. */
 static int cheapest_path(const axle_stage *w, const axle_seen *axles, int na, int line, int np, unsigned char path[MOST + PENDING])
 {
-    static const double FRESH = 5.0;
-    double cost[MOST + 1][PENDING + 1];
-    unsigned char from[MOST + 1][PENDING + 1];
-    const pass *p = w->pending[line];
-    double first_missed = 0.0;
-    for (int a = 0; a <= na; ++a) {
-        const double miss = a > 0 ? miss_cost(w, &axles[a - 1], line) : 0.0;
-        first_missed += miss;
-        for (int k = 0; k <= np; ++k) {
-            double by[4] = {a == 0 && k == 0 ? 0.0 : HUGE_VAL, HUGE_VAL, HUGE_VAL, HUGE_VAL};
-            if (a > 0) by[AXLE_ONLY] = k > 0 ? cost[a - 1][k] + miss : owed(first_missed, w->behind[line]);
-            if (k > 0) by[PASS_ONLY] = a > 0 ? cost[a][k - 1] + FRESH : owed(k * FRESH, w->before[line]);
-            if (a > 0 && k > 0) {
-                by[BOTH] = cost[a - 1][k - 1] + match_cost(w, &axles[a - 1], &p[k - 1], line);
-                if (from[a - 1][k - 1] == BOTH) by[BOTH] += uneven_cost(&axles[a - 1], &p[k - 1], line);
-            }
-            step best = BEGIN;
-            for (step how = AXLE_ONLY; how <= BOTH; ++how) if (by[how] < by[best]) best = how;
-            cost[a][k] = by[best];
-            from[a][k] = (unsigned char)best;
-        }
+    paths t;
+    double all = 0.0;
+    for (int i = 0; i <= na; ++i) {
+        const double miss = i > 0 ? miss_cost(w, &axles[i - 1], line) : 0.0;
+        all += miss;
+        for (int k = 0; k <= np; ++k) cheapest_to(w, axles, line, i, k, miss, all, &t);
     }
     /* Axles at the end may not have arrived yet: they cost nothing. */
     int a = 0, k = np, out = 0;
     for (int i = 1; i <= na; ++i)
-        if (cost[i][np] < cost[a][np]) a = i;
+        if (t.cost[i][np] < t.cost[a][np]) a = i;
     for (int i = na; i > a; --i) path[out++] = AXLE_ONLY;
-    while ((a > 0 || k > 0) && from[a][k] != BEGIN && out < MOST + PENDING) {
-        const step how = (step)from[a][k];
+    while ((a > 0 || k > 0) && t.from[a][k] != BEGIN && out < MOST + PENDING) {
+        const step how = (step)t.from[a][k];
         path[out++] = (unsigned char)how;
         if (how != PASS_ONLY) --a;
         if (how != AXLE_ONLY) --k;

@@ -432,48 +432,74 @@ static bool drop_ghost(cutter *w, const bf_vehicle *v)
     return false;
 }
 
+/* Room for one more vehicle; the oldest goes where nobody takes them. */
+static bf_vehicle *next_room(vehicle_ring *out)
+{
+    if (out->count == RING) {
+        out->head = (out->head + 1) % RING;
+        out->count--;
+    }
+    return &out->at[(out->head + out->count) % RING];
+}
+
+static void weigh_first(const cutter *w, int count, bf_vehicle *v)
+{
+    memset(v, 0, sizeof *v);
+    weigh(w->fit, w->train->at, count, v);
+}
+
+/* Its length, where all its axles were over the loop in one presence. */
+static double length_of(const cutter *w, int count)
+{
+    const loop_state *l = main_loop(w->loops);
+    if (!l || !w->fit->motion_fitted) return (double)NAN;
+    const int first = presence_of(w->array, l, &w->train->at[0]), last = presence_of(w->array, l, &w->train->at[count - 1]);
+    if (first < 0 || first != last) return (double)NAN;
+    return length_by_loop(w->fit, &w->array->sensors[l->sensor].s, &l->marks[first]);
+}
+
+/* What its axles, the vehicle before it and the sensors say of it. */
+static uint32_t flags_of(const cutter *w, int count)
+{
+    uint32_t flags = (close_behind(w) ? BF_TAILGATING : 0u) | (train_reversed(w->axles) ? BF_SENSOR_FAULT : 0u);
+    for (int i = 0; i < count; ++i)
+        if (w->train->at[i].came_back) flags |= BF_REVERSED;
+    return flags;
+}
+
+static void to_stream_time(bf_vehicle *v, int64_t lost)
+{
+    v->first_axle_scan += (double)lost;
+    v->exit_scan += (double)lost;
+    v->way_from_scan += (double)lost;
+}
+
 /* False where what was to leave held an axle that is none: it is read anew. */
 static bool emit(cutter *w, int count, uint32_t flags, double whole)
 {
-    static const double PARTIAL_WHOLE = 0.5; /* what may have lost an axle */
+    static const double PARTIAL_WHOLE = 0.5, LEAST_KG = 40.0; /* of what may have lost an axle; what drives weighs more */
     if (count > BF_MAX_AXLES) count = BF_MAX_AXLES;
-    bf_vehicle *v;
-    if (w->out->count == RING) {
-        w->out->head = (w->out->head + 1) % RING;
-        w->out->count--;
-    }
-    v = &w->out->at[(w->out->head + w->out->count) % RING];
-    memset(v, 0, sizeof *v);
-    weigh(w->fit, w->train->at, count, v);
+    bf_vehicle *v = next_room(w->out);
+    weigh_first(w, count, v);
     if (drop_ghost(w, v)) return false;
     const int within = within_reach(w, v);
     if (within < count) {
         count = within;
-        memset(v, 0, sizeof *v);
-        weigh(w->fit, w->train->at, count, v);
+        weigh_first(w, count, v);
     }
-    v->flags |= flags | (close_behind(w) ? BF_TAILGATING : 0u) | (train_reversed(w->axles) ? BF_SENSOR_FAULT : 0u);
+    v->flags |= flags | flags_of(w, count);
     w->left = w->train->at[count - 1];
     note_stop(w, count);
-    for (int i = 0; i < count; ++i)
-        if (w->train->at[i].came_back) v->flags |= BF_REVERSED;
-    const loop_state *l = main_loop(w->loops);
-    if (l && w->fit->motion_fitted) {
-        const int first = presence_of(w->array, l, &w->train->at[0]), last = presence_of(w->array, l, &w->train->at[count - 1]);
-        if (first >= 0 && first == last) v->length_m = length_by_loop(w->fit, &w->array->sensors[l->sensor].s, &l->marks[first]);
-    }
+    v->length_m = length_of(w, count);
     const axle_row row = row_of(w);
     apart_settle(&row, v);
     if (v->flags & BF_SPACING_UNCERTAIN) v->length_m = (double)NAN; /* it may have stood: so may its end have */
-    v->first_axle_scan += (double)w->stream->lost;
-    v->exit_scan += (double)w->stream->lost;
-    v->way_from_scan += (double)w->stream->lost;
     const bool since_gap = on_loop_since_gap(w);
     if ((w->broken && count == w->train->count) || since_gap || axles_in_gap(w, v->speed_mps)) v->flags |= BF_PARTIAL;
     v->whole = v->flags & BF_PARTIAL ? fmin(whole, PARTIAL_WHOLE) : whole;
-    /* One axle alone is no vehicle, unless a gap in the stream took the others; nor is what weighs less than anything
-     * that drives. */
-    if ((count >= 2 || (v->flags & BF_PARTIAL)) && v->gross_kg > 40.0) {
+    to_stream_time(v, w->stream->lost);
+    /* One axle alone is no vehicle, unless a gap in the stream took the others. */
+    if ((count >= 2 || (v->flags & BF_PARTIAL)) && v->gross_kg > LEAST_KG) {
         w->out->count++;
         if (!since_gap) w->gap_at = -1; /* there may be more of it */
     }

@@ -18,60 +18,62 @@ static void mark_on(loop_state *l, double at, bool split)
     l->count++;
 }
 
-static void take_frame(loop_state *l, double rate_hz, const history *past, const frame_ranges *ranges, int64_t frame)
+/* It comes or lets go when that has held for a while. */
+static void take_sample(loop_state *l, int64_t at, double v, int64_t settle)
 {
-    const int n = past->frame_scans;
-    const int64_t settle = (int64_t)(0.015 * rate_hz);
-    const double lo = ranges->lo[l->channel], hi = ranges->hi[l->channel], sum = history_sum(past, frame, ranges, l->channel);
-    const bool steady = !l->pending && (l->present ? lo > l->lower : hi <= l->level);
-    for (int i = steady ? n : 0; i < n; ++i) {
-        const int64_t at = frame * n + i;
-        const double v = history_sample(past, at, l->channel);
-        const bool want = l->present ? v > l->lower : v > l->level;
-        if (want == l->present) {
-            l->pending = false;
-            continue;
-        }
-        if (!l->pending) {
-            l->pending = true;
-            l->change_at = at;
-        }
-        if (at - l->change_at >= settle) {
-            l->pending = false;
-            l->present = want;
-            if (want) {
-                mark_on(l, (double)l->change_at, false);
-                l->top = l->valley = v;
-                l->falling = false;
-            } else if (l->count > 0) {
-                l->marks[l->count - 1].off = (double)l->change_at;
-                if (l->varies && l->top > l->level && l->level > 0.0) l->marks[l->count - 1].covered = l->level / l->top;
-            }
-        }
+    const bool want = l->present ? v > l->lower : v > l->level;
+    if (want == l->present) {
+        l->pending = false;
+        return;
     }
-    if (!l->present || l->count == 0) return;
-    /* Dips of the amplitude: a gap between two vehicles that is shorter than the loop. */
-    const double mean = sum / n, height = l->top - l->level;
+    if (!l->pending) l->change_at = at;
+    l->pending = at - l->change_at < settle;
+    if (l->pending) return;
+    l->present = want;
+    if (want) {
+        mark_on(l, (double)l->change_at, false);
+        l->top = l->valley = v;
+        l->falling = false;
+    } else if (l->count > 0) {
+        l->marks[l->count - 1].off = (double)l->change_at;
+        if (l->varies && l->top > l->level && l->level > 0.0) l->marks[l->count - 1].covered = l->level / l->top;
+    }
+}
+
+/* Dips of the amplitude: a gap between two vehicles that is shorter than the loop. `middle`: scan in the middle of the frame. */
+static void look_for_dips(loop_state *l, double mean, int64_t middle)
+{
+    static const double DIP = 0.25, LITTLE = 0.3, MUCH = 0.7, FULL = 0.9; /* of the height of the amplitude */
+    const double height = l->top - l->level;
     if (mean > l->top) l->top = mean;
-    if (mean > l->level + 0.3 * height && mean < l->level + 0.7 * height) l->between++;
-    else if (mean >= l->level + 0.9 * height) l->full++;
+    if (mean > l->level + LITTLE * height && mean < l->level + MUCH * height) l->between++;
+    else if (mean >= l->level + FULL * height) l->full++;
     l->varies = l->between > 10 && l->between * 2000 > l->full;
-    if (!l->falling) {
-        if (mean < l->top - 0.25 * height && height > 0.0) {
-            l->falling = true;
-            l->valley = mean;
-            l->valley_at = frame * n + n / 2;
-        }
-    } else if (mean < l->valley) {
+    const bool falls = !l->falling && height > 0.0 && mean < l->top - DIP * height;
+    if (falls || (l->falling && mean < l->valley)) {
+        l->falling = true;
         l->valley = mean;
-        l->valley_at = frame * n + n / 2;
-    } else if (mean > l->valley + 0.25 * height) {
+        l->valley_at = middle;
+    } else if (l->falling && mean > l->valley + DIP * height) {
         l->marks[l->count - 1].off = (double)l->valley_at;
         l->marks[l->count - 1].shared = true;
         mark_on(l, (double)l->valley_at, true);
         l->top = mean;
         l->falling = false;
     }
+}
+
+static void take_frame(loop_state *l, double rate_hz, const history *past, const frame_ranges *ranges, int64_t frame)
+{
+    static const double SETTLE_S = 0.015;
+    const int n = past->frame_scans;
+    const double lo = ranges->lo[l->channel], hi = ranges->hi[l->channel], sum = history_sum(past, frame, ranges, l->channel);
+    const bool steady = !l->pending && (l->present ? lo > l->lower : hi <= l->level);
+    for (int i = steady ? n : 0; i < n; ++i) {
+        const int64_t at = frame * n + i;
+        take_sample(l, at, history_sample(past, at, l->channel), (int64_t)(SETTLE_S * rate_hz));
+    }
+    if (l->present && l->count > 0) look_for_dips(l, sum / n, frame * n + n / 2);
 }
 
 void loops_frame(presences *loops, double rate_hz, const history *past, const frame_ranges *ranges, int64_t frame)
