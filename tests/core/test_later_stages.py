@@ -39,9 +39,9 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(program: Path, rows: list[tuple[float, ...]]) -> list[list[str]]:
+def run(program: Path, rows: list[tuple[float, ...]], *more: str) -> list[list[str]]:
     text = "\n".join(" ".join(f"{value:.17g}" for value in row) for row in rows)
-    done = subprocess.run([program, str(RATE_HZ)], input=text, capture_output=True, text=True, check=True)
+    done = subprocess.run([program, str(RATE_HZ), *more], input=text, capture_output=True, text=True, check=True)
     return [line.split() for line in done.stdout.splitlines()]
 
 
@@ -168,9 +168,9 @@ def truck(at_s: float, speed_mps: float, *axles: tuple[float, float]) -> list[tu
     return [(at_s + place_m / speed_mps, speed_mps, kg) for place_m, kg in axles]
 
 
-def vehicles_of(programs: Path, axles: list[tuple[float, ...]]) -> list[Vehicle]:
+def vehicles_of(programs: Path, axles: list[tuple[float, ...]], *more: str) -> list[Vehicle]:
     found = []
-    for _, flags, whole, gross, sigma, *rows in run(programs / "vehicles", axles):
+    for _, flags, whole, gross, sigma, *rows in run(programs / "vehicles", axles, *more):
         pairs = [[float(word) for word in row.split(":")] for row in rows]
         places, loads = [p for p, _ in pairs], [kg for _, kg in pairs]
         found.append(Vehicle(int(flags), float(whole), float(gross), float(sigma), places, loads))
@@ -179,6 +179,16 @@ def vehicles_of(programs: Path, axles: list[tuple[float, ...]]) -> list[Vehicle]
 
 SEMITRAILER = ((0.0, 6800.0), (3.7, 9500.0), (9.4, 7000.0), (10.7, 7000.0), (12.0, 7000.0))
 CAR = ((0.0, 700.0), (2.6, 600.0))
+
+
+@pytest.mark.parametrize("on_m", [0.02, 1.2])
+def test_what_no_tyre_prints_is_weighed_by_what_tyres_do_and_not_for_sure(programs: Path, on_m: float) -> None:
+    """By the motion that the lines tell a wheel weighs a tenth or five times of what it does."""
+    [vehicle] = vehicles_of(programs, truck(2, 8.0, *SEMITRAILER), str(on_m))
+    true_kg = sum(kg for _, kg in SEMITRAILER)
+    assert 0.5 * true_kg < vehicle.gross_kg < 2.0 * true_kg
+    assert 0.15 * true_kg < vehicle.sigma_kg < 0.6 * true_kg
+    assert abs(vehicle.gross_kg - true_kg) < 2.5 * vehicle.sigma_kg
 
 
 @pytest.mark.parametrize("speed_mps", [1.5, 8.0, 25.0])

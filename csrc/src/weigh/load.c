@@ -137,6 +137,8 @@ typedef struct {
     double common[BF_MAX_AXLES][MOTION_MAX_COEFFS];  /* the mean relative step of an axle as a functional of the motion */
     double shared[BF_MAX_AXLES];                     /* its variance: the part that all lines have in common */
     tyre kind[BF_MAX_AXLES];
+    double odd; /* of the motion: oddness() */
+    double by_print[BF_MAX_AXLES]; /* how much of its passes was weighed by a usual print in place of the motion, added up */
     double print[BF_MAX_AXLES], print_n[BF_MAX_AXLES]; /* logarithms of ways over the strips, over the usual: sum, how many */
 } weighing;
 
@@ -191,15 +193,56 @@ static passed pass_over(weighing *v, int k, int j, const footprint *f)
     return p;
 }
 
-/* A motion by which a wheel went much less or further on a strip than a print is long is wrong there, and the load with it:
- * relative variance. Nothing within two deviations. */
-static double odd_way(const weighing *v, int k, const footprint *f, double step)
+/* How much longer a print usually is than the way that the motion gives it, as a logarithm; and how sure that is. */
+static double longer_than(const weighing *v, int k, const footprint *f, double *sigma)
+{
+    static const double LEAST_WENT_M = 0.001;
+    const weigher *w = v->w;
+    const double ta = f->rise[1] / w->array->rate - v->t0, tb = f->fall[1] / w->array->rate - v->t0;
+    const double went = fmax(fabs(motion_place(&w->motion, tb) - motion_place(&w->motion, ta)), LEAST_WENT_M);
+    const usual_passage usual = passage_of(w->array, &v->axles[k], f->sensor);
+    *sigma = usual.sigma_m / usual.way_m;
+    return log(usual.way_m / went);
+}
+
+static bool tells_print(const weighing *v, const footprint *f)
+{
+    const sensor_info *info = &v->w->array->sensors[f->sensor];
+    return v->fitted && info->s.type == BF_STRIP && info->slope == 0.0;
+}
+
+/* A motion by which wheels went much less or further on a strip than a print is long is wrong, and not only there: relative
+ * variance of its ways. Nothing where all are possible: the motion has taken the prints in. */
+static double oddness(const weighing *v)
+{
+    static const double FREE = 3.0; /* deviations: 2.5 times as long as usual no print is */
+    double sum = 0.0, n = 0.0, sigma;
+    for (int k = 0; k < v->count; ++k)
+        for (int j = 0; j < v->w->array->line_count; ++j)
+            for (int i = 0; (v->axles[k].seen >> j & 1u) && i < v->axles[k].at[j].count; ++i) {
+                const footprint *f = v->axles[k].at[j].prints[i];
+                if (!tells_print(v, f)) continue;
+                const double off = longer_than(v, k, f, &sigma), over = fmax(fabs(off) - FREE * sigma, 0.0);
+                sum += over * over;
+                n += 1.0;
+            }
+    return n > 0.0 ? sum / n : 0.0;
+}
+
+/* A way that is odd has a variance of its own, from two deviations on. And what the force weighs over a usual print's length is
+ * known apart from any motion: where that is wrong both are taken, as logarithms, by their variances. Returns by how much the
+ * load changes; `*by_way` becomes the motion's part. */
+static double usual_instead(const weighing *v, int k, const footprint *f, double *variance, double *by_way)
 {
     static const double FREE = 2.0;
-    const usual_passage usual = passage_of(v->w->array, &v->axles[k], f->sensor);
-    const double off = log(step / usual.way_m), free = FREE * usual.sigma_m / usual.way_m;
-    const double over = fabs(off) - free;
-    return over > 0.0 ? over * over : 0.0;
+    double sigma;
+    const double off = longer_than(v, k, f, &sigma), print = sigma * sigma, over = fmax(fabs(off) - FREE * sigma, 0.0);
+    *variance += over * over;
+    if (!(v->odd > 0.0)) return 0.0;
+    const double by_motion = *variance + v->odd;
+    *variance = by_motion * print / (by_motion + print);
+    *by_way = print / (by_motion + print);
+    return off * (1.0 - *by_way);
 }
 
 /* Adds one footprint's load to its side at its line; returns the weight of its place. */
@@ -216,8 +259,9 @@ static double add_print(weighing *v, int k, int j, side s, const footprint *f, p
     const double whole = motion_place(&w->motion, f->end / w->array->rate - v->t0) - motion_place(&w->motion, f->begin / w->array->rate - v->t0);
     const double noise = f->base_noise * (whole > 0.0 ? whole : p->step) / (f->peak * p->step);
     double var = (p->step_sigma / p->step) * (p->step_sigma / p->step) + noise * noise;
-    if (v->fitted && info->s.type == BF_STRIP && info->slope == 0.0) {
-        var += odd_way(v, k, f, fabs(p->step));
+    if (tells_print(v, f)) {
+        kg *= exp(usual_instead(v, k, f, &var, &by_way));
+        v->by_print[k] += 1.0 - by_way;
         v->print[k] += log(fabs(p->step) / passage_of(w->array, &v->axles[k], f->sensor).way_m);
         v->print_n[k] += 1.0;
     }
@@ -323,13 +367,15 @@ static double dip_doubt(const weighing *v)
     return seen > 0.0 ? DIP_DOUBT * dip / seen : 0.0;
 }
 
-/* The tyres of a vehicle are alike: where its motion rests on how long prints are, all of its axles are off together. kg. */
+/* The tyres of a vehicle are alike: where its motion rests on how long prints are, all of its axles are off together; and
+ * where a load was weighed by a print, all lines are. kg. */
 static double off_by_tyres(const weighing *v, int k, double kg)
 {
     static const double ALIKE = 0.06; /* what vehicles' prints differ by in the mean of their axles */
     if (!(v->print_n[k] > 0.0)) return 0.0;
     const double sigma = tyre_expect(&v->w->tyres, v->kind[k], most_peak(v->w->array, &v->axles[k])).sigma;
-    return ALIKE * fmin(v->shared[k] / (sigma * sigma), 1.0) * kg;
+    const double instead = TYRE_ANY_OF.sigma * v->by_print[k] / v->print_n[k];
+    return hypot(ALIKE * fmin(v->shared[k] / (sigma * sigma), 1.0), instead) * kg;
 }
 
 /* Sigmas of axles and gross weight, with what the motion errs by; flags a change of speed where the weight suffers: by the
@@ -390,6 +436,7 @@ void weigh(weigher *w, const axle_seen *axles, int count, bf_vehicle *out)
     out->length_m = (double)NAN;
     out->lateral_m = v->fitted ? lateral(&w->motion) : (double)NAN;
     out->exit_scan = v->to;
+    v->odd = oddness(v);
     for (int k = 0; k < count; ++k) {
         weigh_axle(v, k, &out->axles[k]);
         part_shared(v, k);

@@ -1,6 +1,6 @@
 /* The stages of vehicles and weights alone: axles on standard input, vehicles on standard output.
  *
- *     vehicles RATE_HZ
+ *     vehicles RATE_HZ [ON]            ON: how far a wheel goes while it is on a strip, m
  *     an axle:    TIME SPEED KG        when its middle is over the first line, s; m/s, steady; both wheels
  *     a vehicle:  AXLES FLAGS WHOLE GROSS SIGMA PLACE:KG...
  */
@@ -13,11 +13,11 @@
 static const double GRAVITY = 9.80665, PRINT_M = 0.2;
 
 /* An axle at a steady speed, as all lines see it. */
-static axle_seen axle_at(const sensor_array *array, print_slots *prints, double t, double v, double kg)
+static axle_seen axle_at(const sensor_array *array, print_slots *prints, double t, double v, double kg, double on_m)
 {
     axle_seen a;
     memset(&a, 0, sizeof a);
-    const double on = (PRINT_M + MADE_WIDTH_M) / v * array->rate, peak = 0.5 * kg * GRAVITY * MADE_WIDTH_M / (PRINT_M + MADE_WIDTH_M);
+    const double on = on_m / v * array->rate, peak = 0.5 * kg * GRAVITY * MADE_WIDTH_M / (PRINT_M + MADE_WIDTH_M);
     a.left = 0.5;
     for (int j = 0; j < MADE_LINES; ++j) {
         pass *p = &a.at[j];
@@ -60,7 +60,8 @@ int main(int argc, char **argv)
     static cutter cut;
     static vehicle_ring out;
     progress stream = {.frame_scans = 64};
-    if (argc != 2 || made_array(atof(argv[1]), &array, &loops) != BF_OK) return 2;
+    const double on_m = argc > 2 ? atof(argv[2]) : PRINT_M + MADE_WIDTH_M;
+    if (argc < 2 || made_array(atof(argv[1]), &array, &loops) != BF_OK) return 2;
     prints_init(&prints);
     fit.array = axles.array = &array;
     fit.ways = lane_unknown();
@@ -72,7 +73,7 @@ int main(int argc, char **argv)
     cut_init(&cut);
     double t, v, kg;
     while (scanf("%lf %lf %lf", &t, &v, &kg) == 3) {
-        const axle_seen a = axle_at(&array, &prints, t, v, kg);
+        const axle_seen a = axle_at(&array, &prints, t, v, kg, on_m);
         while ((double)stream.now < a.at[MADE_LINES - 1].end) {
             stream.now = ++stream.done * stream.frame_scans;
             if (train.count > 0) cut_update(&cut, false);
