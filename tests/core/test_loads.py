@@ -79,6 +79,14 @@ def test_what_braking_moves_on_a_motorcycle_is_in_the_sigma_of_its_axles_and_not
     assert within_95(result.gross) < 0.01
 
 
+def test_where_nothing_is_moved_motorcycles_that_brake_are_weighed_as_they_are() -> None:
+    """What lines cannot tell must not wander off: load never moves against the pull."""
+    scene = motorcycles([-1.0, 0.7, -0.5, 0.4, 0.9, -0.7] * 4, 0.0)
+    result = compared(scene, weigh(scene, scene.render()))
+    assert within_95(result.axle) < 0.02
+    assert max(map(abs, result.axle_z)) < 2.0
+
+
 def test_a_motorcycle_at_a_steady_speed_keeps_its_narrow_sigma() -> None:
     scene = motorcycles([0.0] * 6, 0.6)
     for vehicle in weigh(scene, scene.render()):

@@ -223,12 +223,13 @@ lane_ways lane_unknown(void)
 
 void lane_learn(lane_ways *lane, const blended *b)
 {
-    static const double MOST_STEP = 0.3, WANDER = 0.01, LEAST_VAR = 0.0025, MEMORY = 20.0;
+    static const double MOST_STEP = 0.3, MOST_SHARE = 2.0, WANDER = 0.01, LEAST_VAR = 0.0025, MEMORY = 20.0;
     const lane_ways *seen = &b->seen;
     const known_share *to = &seen->share[b->kind];
     known_share *share = &lane->share[b->kind];
     if (!isfinite(to->mean) || !isfinite(to->var) || !isfinite(seen->rough)) return;
-    share->mean += clamp(to->mean - share->mean, -MOST_STEP, MOST_STEP);
+    /* Braking loads the front and never the rear; twice the usual height of gravity is as much as there is. */
+    share->mean = clamp(share->mean + clamp(to->mean - share->mean, -MOST_STEP, MOST_STEP), 0.0, MOST_SHARE);
     share->var = clamp(fmax(to->var, 0.5 * share->var) + WANDER * WANDER, LEAST_VAR, MOST_SHARE_VAR);
     if (lane->vehicles < MEMORY) lane->vehicles += 1.0;
     lane->rough = clamp(lane->rough + (seen->rough - lane->rough) / (1.0 + lane->vehicles), -2.5, 2.0);
