@@ -7,7 +7,7 @@
 
 /* What four lines tell of a bounce is little: its part of the variance is taken so much larger. Measured with
  * tests/accuracy over several roads of one class, each of which sits under the array for good. */
-static const double BOUNCE_DOUBT = 1.0;
+static const double BOUNCE_DOUBT = 1.5;
 /* Springs of a group hang in their friction: what one of its axles bears too much the other one lacks. That is left
  * behind by the same movements that the lines see as scatter, so it is taken in proportion to it. */
 static const double STUCK = 0.5, STUCK_MOST = 0.012, STUCK_ALONE = 0.3;
