@@ -62,15 +62,18 @@ def test_loops_alone_say_nothing_behind_a_side_road(side: float) -> None:
 
 @pytest.mark.parametrize("tags", [0.6, 0.0])
 def test_without_a_side_road_nobody_speaks_of_one(tags: float) -> None:
-    rng = random.Random(3)
-    vehicles = arrivals(rng, "A", 13.0, _peaks, 60.0)
-    serve(rng, vehicles, lambda _: 60.0)
-    lines = [line for line in seen(rng, vehicles, tags=tags) if rng.random() > 0.015]  # of each point some are missed
-    waits = _waits(_config("A"), lines)
-    assert all(wait.method != "side_road" for wait in waits)
-    found = errors(vehicles, waits, "A")
-    assert found.known > 0.95
-    assert found.ours_s < 0.6 * found.last_s
+    found = []
+    for seed in (3, 4, 5):
+        rng = random.Random(seed)
+        vehicles = arrivals(rng, "A", 13.0, _peaks, 60.0)
+        serve(rng, vehicles, lambda _: 60.0)
+        # Of each point some are missed.
+        lines = [line for line in seen(rng, vehicles, tags=tags) if rng.random() > 0.015]
+        waits = _waits(_config("A"), lines)
+        assert all(wait.method != "side_road" for wait in waits)
+        found.append(errors(vehicles, waits, "A"))
+    assert min(one.known for one in found) > 0.95
+    assert statistics.fmean(one.ours_s / one.last_s for one in found) < 0.6
 
 
 @pytest.mark.parametrize("tags", [0.6, 0.0])

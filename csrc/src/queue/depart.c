@@ -20,6 +20,8 @@
 
 static const double JUMP = 2e-4;          /* the head moves on by any number: a gap in the records */
 static const double JUMP_SPAN = 128.0;
+static const double LEAP = 2e-3;          /* more have left than is known, by any number with this mean: */
+static const double LEAP_LEAST = 2.0, LEAP_SHARE = 0.08; /* so many, and of those that came since nobody was left */
 static const double BACK = 2e-3;          /* the head was too far ahead and moves back */
 static const double OVERTAKE = 0.01;
 static const double LATE = 0.005;
@@ -100,10 +102,19 @@ static void free_at(const free_journey *free, double travel, double *pdf, double
     }
 }
 
+/* How many more than is known have left in the mean, since it was last sure that nobody was left: the share of them changes
+ * with the hour, so that it is off by as much of a long time as of a short one. */
+static double leap_of(const bf_queue *q)
+{
+    int64_t since = q->next - (q->balance.from_pos > q->first ? q->balance.from_pos : q->first);
+    return LEAP_LEAST + LEAP_SHARE * (double)since;
+}
+
 /* It is the next passage, or one behind some that do not depart here. */
 static void in_order(bf_queue *q, queue_step *s, const free_journey *free)
 {
     double reach = 0.0, before = 0.0; /* weight that arrives at k in order; any weight at or before k */
+    double gone = 0.0, leap = queue_counted(q) ? LEAP : 0.0, stays = 1.0 - 1.0 / leap_of(q); /* weight that arrives at k because more have left than is known */
     for (int64_t h = q->lo; h <= q->next; h++) {
         q->fresh[queue_slot(q, h)] = 0.0;
     }
@@ -111,15 +122,21 @@ static void in_order(bf_queue *q, queue_step *s, const free_journey *free)
         int64_t i = queue_slot(q, k);
         reach += q->w[i];
         before += q->w[i];
+        gone = stays * gone + (1.0 - stays) * leap * q->w[i];
         q->share[i] = 0.0;
         if (q->gone[i]) {
             continue;
         }
         double skip = queue_skip(q, i);
-        double prior = (reach * (1.0 - skip) + before * JUMP / JUMP_SPAN) * (1.0 - q->hidden[i]);
+        double prior = (reach * (1.0 - skip) + gone + before * JUMP / JUMP_SPAN) * (1.0 - q->hidden[i]);
         reach *= skip;
         double travel = s->t - q->entered[i], ff = 0.0, cf = 0.0;
         free_at(free, travel, &ff, &cf);
+        if (s->all_busy < 1.0 && cf > 0.0) { /* it waited if it had come when all booths were busy, or before */
+            double then = 0.0, waited = 0.0;
+            free_at(free, q->t_last - q->entered[i], &then, &waited);
+            cf = waited + (cf - waited) * s->all_busy;
+        }
         double scale = prior * q->density[i];
         double busy = scale * cf * s->busy_pdf, odd = scale * cf * chaos(), idle = scale * ff * s->free_cdf;
         double joint = busy + odd + idle;
@@ -286,8 +303,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     }
     s.gap = s.t - q->t_last;
     s.old_lo = q->lo;
-    s.head_before = queue_mean_head(q);
-    queue_cycle_at(q, s.t, &s.busy_pdf, &s.free_cdf);
+    queue_cycle_at(q, s.t, &s.busy_pdf, &s.free_cdf, &s.all_busy);
     strong_list list;
     gather(q, pos, llr, n, &list);
     weigh_identities(q, by_mask, pos, llr, n);

@@ -23,8 +23,8 @@ static const double LONG_QUEUE = 3.0;     /* vehicles for each booth, from which
 static double heads_at(bf_queue *q, double t, int64_t end, bf_forecast *out)
 {
     const duration_law law = queue_free_law(q);
-    double gap = t - q->t_last, fs = 0.0, cs = 0.0, far = queue_far(&law);
-    queue_cycle_at(q, t, &fs, &cs);
+    double gap = t - q->t_last, fs = 0.0, cs = 0.0, busy = 1.0, far = queue_far(&law);
+    queue_cycle_at(q, t, &fs, &cs, &busy);
     if (q->reopened || !q->has_last || q->booths < 0.5 || gap < 0.0) {
         cs = 0.0; /* that nobody departed tells nothing */
     }
@@ -353,7 +353,7 @@ bf_status bf_queue_predict(bf_queue *q, int64_t t_ns, int32_t n, int32_t more_bo
     queue_turns(q, &skip, &extra);
     int booths = queue_booths_of(q, &speed);
     describe(q, (1.0 - skip) * (1.0 + extra), (double)booths * speed, out);
-    double brief = q->skip_brief > skip ? q->skip_brief : skip;
+    double brief = queue_skip_brief(q, skip);
     run r = {.q = q, .deck = pace_deck(&q->pace), .t = t, .end = end, .skip = (uint64_t)(skip * ONE), .skip_brief = (uint64_t)(brief * ONE), .extra = (uint64_t)(extra * ONE),
              .seed = ((uint64_t)t_ns ^ 0x9E3779B97F4A7C15ULL) | 1u};
     open_booths(&r, more_booths, out->queue_n);

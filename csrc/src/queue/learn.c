@@ -14,19 +14,28 @@ static const double PAUSE = 12.0;         /* and from there on nobody works at t
 static const double BALANCE_MEMORY = 2000.0;
 static const double TURNS_PRIOR = 125.0;  /* passages that what is learned otherwise weighs beside the balance */
 static const double NAMED_LEAST = 5.0;    /* vehicles known by identities, of the last hundred departures */
+static const double STANDS_OUT = 5.0;     /* deviations of chance, from which on counts alone show the free journey, */
+static const double BEYOND_DOUBT = 6.0;   /* and from which on nothing else does any more */
+static const double COUNTED_N = 20.0;     /* journeys that this weighs */
 static const double FREE_N = 3.0;          /* free journeys, before which it is not known how long one takes */
+/* Counts alone: share of the vehicles unseen upstream; departures a passage until a balance is known, and the passages that weighs. */
+static const double COUNTED_UNLISTED = 0.02, COUNTED_TURNS = 0.98, COUNTED_PRIOR = 120.0;
 static const double USUAL_TURNS = 0.995;
 static const double SIDE_N = 60.0;        /* departures after which the balance says so */
 static const double SIDE_LEAST = 0.05;
 static const double HELD_UP = 1.3;        /* deviations of a free journey, from which on it surely waited */
-static const double BALANCE_N = 60.0;     /* passages after which the balance says how many leave */
+static const double HELD_UP_MANY = 2.5;   /* where vehicles come so close that many overtake on the way: several booths */
 
-/* Whether the one behind passage `pos` had arrived by the last departure: then there is a queue, and the booth had no pause. */
-static int others_wait(const bf_queue *q, int64_t pos)
+/* Whether one for each booth behind passage `pos` had arrived by the last departure: then there is a queue, and no booth
+ * had a pause. */
+static int others_wait(const bf_queue *q, int64_t pos, int booths)
 {
-    int64_t behind = pos + 1;
-    while (behind < q->next && q->gone[queue_slot(q, behind)]) {
+    int64_t behind = pos;
+    for (int n = 0; n < booths && behind < q->next; n++) {
         behind++;
+        while (behind < q->next && q->gone[queue_slot(q, behind)]) {
+            behind++;
+        }
     }
     double pdf = 0.0, cdf = 0.0;
     if (behind < q->next) {
@@ -52,9 +61,9 @@ static void learn_pace(bf_queue *q, const queue_step *s, const bf_departure *fou
         return;
     }
     double busy = (s->busy + 0.5 * s->unlisted) / s->total, speed = 1.0;
-    int booths = queue_booths_of(q, &speed);
+    int booths = queue_booths_of(q, &speed), many = queue_counted(q) ? booths : 1; /* identities tell who was held up */
     double usual = pace_mean(&q->pace, 1.0);
-    if (q->run >= booths && found->pos >= 0 && s->gap < PAUSE * usual && others_wait(q, found->pos)) {
+    if (q->run >= booths && found->pos >= 0 && s->gap < PAUSE * usual && others_wait(q, found->pos, many)) {
         busy += s->odd / s->total; /* a long inspection is no usual cycle, and takes its time all the same */
     }
     double taken = s->gap * (double)booths * speed;
@@ -64,7 +73,7 @@ static void learn_pace(bf_queue *q, const queue_step *s, const bf_departure *fou
     /* That it waited must be known by other things than how long the departure took: else only the expected is learned. */
     int waited = busy > 0.6;
     if (q->free_flow.n >= FREE_N) {
-        waited = found->in_order && held_up(q, found->pos) > HELD_UP && others_wait(q, found->pos);
+        waited = found->in_order && held_up(q, found->pos) > (many > 1 ? HELD_UP_MANY : HELD_UP) && others_wait(q, found->pos, many);
     }
     if (waited && found->p_phantom < 0.5 && taken < PAUSE * usual) {
         pace_learn(&q->pace, taken);
@@ -76,9 +85,35 @@ static void learn_pace(bf_queue *q, const queue_step *s, const bf_departure *fou
     }
 }
 
+/* Where counts alone show it. Returns whether they do. */
+static int learn_from_counts(bf_queue *q, const queue_step *s)
+{
+    /* A booth that was idle for longer than a service had waited for the one that comes. */
+    double speed = 1.0, booths = (double)queue_booths_of(q, &speed), cycle = pace_mean(&q->pace, 16.0) / speed;
+    double idle = clamp(s->gap * booths / cycle - 0.7, 0.0, 1.5);
+    journey_see(&q->journey, s->t, 1.0 + (idle - 1.0) / booths, q->entered, q->first, q->next, q->capacity);
+    double mean_ln = 0.0, sd_ln = 0.0;
+    if (!queue_counted(q)) {
+        return 0;
+    }
+    double out = journey_tell(&q->journey, &mean_ln, &sd_ln);
+    q->journey_told = q->journey_told || out > BEYOND_DOUBT;
+    if (out < STANDS_OUT) {
+        return q->journey_told;
+    }
+    duration *d = &q->free_flow;
+    d->mean_ln = mean_ln;
+    d->var_ln = sd_ln * sd_ln;
+    d->n = d->n < COUNTED_N ? COUNTED_N : d->n;
+    return 1;
+}
+
 static void learn_free_flow(bf_queue *q, const queue_step *s, const bf_departure *found)
 {
     double idle = s->idle / s->total;
+    if (learn_from_counts(q, s)) {
+        return;
+    }
     if (!q->has_last && found->pos >= 0) {
         duration_learn(&q->free_flow, found->wait_s, 0.3);
     } else if (q->has_last && idle > 0.6 && found->pos >= 0 && found->p > 0.5 && found->in_order) {
@@ -110,6 +145,11 @@ static void learn_balance(bf_queue *q, const queue_step *s, const bf_departure *
     b->departures = 0;
 }
 
+int queue_counted(const bf_queue *q)
+{
+    return q->balance.named <= NAMED_LEAST;
+}
+
 double queue_side_road(const bf_queue *q)
 {
     const queue_balance *b = &q->balance;
@@ -123,21 +163,19 @@ static void learn_shares(bf_queue *q, const queue_step *s)
         return;
     }
     double rate = q->departures < 80 ? 1.0 / (double)(20 + q->departures) : 0.01, total = s->total;
-    q->unlisted += rate * (s->unlisted / total - q->unlisted);
-    q->extra += rate * ((s->unlisted + s->away + s->late) / total - q->extra);
-    q->phantom += rate * (s->phantom / total - q->phantom);
     const queue_balance *b = &q->balance;
+    q->phantom += rate * (s->phantom / total - q->phantom);
     if (b->named > NAMED_LEAST) { /* identities count those that leave, whether the queue grows or not */
+        q->unlisted += rate * (s->unlisted / total - q->unlisted);
+        q->extra += rate * ((s->unlisted + s->away + s->late) / total - q->extra);
         q->skip = 1.0 - (b->served + TURNS_PRIOR * USUAL_TURNS) / (b->listed + TURNS_PRIOR) * (1.0 - q->unlisted);
-    } else if (s->listed > 0.5 * total) {
-        /* Mean number of passages left behind, also by departures of which it is not sure: those that are sure are
-         * mostly those that left none behind. */
-        double skipped = clamp(queue_mean_head(q) - s->head_before - s->listed / total, -1.0, 3.0);
-        q->skip += rate * (skipped / (1.0 + fabs(skipped)) - q->skip);
-    }
-    if (b->named <= NAMED_LEAST && b->listed > BALANCE_N) { /* what has left since, net of what came unseen, is known better in the long run */
-        double left = 1.0 - b->served / b->listed * (1.0 - q->unlisted);
-        q->skip += rate * (clamp(left, 0.0, 0.3) - q->skip);
+    } else {
+        /* Counts alone do not tell one that left and one that came unseen from nothing at all: what is believed of a departure
+         * would confirm itself. Only the balance counts. */
+        q->unlisted += rate * (COUNTED_UNLISTED - q->unlisted);
+        q->extra += rate * (COUNTED_UNLISTED - q->extra);
+        double turns = (b->served + COUNTED_PRIOR * COUNTED_TURNS) / (b->listed + COUNTED_PRIOR);
+        q->skip = 1.0 - turns * (1.0 - q->unlisted);
     }
     q->skip = clamp(q->skip, 0.004, 0.8);
     /* Where a counter sees all of them few are unseen, whatever the rest says: what is not read of a vehicle must not

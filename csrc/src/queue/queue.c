@@ -16,11 +16,19 @@
 
 static const double HORIZON_S = 1e9;      /* times further than this from the origin are refused */
 static const double BRIEF_S = 3.0;        /* behind another: perhaps a double count */
+static const double DOUBLE_MOST = 0.05;    /* share of the passages that are double counts: in dense traffic most brief ones are vehicles */
+static const double BRIEF_MEMORY = 200.0;
 static const double WEIGHT_FLOOR = 1e-10;
+
+double queue_skip_brief(const bf_queue *q, double skip)
+{
+    double most = DOUBLE_MOST / q->brief_share, brief = q->skip_brief < most ? q->skip_brief : most;
+    return brief > skip ? brief : skip;
+}
 
 double queue_skip(const bf_queue *q, int64_t i)
 {
-    return q->brief[i] && q->skip_brief > q->skip && (q->mask[i] & QUEUE_READ) == 0 ? q->skip_brief : q->skip;
+    return q->brief[i] && (q->mask[i] & QUEUE_READ) == 0 ? queue_skip_brief(q, q->skip) : q->skip;
 }
 
 bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow_sd_ln, double cycle_s)
@@ -52,11 +60,13 @@ bf_queue *bf_queue_create(int32_t capacity, double free_flow_s, double free_flow
     q->w[0] = 1.0;
     q->free_flow = (duration){.mean_ln = log(free_flow_s), .var_ln = free_flow_sd_ln * free_flow_sd_ln, .n = 1.0,
                               .memory = 150.0, .sd_floor = 0.03};
+    journey_begin(&q->journey, free_flow_s);
     pace_begin(&q->pace, cycle_s);
     q->balance.from_pos = -1;
     q->skip = 0.03;
     q->skip_brief = 0.15;
     q->brief_n = 8.0;
+    q->brief_share = DOUBLE_MOST;
     q->unlisted = 0.025;
     q->extra = 0.025;
     q->phantom = 0.01;
@@ -117,6 +127,7 @@ bf_status bf_queue_enter(bf_queue *q, int64_t t_ns, int64_t *pos)
     q->gone[i] = 0;
     q->hidden[i] = 1.0 - q->seen_up;
     q->brief[i] = q->next > q->first && fabs(t - q->entered[queue_slot(q, q->next - 1)]) < BRIEF_S;
+    q->brief_share += ((double)q->brief[i] - q->brief_share) / BRIEF_MEMORY;
     *pos = q->next++;
     q->w[queue_slot(q, q->next)] = 0.0;
     q->entries_since += 1.0;
@@ -185,15 +196,6 @@ bf_status bf_queue_counts(bf_queue *q, double upstream, double downstream)
         q->skip = 1.0 - downstream * (1.0 - q->skip_all);
     }
     return BF_OK;
-}
-
-double queue_mean_head(const bf_queue *q)
-{
-    double mean = 0.0;
-    for (int64_t h = q->lo; h <= q->next; h++) {
-        mean += q->w[queue_slot(q, h)] * (double)(h - q->first);
-    }
-    return mean;
 }
 
 void queue_settle(bf_queue *q)

@@ -7,6 +7,7 @@
 #define BF_QUEUE_H
 
 #include "borderflow_core.h"
+#include "journey.h"
 #include "pace.h"
 
 #define QUEUE_SAMPLES 1024
@@ -37,11 +38,14 @@ struct bf_queue {
     int64_t run;               /* departures in a row that left a busy booth */
     double entries_since;       /* entries since the last departure, to tell a dead downstream counter */
     duration free_flow;
+    journey journey;
+    int journey_told;           /* whether counts alone have shown it */
     queue_pace pace;
     queue_balance balance;
     double skip, unlisted, phantom; /* probabilities for each departure */
     double extra;                   /* departures that are not in the list, for whatever reason, but take a booth */
     double skip_brief, brief_n;     /* the same as skip for a passage close behind another: perhaps a double count */
+    double brief_share;             /* of the passages, fading */
     int64_t head;                   /* most probable head after the last departure */
     double booths;
     double seen_up, seen_down;      /* share of the vehicles that are seen at all: below 1 while a counter is dead */
@@ -57,6 +61,7 @@ typedef struct {
     double t, gap;          /* its time, and the time since the departure before */
     double busy_pdf;        /* density that a booth that was waited for becomes free now */
     double free_cdf;        /* chance that a booth is free by now */
+    double all_busy;        /* chance that none was at the departure before */
     double listed;          /* it is one of the passages, in order */
     double busy, odd, idle; /* of these: it waited for the booth; no booth cycle explains it; the booth waited for it */
     double wait1, wait2;    /* of these: moments of the wait */
@@ -67,7 +72,6 @@ typedef struct {
     int64_t best_pos;
     int named;              /* identities alone are good reason for it */
     double total;
-    double head_before;     /* mean head before it, from `first` */
     int64_t old_lo;
 } queue_step;
 
@@ -82,22 +86,24 @@ bf_status queue_seconds(bf_queue *q, int64_t t_ns, double *t_s);
 void queue_settle(bf_queue *q);
 /* The new weights, made in `fresh`, take the place of the old. */
 void queue_turn(bf_queue *q);
-/* Mean head, counted from `first`. */
-double queue_mean_head(const bf_queue *q);
 /* Learns from a departure that has moved the head. */
 void queue_learn(bf_queue *q, const queue_step *s, const bf_departure *found);
+/* Whether hardly any vehicle is known by its identity: there are counts alone. */
+int queue_counted(const bf_queue *q);
 /* Share of the departures that joined between the points, by a side road; 0 where that is nothing beside miscounts. */
 double queue_side_road(const bf_queue *q);
 /* Of the passages: the share that takes its turn, and how many more turns are taken for each. */
 void queue_turns(const bf_queue *q, double *skip, double *extra);
+/* The same of a passage of which nothing was read, close behind another, where that of others is `skip`. */
+double queue_skip_brief(const bf_queue *q, double skip);
 /* Chance that the passage in slot `i` never departs here. */
 double queue_skip(const bf_queue *q, int64_t i);
 /* How many booths are told apart of `number`, and by how much each is faster than one booth. */
 int queue_split(double number, double *speed);
 int queue_booths_of(const bf_queue *q, double *speed);
 /* `pdf`: density that a booth becomes free at t, when a vehicle has been waiting for it since the last departure;
- * `cdf`: chance that a booth is free by t. */
-void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf);
+ * `cdf`: chance that a booth is free by t; `all_busy`: chance that none was just after the last departure. */
+void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf, double *all_busy);
 /* The law of free journeys; from `queue_far` on one is over. */
 duration_law queue_free_law(const bf_queue *q);
 double queue_far(const duration_law *law);

@@ -38,8 +38,9 @@ double queue_far(const duration_law *law)
     return exp(law->mean_ln + (sd > wide ? sd : wide));
 }
 
-void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf)
+void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf, double *all_busy)
 {
+    *all_busy = 1.0;
     double gap = t - q->t_last;
     if (!q->has_last || q->reopened) {
         *pdf = gap > 0.0 || !q->has_last ? 1.0 / CHAOS_SPAN_S : 0.0;
@@ -53,10 +54,10 @@ void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf)
         duration_at(&law, gap, pdf, cdf);
         return;
     }
-    double all_busy = 1.0, still_busy = 1.0, rate = 0.0;
+    double still_busy = 1.0, rate = 0.0;
     for (int i = 0; i < booths; i++) {
         if (i >= q->n_starts) { /* nobody has been there yet: it is free */
-            all_busy = still_busy = 0.0;
+            *all_busy = still_busy = 0.0;
             break;
         }
         double since = q->starts[(q->n_starts - 1 - i) % QUEUE_MAX_BOOTHS];
@@ -64,10 +65,10 @@ void queue_cycle_at(const bf_queue *q, double t, double *pdf, double *cdf)
         duration_at(&law, (t - since) * speed, &f, &c);
         duration_at(&law, (q->t_last - since) * speed, &f0, &c0);
         double left = 1.0 - c > 1e-6 ? 1.0 - c : 1e-6, left0 = 1.0 - c0 > 1e-6 ? 1.0 - c0 : 1e-6;
-        all_busy *= left;
+        *all_busy *= left0;
         still_busy *= left / left0;
         rate += speed * f / left;
     }
     *pdf = gap > 0.0 ? still_busy * rate : 0.0;
-    *cdf = 1.0 - all_busy;
+    *cdf = 1.0 - *all_busy * still_busy;
 }
