@@ -79,3 +79,29 @@ def test_a_roll_back_leaves_one_vehicle_with_its_axles_and_loads(
         for axle, place, load in zip(mine.axles, positions_m, LOADS_KG[positions_m], strict=True):
             assert axle.load_kg == pytest.approx(load, rel=0.06)
             assert abs(axle.position_m - place) < 3.5 * axle.position_sigma_m + 0.02
+
+
+@pytest.mark.parametrize(
+    ("stops_m", "back_m"),
+    [(0.25, 0.45), (0.05, 0.3), (0.1, 0.4), (0.4, 0.6), (-0.15, 0.2), (1.0, 0.3), (0.3, 0.15)],
+    ids=[
+        "over it and off",
+        "just over it",
+        "on its front edge",
+        "far over it",
+        "not yet over it",
+        "beyond",
+        "stays beyond",
+    ],
+)
+def test_the_time_is_when_the_first_axle_was_over_the_first_line_for_the_first_time(
+    stops_m: float, back_m: float
+) -> None:
+    wim = strips([(x, 0.0) for x in LINES], halves=True)
+    rate_hz = wim.sample_rate_hz
+    v = make(TRUCK, stops_m, back_m, rate_hz)
+    v.start = int(rate_hz)
+    core = Wim(wim)
+    (mine,) = core.push(Scene(wim, [v], len(v.x) + int(3.0 * rate_hz), seed=3).render()) + core.finish()
+    first = v.start + int(np.argmax(v.x >= 0.0))
+    assert mine.first_axle_scan / rate_hz == pytest.approx(first / rate_hz, abs=0.4)

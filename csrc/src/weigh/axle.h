@@ -15,6 +15,7 @@ typedef struct {
     double peak_n, side_n[SIDES];
     unsigned saturated; /* bit for each side: side_n is less than it was */
     bool came_back; /* its axle came over the line again, which was taken out */
+    double sooner;  /* scan at which its middle was over the line before, in a pass that was taken out; 0 where it was not */
 } pass;
 
 /* An axle at one end of the array: place, time and speed of its first or last crossing of an edge. */

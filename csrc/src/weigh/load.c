@@ -428,6 +428,18 @@ static void tell_way(const weighing *v, bf_vehicle *out)
         out->axles[k].way_m = v->fitted ? (float)(v->place[k] - v->place[0]) : NAN;
 }
 
+/* Scan at which the first axle's middle was over x = 0: the first time, where it came again. */
+static double first_crossing(const weighing *v)
+{
+    const sensor_array *array = v->w->array;
+    const axle_seen *a = &v->axles[0];
+    const motion *m = &v->w->motion;
+    if (!v->fitted) return a->at[0].mid;
+    const double at = motion_time(m, v->place[0]);
+    if (!(a->seen & 1u) || !(a->at[0].sooner > 0.0)) return (at + v->t0) * array->rate;
+    return a->at[0].sooner + (at - motion_time(m, v->place[0] + array->lines[0].x)) * array->rate;
+}
+
 void weigh(weigher *w, const axle_seen *axles, int count, bf_vehicle *out)
 {
     weighing all = {.w = w, .axles = axles, .count = count}, *v = &all;
@@ -447,8 +459,7 @@ void weigh(weigher *w, const axle_seen *axles, int count, bf_vehicle *out)
     uint32_t flags = sensor_flags(v);
     flags |= lines_weigh(w, axles, count, v->loads, v->place, fabs(out->speed_mps), &sigmas, out);
     flags |= sum_up(v, &sigmas, uneven, out);
-    const double t_first = v->fitted ? motion_time(&w->motion, v->place[0]) : axles[0].at[0].mid / w->array->rate - v->t0;
-    out->first_axle_scan = (t_first + v->t0) * w->array->rate;
+    out->first_axle_scan = first_crossing(v);
     out->flags = flags | keep_sane(axles, out);
     tell_way(v, out);
 }

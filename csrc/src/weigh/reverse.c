@@ -555,6 +555,25 @@ static bool may_turn(const readings *r, const walk *best, int n)
     return other && other->odd > 0 && other->cost < best->cost + SURE && (other->depth > 0 || other->back);
 }
 
+/* When the middle of a wheel was first over the line: after its rise, as long again as that took from the lowest to the highest
+ * level. Of one that turned or stood the fall is later. */
+static double first_over(const pass *p)
+{
+    double sum = 0.0;
+    for (int i = 0; i < p->count; ++i) sum += 2.0 * p->prints[i]->rise[LEVELS - 1] - p->prints[i]->rise[0];
+    return fmin(p->mid, sum / p->count);
+}
+
+/* A pass that is taken out was sooner than that which stays: if all of the wheel's force was on the line, its middle was. */
+static void note_sooner(axle_stage *w, const event *out, const event *stays)
+{
+    static const double WHOLE = 0.97; /* of the peak */
+    if (out->index < 0 || stays->index < 0 || out->mid > stays->mid) return;
+    const pass *p = &w->pending[out->line][out->index];
+    pass *q = &w->pending[stays->line][stays->index];
+    if (p->peak_n > WHOLE * q->peak_n && (q->sooner <= 0.0 || first_over(p) < q->sooner)) q->sooner = first_over(p);
+}
+
 /* Marks the axles whose passes are about to be taken out. */
 static void mark_all(axle_stage *w, const event *list, int n, const walk *h)
 {
@@ -565,7 +584,9 @@ static void mark_all(axle_stage *w, const event *list, int n, const walk *h)
             if (h->label[k] == NEW && list[k].line == list[i].line && load_cost(&list[k], &list[i], true, true) < 2.0 &&
                 (of < 0 || fabs(list[k].mid - list[i].mid) < fabs(list[of].mid - list[i].mid)))
                 of = k;
-        if (of >= 0) mark(w, &list[of]);
+        if (of < 0) continue;
+        mark(w, &list[of]);
+        note_sooner(w, &list[i], &list[of]);
     }
 }
 
