@@ -49,6 +49,7 @@ def test_who_drives_on_has_distances_to_a_centimetre(kind: str) -> None:
     for axle, true in zip(found.axles, scene.vehicles[0].positions_m, strict=True):
         assert abs(axle.position_m - true) < 0.02
         assert abs(axle.position_m - true) <= 2 * axle.position_sigma_m + 1e-9
+        assert axle.position_sigma_m < 0.05
 
 
 def test_lateral_position_is_null_without_strips_at_an_angle() -> None:

@@ -59,8 +59,9 @@ static estimate settle(const axle_row *r, int count, int k, double fitted)
     estimate e = {fitted, 0.0, 0.0};
     e.sigma = sqrt(SEEN_M * SEEN_M + SEEN_SHARE * SEEN_SHARE * fitted * fitted);
     if (!s->unseen) {
-        const double misfit = r->axles[k].misfit_m;
-        if (misfit > 0.0) e.sigma = sqrt(e.sigma * e.sigma + misfit * misfit);
+        /* Where the speed changes between the lines, the motion knows how little it knows of that. */
+        const double misfit = fmax(r->axles[k].misfit_m, 0.0), sigma = r->axles[k].apart_sigma_m;
+        e.sigma = sqrt(e.sigma * e.sigma + misfit * misfit + (isfinite(sigma) ? sigma * sigma : 0.0));
         return e;
     }
     const double spread = 0.25 * (s->hi - s->lo);

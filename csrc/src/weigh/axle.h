@@ -31,7 +31,8 @@ typedef struct {
     double kg; /* roughly, from the speeds between the lines */
     double misfit_m; /* of one motion for it and the axle before it; negative where they were never over the array
                       * together */
-    double apart_m, apart_sigma_m; /* behind the axle before it, by that motion; NaN where not known; sigma: only where they creep */
+    double apart_m, apart_sigma_m; /* behind the axle before it, by that motion; NaN where not known */
+    bool crept; /* by that motion */
     run entry, exit;
     double print;     /* how long its tyres' prints are for what they bear: a logarithm; NaN where not known */
     double left;      /* share of what the lines saw of it; negative where its sides are not known */

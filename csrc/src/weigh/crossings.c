@@ -273,7 +273,7 @@ static double mean_place(const weigher *w, const axle_seen *a, double t0, double
 
 joint_motion joint_fit(weigher *w, const axle_seen *pair)
 {
-    joint_motion found = {-1.0, (double)NAN, (double)NAN};
+    joint_motion found = {-1.0, (double)NAN, (double)NAN, false};
     double f[MOTION_MAX_COEFFS] = {0};
     double from = HUGE_VAL, to = -HUGE_VAL, last = -HUGE_VAL;
     int within = 0;
@@ -291,7 +291,8 @@ joint_motion joint_fit(weigher *w, const axle_seen *pair)
     w->motion.sparse = w->array->line_count == 1;
     if (!motion_fit(&w->motion, w->crossings, n, &h, -0.02, (to - from) / w->array->rate + 0.02)) return found;
     found.apart_m = mean_place(w, &pair[1], t0, 1.0, f) - mean_place(w, &pair[0], t0, -1.0, f);
-    if (motion_wanders(&w->motion)) found.apart_sigma_m = motion_sigma(&w->motion, f);
+    found.apart_sigma_m = motion_sigma(&w->motion, f);
+    found.crept = motion_wanders(&w->motion);
     if (within == 0) return found;
     double sum = 0.0;
     for (int i = 0; i < n; ++i) { /* in metres of a crossing that is known well */

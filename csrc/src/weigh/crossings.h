@@ -27,9 +27,10 @@ typedef struct {
 double crossings_misfit(weigher *w, const signed_pass *passes, int count, int axles, const rest *back, int back_count);
 
 /* One motion for two neighbouring axles: its residual, negative where they were never over the array together, and how far
- * apart they are by it if nothing stopped in between, with its sigma where they creep; NaN where it cannot tell. */
+ * apart they are by it if nothing stopped in between, with its sigma; NaN where it cannot tell. */
 typedef struct {
     double misfit_m, apart_m, apart_sigma_m;
+    bool crept;
 } joint_motion;
 joint_motion joint_fit(weigher *w, const axle_seen *pair);
 

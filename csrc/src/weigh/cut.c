@@ -386,11 +386,13 @@ static void tie(cutter *w, int k)
     axle_seen *a = &w->train->at[k];
     a->misfit_m = -1.0;
     a->apart_m = a->apart_sigma_m = (double)NAN;
+    a->crept = false;
     if (k == 0) return;
     const joint_motion both = joint_fit(w->fit, a - 1);
     a->misfit_m = both.misfit_m;
     a->apart_m = both.apart_m;
     a->apart_sigma_m = both.apart_sigma_m;
+    a->crept = both.crept;
     w->apart[k] = spacing_of(w->array, w->habits.stop_share, a - 1, a);
     spacing_reach(&w->apart[k], &w->reaches[k]);
 }

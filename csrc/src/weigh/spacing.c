@@ -257,7 +257,7 @@ static double sd_of_fit(const sensor_array *array, const axle_seen *b, double af
     const double span = array->lines[array->line_count - 1].x - array->lines[0].x, brief = span < 3.0 ? 3.0 / span : 1.0;
     const double even = 0.03 + 0.06 * brief * pow(after, 1.7), uneven = 0.15 * fabs(b->apart_m) + 0.3;
     const double sd = fmin(even, uneven) + (stood ? 0.03 * after : 0.0);
-    return isfinite(b->apart_sigma_m) ? fmin(sd, 0.85 * b->apart_sigma_m) : sd;
+    return b->crept && isfinite(b->apart_sigma_m) ? fmin(sd, 0.85 * b->apart_sigma_m) : sd;
 }
 
 /* One vehicle has one speed: shortly after the one end it is what the other end says. */
