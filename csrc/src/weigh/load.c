@@ -56,20 +56,22 @@ static double with_plateau(const footprint *f, double newton, double by_integral
     return *by_way * by_integral_kg + (1.0 - *by_way) * f->plateau * newton / GRAVITY;
 }
 
-/* What no vehicle has must not leave here, whatever the samples were: loads above zero with a sigma, axles one behind the
- * other. Where it had to be put right the cut is in doubt. An axle that the motion makes weightless has its rough load. */
+/* What no vehicle has must not leave here, whatever the samples were: loads that axles have, with a sigma, axles one behind the
+ * other. Where it had to be put right the cut is in doubt. An axle that the motion makes weightless, or a
+ * mountain, has its rough load. */
 static uint32_t keep_sane(const axle_seen *axles, bf_vehicle *v)
 {
-    static const double LEAST_KG = 1.0, LEAST_SPACING_M = 0.3, ROUGH = 0.5, ROUGH_KG = 1000.0;
+    static const double LEAST_KG = 1.0, MOST_KG = 100e3, LEAST_SPACING_M = 0.3, ROUGH = 0.5, ROUGH_KG = 1000.0;
     uint32_t flags = 0;
-    double gross = 0.0;
+    double gross = 0.0, unknown = 0.0;
     for (int k = 0; k < v->axle_count; ++k) {
         bf_axle *a = &v->axles[k];
-        if (!(a->load_kg >= LEAST_KG)) {
-            a->load_kg = fmax(axles[k].kg, LEAST_KG);
+        if (!(a->load_kg >= LEAST_KG && a->load_kg <= MOST_KG)) {
+            flags |= BF_CUT_UNCERTAIN | (a->load_kg > MOST_KG ? BF_SENSOR_FAULT : BF_PARTIAL);
+            a->load_kg = fmin(fmax(axles[k].kg, LEAST_KG), MOST_KG);
             a->left_kg = a->right_kg = (double)NAN;
             a->sigma_kg = fmax(ROUGH * a->load_kg, ROUGH_KG);
-            flags |= BF_CUT_UNCERTAIN | BF_PARTIAL;
+            unknown += a->sigma_kg * a->sigma_kg;
         }
         if (!(a->sigma_kg >= LEAST_KG)) a->sigma_kg = LEAST_KG;
         if (k > 0 && !(a->position_m >= v->axles[k - 1].position_m + LEAST_SPACING_M)) {
@@ -79,6 +81,8 @@ static uint32_t keep_sane(const axle_seen *axles, bf_vehicle *v)
         gross += a->load_kg;
     }
     v->gross_kg = gross;
+    const bool covers = v->gross_sigma_kg * v->gross_sigma_kg >= unknown && v->gross_sigma_kg < MOST_KG;
+    if (unknown > 0.0 && !covers) v->gross_sigma_kg = sqrt(unknown);
     if (!(v->gross_sigma_kg >= LEAST_KG)) v->gross_sigma_kg = LEAST_KG;
     return flags;
 }
