@@ -5,7 +5,7 @@
 #include "channel.h"
 #include "loops.h"
 #include "prints.h"
-#include "weigher.h"
+#include "fitter.h"
 
 enum {
     PENDING = 64,       /* passes of a line that belong to no axle yet */
@@ -41,7 +41,7 @@ typedef struct {
     channel *channels;
     const presences *loops;
     const progress *stream;
-    weigher *fit;
+    fitter *fit;
     print_slots *prints;
     axle_train *train;
     pass pending[BF_MAX_LINES][PENDING];

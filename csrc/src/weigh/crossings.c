@@ -15,13 +15,13 @@ static void add_rest(const sensor_array *array, const footprint *f, double t0, h
 }
 
 /* Back and forth the way is as long; a wheel that turned on the strip went none that is known. */
-static void add_passage(const weigher *w, const signed_pass *p, const footprint *f, double t0, hints *h)
+static void add_passage(const fitter *w, const signed_pass *p, const footprint *f, double t0, hints *h)
 {
     if (h->passage_count == MOTION_MAX_PASSAGES || p->way == WAY_FRONT || p->way == WAY_REAR) return;
     passage *to = &h->passages[h->passage_count++];
     const sensor_array *array = w->array;
     const tyre kind = array->sensors[f->sensor].slope == 0.0 ? p->kind : TYRE_ANY; /* what is learned is the length alone */
-    const usual_passage usual = passage_of_peak(array, p->most_n, f->sensor, tyre_expect(&w->tyres, kind, p->most_n));
+    const usual_passage usual = passage_of_peak(array, p->most_n, f->sensor, tyre_expect(w->tyres, kind, p->most_n));
     to->from = f->rise[1] / array->rate - t0;
     to->to = f->fall[1] / array->rate - t0;
     to->way = p->way == WAY_BACK ? -usual.way_m : usual.way_m;
@@ -67,7 +67,7 @@ static double usual_slope(const sensor_array *array)
 
 /* What is gathered, and from whom. */
 typedef struct {
-    weigher *w;
+    fitter *w;
     const signed_pass *passes; /* of one axle */
     int pass_count;
     double t0, usual; /* slope */
@@ -131,7 +131,7 @@ static void add_level(gathering *g, const signed_pass *p, side of, const footpri
 {
     static const double CUT_OFF_M = 0.03; /* levels of a peak that was cut off are not those of the other lines */
     static const double OTHER_ANGLE = 0.02;
-    const weigher *w = g->w;
+    const fitter *w = g->w;
     const sensor_info *s = &w->array->sensors[f->sensor];
     const double blur = at.noise / w->array->rate * p->v;
     const double cut_off = f->saturated ? CUT_OFF_M * CUT_OFF_M : 0.0;
@@ -161,7 +161,7 @@ static double full_peak(const gathering *g, const footprint *f)
 /* One flank of one wheel at one level, in all passes; or, of plates, one level at both edges. */
 static void add_set(gathering *g, side of, int level, bool front, bool plates)
 {
-    const weigher *w = g->w;
+    const fitter *w = g->w;
     const int begin = g->n, axle = g->passes[0].axle;
     for (int q = 0; q < g->pass_count; ++q)
         for (int i = 0; i < g->passes[q].p->count; ++i) {
@@ -192,7 +192,7 @@ static void add_set(gathering *g, side of, int level, bool front, bool plates)
 }
 
 /* All of the passes, which are in the order of their axles. */
-static int gather(weigher *w, const signed_pass *passes, int count, int axles, double t0, hints *h)
+static int gather(fitter *w, const signed_pass *passes, int count, int axles, double t0, hints *h)
 {
     gathering g = {.w = w, .t0 = t0, .usual = w->array->slopes_differ ? usual_slope(w->array) : 0.0, .h = h};
     h->rest_count = h->passage_count = h->back_count = 0;
@@ -209,7 +209,7 @@ static int gather(weigher *w, const signed_pass *passes, int count, int axles, d
     return g.n;
 }
 
-int crossings_gather(weigher *w, const axle_seen *axles, int count, bool whole, double t0, hints *h)
+int crossings_gather(fitter *w, const axle_seen *axles, int count, bool whole, double t0, hints *h)
 {
     signed_pass passes[BF_MAX_AXLES * BF_MAX_LINES];
     double heaviest = 0.0;
@@ -228,7 +228,7 @@ int crossings_gather(weigher *w, const axle_seen *axles, int count, bool whole, 
     return gather(w, passes, n, count, t0, h);
 }
 
-double crossings_misfit(weigher *w, const signed_pass *passes, int count, int axles, const rest *back, int back_count)
+double crossings_misfit(fitter *w, const signed_pass *passes, int count, int axles, const rest *back, int back_count)
 {
     static const double SIGMA_M = 0.008, MOST = 6.0;
     double from = HUGE_VAL, to = -HUGE_VAL, cost = 0.0;
@@ -258,7 +258,7 @@ double crossings_misfit(weigher *w, const signed_pass *passes, int count, int ax
 }
 
 /* Mean place of an axle against the first place of a fitted motion; adds it, times `sign`, to a functional of that. */
-static double mean_place(const weigher *w, const axle_seen *a, double t0, double sign, double *f)
+static double mean_place(const fitter *w, const axle_seen *a, double t0, double sign, double *f)
 {
     double sum = 0.0, n = 0.0;
     for (int j = 0; j < w->array->line_count; ++j) n += a->seen >> j & 1u;
@@ -271,7 +271,7 @@ static double mean_place(const weigher *w, const axle_seen *a, double t0, double
     return sum / n;
 }
 
-joint_motion joint_fit(weigher *w, const axle_seen *pair)
+joint_motion joint_fit(fitter *w, const axle_seen *pair)
 {
     joint_motion found = {-1.0, (double)NAN, (double)NAN, false};
     double f[MOTION_MAX_COEFFS] = {0};

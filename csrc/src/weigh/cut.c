@@ -306,7 +306,7 @@ static bool axles_in_gap(const cutter *w, double speed_mps)
     if (w->gap_at < 0) return false;
     int live = 0;
     while (live < w->array->line_count - 1 && w->array->lines[live].missed_run >= MISS_RUN) ++live;
-    if (w->axles->first_line > live) return true; /* that wheel was beyond the first line when the stream began */
+    if (train_first_line(w->axles) > live) return true; /* that wheel was beyond the first line when the stream began */
     const double span = w->array->lines[w->array->line_count - 1].x - w->array->lines[0].x, ahead = LONGEST_M - span > NEXT_M ? LONGEST_M - span : NEXT_M;
     const double v = a->entry.v, waited = a->entry.t - (double)w->gap_at / w->array->rate;
     if (waited * fmax(v, fabs(speed_mps)) < ahead) return true;
@@ -447,7 +447,7 @@ static bf_vehicle *next_room(vehicle_ring *out)
 static void weigh_first(const cutter *w, int count, bf_vehicle *v)
 {
     memset(v, 0, sizeof *v);
-    weigh(w->fit, w->train->at, count, v);
+    weigh(w->weigher, w->train->at, count, v);
 }
 
 /* Its length, where all its axles were over the loop in one presence. */
@@ -457,7 +457,7 @@ static double length_of(const cutter *w, int count)
     if (!l || !w->fit->motion_fitted) return (double)NAN;
     const int first = presence_of(w->array, l, &w->train->at[0]), last = presence_of(w->array, l, &w->train->at[count - 1]);
     if (first < 0 || first != last) return (double)NAN;
-    return length_by_loop(w->fit, &w->array->sensors[l->sensor].s, &l->marks[first]);
+    return length_by_loop(w->weigher, &w->array->sensors[l->sensor].s, &l->marks[first]);
 }
 
 /* What its axles, the vehicle before it and the sensors say of it. */

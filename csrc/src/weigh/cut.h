@@ -21,7 +21,8 @@ typedef struct {
     const presences *loops;
     const progress *stream;
     const axle_stage *axles;
-    weigher *fit;
+    fitter *fit;
+    weigher *weigher;
     print_slots *prints;
     axle_train *train;
     vehicle_ring *out;

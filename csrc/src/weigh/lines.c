@@ -42,14 +42,14 @@ static void pull_at(const weigher *w, const pass *p, double weight, double pull[
 {
     double doubt;
     pull[0] = pull[1] = 0.0;
-    if (!w->motion_fitted) return;
+    if (!w->fit->motion_fitted) return;
     const footprint *f = p->prints[p->count - 1];
     const double at[3] = {f->rise[LEVELS / 2], f->fall[LEVELS / 2 - 1], p->mid};
     double t[3];
-    for (int i = 0; i < 3; ++i) t[i] = at[i] / w->array->rate - w->motion_t0;
+    for (int i = 0; i < 3; ++i) t[i] = at[i] / w->array->rate - w->fit->motion_t0;
     const int n = stands_on(w, f) ? 2 : 3;
-    transfer_pull(&w->motion, t, n, pull, &doubt);
-    for (int i = 0; i < n; ++i) motion_add_acceleration(&w->motion, t[i], weight / n, mean->f);
+    transfer_pull(&w->fit->motion, t, n, pull, &doubt);
+    for (int i = 0; i < n; ++i) motion_add_acceleration(&w->fit->motion, t[i], weight / n, mean->f);
     mean->doubt += weight * doubt;
 }
 
@@ -58,7 +58,7 @@ static double pull_sigma(const weigher *w, const pull_mean *mean)
     /* The levels of a print err together, and both halves of a line: the motion's own sigma is half of what is found against
      * simulated drivers. */
     static const double TOGETHER = 2.0;
-    return hypot(TOGETHER * motion_sigma(&w->motion, mean->f), mean->doubt);
+    return hypot(TOGETHER * motion_sigma(&w->fit->motion, mean->f), mean->doubt);
 }
 
 /* Side by side: what the left side weighs of both, or -1. */
@@ -125,7 +125,7 @@ static bool make_series(const weigher *w, const axle_seen *a, side_load loads[BF
         pull_at(w, &a->at[j], 1.0 / lines, to->pull[to->n], &mean);
         to->n++;
     }
-    path[0].pull_sigma = path[1].pull_sigma = w->motion_fitted ? pull_sigma(w, &mean) : 0.0;
+    path[0].pull_sigma = path[1].pull_sigma = w->fit->motion_fitted ? pull_sigma(w, &mean) : 0.0;
     if (path[0].n > 0 && path[1].n > 0) path[0].part = path[1].part = 0.5;
     return lacks_half;
 }

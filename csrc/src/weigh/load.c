@@ -38,8 +38,8 @@ static double way_integral(const weigher *w, const motion *m, const footprint *f
 double length_by_loop(const weigher *w, const bf_sensor *loop, const presence *p)
 {
     if (p->split || p->shared || !(p->off < HUGE_VAL) || !(loop->width_m > 0.0)) return (double)NAN;
-    const double on = p->on / w->array->rate - w->motion_t0, off = p->off / w->array->rate - w->motion_t0;
-    const double way = motion_place(&w->motion, off) - motion_place(&w->motion, on);
+    const double on = p->on / w->array->rate - w->fit->motion_t0, off = p->off / w->array->rate - w->fit->motion_t0;
+    const double way = motion_place(&w->fit->motion, off) - motion_place(&w->fit->motion, on);
     const double length = way - loop->width_m * (1.0 - 2.0 * p->covered);
     return length > 0.5 && length < 60.0 ? length : (double)NAN;
 }
@@ -163,11 +163,11 @@ static void fit_motion(weighing *v)
     double heaviest = 0.0;
     for (int k = 0; k < v->count; ++k) heaviest = fmax(heaviest, most_peak(w->array, &v->axles[k]));
     for (int k = 0; k < v->count; ++k) v->kind[k] = tyre_of(k, heaviest);
-    w->motion.sparse = w->array->line_count == 1;
-    const int n = crossings_gather(w, v->axles, v->count, true, v->t0, &v->h);
-    v->fitted = motion_fit(&w->motion, w->crossings, n, &v->h, -0.02, span + 0.02);
-    w->motion_t0 = v->t0;
-    w->motion_fitted = v->fitted;
+    w->fit->motion.sparse = w->array->line_count == 1;
+    const int n = crossings_gather(w->fit, v->axles, v->count, true, v->t0, &v->h);
+    v->fitted = motion_fit(&w->fit->motion, w->fit->crossings, n, &v->h, -0.02, span + 0.02);
+    w->fit->motion_t0 = v->t0;
+    w->fit->motion_fitted = v->fitted;
 }
 
 /* How far a wheel went while it was on a sensor, and what its force adds up to over that way. */
@@ -182,11 +182,11 @@ static passed pass_over(weighing *v, int k, int j, const footprint *f)
     const double ta = f->rise[1] / w->array->rate - v->t0, tb = f->fall[1] / w->array->rate - v->t0;
     passed p = {0};
     if (v->fitted) {
-        p.integral = way_integral(w, &w->motion, f, v->t0, &p.centre, &p.extent);
-        p.step = motion_place(&w->motion, tb) - motion_place(&w->motion, ta);
+        p.integral = way_integral(w, &w->fit->motion, f, v->t0, &p.centre, &p.extent);
+        p.step = motion_place(&w->fit->motion, tb) - motion_place(&w->fit->motion, ta);
         double way[MOTION_MAX_COEFFS] = {0};
-        motion_add_step(&w->motion, ta, tb, 1.0, way);
-        p.step_sigma = motion_sigma(&w->motion, way);
+        motion_add_step(&w->fit->motion, ta, tb, 1.0, way);
+        p.step_sigma = motion_sigma(&w->fit->motion, way);
     } else {
         const double speed = pass_speed(w->array, &v->axles[k], j);
         p.integral = f->area / w->array->rate * speed * w->array->sensors[f->sensor].newton;
@@ -203,7 +203,7 @@ static double longer_than(const weighing *v, int k, const footprint *f, double *
     static const double LEAST_WENT_M = 0.001;
     const weigher *w = v->w;
     const double ta = f->rise[1] / w->array->rate - v->t0, tb = f->fall[1] / w->array->rate - v->t0;
-    const double went = fmax(fabs(motion_place(&w->motion, tb) - motion_place(&w->motion, ta)), LEAST_WENT_M);
+    const double went = fmax(fabs(motion_place(&w->fit->motion, tb) - motion_place(&w->fit->motion, ta)), LEAST_WENT_M);
     const usual_passage usual = passage_of(w->array, &v->axles[k], f->sensor);
     *sigma = usual.sigma_m / usual.way_m;
     return log(usual.way_m / went);
@@ -260,7 +260,7 @@ static double add_print(weighing *v, int k, int j, side s, const footprint *f, p
     if (!moved) p->step = LEAST_STEP_M;
     if (v->fitted) note_extent(&v->widths[k], info, p->extent);
     double kg = fabs(p->integral) / info->s.width_m / GRAVITY, by_way = 1.0;
-    const double whole = motion_place(&w->motion, f->end / w->array->rate - v->t0) - motion_place(&w->motion, f->begin / w->array->rate - v->t0);
+    const double whole = motion_place(&w->fit->motion, f->end / w->array->rate - v->t0) - motion_place(&w->fit->motion, f->begin / w->array->rate - v->t0);
     const double noise = f->base_noise * (whole > 0.0 ? whole : p->step) / (f->peak * p->step);
     double var = (p->step_sigma / p->step) * (p->step_sigma / p->step) + noise * noise;
     if (tells_print(v, f)) {
@@ -270,7 +270,7 @@ static double add_print(weighing *v, int k, int j, side s, const footprint *f, p
         v->print_n[k] += 1.0;
     }
     if (f->plateau > 0.0) kg = with_plateau(f, info->newton, kg, &var, &by_way);
-    if (v->fitted && moved) motion_add_step(&w->motion, ta, tb, by_way / p->step, v->common[k]);
+    if (v->fitted && moved) motion_add_step(&w->fit->motion, ta, tb, by_way / p->step, v->common[k]);
     side_load *l = &v->loads[k][j][s];
     l->load_kg += kg;
     l->variance = fmax(l->variance, var);
@@ -293,7 +293,7 @@ static void weigh_axle(weighing *v, int k, bf_axle *axle)
                 if (print_side(w->array, &a->at[j], i) != (side)s) continue;
                 const footprint *f = a->at[j].prints[i];
                 passed p = pass_over(v, k, j, f);
-                const double aside = v->fitted ? motion_aside(&w->motion, k, side_wheel((side)s)) : 0.0;
+                const double aside = v->fitted ? motion_aside(&w->fit->motion, k, side_wheel((side)s)) : 0.0;
                 const double weight = add_print(v, k, j, (side)s, f, &p, axle);
                 sum += weight * (p.centre - print_place(w->array, &w->array->sensors[f->sensor], (side)s, aside));
                 weights += weight;
@@ -313,7 +313,7 @@ static void part_shared(weighing *v, int k)
     for (int i = 0; i < MOTION_MAX_COEFFS; ++i) v->common[k][i] /= prints > 0 ? prints : 1;
     v->shared[k] = 0.0;
     if (!v->fitted) return;
-    const double sd = motion_sigma(&v->w->motion, v->common[k]);
+    const double sd = motion_sigma(&v->w->fit->motion, v->common[k]);
     v->shared[k] = sd * sd;
     for (int j = 0; j < v->w->array->line_count; ++j)
         for (int s = 0; s < SIDES; ++s) {
@@ -341,7 +341,7 @@ static bool find_speed(const weighing *v, bf_vehicle *out)
 {
     enum { LOOKS = 40 };
     static const double UNEVEN = 0.25;
-    const motion *m = &v->w->motion;
+    const motion *m = &v->w->fit->motion;
     if (!v->fitted) {
         out->speed_mps = pass_speed(v->w->array, &v->axles[0], 0);
         return false;
@@ -386,7 +386,7 @@ static double off_by_tyres(const weighing *v, int k, double kg)
  * motion's doubt, or by load that braking moved between the axles. */
 static uint32_t sum_up(const weighing *v, const line_sigmas *sigmas, bool uneven, bf_vehicle *out)
 {
-    const motion *m = &v->w->motion;
+    const motion *m = &v->w->fit->motion;
     double way[MOTION_MAX_COEFFS] = {0};
     const double dip = dip_doubt(v);
     double by_tyres = 0.0;
@@ -427,7 +427,7 @@ static void tell_way(const weighing *v, bf_vehicle *out)
     const double step = (v->to - v->from) / v->w->array->rate / (BF_WAY_POINTS - 1);
     out->way_from_scan = v->from;
     for (int i = 0; i < BF_WAY_POINTS; ++i)
-        out->way_m[i] = v->fitted ? (float)(motion_place(&v->w->motion, step * i) - v->place[0]) : NAN;
+        out->way_m[i] = v->fitted ? (float)(motion_place(&v->w->fit->motion, step * i) - v->place[0]) : NAN;
     for (int k = 0; k < v->count; ++k)
         out->axles[k].way_m = v->fitted ? (float)(v->place[k] - v->place[0]) : NAN;
 }
@@ -437,7 +437,7 @@ static double first_crossing(const weighing *v)
 {
     const sensor_array *array = v->w->array;
     const axle_seen *a = &v->axles[0];
-    const motion *m = &v->w->motion;
+    const motion *m = &v->w->fit->motion;
     if (!v->fitted) return a->at[0].mid;
     const double at = motion_time(m, v->place[0]);
     if (!(a->seen & 1u) || !(a->at[0].sooner > 0.0)) return (at + v->t0) * array->rate;
@@ -450,7 +450,7 @@ void weigh(weigher *w, const axle_seen *axles, int count, bf_vehicle *out)
     fit_motion(v);
     out->axle_count = count;
     out->length_m = (double)NAN;
-    out->lateral_m = v->fitted ? lateral(&w->motion) : (double)NAN;
+    out->lateral_m = v->fitted ? lateral(&w->fit->motion) : (double)NAN;
     out->exit_scan = v->to;
     v->odd = oddness(v);
     for (int k = 0; k < count; ++k) {

@@ -273,44 +273,59 @@ static void join_train(axle_stage *w, axle_seen *a)
     w->train->changed = true;
 }
 
-bool train_update(axle_stage *w, bool at_end)
+/* Whether the passes are to be looked at: there are new ones, or time may have decided. */
+static bool to_look(const axle_stage *w, bool tick, bool at_end)
 {
     bool any = false;
     for (int j = 0; j < w->array->line_count; ++j) any = any || w->pending_count[j] > 0;
-    if (!any) return false;
-    const bool tick = ((w->stream->now / w->stream->frame_scans) & 7) == 0 && !wheel_on(w);
-    if (!w->pending_changed && !at_end && !tick) return false;
-    w->pending_changed = false;
-    if (tick) drop_weak(w);
+    return any && (w->pending_changed || at_end || tick);
+}
 
-    axle_seen *axles = w->scratch;
-    int finished[BF_MAX_LINES];
+/* How many passes of each line are complete. */
+static void find_finished(axle_stage *w, int finished[BF_MAX_LINES], bool at_end)
+{
+    w->pending_changed = false;
     for (int j = 0; j < w->array->line_count; ++j) {
         finished[j] = at_end ? w->pending_count[j] : pending_finished(w, j);
         if (finished[j] < w->pending_count[j]) w->pending_changed = true;
     }
+}
+
+/* The first `commit` of the axles leave for the train, as long as it has room; `last` is the last one that went into it, or -1.
+ * False where it was full before. */
+static bool let_go(axle_stage *w, axle_seen *axles, int n, int commit, double stale_before[BF_MAX_LINES], int *last)
+{
+    *last = -1;
+    for (int i = 0; i < commit; ++i) {
+        if (w->train->count == TRAIN) return false;
+        note_step(w, &axles[i], &axles[i + 1], n - i - 1);
+        if (!take_passes(w, &axles[i])) continue;
+        note_lines(w, &axles[i], stale_before);
+        join_train(w, &axles[i]);
+        *last = i;
+    }
+    return true;
+}
+
+bool train_update(axle_stage *w, bool at_end)
+{
+    const bool tick = ((w->stream->now / w->stream->frame_scans) & 7) == 0 && !wheel_on(w);
+    if (!to_look(w, tick, at_end)) return false;
+    if (tick) drop_weak(w);
+    int finished[BF_MAX_LINES], last;
+    find_finished(w, finished, at_end);
     const bool reversing = reverse_filter(w, finished, at_end) && !at_end;
+    axle_seen *axles = w->scratch;
     const int n = lay_lines(w, axles, finished);
     int commit = passed_last(w, axles, n, finished, reversing);
     if (commit < n && (at_end || given_up(w, axles, n))) commit = n;
 
     double stale_before[BF_MAX_LINES] = {0};
-    int left = -1; /* the last that went into the train */
-    for (int i = 0; i < commit; ++i) {
-        if (w->train->count == TRAIN) {
-            w->pending_changed = true;
-            for (int j = 0; j < w->array->line_count; ++j) drop_stale(w, j, stale_before[j]);
-            return true;
-        }
-        note_step(w, &axles[i], &axles[i + 1], n - i - 1);
-        if (!take_passes(w, &axles[i])) continue;
-        note_lines(w, &axles[i], stale_before);
-        join_train(w, &axles[i]);
-        left = i;
-    }
-    if (left == commit - 1 && left >= 0 && !at_end) drop_overdue(w, &axles[left], &axles[commit], n - commit);
+    const bool full = !let_go(w, axles, n, commit, stale_before, &last);
+    if (!full && last == commit - 1 && last >= 0 && !at_end) drop_overdue(w, &axles[last], &axles[commit], n - commit);
     for (int j = 0; j < w->array->line_count; ++j) drop_stale(w, j, stale_before[j]);
-    return false;
+    if (full) w->pending_changed = true;
+    return full;
 }
 
 bool train_awaits(const axle_stage *w)
@@ -333,4 +348,9 @@ bool train_reversed(const axle_stage *w)
     for (int i = 0; i < w->array->sensor_count; ++i)
         if (channel_reversed(&w->channels[i])) return true;
     return false;
+}
+
+int train_first_line(const axle_stage *w)
+{
+    return w->first_line;
 }

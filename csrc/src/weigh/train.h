@@ -13,4 +13,7 @@ bool train_awaits(const axle_stage *w);
 /* Whether wheels show that a sensor is wired the other way round than the table says. */
 bool train_reversed(const axle_stage *w);
 
+/* The line onto which the first wheel came after the last gap in the stream. */
+int train_first_line(const axle_stage *w);
+
 #endif

@@ -1,5 +1,5 @@
 /* The weighing core's surface: takes blocks of samples, cuts them into frames, and runs the parts in their order.
- * channel.c -> (footprint) -> train.c -> (axle_seen) -> cut.c -> load.c -> (bf_vehicle). Each stage owns its state and knows
+ * channel.c -> (footprint) -> pending.c -> (pass) -> train.c -> (axle_seen) -> cut.c -> load.c -> (bf_vehicle). Each stage owns its state and knows
  * those before it, if at all, by their faces. */
 #include "beside.h"
 #include "cut.h"
@@ -18,7 +18,8 @@ struct bf_wim {
     channel_room room;
     presences loops;
     print_slots prints;
-    weigher fit;
+    fitter fit;
+    weigher weigher;
     axle_stage axles;
     axle_train train;
     cutter cut;
@@ -38,9 +39,9 @@ static void connect(bf_wim *w)
 {
     w->room.sink = take_footprint;
     w->room.context = w;
+    w->weigher = (weigher){.array = &w->array, .fit = &w->fit, .ways = lane_unknown(), .tyres = tyres_unknown()};
     w->fit.array = &w->array;
-    w->fit.ways = lane_unknown();
-    w->fit.tyres = tyres_unknown();
+    w->fit.tyres = &w->weigher.tyres;
     prints_init(&w->prints);
     axle_stage *a = &w->axles;
     a->array = &w->array;
@@ -57,6 +58,7 @@ static void connect(bf_wim *w)
     c->stream = &w->stream;
     c->axles = a;
     c->fit = &w->fit;
+    c->weigher = &w->weigher;
     c->prints = &w->prints;
     c->train = &w->train;
     c->out = &w->out;

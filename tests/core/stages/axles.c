@@ -17,15 +17,16 @@ int main(int argc, char **argv)
     static channel channels[BF_MAX_SENSORS]; /* no wheel is on any */
     static presences loops;
     static print_slots prints;
-    static weigher fit;
+    static fitter fit;
+    static tyre_laws tyres;
     static axle_train train;
     static axle_stage stage;
     progress stream = {.frame_scans = 64};
     if (argc != 2 || made_array(atof(argv[1]), &array, &loops) != BF_OK) return 2;
     prints_init(&prints);
     fit.array = stage.array = &array;
-    fit.ways = lane_unknown();
-    fit.tyres = tyres_unknown();
+    tyres = tyres_unknown();
+    fit.tyres = &tyres;
     stage.channels = channels;
     stage.loops = &loops;
     stage.stream = &stream;

@@ -54,7 +54,8 @@ int main(int argc, char **argv)
     static channel channels[BF_MAX_SENSORS];
     static presences loops;
     static print_slots prints;
-    static weigher fit;
+    static fitter fit;
+    static weigher weights;
     static axle_train train;
     static axle_stage axles;
     static cutter cut;
@@ -64,12 +65,12 @@ int main(int argc, char **argv)
     if (argc < 2 || made_array(atof(argv[1]), &array, &loops) != BF_OK) return 2;
     prints_init(&prints);
     fit.array = axles.array = &array;
-    fit.ways = lane_unknown();
-    fit.tyres = tyres_unknown();
+    weights = (weigher){.array = &array, .fit = &fit, .ways = lane_unknown(), .tyres = tyres_unknown()};
+    fit.tyres = &weights.tyres;
     axles.channels = channels;
     axles.train = &train;
     axles.stream = &stream;
-    cut = (cutter){.array = &array, .loops = &loops, .stream = &stream, .axles = &axles, .fit = &fit, .prints = &prints, .train = &train, .out = &out};
+    cut = (cutter){.array = &array, .loops = &loops, .stream = &stream, .axles = &axles, .fit = &fit, .weigher = &weights, .prints = &prints, .train = &train, .out = &out};
     cut_init(&cut);
     double t, v, kg;
     while (scanf("%lf %lf %lf", &t, &v, &kg) == 3) {
