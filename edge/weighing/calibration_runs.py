@@ -26,7 +26,8 @@ _NAN: Final = float("nan")
 _SURE: Final = 2.0  # a factor that differs from 1 by fewer standard deviations changes nothing
 _SAME_LINE_M: Final = 0.02
 _MOST_NAMED: Final = 5  # references without a passage, by their times
-_MENDED: Final = {"unequal_lines"}  # what gains that are off look like: the reason to calibrate
+_HARMLESS: Final = {"unequal_lines", "spacing_uncertain"}
+"""Flags that say nothing against the loads: gains that are off look like the first, distances are no weights."""
 _PLAUSIBLE: Final = (0.5, 2.0)  # a factor outside means a wrong channel, unit or reference, not a calibration
 
 
@@ -216,7 +217,7 @@ def fit_units(units: Sequence[Unit], pairs: Sequence[Pair], wim: cfg.Wim) -> Lin
 
 
 def _usable(item: Pair) -> bool:
-    return not set(item.measured.flags) - _MENDED and (item.same_axles or not item.truth.axles)
+    return not set(item.measured.flags) - _HARMLESS and (item.same_axles or not item.truth.axles)
 
 
 def _seen_kg(axle: AxleRecord, units: Sequence[Unit]) -> list[float]:

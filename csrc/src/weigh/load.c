@@ -323,12 +323,12 @@ static void part_shared(weighing *v, int k)
 }
 
 /* What the motion says of how long the tyres' prints are, to the lane's knowledge of them: where it is seen so well that what it
- * says is not that knowledge come back. What it errs by is the same for all axles. */
+ * says is not that knowledge come back, and not wrong. What it errs by is the same for all axles. */
 static void learn_tyres(const weighing *v)
 {
     static const double CLEAR = 0.05, LEAST = 0.02; /* relative: as badly as it may be seen, and as well as it is at best */
     weigher *w = v->w;
-    if (!v->fitted || w->array->slopes_differ) return;
+    if (!v->fitted || v->odd > 0.0 || w->array->slopes_differ) return;
     for (int k = 0; k < v->count; ++k) {
         if (v->print_n[k] < 1.0 || v->shared[k] > CLEAR * CLEAR) continue;
         tyre_learn(&w->tyres, v->kind[k], most_peak(w->array, &v->axles[k]), v->print[k] / v->print_n[k],
