@@ -98,13 +98,6 @@ static double last_time(const axle_seen *a, int line)
 
 enum { MOST = PENDING + BF_MAX_LINES * 4 };
 
-int support(unsigned seen)
-{
-    int n = 0;
-    for (; seen; seen &= seen - 1) ++n;
-    return n;
-}
-
 /* Whether a pass hardly stands out of the noise: alone it is more likely none. */
 bool is_faint(const axle_stage *w, const pass *p)
 {

@@ -16,7 +16,4 @@ void note_step(axle_stage *w, const axle_seen *a, const axle_seen *waiting, int 
 /* Whether a pass hardly stands out of the noise: alone it is more likely none. */
 bool is_faint(const axle_stage *w, const pass *p);
 
-/* How many lines saw it. */
-int support(unsigned seen);
-
 #endif

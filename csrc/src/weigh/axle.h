@@ -40,4 +40,12 @@ typedef struct {
     bool came_back;
 } axle_seen;
 
+/* How many lines saw it. */
+static inline int support(unsigned seen)
+{
+    int n = 0;
+    for (; seen; seen &= seen - 1) ++n;
+    return n;
+}
+
 #endif

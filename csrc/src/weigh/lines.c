@@ -75,52 +75,66 @@ static double left_share(const weigher *w, side_load loads[BF_MAX_LINES][SIDES])
     return both > 0.0 ? left / both : -1.0;
 }
 
+/* What one line says of both sides of an axle. */
+typedef struct {
+    double kg, variance;
+    bool cut_off;
+    bool one_half;   /* from what the other one usually bears */
+    bool right_only; /* the load is that of its right side: what the left one usually bears is not known */
+} line_load;
+
+/* Both halves were there. */
+static line_load from_both(const side_load *l, const side_load *r, bool cut_off)
+{
+    const double kg = l->load_kg + r->load_kg, p = l->load_kg / kg, q = r->load_kg / kg;
+    /* The motion's part of the error is the same for both, the noise is not: between the two. */
+    return (line_load){.kg = kg, .variance = 0.7 * (p * l->variance + q * r->variance), .cut_off = cut_off};
+}
+
+/* One half was there, or is whole where the other one is cut off. */
+static line_load from_half(const side_load *half, double part, bool known, bool right)
+{
+    if (known) return (line_load){.kg = half->load_kg / part, .variance = half->variance + HALF * HALF, .cut_off = half->saturated, .one_half = true};
+    return (line_load){.kg = half->load_kg, .variance = half->variance, .cut_off = half->saturated, .right_only = right};
+}
+
+/* `share`: what the left side weighs of both; negative where that is not known. */
+static line_load load_at(const side_load at[SIDES], double share)
+{
+    const side_load *l = &at[SIDE_LEFT], *r = &at[SIDE_RIGHT], *f = &at[SIDE_FULL];
+    const bool left = l->load_kg > 0.0, right = r->load_kg > 0.0;
+    /* What one half tells of both: not much where it is the lesser one by far. */
+    const bool by_left = left && !(l->saturated && right);
+    const double part = by_left ? share : 1.0 - share;
+    const bool known = share >= 0.0 && part > 0.05;
+    if (known && left && right && l->saturated != r->saturated) {
+        line_load whole = from_half(by_left ? l : r, part, true, false);
+        whole.one_half = false;
+        return whole;
+    }
+    const bool cut_off = l->saturated || r->saturated || f->saturated;
+    if (f->load_kg > 0.0) return (line_load){.kg = f->load_kg, .variance = f->variance, .cut_off = cut_off};
+    if (left && right) return from_both(l, r, cut_off);
+    line_load half = from_half(left ? l : r, part, known && (left || right), right);
+    half.cut_off = cut_off;
+    return half;
+}
+
 /* One axle as a series over the lines; [1] is used where its sides never meet at one line. True where a half is missing. */
 static bool make_series(const weigher *w, const axle_seen *a, side_load loads[BF_MAX_LINES][SIDES], double share,
                         series path[2])
 {
     bool lacks_half = false;
-    int lines = 0;
     pull_mean mean = {{0.0}, 0.0};
-    for (int j = 0; j < w->array->line_count; ++j) lines += (int)(a->seen >> j & 1u);
+    const int lines = support(a->seen);
     for (int j = 0; j < w->array->line_count; ++j) {
         if (!(a->seen & (1u << j))) continue;
-        const side_load *l = &loads[j][SIDE_LEFT], *r = &loads[j][SIDE_RIGHT], *f = &loads[j][SIDE_FULL];
-        double kg = 0.0, variance = 0.0;
-        series *to = &path[0];
-        /* What one half tells of both: not much where it is the lesser one by far. */
-        const bool left_whole = l->load_kg > 0.0 && !(l->saturated && r->load_kg > 0.0);
-        const double part = left_whole ? share : 1.0 - share;
-        const bool known = share >= 0.0 && part > 0.05;
-        bool cut_off = l->saturated || r->saturated || f->saturated;
-        if (known && l->load_kg > 0.0 && r->load_kg > 0.0 && l->saturated != r->saturated) {
-            /* The other half is whole. */
-            kg = (l->saturated ? r->load_kg : l->load_kg) / part;
-            variance = (l->saturated ? r->variance : l->variance) + HALF * HALF;
-            cut_off = false;
-        } else if (f->load_kg > 0.0) {
-            kg = f->load_kg;
-            variance = f->variance;
-        } else if (l->load_kg > 0.0 && r->load_kg > 0.0) {
-            kg = l->load_kg + r->load_kg;
-            const double p = l->load_kg / kg, q = r->load_kg / kg;
-            /* The motion's part of the error is the same for both, the noise is not: between the two. */
-            variance = 0.7 * (p * l->variance + q * r->variance);
-        } else if (l->load_kg > 0.0 || r->load_kg > 0.0) {
-            kg = l->load_kg + r->load_kg;
-            variance = l->load_kg > 0.0 ? l->variance : r->variance;
-            if (known) {
-                kg /= part;
-                variance += HALF * HALF;
-                if (w->array->lines[j].count > 1 && kg > ONE_TRACK_KG) lacks_half = true;
-            } else if (r->load_kg > 0.0) {
-                to = &path[1];
-            }
-        }
-        if (!(kg > 0.0)) continue;
-        if (cut_off) variance += SATURATED_VAR;
-        to->kg[to->n] = kg;
-        to->variance[to->n] = variance;
+        const line_load here = load_at(loads[j], share);
+        if (!(here.kg > 0.0)) continue;
+        if (here.one_half && w->array->lines[j].count > 1 && here.kg > ONE_TRACK_KG) lacks_half = true;
+        series *to = &path[here.right_only ? 1 : 0];
+        to->kg[to->n] = here.kg;
+        to->variance[to->n] = here.variance + (here.cut_off ? SATURATED_VAR : 0.0);
         to->t[to->n] = a->at[j].mid / w->array->rate;
         pull_at(w, &a->at[j], 1.0 / lines, to->pull[to->n], &mean);
         to->n++;
