@@ -22,7 +22,8 @@ _SAMPLES, _WHAT_IF_SAMPLES = 96, 24
 _NOBODY = 0.05  # vehicles between the points
 LATELY_NS = 3600 * 1_000_000_000  # within which identities must have been matched
 _SIDE_ROAD = 0.3  # share of the vehicles that join between the points, with which identities still cope
-_SOMEBODY = 0.5  # below it one more booth changes nothing
+_SOMEBODY = 0.5  # vehicles between the points, and
+_STANDING = 0.02  # booth cycles that the median waits in the queue: below either, one more booth changes nothing
 
 
 class _LaneOutlook(Struct, frozen=True, gc=False):
@@ -91,11 +92,11 @@ class Forecasts:
             if not identified or forecast.side_road > _SIDE_ROAD:
                 self.never[lane.id] = "side_road"
                 return
+        raw = _summary(forecast, lane.missing_n(end_ns))
         more_row, more_mean_s, more_s = None, forecast.mean_s, forecast.p50_s
-        if forecast.queue_n > _SOMEBODY:
+        if forecast.queue_n > _SOMEBODY and raw.cycles_n > _STANDING:
             with_more = queue.predict(end_ns, self._more_views[row], more_booths=1)
             more_row, more_mean_s, more_s = len(self._lanes) + row, with_more.mean_s, with_more.p50_s
-        raw = _summary(forecast, lane.missing_n(end_ns))
         self._known[lane.id] = _LaneOutlook(
             row, max(0.05, lane.rate_at(end_ns)), forecast.queue_n, forecast.mean_s, raw, more_row, more_mean_s, more_s
         )

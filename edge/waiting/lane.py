@@ -41,7 +41,7 @@ class LaneState:
         self.open = float(lane.booths)
         self.booths_told = False  # whether it was ever said that a booth opened or closed
         self.touched = True  # something happened here in this interval
-        self.matches: list[Match] = []  # of this interval
+        self.waits_s: list[float] = []  # of this interval, those that are good enough to stand alone
         # Of this interval: a wait for every vehicle, if only that of its neighbours, and how far it may be off.
         self.rough: list[tuple[float, float]] = []
         self.before: tuple[int, float] | None = None  # entry and wait of the last vehicle whose wait is sure
@@ -126,7 +126,8 @@ class LaneState:
     def _wait(self, match: Match) -> None:
         if match.phantom:
             return
-        self.matches.append(match)
+        if match.sure and match.wait_s is not None and not match.detour:
+            self.waits_s.append(match.wait_s)
         wait_s, sd_s = (match.wait_s, 0.0) if match.by_identity else (match.rough_s, match.sd_s)
         if wait_s is None or match.detour:
             fresh = self._typical is not None and match.time_ns - self._typical[0] < 2 * _RATE_WINDOW_NS
@@ -162,7 +163,7 @@ class LaneState:
     def end_interval(self) -> None:
         """The interval is over."""
         self.touched = False
-        self.matches.clear()
+        self.waits_s.clear()
         self.rough.clear()
 
     # ---- out -----------------------------------------------------------------------------------------------------

@@ -18,22 +18,23 @@ class Hour:
     """Waits by the end of the interval in which they came, kept sorted."""
 
     def __init__(self) -> None:
-        self._waits: deque[tuple[int, float]] = deque()
+        self._intervals: deque[tuple[int, list[float]]] = deque()
         self._sorted: list[float] = []
         self._sum_s = 0.0
 
     def add(self, end_ns: int, waits_s: list[float]) -> None:
-        """The waits of the interval that ends at `end_ns`; those of intervals an hour before are forgotten."""
-        waits, ordered = self._waits, self._sorted
-        for wait_s in waits_s:
-            waits.append((end_ns, wait_s))
-            insort(ordered, wait_s)
-            self._sum_s += wait_s
-        since_ns = end_ns - HOUR_NS
-        while waits and (waits[0][0] <= since_ns or len(waits) > _MOST):
-            wait_s = waits.popleft()[1]
-            del ordered[bisect_left(ordered, wait_s)]
-            self._sum_s -= wait_s
+        """The waits of the interval that ends at `end_ns`, kept as they are; those of an hour before are forgotten."""
+        intervals, ordered = self._intervals, self._sorted
+        if waits_s:
+            intervals.append((end_ns, waits_s))
+            self._sum_s += sum(waits_s)
+            for wait_s in waits_s:
+                insort(ordered, wait_s)
+        while intervals and (intervals[0][0] <= end_ns - HOUR_NS or len(ordered) > _MOST):
+            waits_s = intervals.popleft()[1]
+            self._sum_s -= sum(waits_s)
+            for wait_s in waits_s:
+                del ordered[bisect_left(ordered, wait_s)]
 
     def quantile_s(self, q: float) -> float | None:
         """A percentile, interpolated; None with fewer than ten waits."""

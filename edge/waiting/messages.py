@@ -167,9 +167,10 @@ def _waits(lanes: Sequence[LaneState]) -> list[float]:
 
     Where the rough ones leave the median open, nothing is told.
     """
-    waits = [m.wait_s for lane in lanes for m in lane.matches if m.sure and m.wait_s is not None and not m.detour]
-    if len(lanes) == 1 or not waits:
-        return waits
+    if len(lanes) == 1:
+        return lanes[0].waits_s.copy()
+    if not any(lane.waits_s for lane in lanes):
+        return []
     rough = [estimate for lane in lanes for estimate in lane.rough]
     low_s, high_s = (quantile(sorted([wait_s + side * sd_s for wait_s, sd_s in rough]), 0.5) for side in (-1.0, 1.0))
     open_s = max(_OPEN_S, _OPEN * 0.5 * (low_s + high_s))

@@ -128,13 +128,16 @@ static double free_from(run *r, int b, int waiting)
     return waiting && ready < r->t ? r->t : ready;
 }
 
-static void begin(run *r, int waiting)
+/* The booths before the first turn, of a vehicle that arrives then. Which of them was free before it does not matter: as long
+ * as they are told alike, most stand in order as they come. */
+static void begin(run *r, double arrives)
 {
     for (int b = 0; b < r->booths; b++) {
         double ready = r->t;
         if (b < r->old_booths) { /* the others open now */
-            ready = free_from(r, b, waiting);
+            ready = free_from(r, b, arrives < r->t);
         }
+        ready = ready > arrives ? ready : arrives;
         int at = b;
         for (; at > 0 && r->ready[at - 1] > ready; at--) {
             r->ready[at] = r->ready[at - 1];
@@ -200,7 +203,7 @@ static int one_booth(run *r, int64_t h)
             r->seed = seed;
             r->ready[0] = ready;
             if (first) {
-                begin(r, arrives < r->t);
+                begin(r, arrives);
             }
             if (r->turns[k].hidden) {
                 serve_hidden(r, arrives, r->q->hidden[queue_slot(r->q, k + r->q->lo)]);
@@ -232,7 +235,7 @@ static int many_booths(run *r, int64_t h)
         }
         double arrives = q->entered[i] + r->travel;
         if (first) {
-            begin(r, arrives < r->t);
+            begin(r, arrives);
         }
         if (q->hidden[i] > 0.0) {
             serve_hidden(r, arrives, q->hidden[i]);
@@ -251,10 +254,10 @@ static double run_on(run *r, int64_t h)
 {
     const bf_queue *q = r->q;
     int any = r->turns != NULL ? one_booth(r, h) : many_booths(r, h);
-    if (!any) {
-        begin(r, 0);
-    }
     double arrives = r->t + r->travel;
+    if (!any) {
+        begin(r, arrives);
+    }
     if (q->seen_up < 1.0) {
         serve_hidden(r, arrives, 1.0 - q->seen_up);
     }
