@@ -33,6 +33,7 @@ from edge.eyes.place import candidates
 from edge.machine.clock import clock_state
 from edge.machine.name import source_name
 from edge.machine.running import Running, running_daemon
+from edge.machine.time_zones import local_time
 from edge.words.ages import age
 
 Result = Literal["good", "fails", "unknown"]
@@ -71,7 +72,8 @@ async def _examine(config: cfg.Config) -> list[tuple[str, Result, str]]:
     if config.site_exchange is not None:
         brokers.append(("site exchange", config.site_exchange))
     connected = await asyncio.gather(*(_broker(config, what, broker) for what, broker in brokers))
-    return [*_daemon(daemon, seen), *devices, _clock(), _disk(Path(config.store.path)), *_identity(config), *connected]
+    here = (_clock(), _zone(config.site.timezone), _disk(Path(config.store.path)))
+    return [*_daemon(daemon, seen), *devices, *here, *_identity(config), *connected]
 
 
 def _seen_by_daemon(config: cfg.Config) -> dict[str, Any] | None:
@@ -184,6 +186,11 @@ def _clock() -> tuple[str, Result, str]:
     if state is None:
         return "clock", "unknown", "the kernel does not say; install chrony and point it to a time server"
     return "clock", "good" if state.synchronised else "fails", state.text
+
+
+def _zone(zone: str) -> tuple[str, Result, str]:
+    """The wall clock that reports are made by; old rules put it an hour off, as anyone there sees."""
+    return "local time", "good", f"{zone}: {local_time(zone)}"
 
 
 def _disk(store: Path) -> tuple[str, Result, str]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import zoneinfo
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+_taken: str | None = None  # the release in force, where it is known
 _SYSTEM: Final = Path("/usr/share/zoneinfo/tzdata.zi")  # its first line: "# version 2026f"
 
 
@@ -20,6 +22,18 @@ def take_newest(system: Path = _SYSTEM) -> str | None:
 
     A path that somebody chose (PYTHONTZPATH) stays, and so does a system that does not tell its release: None.
     """
+    global _taken
+    _taken = _newest(system)
+    return _taken
+
+
+def local_time(zone: str) -> str:
+    """What the clock on the wall says there now by the rules in force: "11:04, UTC-0600 (rules of 2026f)"."""
+    rules = "" if _taken is None else f" (rules of {_taken})"
+    return f"{datetime.now(zoneinfo.ZoneInfo(zone)):%H:%M, UTC%z}{rules}"
+
+
+def _newest(system: Path) -> str | None:
     if "PYTHONTZPATH" in os.environ:
         return None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import tzdata
 
-from edge.machine.time_zones import take_newest
+from edge.machine.time_zones import local_time, take_newest
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +71,11 @@ def test_a_path_that_somebody_chose_stays(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PYTHONTZPATH", str(tmp_path))
     assert take_newest(system) is None
     assert _vancouver() == "UTC"
+
+
+def test_local_time_says_its_offset_and_the_rules_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_newest(_system(tmp_path, "# version 2020a\n"))
+    assert re.fullmatch(rf"\d\d:\d\d, UTC\+0545 \(rules of {tzdata.IANA_VERSION}\)", local_time("Asia/Kathmandu"))
+    monkeypatch.setenv("PYTHONTZPATH", str(tmp_path))
+    take_newest()
+    assert re.fullmatch(r"\d\d:\d\d, UTC\+0545", local_time("Asia/Kathmandu"))
