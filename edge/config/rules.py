@@ -28,6 +28,9 @@ _MOST_APART_M = 10.0  # lines farther apart see different vehicles
 _LOOP_NEAR_M = 5.0  # a car that is over the loop is still, or already, over the array
 _MOST_POINTS_M = 100_000.0
 _SAME_PLACE_M = 0.02  # two sensors nearer than this along the lane stand on one line
+_LEAST_GAIN_N, _MOST_GAIN_N = 1e-4, 1e4  # a lorry's wheel, 50 kN, is 5 counts at least and 5e8 at most
+_LEAST_TAU_S = 0.01  # an amplifier that forgets sooner passes no wheel
+_LEAST_COUNT, _MOST_COUNT = -32768, 32767
 
 
 def rotation_s(text: str) -> int:
@@ -193,10 +196,10 @@ def _check_wim(wim: Wim, key: str, faults: Faults) -> None:
     scales = [sensor for sensor in wim.sensor if sensor.type != "loop"]
     for i, first in enumerate(scales):
         for second in scales[i + 1 :]:
-            if abs(first.x_m - second.x_m) < _SAME_PLACE_M and _overlap(first, second):
+            if abs(first.x_m - second.x_m) < _least_apart_m(first, second) and _overlap(first, second):
                 faults.add(
                     f"{key}.sensor[{second.name}].x_m",
-                    f"stands at the same place as {first.name!r} (x_m {second.x_m}, y_m overlap); "
+                    f"stands at the same place as {first.name!r} (x_m {first.x_m} and {second.x_m}, y_m overlap); "
                     "give halves of one line different y_m, or lines different x_m",
                 )
     lines = {round(sensor.x_m / _SAME_PLACE_M) for sensor in scales if sensor.type == "strip"}
@@ -251,6 +254,13 @@ def _metres(text: str) -> str:
     return f"{text}; lengths are in metres, not centimetres or millimetres"
 
 
+def _least_apart_m(first: Sensor, second: Sensor) -> float:
+    """Strips that lie side by side are their width apart at least."""
+    if first.type == second.type == "strip" and first.angle_deg == second.angle_deg:
+        return max(_SAME_PLACE_M, ((first.width_m or 0.0) + (second.width_m or 0.0)) / 2 - 1e-9)
+    return _SAME_PLACE_M
+
+
 def _overlap(first: Sensor, second: Sensor) -> bool:
     if first.y_m is None or second.y_m is None:
         return True
@@ -271,16 +281,30 @@ def _check_sensor(sensor: Sensor, key: str, faults: Faults) -> None:
             faults.add(f"{key}.width_m", f"{sensor.width_m:g} is no length of a loop; {_metres('give it')}")
         if sensor.threshold_counts is None:
             faults.add(f"{key}.threshold_counts", "is missing; give the counts above which a vehicle is over the loop")
+        elif not _LEAST_COUNT <= sensor.threshold_counts < _MOST_COUNT:
+            faults.add(
+                f"{key}.threshold_counts",
+                f"{sensor.threshold_counts:g} is never passed or always: samples are {_LEAST_COUNT} .. {_MOST_COUNT}; "
+                "give the counts above which a vehicle is over the loop",
+            )
         return
     if not sensor.gain_n:
         missing = "is missing" if sensor.gain_n is None else "is 0"
         faults.add(f"{key}.gain_n", f"{missing}; give the newtons of one count (negative for a reversed channel)")
+    elif not _LEAST_GAIN_N <= abs(sensor.gain_n) <= _MOST_GAIN_N:
+        faults.add(
+            f"{key}.gain_n",
+            f"{sensor.gain_n:g} is no scale of a wheel, which is 0.5 to 50 kN; give the newtons of one count",
+        )
     most_m = _MOST_STRIP_M if sensor.type == "strip" else _MOST_WIDTH_M
     if sensor.width_m is None or not 0.001 <= sensor.width_m <= most_m:
         wrong = "is missing" if sensor.width_m is None else f"{sensor.width_m:g} is outside 0.001 .. {most_m:g}"
         faults.add(f"{key}.width_m", f"{wrong}; {_metres('give the extent along the lane')}, such as 0.053 for a strip")
-    if sensor.coupling_tau_s < 0:
-        faults.add(f"{key}.coupling_tau_s", "must be 0 (DC-coupled) or the time constant of the amplifier in seconds")
+    if sensor.coupling_tau_s != 0 and sensor.coupling_tau_s < _LEAST_TAU_S:
+        faults.add(
+            f"{key}.coupling_tau_s",
+            f"must be 0 (DC-coupled) or the time constant of the amplifier in seconds, {_LEAST_TAU_S:g} at least",
+        )
     if abs(sensor.angle_deg) > 60:
         faults.add(f"{key}.angle_deg", f"{sensor.angle_deg} is outside -60 .. 60")
 

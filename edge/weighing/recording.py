@@ -20,6 +20,7 @@ from edge.messages import parse_utc, utc_text
 from edge.weighing.repeated_scans import copies
 
 _BLOCK_SCANS = 1 << 15
+_LATEST_NS = parse_utc("9000-01-01T00:00:00Z")  # a recording from after it runs beyond the last year
 
 
 class RecordingError(Exception):
@@ -67,12 +68,13 @@ def open_recording(path: Path) -> Recording:
     try:
         meta = json.loads(meta_path.read_bytes())
         size = data_path.stat().st_size
+        data_path.open("rb").close()
     except OSError as error:
         missing = error.filename or meta_path
         raise RecordingError(
             f"{missing}: cannot be read ({error.strerror}); a recording is a pair of .sigmf-meta and .sigmf-data"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordingError(f"{meta_path}: is not JSON ({error}); record again, or mend it") from None
     facts = _object(_object(meta, "the file", meta_path).get("global"), "global", meta_path)
     datatype = facts.get("core:datatype")
@@ -123,6 +125,8 @@ def _captures(value: Any, scans: int, path: Path) -> tuple[Capture, ...]:
             raise RecordingError(f"{path}: captures[{i}] core:sample_start is {first!r}; it must be a scan number")
         try:
             time_ns = parse_utc(str(when))
+            if time_ns > _LATEST_NS:
+                raise ValueError("no time of a recording")
         except (TypeError, ValueError):
             raise RecordingError(
                 f"{path}: captures[{i}] core:datetime is {when!r}; write the start as 2026-11-24T05:22:17.123456Z"
@@ -131,6 +135,10 @@ def _captures(value: Any, scans: int, path: Path) -> tuple[Capture, ...]:
             raise RecordingError(f"{path}: captures[{i}] begins before the one ahead of it; time goes back")
         if first < scans:
             captures.append(Capture(first, time_ns))
+    if not captures:
+        raise RecordingError(
+            f"{path}: captures[0] begins after the {scans} scans that there are; copy both files again, or mend it"
+        )
     return tuple(captures)
 
 
@@ -151,7 +159,9 @@ def stretches(recording: Recording) -> list[Stretch]:
     ends = [capture.first_scan for capture in recording.captures[1:]] + [recording.scans]
     for i, (capture, end) in enumerate(zip(recording.captures, ends, strict=True)):
         first, why = capture.first_scan, None
-        if i > 0:
+        if i == 0 and first > 0:
+            why = f"the {first} scans before captures[0] have no time and were left out"
+        elif i > 0:
             missing_s = (capture.time_ns - recording.time_ns(first - 1)) / 1e9 - 1 / recording.rate_hz
             if missing_s > 0.5 / recording.rate_hz:
                 why = f"captures[{i}] begins after a gap of {missing_s:.3f} s"

@@ -42,6 +42,14 @@ name = "booth"
 """
 
 
+def loop(threshold: float) -> str:
+    """A loop over the lines, ahead of the first point."""
+    return (
+        '[[lane.wim.sensor]]\nname = "loop"\ntype = "loop"\nchannel = 2\nx_m = 0.5\nwidth_m = 2.0\n'
+        f"threshold_counts = {threshold}\n\n[[point]]"
+    )
+
+
 def read(tmp_path: Path, text: str, *, live: bool = False) -> Config:
     path = tmp_path / "lane.toml"
     path.write_text(text)
@@ -71,8 +79,14 @@ def test_a_good_configuration_is_taken(tmp_path: Path) -> None:
         (('"commercial"', '"trucks"'), "lane[C03].traffic", "'commercial' or 'passenger' or 'bus'"),
         (("channel = 1", "channel = 0"), "lane[C03].wim.sensor[line2].channel", "give each sensor its own"),
         (("x_m = 1.0", "x_m = 0.005"), "lane[C03].wim.sensor[line2].x_m", "same place as 'line1'"),
+        (("x_m = 1.0", "x_m = 0.052"), "lane[C03].wim.sensor[line2].x_m", "same place as 'line1'"),
         (("width_m = 0.053", "width_m = 0"), "lane[C03].wim.sensor[line1].width_m", "extent along the lane"),
         (("gain_n = 4.0", "gain_n = 0.0"), "lane[C03].wim.sensor[line1].gain_n", "newtons of one count"),
+        (("gain_n = 4.0", "gain_n = 4e6"), "lane[C03].wim.sensor[line1].gain_n", "newtons of one count"),
+        (("gain_n = 4.0", "gain_n = -4e-6"), "lane[C03].wim.sensor[line1].gain_n", "newtons of one count"),
+        (("gain_n = 4.0", "gain_n = 4\ncoupling_tau_s = 1e-9"), "lane[C03].wim.sensor[line1].coupling_tau_s", "0.01"),
+        (("[[point]]", loop(32767)), "lane[C03].wim.sensor[loop].threshold_counts", "-32768 .. 32767"),
+        (("[[point]]", loop(-32769)), "lane[C03].wim.sensor[loop].threshold_counts", "-32768 .. 32767"),
         (("sample_rate_hz = 5000", 'sample_rate_hz = 5000\nmode = "loop"'), "lane[C03].wim.mode", "gap"),
         (("America/Toronto", "America/Winsor"), "site.timezone", "IANA"),
         (('country = "CA"', 'country = "Canada"'), "site.country", "CA, US or MX"),
@@ -104,6 +118,13 @@ def test_a_good_configuration_is_taken(tmp_path: Path) -> None:
 def test_a_fault_names_key_and_remedy(tmp_path: Path, change: tuple[str, str], key: str, remedy: str) -> None:
     told = faults(tmp_path, GOOD.replace(*change, 1))
     assert any(f": {key}" in fault and remedy in fault for fault in told), told
+
+
+def test_what_is_rare_but_right_is_taken(tmp_path: Path) -> None:
+    turned = GOOD.replace("gain_n = 4.0", "gain_n = -4.0\ncoupling_tau_s = 0.05").replace("x_m = 1.0", "x_m = 0.053")
+    config = read(tmp_path, turned.replace("[[point]]", loop(-500.0), 1))
+    assert config.lane[0].wim is not None
+    assert config.lane[0].wim.sensor[2].threshold_counts == -500.0
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:

@@ -125,6 +125,64 @@ def test_a_recording_that_does_not_fit_is_named(
     assert words in err
 
 
+def change_captures(base: Path, **entries: Any) -> None:
+    path = base.with_name(base.name + ".sigmf-meta")
+    meta = json.loads(path.read_text())
+    meta["captures"][0].update({f"core:{key}": value for key, value in entries.items()})
+    path.write_text(json.dumps(meta))
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"sample_start": 1 << 40}, "captures[0] begins after"),
+        ({"datetime": "9999-12-31T23:59:59Z"}, "write the start as"),
+    ],
+)
+def test_a_start_that_cannot_be_is_named(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], entries: dict[str, Any], words: str
+) -> None:
+    base = copy_of(crossing, tmp_path)
+    change_captures(base, **entries)
+    code, lines, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", base, crossing / "C02")
+    assert code == 65
+    assert lines, "the other recording goes on"
+    assert words in err
+
+
+def test_scans_ahead_of_the_first_capture_are_said_to_be_left_out(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    base = copy_of(crossing, tmp_path)
+    change_captures(base, sample_start=500)
+    code, lines, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", base)
+    assert code == 0
+    assert lines
+    assert "the 500 scans before captures[0] have no time" in err
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{"])
+def test_a_header_that_is_no_json_is_named(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], text: str
+) -> None:
+    base = copy_of(crossing, tmp_path)
+    base.with_name("C01.sigmf-meta").write_text(text)
+    code, _, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", base)
+    assert code == 65
+    assert "is not JSON" in err
+
+
+def test_a_folder_in_the_place_of_the_data_is_named(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    base = copy_of(crossing, tmp_path)
+    base.with_name("C01.sigmf-data").unlink()
+    base.with_name("C01.sigmf-data").mkdir()
+    code, _, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", base)
+    assert code == 65
+    assert "cannot be read" in err
+
+
 def test_a_recording_without_its_data(
     crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
