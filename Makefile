@@ -24,7 +24,7 @@ help:
 	@echo "make sbom      what is in it, as CycloneDX, from the lock; make audit: known vulnerabilities of it"
 	@echo "make wheel     a wheel (manylinux); make deb, make deb-arm64: the Debian package for 12 and 13, into dist/"
 	@echo "make test-deb  lintian, and the package in fresh roots; make test-systemd: booted, killed, hung, upgraded (as root, 10 minutes)"
-	@echo "make fuzz      libFuzzer on the core, an hour or FUZZ_SECONDS"
+	@echo "make fuzz      libFuzzer on the weighing and on the match, an hour each or FUZZ_SECONDS"
 	@echo "make hostile   ten million hostile bytes into each codec, or HOSTILE_BYTES"
 	@echo "make bench-init  from nothing to the first vehicle by borderflow init, in each scenario"
 	@echo "make bench-national  the centre after an outage of days, beside a bare COPY into PostgreSQL"
@@ -173,11 +173,12 @@ audit: $(RELEASE)/.done
 # Comparisons are not traced: that took six parts in seven of the time.
 fuzz: FUZZ_SECONDS ?= 3600
 fuzz: setup
-	mkdir -p build/fuzz/corpus
-	$(BIN)/python -m tests.core.test_sanitizers build/fuzz/corpus
-	clang -std=c11 -g -O2 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -fno-sanitize-coverage=trace-cmp -Icsrc/include \
-	    csrc/fuzz/fuzz_wim.c csrc/src/*.c csrc/src/*/*.c -lm -o build/fuzz/fuzz_wim
-	cd build/fuzz && ./fuzz_wim -max_len=4096 -max_total_time=$(FUZZ_SECONDS) corpus
+	for target in fuzz_wim fuzz_match; do \
+	    mkdir -p build/fuzz/$$target && \
+	    $(BIN)/python -m tests.core.test_sanitizers $$target build/fuzz/$$target && \
+	    clang -std=c11 -g -O2 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -fno-sanitize-coverage=trace-cmp \
+	        -Icsrc/include csrc/fuzz/$$target.c csrc/src/*.c csrc/src/*/*.c -lm -o build/fuzz/$$target.run && \
+	    (cd build/fuzz && ./$$target.run -max_len=4096 -max_total_time=$(FUZZ_SECONDS) $$target) || exit 1; done
 
 hostile: HOSTILE_BYTES ?= 10000000
 hostile: setup

@@ -168,6 +168,9 @@ static int32_t passage_make(passages *all)
     int32_t i = all->first_free;
     all->first_free = all->all[i].next_free;
     memset(&all->all[i], 0, sizeof all->all[i]);
+    for (int k = 0; k < MOST_BEGINS; k++) {
+        all->all[i].pos[k] = -1; /* in no queue yet: one that refuses it must not be told more of its first one */
+    }
     return i;
 }
 

@@ -34,6 +34,9 @@ bf_status segment_init(segment *s, int32_t lanes, const int32_t *of, int32_t n, 
     if (s->queues == NULL || s->up == NULL || s->down == NULL || s->traces == NULL) {
         return BF_ERR_MEMORY;
     }
+    for (int32_t i = 0; i < lanes * ENTRIES; i++) {
+        s->traces[i] = (trace){.pos = NONE, .entry = NONE};
+    }
     for (int32_t i = 0; i < n; i++) {
         s->queues[of[i]] = queues[i];
         end_init(&s->up[of[i]]);
