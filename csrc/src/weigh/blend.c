@@ -101,9 +101,10 @@ typedef struct {
     double g[UNKNOWNS];    /* what an unknown takes off the mean */
 } estimate;
 
-/* Adds the path's part to the normal equations of the unknowns (a, b); returns its log evidence, but for those. */
-static double reduce(const columns *c, int unknowns, double b2, double h2, double w2, double a[UNKNOWNS][UNKNOWNS],
-                     double *b, estimate *e)
+/* Adds the path's part to the normal equations of the unknowns (a, b); returns its log evidence, but for those. Inlined for each
+ * number of unknowns that is usual, so that the short loops over them are unrolled. */
+static inline __attribute__((always_inline)) double reduce(const columns *c, const int unknowns, double b2, double h2, double w2,
+                                                           double a[restrict UNKNOWNS][UNKNOWNS], double *restrict b, estimate *restrict e)
 {
     double l[BF_MAX_LINES][BF_MAX_LINES], z[BF_MAX_LINES][UNKNOWNS + 2]; /* ones, loads, unknowns: whitened */
     double logdet = 0.0, oo = 0.0, orr = 0.0, rr = 0.0, og[UNKNOWNS] = {0};
@@ -142,6 +143,16 @@ static double reduce(const columns *c, int unknowns, double b2, double h2, doubl
         b[u] -= og[u] * orr / oo;
     }
     return -0.5 * (logdet + log(oo) + rr - orr * orr / oo);
+}
+
+static double reduce_path(const columns *c, int unknowns, double b2, double h2, double w2, double a[UNKNOWNS][UNKNOWNS], double *b, estimate *e)
+{
+    switch (unknowns) {
+    case 0: return reduce(c, 0, b2, h2, w2, a, b, e);
+    case 1 + PULLS: return reduce(c, 1 + PULLS, b2, h2, w2, a, b, e);
+    case 1 + 2 * PULLS: return reduce(c, 1 + 2 * PULLS, b2, h2, w2, a, b, e);
+    default: return reduce(c, unknowns, b2, h2, w2, a, b, e);
+    }
 }
 
 static double usual_bounce(double speed_mps)
@@ -249,7 +260,7 @@ static double weigh_choice(blending *v, double evidence, double b2, double h2, d
 {
     memset(v->a, 0, sizeof v->a);
     memset(v->b, 0, sizeof v->b);
-    for (int i = 0; i < v->count; ++i) evidence += reduce(&v->c[i], v->unknowns, b2, h2, w2, v->a, v->b, &v->e[i]);
+    for (int i = 0; i < v->count; ++i) evidence += reduce_path(&v->c[i], v->unknowns, b2, h2, w2, v->a, v->b, &v->e[i]);
     for (int u = 0; u < v->unknowns; ++u) v->a[u][u] += 1.0 / (u == 0 ? share_var : spread * spread);
     evidence -= 0.5 * factor(v->a, v->unknowns);
     forward(v->a, v->unknowns, v->b);
@@ -343,7 +354,10 @@ static double pull_variance(const series *path, const transfer *moves, const kno
 void blend(const series *path, int count, const transfer *moves, const lane_ways *before, double speed_mps, blended *out)
 {
     const hauls kind = moves->couples > 1 ? HAULS_TRAILERS : HAULS_NOTHING;
-    blending v = {.count = count, .unknowns = moves->couples > 0 ? 1 + PULLS * moves->couples : 0, .kind = kind};
+    blending v; /* large: what is not used is left alone */
+    v.count = count;
+    v.unknowns = moves->couples > 0 ? 1 + PULLS * moves->couples : 0;
+    v.kind = kind;
     sums s;
     memset(&s, 0, sizeof s);
     s.top = -HUGE_VAL;

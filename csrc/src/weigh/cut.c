@@ -173,15 +173,40 @@ static double lost_head(const cutter *w)
     return w->last_doubt < DOUBT ? fmax(w->last_doubt, 0.0) : HUGE_VAL;
 }
 
+/* Of axles b .. b + n - 1 as one vehicle, to which more may come. */
+static double cost_of(run_costs *known, const axle_row *row, int b, int n, bool open)
+{
+    double *cost = &known->as_vehicle[open][b][n - 1];
+    if (isnan(*cost)) *cost = vehicle_cost(row, b, b + n - 1, open ? OPEN : WHOLE);
+    return *cost;
+}
+
+static double headless_cost(run_costs *known, const axle_row *row, int n, bool open)
+{
+    double *cost = &known->headless[open][n - 1];
+    if (isnan(*cost)) *cost = vehicle_cost(row, 0, n - 1, open ? HEADLESS_OPEN : HEADLESS);
+    return *cost;
+}
+
+/* The first `count` axles of the train are other ones now, or the lane has learned. */
+static void forget_costs(run_costs *known, int count)
+{
+    for (int open = 0; open < 2; ++open)
+        for (int n = 0; n < BF_MAX_AXLES; ++n) {
+            known->headless[open][n] = (double)NAN;
+            for (int b = 0; b < count; ++b) known->as_vehicle[open][b][n] = (double)NAN;
+        }
+}
+
 /* `all`: no further axles come. */
-static void find_costs(links *l, double head, bool all)
+static void find_costs(links *l, run_costs *known, double head, bool all)
 {
     for (int b = 0; b < l->count; ++b) {
         int n = 1;
         for (; n <= BF_MAX_AXLES && b + n <= l->count && (n == 1 || !l->apart[b + n - 1]); ++n) {
             const bool open = !all && b + n == l->count;
-            l->whole[b][n - 1] = vehicle_cost(&l->row, b, b + n - 1, open ? OPEN : WHOLE);
-            if (b == 0) l->headless[n - 1] = head < HUGE_VAL ? head + vehicle_cost(&l->row, 0, n - 1, open ? HEADLESS_OPEN : HEADLESS) : HUGE_VAL;
+            l->whole[b][n - 1] = cost_of(known, &l->row, b, n, open);
+            if (b == 0) l->headless[n - 1] = head < HUGE_VAL ? head + headless_cost(known, &l->row, n, open) : HUGE_VAL;
         }
         for (; n <= BF_MAX_AXLES; ++n) {
             l->whole[b][n - 1] = HUGE_VAL;
@@ -253,7 +278,7 @@ static double more_cost(cutter *w, links *l)
     for (int b = count - 1; b >= 0 && count - b < BF_MAX_AXLES; --b) {
         if (b < count - 1 && l->apart[b + 1]) break;
         const double before = l->before[b] + l->cut[b];
-        without = both_of(without, before + vehicle_cost(&l->row, b, count - 1, WHOLE));
+        without = both_of(without, before + cost_of(&w->costs, &l->row, b, count - b, false));
         with = both_of(with, before + vehicle_cost(&l->row, b, count, AHEAD));
     }
     return with - without;
@@ -263,7 +288,7 @@ static double more_cost(cutter *w, links *l)
 static parsing parse(cutter *w, links *l, bool all, bool ahead)
 {
     find_links(w, l);
-    find_costs(l, lost_head(w), all);
+    find_costs(l, &w->costs, lost_head(w), all);
     sum_parsings(l);
     parsing found = {0};
     found.first = first_vehicle(l, &found.doubt);
@@ -409,6 +434,7 @@ static void meet(cutter *w)
 /* Takes axles off the train. */
 static void leave_train(cutter *w, int from, int count)
 {
+    forget_costs(&w->costs, w->train->count);
     for (int i = from; i < from + count; ++i) release_axle(w->prints, &w->train->at[i]);
     const size_t left = (size_t)(w->train->count - from - count);
     memmove(w->train->at + from, w->train->at + from + count, sizeof(axle_seen) * left);
@@ -598,6 +624,7 @@ void cut_update(cutter *w, bool at_end)
 
 void cut_init(cutter *w)
 {
+    forget_costs(&w->costs, TRAIN + 1);
     w->gap_at = 0; /* before the first sample as after a gap: what stood on the array was not seen to come */
     w->last_doubt = 10.0;
     w->habits = (lane_habits){

@@ -15,6 +15,12 @@ typedef struct {
     int head, count;
 } vehicle_ring;
 
+/* What runs of axles of the train cost as vehicles, by [first axle][axles - 1] and by whether more may come, and those at its
+ * front without a head: axles that have come do not change, so each is asked once, until some leave. NaN: not asked. */
+typedef struct {
+    double as_vehicle[2][TRAIN + 1][BF_MAX_AXLES], headless[2][BF_MAX_AXLES];
+} run_costs;
+
 /* How the axles of the train are cut into vehicles. */
 typedef struct {
     const sensor_array *array;
@@ -29,6 +35,7 @@ typedef struct {
     int tied; /* axles of the train that it knows */
     spacing apart[TRAIN + 1]; /* of each axle behind the one before it */
     distances reaches[TRAIN + 1];
+    run_costs costs;
     axle_seen left; /* the last axle of the vehicle that left last; its footprints are gone */
     lane_habits habits;
     lane_mix mix;

@@ -13,8 +13,16 @@ enum { FLANKS = 2, OFFSETS = 3, BESIDE = 2 };
 /* Adds weight * row * row^T, for a row of four neighbouring entries. */
 static void add4(envelope *m, int at, const double row[4], double weight)
 {
-    for (int i = 0; i < 4; ++i)
-        for (int j = 0; j <= i; ++j) m->a[(at + i) * m->n + at + j] += weight * row[i] * row[j];
+    const int n = m->n;
+    double *restrict a = m->a + at * n + at;
+    const double r0 = row[0], r1 = row[1], r2 = row[2], r3 = row[3], w[4] = {weight * r0, weight * r1, weight * r2, weight * r3};
+    a[0] += w[0] * r0;
+    a += n;
+    a[0] += w[1] * r0, a[1] += w[1] * r1;
+    a += n;
+    a[0] += w[2] * r0, a[1] += w[2] * r1, a[2] += w[2] * r2;
+    a += n;
+    a[0] += w[3] * r0, a[1] += w[3] * r1, a[2] += w[3] * r2, a[3] += w[3] * r3;
 }
 
 /* The crossings of one group, and what is eliminated with them. Its columns: some neighbouring ones of the spline, and two of

@@ -19,11 +19,12 @@ static const double MATTERS = 0.03;       /* of the gross weight */
 static double way_integral(const weigher *w, const motion *m, const footprint *f, double t0, double *centre, double *spread)
 {
     double at = ((double)f->start - 0.5) / w->array->rate - t0;
-    double x = motion_place(m, at), area = 0.0, moment = 0.0, second = 0.0;
+    int near = 0;
+    double x = motion_place_near(m, at, &near), area = 0.0, moment = 0.0, second = 0.0;
     const double zero = x;
     for (int i = 0; i < f->count; ++i) {
         at += f->points[i].n / w->array->rate;
-        const double next = motion_place(m, at);
+        const double next = motion_place_near(m, at, &near);
         const double a = (double)f->points[i].value * (next - x);
         area += a;
         moment += a * 0.5 * (next + x);
@@ -425,9 +426,10 @@ static uint32_t sensor_flags(const weighing *v)
 static void tell_way(const weighing *v, bf_vehicle *out)
 {
     const double step = (v->to - v->from) / v->w->array->rate / (BF_WAY_POINTS - 1);
+    int near = 0;
     out->way_from_scan = v->from;
     for (int i = 0; i < BF_WAY_POINTS; ++i)
-        out->way_m[i] = v->fitted ? (float)(motion_place(&v->w->fit->motion, step * i) - v->place[0]) : NAN;
+        out->way_m[i] = v->fitted ? (float)(motion_place_near(&v->w->fit->motion, step * i, &near) - v->place[0]) : NAN;
     for (int k = 0; k < v->count; ++k)
         out->axles[k].way_m = v->fitted ? (float)(v->place[k] - v->place[0]) : NAN;
 }

@@ -103,6 +103,56 @@ static void to_powers(motion *m)
     }
 }
 
+/* The polynomial of a time, and how far into it that is; a time outside counts from the nearest end. `*near`: of the last time. */
+static inline const double *poly_at(const motion *m, double t, int *near, double *u, double *inside)
+{
+    const double a = m->grid.knots[3], b = m->grid.knots[3 + m->grid.intervals];
+    *inside = t < a ? a : (t > b ? b : t);
+    const int i = *near = spline_interval_near(&m->grid, *inside, *near);
+    *u = *inside - m->grid.knots[i + 3];
+    return m->poly[i];
+}
+
+double motion_place_near(const motion *m, double t, int *near)
+{
+    double u, inside;
+    const double *p = poly_at(m, t, near, &u, &inside);
+    const double x = p[0] + u * (p[1] + u * (p[2] + u * p[3]));
+    return inside == t ? x : x + (t - inside) * (p[1] + u * (2.0 * p[2] + 3.0 * u * p[3]));
+}
+
+double motion_place(const motion *m, double t)
+{
+    int near = 0;
+    return motion_place_near(m, t, &near);
+}
+
+static double speed_near(const motion *m, double t, int *near)
+{
+    double u, inside;
+    const double *p = poly_at(m, t, near, &u, &inside);
+    return p[1] + u * (2.0 * p[2] + 3.0 * u * p[3]);
+}
+
+double motion_speed(const motion *m, double t)
+{
+    int near = 0;
+    return speed_near(m, t, &near);
+}
+
+double motion_acceleration_near(const motion *m, double t, int *near)
+{
+    double u, inside;
+    const double *p = poly_at(m, t, near, &u, &inside);
+    return 2.0 * p[2] + 6.0 * u * p[3];
+}
+
+double motion_acceleration(const motion *m, double t)
+{
+    int near = 0;
+    return motion_acceleration_near(m, t, &near);
+}
+
 static double median_abs(const crossing_at *o, int count)
 {
     /* By bisection on a histogram of |residual| / sigma, in steps of 2 %. */
@@ -129,11 +179,12 @@ static double median_abs(const crossing_at *o, int count)
 static void aim_at_times(const motion *m, crossing_at *o, int count)
 {
     static const double MOST_S = 0.02, LEAST_MPS = 0.05;
+    int near = 0;
     for (int i = 0; i < count; ++i) {
-        const double v = motion_speed(m, o[i].t), r = o[i].residual;
+        const double v = speed_near(m, o[i].t, &near), r = o[i].residual;
         double late = fabs(v) > LEAST_MPS ? r / v : 0.0;
         if (fabs(late) > MOST_S) late = late > 0.0 ? MOST_S : -MOST_S;
-        o[i].interval = spline_interval(&m->grid, o[i].t - late);
+        o[i].interval = spline_interval_near(&m->grid, o[i].t - late, near);
         spline_basis(&m->grid, o[i].interval, o[i].t - late, o[i].basis);
         o[i].aim = o[i].place - late * v;
     }
@@ -141,8 +192,8 @@ static void aim_at_times(const motion *m, crossing_at *o, int count)
 
 static void aim_at_places(const motion *m, crossing_at *o, int count)
 {
-    for (int i = 0; i < count; ++i) {
-        o[i].interval = spline_interval(&m->grid, o[i].t);
+    for (int i = 0, near = 0; i < count; ++i) {
+        near = o[i].interval = spline_interval_near(&m->grid, o[i].t, near);
         spline_basis(&m->grid, o[i].interval, o[i].t, o[i].basis);
         o[i].aim = o[i].place;
         o[i].weight = 1.0 / (o[i].sigma * o[i].sigma);
@@ -318,38 +369,6 @@ bool motion_fit(motion *m, crossing_at *o, int count, const hints *h, double fro
     return true;
 }
 
-/* The polynomial of a time, and how far into it that is; a time outside counts from the nearest end. */
-static const double *poly_at(const motion *m, double t, double *u, double *inside)
-{
-    const double a = m->grid.knots[3], b = m->grid.knots[3 + m->grid.intervals];
-    *inside = t < a ? a : (t > b ? b : t);
-    const int i = spline_interval(&m->grid, *inside);
-    *u = *inside - m->grid.knots[i + 3];
-    return m->poly[i];
-}
-
-double motion_place(const motion *m, double t)
-{
-    double u, inside;
-    const double *p = poly_at(m, t, &u, &inside);
-    const double x = p[0] + u * (p[1] + u * (p[2] + u * p[3]));
-    return inside == t ? x : x + (t - inside) * (p[1] + u * (2.0 * p[2] + 3.0 * u * p[3]));
-}
-
-double motion_speed(const motion *m, double t)
-{
-    double u, inside;
-    const double *p = poly_at(m, t, &u, &inside);
-    return p[1] + u * (2.0 * p[2] + 3.0 * u * p[3]);
-}
-
-double motion_acceleration(const motion *m, double t)
-{
-    double u, inside;
-    const double *p = poly_at(m, t, &u, &inside);
-    return 2.0 * p[2] + 6.0 * u * p[3];
-}
-
 void motion_add_step(const motion *m, double t0, double t1, double weight, double *f)
 {
     const double ends[2] = {t0, t1};
@@ -367,8 +386,8 @@ void motion_add_step(const motion *m, double t0, double t1, double weight, doubl
 void motion_add_acceleration(const motion *m, double t, double weight, double *f)
 {
     double u, inside, p[4][4];
-    poly_at(m, t, &u, &inside);
-    const int i = spline_interval(&m->grid, inside);
+    int i = 0;
+    poly_at(m, t, &i, &u, &inside);
     spline_powers(&m->grid, i, p);
     for (int j = 0; j < 4; ++j) f[i + j] += weight * (2.0 * p[j][2] + 6.0 * u * p[j][3]);
 }

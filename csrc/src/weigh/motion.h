@@ -51,8 +51,11 @@ typedef struct {
 bool motion_fit(motion *m, crossing_at *o, int count, const hints *h, double from, double to);
 
 double motion_place(const motion *m, double t);
+/* The same for one time after the other: `*near` is the interval of the last one, 0 at first. */
+double motion_place_near(const motion *m, double t, int *near);
 double motion_speed(const motion *m, double t);
 double motion_acceleration(const motion *m, double t);
+double motion_acceleration_near(const motion *m, double t, int *near);
 /* Adds weight * (x(t1) - x(t0)) to a linear functional of the motion, `f` of MOTION_MAX_COEFFS entries; and the
  * standard deviation of such a functional. */
 void motion_add_step(const motion *m, double t0, double t1, double weight, double *f);

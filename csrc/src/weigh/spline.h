@@ -13,6 +13,14 @@ typedef struct {
 void spline_place(spline *s, double *events, int n, double from, double to);
 
 int spline_interval(const spline *s, double t);
+/* The same, looked for next to `near` first: times mostly follow each other. */
+static inline int spline_interval_near(const spline *s, double t, int near)
+{
+    const int last = s->intervals - 1;
+    for (int i = near; i <= near + 1 && i <= last; ++i)
+        if (s->knots[i + 3] <= t && (i == last || s->knots[i + 4] > t)) return i;
+    return spline_interval(s, t);
+}
 /* The four basis functions on an interval at a time; the same in powers of the time since its knot: p[function][power]. */
 void spline_basis(const spline *s, int interval, double t, double b[4]);
 void spline_powers(const spline *s, int interval, double p[4][4]);

@@ -109,13 +109,14 @@ void transfer_pull(const motion *m, const double *times, int n, double pull[PULL
         s = next;
     }
     double late = 0.0, now = 0.0;
+    int near = 0;
     pull[0] = pull[1] = 0.0;
     for (int q = 0; q < n; ++q) {
-        const double a0 = motion_acceleration(m, times[q]) / n;
+        const double a0 = motion_acceleration_near(m, times[q], &near) / n;
         now += a0;
         pull[a0 < 0.0] += AT_ONCE * a0;
         for (int i = 0; i < STEPS; ++i) {
-            const double a = motion_acceleration(m, times[q] - (i + 0.5) * STEP_S) * answer[i] / total / n;
+            const double a = motion_acceleration_near(m, times[q] - (i + 0.5) * STEP_S, &near) * answer[i] / total / n;
             late += a;
             pull[a < 0.0] += (1.0 - AT_ONCE) * a;
         }
