@@ -43,10 +43,14 @@ class Remembering:
         return self._or_trouble(lambda: self._memory.renew(config, now_ns), "read or written")
 
     def _or_trouble(self, recall: Callable[[], Recalled], what: str) -> Recalled:
+        """Each trouble stands in the log: the alarm that it makes may hold since the start before."""
         try:
-            return recall()
+            kept = recall()
         except OSError as error:
-            return Recalled(trouble=[f"{self._place}: cannot be {what} ({error.strerror})"])
+            kept = Recalled(trouble=[f"{self._place}: cannot be {what} ({error.strerror})"])
+        for text in kept.trouble:
+            log.warning("%s", text)
+        return kept
 
     def keep(self, made: Iterable[Message], now_ns: int) -> bool:
         """What the waits took since the last time is kept; True where an interval has ended, which is to be synced."""

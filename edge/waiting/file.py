@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 from edge import config as cfg
-from edge.messages import Wait
+from edge.messages import Program, Wait
 from edge.waiting.sightings import LineReader
 from edge.waiting.waits import CrossingWaits
 
@@ -36,8 +37,14 @@ def run_file(
             if waits.ready:
                 yield from waits.take()
     yield from waits.finish()
+    known = {
+        "unknown_lane": f"; the configuration has {', '.join(lane.id for lane in config.lane)}",
+        "unknown_program": f"; a program is one of {', '.join(get_args(Program))}",
+        "unknown_point": f"; the configuration has {', '.join(point.name for point in config.point)}",
+    }
     for what, number in waits.stats().items():
-        complain(f"{path}: {what}: {number}")
+        if number:
+            complain(f"{path}: {what}: {number}{known.get(what, '')}")
     for direction, errors in waits.plate_errors().items():
         if errors.errors >= 1.0:
             pairs = ", ".join(f"{pair[0]}/{pair[1]}" for pair, _ in errors.pairs)

@@ -186,7 +186,10 @@ class Memory:
         return out
 
     def _read(self, path: Path, now_ns: int) -> list[_Frame]:
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise _UnusableError(f"cannot be read ({error.strerror})") from None
         line, _, rest = data.partition(b"\n")
         try:
             head = _decode_head(line)
@@ -226,7 +229,7 @@ class Memory:
 
     def _files(self, suffix: str) -> list[Path]:
         """In the order of time."""
-        return sorted(path for path in self._folder.glob(f"*{suffix}") if path.stem.isdigit())
+        return sorted(path for path in self._folder.glob(f"*{suffix}") if path.stem.isdigit() and path.is_file())
 
     def _begin(self, now_ns: int) -> None:
         self._close()

@@ -24,6 +24,7 @@ _MOST_AXLES = 64
 _MOST_ID = 64
 _MOST_LINE = 1 << 16
 _CHUNK = 1 << 17  # bytes
+_NAMED_MOST = 20  # bad lines that are named one by one; of the rest the number is told
 
 
 class _Seen(msgspec.Struct, frozen=True, gc=False):
@@ -175,7 +176,7 @@ class LineReader:
     def __init__(self, path: Path, complain: Callable[[str], None]) -> None:
         self._path = path
         self._complain = complain
-        self._number = self._bad = 0
+        self._number = self.bad = 0
         self._good = False
 
     def chunks(self) -> Iterator[bytes]:
@@ -196,10 +197,14 @@ class LineReader:
                 yield rest
         except OSError as error:
             raise SightingError(f"{self._path}: cannot be read: {error.strerror or error}") from error
-        if self._bad and not self._good:
+        if self.bad > _NAMED_MOST:
+            self._complain(f"{self._path}: {self.bad - _NAMED_MOST} more lines are bad")
+        if self.bad and not self._good:
             raise SightingError(
-                f"{self._path}: none of its {self._bad} lines is a sighting; it must hold one JSON object a line"
+                f"{self._path}: none of its {self.bad} lines is a sighting; it must hold one JSON object a line"
             )
+        if not self._good:
+            self._complain(f"{self._path}: holds no line; nothing can be told of it")
 
     def taken(self, number: int) -> None:
         """So many lines were taken, each a sighting."""
@@ -214,8 +219,9 @@ class LineReader:
         try:
             sighting = parse(line)
         except SightingError as error:
-            self._bad += 1
-            self._complain(f"{self._path}: line {self._number}: {error}")
+            self.bad += 1
+            if self.bad <= _NAMED_MOST:
+                self._complain(f"{self._path}: line {self._number}: {error}")
             return None
         self._good = True
         return sighting

@@ -155,9 +155,12 @@ class CrossingWaits:
         if (sighting.lane, sighting.point) not in self._places and kind is not BoothChange:
             self.counters["unknown_point" if sighting.lane in self._lanes else "unknown_lane"] += 1
             return
-        if kind is BoothChange and sighting.lane not in self._lanes:
-            self.counters["unknown_lane"] += 1
-            return
+        if kind is BoothChange:
+            if sighting.lane not in self._lanes:
+                self.counters["unknown_lane"] += 1
+                return
+            if sighting.program not in (None, *_PROGRAMS):  # type: ignore[union-attr,operator]
+                self.counters["unknown_program"] += 1  # what else it says counts
         if (kind is TagSighting or kind is PlateSighting) and not sighting.id.strip():  # type: ignore[union-attr]
             self.counters["empty_identity"] += 1
             return

@@ -162,6 +162,24 @@ def test_the_daemon_and_the_file_give_the_same_bytes(tmp_path: Path) -> None:
     assert _bytes(live[: len(from_file)]) == EXPECTED
 
 
+def test_a_lane_point_or_program_that_is_none_is_told_with_those_that_are(tmp_path: Path) -> None:
+    path = tmp_path / "day.jsonl"
+    strange: list[Sighting] = [
+        LoopCount(T0, "L77", "approach"),
+        LoopCount(T0, "L0", "moon"),
+        BoothChange(T0, "L0", "booth", True, "VIP"),
+        BoothChange(T0, "L0", "booth", True, "standard"),
+    ]
+    path.write_bytes(b"".join(line_of(s) + b"\n" for s in strange))
+    said: list[str] = []
+    list(run_file(_config(), path, complain=said.append))
+    assert [text.partition(": ")[2] for text in said] == [
+        f"unknown_lane: 1; the configuration has {', '.join(lane.id for lane in _config().lane)}",
+        f"unknown_point: 1; the configuration has {', '.join(point.name for point in _config().point)}",
+        "unknown_program: 1; a program is one of standard, FAST, NEXUS, SENTRI, READY",
+    ]
+
+
 def test_a_message_comes_soon_after_its_interval() -> None:
     crossing = CrossingWaits(_config(), reorder_ns=LIVE_REORDER_NS)
     end = T0 + 60 * S

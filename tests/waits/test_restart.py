@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from edge.config import Config
+from edge.daemon.remembering import Remembering
 from edge.exchange.codec import local_sightings
 from edge.exchange.tokens import ExchangeKeys
 from edge.messages import Wait, parse_utc
@@ -176,6 +177,45 @@ def test_a_damaged_file_is_set_aside_and_said(harm: Callable[[Path], None], worl
     assert [p.suffix for p in tmp_path.iterdir()] == [".set-aside"]
     after.run(lines, _at(8.5))
     assert after.out[-1].expected_s is not None
+
+
+def test_a_file_that_the_disk_cannot_give_is_set_aside_and_a_folder_is_none(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, lines = config_of(world.scenario), sightings(world, Readers(tag_rate=0.6))
+    Computer(tmp_path, config, _at(7.0)).run(lines, _at(7.2))
+    (path,) = tmp_path.iterdir()
+    (tmp_path / f"{START_NS:020d}.set-aside").mkdir()
+    (tmp_path / f"{_at(7.1):020d}.waits").mkdir()
+    kept = Memory(tmp_path, config, KEYS).recall(_at(7.2))
+    assert kept.sightings
+    assert kept.trouble == []
+    whole = Path.read_bytes
+
+    def read_bytes(self: Path) -> bytes:
+        if self == path:
+            raise OSError(5, "Input/output error")
+        return whole(self)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    after = Computer(tmp_path, config, _at(7.2))
+    assert [str(path) in text and "Input/output" in text for text in after.kept.trouble] == [True]
+    assert not path.exists()
+    after.run(lines, _at(7.3))
+    assert Memory(tmp_path, config, KEYS).recall(_at(7.3)).sightings
+
+
+def test_each_trouble_is_in_the_log_whatever_alarm_holds(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = config_of(world.scenario)
+    config = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, path=str(tmp_path)))
+    for noise in (b"", os.urandom(5000)):
+        (tmp_path / "waits").mkdir(exist_ok=True)
+        (tmp_path / "waits" / f"{START_NS:020d}.waits").write_bytes(noise)
+        caplog.clear()
+        Remembering(config, KEYS).recall(START_NS + S)
+        assert ["set aside" in record.message for record in caplog.records] == [True] * bool(noise)
 
 
 def test_another_configuration_key_or_time_begins_anew(world: World, tmp_path: Path) -> None:

@@ -116,6 +116,23 @@ def test_a_bad_line_is_named_and_passed_over(tmp_path: Path) -> None:
     assert f"{path}: line 2" in said[0]
 
 
+def test_of_a_file_full_of_rubbish_some_lines_are_named_and_the_rest_counted(tmp_path: Path) -> None:
+    path = tmp_path / "day.jsonl"
+    path.write_bytes(GOOD + b"\n" + b"rubbish\n" * 500)
+    said: list[str] = []
+    assert len(read(path, said.append)) == 1
+    assert len(said) == 21
+    assert said[-1] == f"{path}: 480 more lines are bad"
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
+    path = tmp_path / "day.jsonl"
+    path.write_bytes(b"\n\n")
+    said: list[str] = []
+    assert read(path, said.append) == []
+    assert [str(path) in text and "no line" in text for text in said] == [True]
+
+
 def test_a_file_without_a_sighting_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"\xff\xd8\xff\n\x00\x01\n")
