@@ -16,7 +16,7 @@ from edge.cli import main
 from edge.config import named
 from edge.config.file import load
 from edge.contract.schema import json_schema
-from edge.messages import encode, parse_utc
+from edge.messages import encode, parse_utc, utc_text
 from edge.weighing.lane import LanePipeline
 from edge.weighing.recording import Writer, blocks, open_recording
 
@@ -223,6 +223,24 @@ def test_recordings_that_follow_each_other_are_one_stream(
     drop = ("time",)  # microseconds of the second file's start are rounded in its header
     strip = [{k: v for k, v in json.loads(line).items() if k not in drop} for line in lines]
     assert strip == [{k: v for k, v in json.loads(line).items() if k not in drop} for line in expected]
+
+
+def test_what_broken_sensors_make_comes_in_order_and_at_a_time_when_a_line_saw_it(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    recording = open_recording(crossing / "C01")
+    walk = np.cumsum(np.random.default_rng(1).normal(0, 20, (300_000, recording.channels)), 0)
+    start_ns = recording.captures[0].time_ns
+    writer = Writer(tmp_path / "C01", channels=recording.channels, rate_hz=recording.rate_hz, lane="C01")
+    writer.capture(start_ns)
+    writer.write(np.clip(walk, -32768, 32767).astype(np.int16))
+    writer.close()
+    code, lines, _ = replay(capfdbinary, "--config", crossing / "borderflow.toml", tmp_path / "C01")
+    assert code == 0
+    times = [json.loads(line)["time"] for line in lines]
+    assert len(times) > 5
+    assert times == sorted(times)
+    assert utc_text(start_ns) not in times
 
 
 def test_an_overlapping_recording_is_named(

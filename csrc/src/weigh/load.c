@@ -434,16 +434,28 @@ static void tell_way(const weighing *v, bf_vehicle *out)
         out->axles[k].way_m = v->fitted ? (float)(v->place[k] - v->place[0]) : NAN;
 }
 
-/* Scan at which the first axle's middle was over x = 0: the first time, where it came again. */
+/* Where no motion is known: when the first line that saw the axle did. */
+static double first_seen(const axle_seen *a, int lines)
+{
+    int line = 0;
+    while (line < lines - 1 && !(a->seen >> line & 1u)) ++line;
+    return a->at[line].mid;
+}
+
+/* Scan at which the first axle's middle was over x = 0: the first time, where it came again. Where the first line saw it,
+ * it was over that line while the line did, also where the motion is misread. */
 static double first_crossing(const weighing *v)
 {
     const sensor_array *array = v->w->array;
     const axle_seen *a = &v->axles[0];
     const motion *m = &v->w->fit->motion;
-    if (!v->fitted) return a->at[0].mid;
+    const pass *first = &a->at[0];
+    if (!v->fitted) return first_seen(a, array->line_count);
     const double at = motion_time(m, v->place[0]);
-    if (!(a->seen & 1u) || !(a->at[0].sooner > 0.0)) return (at + v->t0) * array->rate;
-    return a->at[0].sooner + (at - motion_time(m, v->place[0] + array->lines[0].x)) * array->rate;
+    if (!(a->seen & 1u)) return (at + v->t0) * array->rate;
+    const double over = motion_time(m, v->place[0] + array->lines[0].x);
+    const double scan = first->sooner > 0.0 ? first->sooner : fmin(fmax((over + v->t0) * array->rate, first->begin), first->end);
+    return scan + (at - over) * array->rate;
 }
 
 void weigh(weigher *w, const axle_seen *axles, int count, bf_vehicle *out)
