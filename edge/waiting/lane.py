@@ -13,6 +13,7 @@ from typing import get_args
 from edge import config as cfg
 from edge.core import Forecast
 from edge.messages import Program, Traffic
+from edge.waiting.honest import Factors, Honesty
 from edge.waiting.match import Match
 from edge.waiting.series import Series
 from edge.waiting.sightings import BoothChange
@@ -29,15 +30,15 @@ _VEHICLE_M: dict[str, float] = {"commercial": 22.0, "passenger": 7.5, "bus": 16.
 
 
 class LaneState:
-    """One lane of the configuration; `counters` are those of the crossing."""
+    """One lane of the configuration; `counters` are those of the crossing, `factors` those of all lanes like it."""
 
-    def __init__(self, lane: cfg.Lane, counters: Counter[str]) -> None:
+    def __init__(self, lane: cfg.Lane, counters: Counter[str], factors: Factors | None = None) -> None:
         self.id = lane.id
         self.direction = lane.direction
         self.traffic: Traffic = lane.traffic
         self.stream = (lane.direction, lane.traffic)
         self.program: Program = lane.program
-        self.series = Series(lane.id, lane.direction, lane.traffic, lane.program)
+        self.series = Series(lane.id, *self.stream, lane.program, Honesty(factors))
         self.open = float(lane.booths)
         self.booths_told = False  # whether it was ever said that a booth opened or closed
         self.touched = True  # something happened here in this interval

@@ -111,11 +111,11 @@ class Messages:
         outlook = moment.forecasts.of(lanes)
         if outlook is not None:
             raw = outlook.raw
+            told = series.honesty.tell(moment.end_ns, raw)
             if len(series.forecasts) < _UNTRIED:
-                series.forecasts.append((moment.end_ns, raw))
-            low_s, high_s = series.honesty.apply(raw)
+                series.forecasts.append(told)
             expected_s = round(raw.median_s, 1)
-            low_s, high_s = round(min(low_s, expected_s), 1), round(max(high_s, expected_s), 1)
+            low_s, high_s = round(min(told.low_s, expected_s), 1), round(max(told.high_s, expected_s), 1)
             more_s = expected_s if outlook.more_s is None else round(min(expected_s, outlook.more_s), 1)
             queue_n = round(outlook.queue_n, 1)
             # A reader or a loop that has died is not among what the forecast stands on.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edge.messages import Program, Traffic
-from edge.waiting.honest import Honesty, Interval
+from edge.waiting.honest import Honesty, Told
 from edge.waiting.last_hour import Hour
 
 
@@ -25,4 +25,4 @@ class Series:
     program: Program | None
     honesty: Honesty = field(default_factory=Honesty)
     hour: Hour = field(default_factory=Hour)
-    forecasts: list[tuple[int, Interval]] = field(default_factory=list)  # by moment, not yet tried on a vehicle
+    forecasts: list[Told] = field(default_factory=list)  # not yet tried on a vehicle

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from edge.waiting.honest import Honesty, Interval
+from edge.waiting.honest import Honesty, Told
 from edge.waiting.lane import LaneState
 from edge.waiting.match import Match
 from edge.waiting.series import Series
 
 _MOST = 4096
-_Tests = list[tuple[Honesty, list[tuple[int, Interval]]]]
+_Tests = list[tuple[Honesty, list[Told]]]
 
 
 class Trials:
@@ -41,23 +41,25 @@ class Trials:
         if match.upstream is None:
             return
         tests = self._tests.pop(match.upstream, ())
-        if not match.sure or match.detour or match.wait_s is None:
+        wait_s, sd_s = (match.wait_s, 0.0) if match.by_identity else (match.rough_s, match.sd_s)
+        if match.detour or match.phantom or wait_s is None:
             return
         for honesty, forecasts in tests:
-            honesty.observe([(raw, _truths(lane.before, match, at_ns)) for at_ns, raw in forecasts])
-        lane.before = (match.upstream_ns, match.wait_s)
+            for told in forecasts:
+                honesty.observe(told, _truths(lane.before, match, wait_s, told.at_ns), sd_s)
+        if match.sure and match.wait_s is not None:
+            lane.before = (match.upstream_ns, match.wait_s)
 
 
-def _truths(before: tuple[int, float] | None, match: Match, at_ns: int) -> tuple[float, float, float]:
+def _truths(before: tuple[int, float] | None, match: Match, wait_s: float, at_ns: int) -> tuple[float, float, float]:
     """What the wait was at a moment between two vehicles, which is not one number.
 
-    It is that of the next one; that of one who would have come then and taken the next one's place in the queue; and
-    what lies between the two vehicles on a straight line.
+    It is that of the next one, `wait_s`; that of one who would have come then and taken the next one's place in the
+    queue; and what lies between the two vehicles on a straight line.
     """
-    assert match.wait_s is not None
     entered_ns = match.upstream_ns
-    joined_s = match.wait_s + (max(0, entered_ns - at_ns) * 1e-9 if match.busy else 0.0)
-    between_s = match.wait_s
+    joined_s = wait_s + (max(0, entered_ns - at_ns) * 1e-9 if match.busy else 0.0)
+    between_s = wait_s
     if before is not None and before[0] < at_ns < entered_ns:
-        between_s = before[1] + (match.wait_s - before[1]) * (at_ns - before[0]) / (entered_ns - before[0])
-    return match.wait_s, joined_s, between_s
+        between_s = before[1] + (wait_s - before[1]) * (at_ns - before[0]) / (entered_ns - before[0])
+    return wait_s, joined_s, between_s

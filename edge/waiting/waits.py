@@ -20,6 +20,7 @@ from edge import config as cfg
 from edge import core
 from edge.messages import Program, Wait
 from edge.waiting.bottleneck import Delays, Pair
+from edge.waiting.honest import Factors
 from edge.waiting.intervals import Reporter
 from edge.waiting.lane import CYCLE_S, LaneState
 from edge.waiting.match import TOGETHER_NS, Segment, match_of, record_of
@@ -85,7 +86,10 @@ class CrossingWaits:
     def _begin(self) -> None:
         """Nothing is known of any vehicle."""
         config, points, before = self._config, self._points, self._lanes
-        self._lanes = {lane.id: LaneState(lane, self.counters) for lane in config.lane}
+        factors = {(lane.direction, lane.traffic): Factors() for lane in config.lane}
+        self._lanes = {
+            lane.id: LaneState(lane, self.counters, factors[lane.direction, lane.traffic]) for lane in config.lane
+        }
         self._numbered = list(self._lanes.values())
         for lane in self._numbered:
             if lane.id in before:
