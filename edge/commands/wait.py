@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.public and args.report is None:
+        _complain("--public is about the page; name it with --report FILE.html")
+        return 2
     config = load(args.config, sensors=False)
     if not config.point:
         raise ConfigError([f"{args.config}: point: there is none; name the points in the order of passing"])

@@ -159,13 +159,16 @@ class WaitReport:
         found = [wait.bottleneck for wait in waits]
         for pair in sorted({(b.from_point, b.to_point) for b in found if b is not None}):
             mine = [b if b is not None and (b.from_point, b.to_point) == pair else None for b in found]
+            vehicles = sum(w.experienced.count for w, b in zip(waits, mine, strict=True) if b is not None)
+            if self._public and vehicles < FEW:
+                continue
             delays_s = [b.delay_s for b in mine if b is not None]
             out.append(
                 f"<p>Bottleneck {escape(pair[0])} to {escape(pair[1])}: in {len(delays_s)} of {len(waits)} intervals, "
                 f"mean delay {sum(delays_s) / len(delays_s) / 60:.1f} min</p>"
             )
             share = [(t, None if b is None else 100.0 * b.share) for t, b in zip(at, mine, strict=True)]
-            if _moves([y for _, y in share if y is not None]):
+            if not self._public and _moves([y for _, y in share if y is not None]):  # an interval may be one vehicle
                 plot = over_time("its share of the whole delay, %", [Curve(share)], zone=self._zone)
                 known = [(t, y) for t, y in share if y is not None]
                 lines = [[f"{self._local(t):%d %b %H:%M}", f"{y:.0f}"] for t, y in known[:: -(-len(known) // 100)]]

@@ -169,6 +169,23 @@ def test_a_page_for_the_public_shows_nothing_of_few_vehicles() -> None:
     assert len(str(line.get("d")).split(" L")) <= 8
 
 
+@pytest.mark.parametrize(("public", "told"), [(True, ["approach"]), (False, ["approach", "wim"])])
+def test_a_delay_of_few_vehicles_is_told_to_operators_alone(public: bool, told: list[str]) -> None:
+    report = WaitReport(config_of(), public=public)
+    for n in range(40):
+        arose = "wim" if n == 7 else "approach"
+        found = Bottleneck(from_point=arose, to_point="booth", delay_s=60.0 * n, share=0.5 + 0.01 * n)
+        report.take(wait(n, experienced=experienced(600.0, 1), bottleneck=found))
+    page = report.page()
+    assert re.findall("Bottleneck ([a-z]+) to booth", page) == told
+    assert ("its share of the whole delay" in page) is not public
+
+
+def test_a_page_for_the_public_needs_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert borderflow(["wait", "--config", "lane.toml", "--public", "day.jsonl"]) == 2
+    assert "--report" in capsys.readouterr().err
+
+
 @given(st.integers(1, 400_000), st.floats(1.0, 1e6), st.booleans(), st.sampled_from(["UTC", "America/Toronto"]))
 def test_no_label_is_clipped(minutes: int, most: float, half: bool, zone: str) -> None:
     start = START_NS / 1e9
