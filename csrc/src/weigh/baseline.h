@@ -52,6 +52,12 @@ static inline void baseline_swing(baseline *b, double range, double share)
     b->range += share * ((range < most ? range : most) - b->range);
 }
 
+/* An alpha-beta tracker; how fast the drift and the noise follow. */
+#define BASELINE_ALPHA 0.25
+#define BASELINE_BETA 0.01
+#define BASELINE_SLOWLY 0.005
+#define BASELINE_NOISE 0.02
+
 /* The mean of a frame as it was before the high-pass; the high-pass then has it. */
 static inline double baseline_conditioned(baseline *b, double mean)
 {
@@ -61,16 +67,15 @@ static inline double baseline_conditioned(baseline *b, double mean)
     return y;
 }
 
-/* Follows an idle frame (an alpha-beta tracker), whose conditioned mean is `mean`, and its noise. A dead channel is no
+/* Follows an idle frame, whose conditioned mean is `mean`, and its noise. A dead channel is no
  * measure of its noise. */
 static inline void baseline_follow(baseline *b, double mean, int range)
 {
-    static const double ALPHA = 0.25, BETA = 0.01, SLOWLY = 0.005, NOISE = 0.02;
     const double predicted = b->value + b->slope * b->frame_scans, off = mean - predicted;
-    b->value = predicted + ALPHA * off;
-    b->slope += BETA * off * b->per_scan;
-    b->drift += SLOWLY * (fabs(b->slope) - b->drift);
-    if (range > 0) baseline_swing(b, range, NOISE);
+    b->value = predicted + BASELINE_ALPHA * off;
+    b->slope += BASELINE_BETA * off * b->per_scan;
+    b->drift += BASELINE_SLOWLY * (fabs(b->slope) - b->drift);
+    if (range > 0) baseline_swing(b, range, BASELINE_NOISE);
 }
 
 double baseline_noise(const baseline *b); /* standard deviation of one sample */
@@ -110,6 +115,58 @@ static inline frame_mean *baseline_slot(baseline *b, int64_t frame)
 static inline bool baseline_was_idle(const baseline *b, int64_t frame)
 {
     return b->means[frame & (MEAN_RING - 1)].idle;
+}
+
+/* Two DC-coupled baselines side by side, as vectors of two: what baseline_threshold and baseline_follow do, for both at once. */
+enum { PAIR = 2 };
+typedef struct {
+    double value[PAIR], slope[PAIR], range[PAIR], drift[PAIR], by_range[PAIR], least[PAIR];
+    double per_scan, frame_scans, mean[PAIR];
+} baseline_pair;
+
+static inline void baselines_read(baseline_pair *p, const baseline *b0, const baseline *b1)
+{
+    const baseline_pair both = {{b0->value, b1->value}, {b0->slope, b1->slope}, {b0->range, b1->range}, {b0->drift, b1->drift},
+                                {b0->by_range, b1->by_range}, {b0->least, b1->least}, b0->per_scan, b0->frame_scans, {0.0, 0.0}};
+    *p = both;
+}
+
+/* Whether a frame with that least and most stays within the thresholds of both. */
+static inline bool baselines_within(const baseline_pair *p, const int lo[PAIR], const int hi[PAIR])
+{
+    int out = 0;
+    for (int i = 0; i < PAIR; ++i) {
+        const double by_noise = p->by_range[i] * p->range[i] + 3.0, threshold = by_noise > p->least[i] ? by_noise : p->least[i];
+        out |= (hi[i] - p->value[i] >= threshold) | (lo[i] - p->value[i] <= -threshold);
+    }
+    return out == 0;
+}
+
+/* Both follow an idle frame whose samples add up to `sum`. */
+static inline void baselines_follow(baseline_pair *p, const double sum[PAIR], const int lo[PAIR], const int hi[PAIR])
+{
+    for (int i = 0; i < PAIR; ++i) {
+        p->mean[i] = sum[i] * p->per_scan;
+        const double predicted = p->value[i] + p->slope[i] * p->frame_scans, off = p->mean[i] - predicted;
+        p->value[i] = predicted + BASELINE_ALPHA * off;
+        p->slope[i] += BASELINE_BETA * off * p->per_scan;
+        p->drift[i] += BASELINE_SLOWLY * (fabs(p->slope[i]) - p->drift[i]);
+        const double range = hi[i] - lo[i], most = 2.0 * p->range[i] + 2.0;
+        p->range[i] += BASELINE_NOISE * ((range < most ? range : most) - p->range[i]);
+    }
+}
+
+static inline void baselines_write(const baseline_pair *p, baseline *b0, baseline *b1, int64_t frame)
+{
+    baseline *const both[PAIR] = {b0, b1};
+    for (int i = 0; i < PAIR; ++i) {
+        const frame_mean mean = {(float)p->mean[i], true};
+        both[i]->value = p->value[i];
+        both[i]->slope = p->slope[i];
+        both[i]->range = p->range[i];
+        both[i]->drift = p->drift[i];
+        *baseline_slot(both[i], frame) = mean;
+    }
 }
 
 #endif

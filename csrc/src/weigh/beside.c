@@ -62,7 +62,7 @@ void beside_measure(const sensor_array *array, channel *channels, const channel_
         const double at = (double)(first + i);
         const int part = at < foot0 ? 0 : (at > foot1 ? 2 : 1);
         if (at < foot0 - near || at > foot1 + near) continue;
-        sum[part] += (double)t->points[i].value;
+        sum[part] += (double)t->value[i];
         n[part] += 1.0;
     }
     if (n[0] < 3.0 || n[1] < 2.0 || n[2] < 3.0) return;

@@ -277,21 +277,57 @@ static void any_frame(channel *c, channel_room *room, int64_t frame, const frame
     busy_frame(c, room, frame);
 }
 
-void channels_frame(channel *list, int count, channel_room *room, int64_t frame)
+/* One frame of one channel, whatever it holds. */
+static void one_frame(channel *c, channel_room *room, int64_t frame)
+{
+    const int k = c->source.channel, lo = room->ranges.lo[k], hi = room->ranges.hi[k];
+    const frame_range r = c->source.sign < 0 ? (frame_range){-hi, -lo} : (frame_range){lo, hi};
+    note_rails(c, &r);
+    const double threshold = baseline_threshold(&c->b), off = c->b.integral - c->b.value;
+    const bool above = r.hi + off >= threshold, below = r.lo + off <= -threshold;
+    if (c->phase == CH_IDLE && !above && !below) {
+        idle_frame(c, room, frame, &r);
+    } else {
+        baseline_slot(&c->b, frame)->idle = false;
+        any_frame(c, room, frame, &r, above, below);
+    }
+}
+
+/* Whether nothing but the baseline and the noise of a channel would follow a frame that stays within the threshold. One that is
+ * not used never becomes idle. */
+static inline bool is_calm(const channel *c, double start, int lo, int hi)
+{
+    const int otherwise = (int)(c->phase ^ CH_IDLE) | (c->source.sign ^ 1) | c->lobes.waiting | c->rail_frames | c->flat_frames;
+    return otherwise == 0 && hi < RAIL_HIGH && lo > RAIL_LOW && hi != lo && !(c->b.tau_k > 0.0) && !(start < c->last.lobe_until);
+}
+
+/* One frame of two neighbouring channels in which nothing happens, as in nearly all: the same as one_frame does with each, with
+ * their numbers side by side in vectors. False, and nothing done, where something does happen. */
+static inline bool calm_frame(channel *c, const channel_room *room, int64_t frame)
 {
     const frame_ranges *all = &room->ranges;
-    for (channel *c = list; c < list + count; ++c) {
-        if (!c->used) continue;
-        const int k = c->source.channel;
-        const int lo = all->lo[k], hi = all->hi[k];
-        const frame_range r = c->source.sign < 0 ? (frame_range){-hi, -lo} : (frame_range){lo, hi};
-        baseline_slot(&c->b, frame)->idle = false;
-        note_rails(c, &r);
-        const double threshold = baseline_threshold(&c->b), off = c->b.integral - c->b.value;
-        const bool above = r.hi + off >= threshold, below = r.lo + off <= -threshold;
-        if (c->phase == CH_IDLE && !above && !below) idle_frame(c, room, frame, &r);
-        else any_frame(c, room, frame, &r, above, below);
+    const int k[PAIR] = {c[0].source.channel, c[1].source.channel};
+    const int lo[PAIR] = {all->lo[k[0]], all->lo[k[1]]}, hi[PAIR] = {all->hi[k[0]], all->hi[k[1]]};
+    const double start = (double)(frame * c->b.scans);
+    if (!is_calm(&c[0], start, lo[0], hi[0]) || !is_calm(&c[1], start, lo[1], hi[1])) return false;
+    baseline_pair b;
+    baselines_read(&b, &c[0].b, &c[1].b);
+    if (!baselines_within(&b, lo, hi)) return false;
+    const double sum[PAIR] = {history_sum(&room->past, frame, all, k[0]), history_sum(&room->past, frame, all, k[1])};
+    baselines_follow(&b, sum, lo, hi);
+    baselines_write(&b, &c[0].b, &c[1].b, frame);
+    return true;
+}
+
+void channels_frame(channel *list, int count, channel_room *room, int64_t frame)
+{
+    int i = 0;
+    for (; i + PAIR <= count; i += PAIR) {
+        if (calm_frame(&list[i], room, frame)) continue;
+        for (int k = i; k < i + PAIR; ++k)
+            if (list[k].used) one_frame(&list[k], room, frame);
     }
+    if (i < count && list[i].used) one_frame(&list[i], room, frame);
 }
 
 void channel_close(channel *c, channel_room *room)

@@ -13,9 +13,10 @@ typedef struct {
 } clip;
 
 /* Both rails, and the count next to them: some converters never give the last one (a T7 ends at 0xFFFE). */
+enum { RAIL_HIGH = 32766, RAIL_LOW = -32767 };
 static inline bool at_rail(int raw)
 {
-    return raw >= 32766 || raw <= -32767;
+    return raw >= RAIL_HIGH || raw <= RAIL_LOW;
 }
 
 /* A wheel comes. */

@@ -17,23 +17,24 @@ void trace_begin(trace *t, int64_t scan)
 }
 
 /* Merges neighbours that differ less than `tolerance`; a stretch takes in at most one neighbour in a pass, so that
- * slopes are not flattened. Returns the new count. Which ones are alike is found first: whether noise lets two merge is
- * nothing that a processor could foresee. */
-static int merge_pass(stretch *p, int count, double tolerance, int at_least)
+ * slopes are not flattened. Returns the new count. Which ones are alike, and what each makes with the next one, is found for
+ * all first: whether noise lets two merge is nothing that a processor could foresee. */
+static int merge_pass(float *restrict value, int32_t *restrict n, int count, double tolerance, int at_least)
 {
+    static const int32_t MOST = INT32_MAX / 4;
     unsigned char alike[TRACE_POINTS];
+    float both[TRACE_POINTS];
     for (int i = 0; i + 1 < count; ++i) {
-        const double off = fabs((double)p[i].value - (double)p[i + 1].value);
-        alike[i] = (off <= tolerance) & (p[i].n < INT32_MAX / 4) & (p[i + 1].n < INT32_MAX / 4);
+        const double v0 = (double)value[i], v1 = (double)value[i + 1], n0 = n[i], n1 = n[i + 1];
+        alike[i] = (fabs(v0 - v1) <= tolerance) & (n[i] < MOST) & (n[i + 1] < MOST);
+        both[i] = (float)((v0 * n0 + v1 * n1) / (n0 + n1));
     }
     alike[count - 1] = 0;
     int out = 0, left = count - at_least;
     for (int i = 0; i < count; ++out) {
         const int with = alike[i] & (left > 0), last = i + with;
-        const double n0 = p[i].n, n1 = with * p[last].n;
-        const int32_t n = p[i].n + with * p[last].n;
-        p[out].value = (float)(((double)p[i].value * n0 + (double)p[last].value * n1) / (n0 + n1));
-        p[out].n = n;
+        value[out] = *(with ? &both[i] : &value[i]);
+        n[out] = n[i] + (with ? n[last] : 0);
         left -= with;
         i = last + 1;
     }
@@ -41,12 +42,12 @@ static int merge_pass(stretch *p, int count, double tolerance, int at_least)
 }
 
 /* Merges until no more than `limit` are left; `*step` is the tolerance to begin with, and the last one. */
-static int shrink(stretch *p, int count, int limit, double *step)
+static int shrink(float *value, int32_t *n, int count, int limit, double *step)
 {
     if (*step < 1e-3) *step = 1e-3;
     while (count > limit) {
         const int before = count;
-        count = merge_pass(p, count, *step, limit);
+        count = merge_pass(value, n, count, *step, limit);
         if (count > before - before / 16) *step *= 1.5;
     }
     return count;
@@ -57,7 +58,7 @@ static void make_room(trace *t, float tolerance)
     /* It began with this tolerance; the last time a larger one was needed, and a little less is tried now. */
     const double last = t->step / 2.25;
     t->step = last > (double)tolerance ? last : (double)tolerance;
-    t->count = shrink(t->points, t->count, TRACE_POINTS / 2, &t->step);
+    t->count = shrink(t->value, t->n, t->count, TRACE_POINTS / 2, &t->step);
     t->lead = 0;
 }
 
@@ -67,10 +68,11 @@ static void add_singly(trace *t, const double *values, int n, float tolerance)
     for (int i = 0; i < n;) {
         if (t->count == TRACE_POINTS) make_room(t, tolerance);
         const int room = TRACE_POINTS - t->count, take = n - i < room ? n - i : room;
-        stretch *p = t->points + t->count;
+        float *value = t->value + t->count;
+        int32_t *each = t->n + t->count;
         for (int k = 0; k < take; ++k) {
-            p[k].value = (float)values[i + k];
-            p[k].n = 1;
+            value[k] = (float)values[i + k];
+            each[k] = 1;
         }
         t->count += take;
         i += take;
@@ -92,8 +94,8 @@ static bool add_together(trace *t, const double *values, float tolerance)
     }
     if (hi - lo > NOISE * (double)tolerance) return false;
     if (t->count == TRACE_POINTS) make_room(t, tolerance);
-    t->points[t->count].value = (float)(sum / TOGETHER);
-    t->points[t->count++].n = TOGETHER;
+    t->value[t->count] = (float)(sum / TOGETHER);
+    t->n[t->count++] = TOGETHER;
     return true;
 }
 
@@ -115,18 +117,18 @@ void trace_begins(trace *t)
 /* Scan at which the flank passes `level`: the time spent below it between a point that is surely below and one that
  * is surely above. That averages the noise instead of picking its first excursion. `times` are the middles of the
  * stretches, `from` .. `to` the flank in its order of rising (step +1 or -1), and `rises` where it leaves the baseline. */
-static double crossing(const stretch *p, const double *edges, int from, int rises, int to, int step, double level,
+static double crossing(const float *p, const double *edges, int from, int rises, int to, int step, double level,
                        double margin, double *slope)
 {
     int a = from, b = to;
     for (int i = rises; i != to; i += step) {
-        if ((double)p[i].value >= level + margin) {
+        if ((double)p[i] >= level + margin) {
             b = i;
             break;
         }
     }
     for (int i = b; i != from; i -= step) {
-        if ((double)p[i].value < level - margin) {
+        if ((double)p[i] < level - margin) {
             a = i;
             break;
         }
@@ -136,7 +138,7 @@ static double crossing(const stretch *p, const double *edges, int from, int rise
     const double ta = 0.5 * (edges[a] + edges[a + 1]), tb = 0.5 * (edges[b] + edges[b + 1]);
     for (int i = a; i != b; i += step) {
         const int k = i + step;
-        const double v0 = (double)p[i].value - level, v1 = (double)p[k].value - level;
+        const double v0 = (double)p[i] - level, v1 = (double)p[k] - level;
         const double dt = fabs(0.5 * (edges[k] + edges[k + 1]) - 0.5 * (edges[i] + edges[i + 1]));
         if (v0 < 0.0 && v1 < 0.0) {
             below += dt;
@@ -146,14 +148,23 @@ static double crossing(const stretch *p, const double *edges, int from, int rise
             below += dt * (v1 / (v1 - v0));
         }
     }
-    const double rise = (double)p[b].value - (double)p[a].value;
+    const double rise = (double)p[b] - (double)p[a];
     *slope = (a != b && fabs(tb - ta) > 0.0) ? rise / fabs(tb - ta) : 0.0;
     return ta + (step > 0 ? below : -below);
 }
 
+/* A trace without its baseline: values, and the edges of the stretches in scans. */
+typedef struct {
+    int count;
+    int from, to; /* outside of these nothing comes up to any level that is asked for */
+    float value[TRACE_POINTS];
+    int32_t n[TRACE_POINTS];
+    double edges[TRACE_POINTS + 1];
+} levelled;
+
 /* Mean of a plate's signal while it carries the whole wheel: from well after the rise to well before the fall, without
  * what is far off the median (a wheel that rolled to the edge and back). */
-static void find_plateau(footprint *f, const stretch *p, const double *edges, int count)
+static void find_plateau(footprint *f, const levelled *l)
 {
     const double rise = f->rise[LEVELS - 1] - f->rise[0], fall = f->fall[0] - f->fall[LEVELS - 1];
     double from = f->rise[LEVELS - 1] + 0.6 * rise, to = f->fall[LEVELS - 1] - 0.6 * fall;
@@ -161,24 +172,16 @@ static void find_plateau(footprint *f, const stretch *p, const double *edges, in
     f->plateau = f->plateau_n = 0.0;
     if (to - from < least || to - from < 1.0) return;
     double sum = 0.0, n = 0.0;
-    for (int i = 0; i < count; ++i) {
-        const double middle = 0.5 * (edges[i] + edges[i + 1]);
-        if (middle < from || middle > to || (double)p[i].value < 0.85 * f->peak) continue;
-        sum += (double)p[i].value * p[i].n;
-        n += p[i].n;
+    for (int i = 0; i < l->count; ++i) {
+        const double middle = 0.5 * (l->edges[i] + l->edges[i + 1]);
+        if (middle < from || middle > to || (double)l->value[i] < 0.85 * f->peak) continue;
+        sum += (double)l->value[i] * l->n[i];
+        n += l->n[i];
     }
     if (n < 1.0 || n < 0.5 * (to - from)) return;
     f->plateau = sum / n;
     f->plateau_n = n;
 }
-
-/* A trace without its baseline: values, and the edges of the stretches in scans. */
-typedef struct {
-    int count;
-    int from, to; /* outside of these nothing comes up to any level that is asked for */
-    stretch p[TRACE_POINTS];
-    double edges[TRACE_POINTS + 1];
-} levelled;
 
 /* Takes the line between the baselines off. What lies further before the wheel than it was on the sensor is none of its
  * flanks, and is left out. */
@@ -187,20 +190,21 @@ static void take_level(levelled *l, const trace *t, const footprint_base *base)
     const double at0 = base->at[0], base0 = base->value[0], at1 = base->at[1], base1 = base->value[1];
     const int skip = 2 * t->lead > t->count ? 2 * t->lead - t->count : 0;
     const double slope = at1 > at0 ? (base1 - base0) / (at1 - at0) : 0.0, far = at1 - at0;
-    const stretch *restrict from = t->points + skip;
-    stretch *restrict p = l->p;
+    const float *restrict from = t->value + skip;
+    float *restrict value = l->value;
     double *restrict edges = l->edges;
     const int count = t->count - skip;
-    int64_t at = t->start + skip;
-    for (int i = 0; i < count; ++i) {
-        edges[i] = (double)at - 0.5; /* sample times are whole scans */
-        at += from[i].n;
+    double at = (double)(t->start + skip) - 0.5; /* sample times are whole scans */
+    memcpy(l->n, t->n + skip, sizeof *l->n * (size_t)count);
+    if (t->length == t->count) { /* nothing was merged */
+        for (int i = 0; i <= count; ++i) edges[i] = at + i;
+    } else {
+        for (int i = 0; i < count; at += l->n[i++]) edges[i] = at;
+        edges[count] = at;
     }
-    edges[count] = (double)at - 0.5;
     for (int i = 0; i < count; ++i) {
         const double off = 0.5 * (edges[i] + edges[i + 1]) - at0, behind = off > 0.0 ? off : 0.0, along = behind < far ? behind : far;
-        p[i].n = from[i].n;
-        p[i].value = (float)((double)from[i].value - (base0 + slope * along));
+        value[i] = (float)((double)from[i] - (base0 + slope * along));
     }
     l->count = count;
 }
@@ -209,7 +213,7 @@ static void take_level(levelled *l, const trace *t, const footprint_base *base)
  * spent long at a lower level: its quicker flank then tells how long it takes over a strip while it moves. */
 static double peak_window(const levelled *l, int top_at, double top, double high, bool plate)
 {
-    const stretch *p = l->p;
+    const float *p = l->value;
     const double *edges = l->edges;
     const int count = l->count;
     static const double USUAL = 8.0, OF_FLANK = 0.4;
@@ -217,9 +221,9 @@ static double peak_window(const levelled *l, int top_at, double top, double high
     double quick = HUGE_VAL;
     for (int way = -1; way <= 1; way += 2) {
         int a = way < 0 ? l->from : l->to, upper; /* from outside inwards */
-        while (a != top_at && (double)p[a].value < 0.8 * top) a -= way;
+        while (a != top_at && (double)p[a] < 0.8 * top) a -= way;
         upper = a;
-        while (a > 0 && a < count - 1 && (double)p[a].value > 0.2 * top) a += way;
+        while (a > 0 && a < count - 1 && (double)p[a] > 0.2 * top) a += way;
         const double took = fabs(0.5 * (edges[upper] + edges[upper + 1]) - 0.5 * (edges[a] + edges[a + 1]));
         if (took < quick) quick = took;
     }
@@ -229,21 +233,21 @@ static double peak_window(const levelled *l, int top_at, double top, double high
 /* The highest mean over a window that is within the time spent above half of `top`, and the index in its middle. */
 static double highest_mean(const levelled *l, double window, double top, int *at)
 {
-    const stretch *p = l->p;
+    const float *p = l->value;
     const double *edges = l->edges;
     /* Around the top the mean is above half of it, and so is some point of the best window. */
     int outer0 = l->from, outer1 = l->to;
-    while ((double)p[outer0].value <= 0.5 * top) ++outer0;
-    while ((double)p[outer1].value <= 0.5 * top) --outer1;
+    while ((double)p[outer0] <= 0.5 * top) ++outer0;
+    while ((double)p[outer1] <= 0.5 * top) --outer1;
     int first = outer0, last = outer1;
     while (first > 0 && edges[outer0] - edges[first] < window) --first;
     while (last < l->count - 1 && edges[last + 1] - edges[outer1 + 1] < window) ++last;
     double best = 0.0, sum = 0.0;
     int head = first;
     for (int i = first; i <= last; ++i) {
-        sum += (double)p[i].value * p[i].n;
+        sum += (double)p[i] * l->n[i];
         while (head < i && edges[i + 1] - edges[head + 1] >= window) {
-            sum -= (double)p[head].value * p[head].n;
+            sum -= (double)p[head] * l->n[head];
             ++head;
         }
         const double span = edges[i + 1] - edges[head];
@@ -255,30 +259,59 @@ static double highest_mean(const levelled *l, double window, double top, int *at
     return best;
 }
 
+enum { BLOCK = 16 }; /* values that are looked at together */
+
+/* Index of the first of the highest values, 0 where none is above 0. */
+static int highest_at(const float *v, int count)
+{
+    float most[BLOCK] = {0.0f}, top = 0.0f;
+    int i = 0;
+    for (; i + BLOCK <= count; i += BLOCK)
+        for (int k = 0; k < BLOCK; ++k) most[k] = v[i + k] > most[k] ? v[i + k] : most[k];
+    for (; i < count; ++i) top = v[i] > top ? v[i] : top;
+    for (int k = 0; k < BLOCK; ++k) top = most[k] > top ? most[k] : top;
+    for (i = 0; top > 0.0f && v[i] < top;) ++i;
+    return i;
+}
+
+static bool any_from(const float *v, double level)
+{
+    int any = 0;
+    for (int k = 0; k < BLOCK; ++k) any |= (double)v[k] >= level;
+    return any != 0;
+}
+
+/* Index of the first value from `i` on that is at least `level`, or `end`; of the last one from `i` down. */
+static int first_from(const float *v, int i, int end, double level)
+{
+    while (i + BLOCK <= end && !any_from(v + i, level)) i += BLOCK;
+    while (i < end && (double)v[i] < level) ++i;
+    return i;
+}
+
+static int last_to(const float *v, int i, int end, double level)
+{
+    while (i - BLOCK >= end && !any_from(v + i - BLOCK + 1, level)) i -= BLOCK;
+    while (i > end && (double)v[i] < level) --i;
+    return i;
+}
+
 /* The peak: the highest mean over about a tenth of the time spent above half of the highest point. Returns where it is, or -1
  * where nothing reaches the threshold. */
 static int find_peak(footprint *f, levelled *l, double threshold, bool plate)
 {
     static const double LEAST = 0.6;        /* of the highest point */
     static const double LEAST_LEVEL = 0.06; /* of the highest point: a tenth of the least peak; see find_outline */
-    const stretch *p = l->p;
-    double top = 0.0;
-    int top_at = 0;
-    for (int i = 0; i < l->count; ++i) {
-        if ((double)p[i].value > top) {
-            top = (double)p[i].value;
-            top_at = i;
-        }
-    }
+    const float *p = l->value;
+    int top_at = highest_at(p, l->count);
+    const double top = p[top_at] > 0.0f ? (double)p[top_at] : 0.0;
     if (top < threshold) return -1;
     const double level = threshold < LEAST_LEVEL * top ? threshold : LEAST_LEVEL * top;
-    l->from = 0;
-    l->to = l->count - 1;
-    while (l->from < top_at && (double)p[l->from].value < level) l->from++;
-    while (l->to > top_at && (double)p[l->to].value < level) l->to--;
+    l->from = first_from(p, 0, top_at, level);
+    l->to = last_to(p, l->count - 1, top_at, level);
     int left = top_at, right = top_at;
-    while (left > 0 && (double)p[left - 1].value > 0.5 * top) --left;
-    while (right < l->count - 1 && (double)p[right + 1].value > 0.5 * top) ++right;
+    while (left > 0 && (double)p[left - 1] > 0.5 * top) --left;
+    while (right < l->count - 1 && (double)p[right + 1] > 0.5 * top) ++right;
     const double window = peak_window(l, top_at, top, l->edges[right + 1] - l->edges[left], plate);
     const double best = highest_mean(l, window, top, &top_at);
     f->peak = best > LEAST * top ? best : LEAST * top;
@@ -295,11 +328,22 @@ static void find_flanks(footprint *f, const levelled *l, int top_at, int first, 
     for (int q = 0; q < LEVELS; ++q) {
         const double level = footprint_level[q] * f->peak;
         double s;
-        f->rise[q] = crossing(l->p, l->edges, 0, first, top_at, 1, level, margin, &s);
+        f->rise[q] = crossing(l->value, l->edges, 0, first, top_at, 1, level, margin, &s);
         f->rise_noise[q] = s > 0.0 ? noise / s : 0.0;
-        f->fall[q] = crossing(l->p, l->edges, l->count - 1, last, top_at, -1, level, margin, &s);
+        f->fall[q] = crossing(l->value, l->edges, l->count - 1, last, top_at, -1, level, margin, &s);
         f->fall_noise[q] = s > 0.0 ? noise / s : 0.0;
     }
+}
+
+/* Index of the first of the edges lo .. hi - 1 that is beyond `at`, or at it, or `hi`. */
+static int edge_past(const double *edges, int lo, int hi, double at, bool beyond)
+{
+    while (lo < hi) {
+        const int middle = (lo + hi) / 2;
+        if (beyond ? !(edges[middle] <= at) : edges[middle] >= at) hi = middle;
+        else lo = middle + 1;
+    }
+    return lo;
 }
 
 /* What lies further out than a flank's length is baseline: its noise is none of the wheel's. Area and centroid of the rest,
@@ -310,12 +354,10 @@ static void find_area(footprint *f, levelled *l, int top_at, double noise)
     double out1 = f->fall[0] + FOOT * (f->fall[0] - f->fall[LEVELS - 1]) + 1.5;
     if (f->begin < out0) out0 = f->begin;
     if (f->end > out1) out1 = f->end;
-    int cut0 = 0, cut1 = l->count;
-    while (cut0 < top_at && l->edges[cut0 + 1] <= out0) ++cut0;
-    while (cut1 > top_at + 1 && l->edges[cut1 - 1] >= out1) --cut1;
+    const int cut0 = edge_past(l->edges + 1, 0, top_at, out0, true), cut1 = edge_past(l->edges, top_at + 1, l->count, out1, false);
     double area = 0.0, moment = 0.0;
     for (int i = cut0; i < cut1; ++i) {
-        const double a = (double)l->p[i].value * l->p[i].n;
+        const double a = (double)l->value[i] * l->n[i];
         area += a;
         moment += a * 0.5 * (l->edges[i] + l->edges[i + 1]);
     }
@@ -324,8 +366,8 @@ static void find_area(footprint *f, levelled *l, int top_at, double noise)
     f->start = (int64_t)floor(l->edges[cut0] + 0.75);
     f->count = cut1 - cut0;
     double step = noise;
-    if (f->count > KEPT_POINTS) f->count = shrink(l->p + cut0, f->count, KEPT_POINTS, &step);
-    memcpy(f->points, l->p + cut0, sizeof(stretch) * (size_t)f->count);
+    if (f->count > KEPT_POINTS) f->count = shrink(l->value + cut0, l->n + cut0, f->count, KEPT_POINTS, &step);
+    for (int i = 0; i < f->count; ++i) f->points[i] = (stretch){l->value[cut0 + i], l->n[cut0 + i]};
 }
 
 /* The longest stretch of standing: steady within the noise for much longer than the flanks take, and above `low`. */
@@ -337,10 +379,10 @@ static void find_still(footprint *f, const levelled *l, int first, int last, dou
     f->still_from = f->still_to = f->begin;
     if (f->end - f->begin <= LONG * quick) return;
     for (int i0 = first; i0 <= last;) {
-        double lo = (double)l->p[i0].value, hi = lo;
+        double lo = (double)l->value[i0], hi = lo;
         int i1 = i0;
         while (i1 < last) {
-            const double v = (double)l->p[i1 + 1].value;
+            const double v = (double)l->value[i1 + 1];
             const double nlo = v < lo ? v : lo, nhi = v > hi ? v : hi;
             if (nhi - nlo > band) break;
             lo = nlo;
@@ -376,8 +418,8 @@ static bool find_outline(outline *o, footprint *f, const trace *t, const footpri
     double low = threshold < 0.1 * f->peak ? threshold : 0.1 * f->peak;
     if (low < NOISES * noise) low = NOISES * noise < 0.5 * f->peak ? NOISES * noise : 0.5 * f->peak;
     int first = o->l.from, last = o->l.to;
-    while (first < o->top_at && (double)o->l.p[first].value < low) ++first;
-    while (last > o->top_at && (double)o->l.p[last].value < low) --last;
+    while (first < o->top_at && (double)o->l.value[first] < low) ++first;
+    while (last > o->top_at && (double)o->l.value[last] < low) --last;
     o->low = low;
     o->first = first;
     o->last = last;
@@ -399,7 +441,7 @@ bool footprint_measure(footprint *f, const trace *t, const footprint_base *base,
     if (!find_outline(&o, f, t, base, noise, threshold, plate)) return false;
     f->noise = noise;
     f->plateau = f->plateau_n = 0.0;
-    if (plate) find_plateau(f, o.l.p, o.l.edges, o.l.count);
+    if (plate) find_plateau(f, &o.l);
     find_still(f, &o.l, o.first, o.last, noise, plate ? 0.1 * f->peak : o.low);
     find_area(f, &o.l, o.top_at, noise);
     return true;

@@ -12,20 +12,22 @@ enum {
     LEVELS = 4
 };
 
-/* A stretch of signal: `n` samples of mean `value`. Near-constant neighbours are merged when there is no room, so a
- * trace is bounded however long a wheel stands, and keeps its detail where the wheel moves. */
+/* A stretch of signal: `n` samples of mean `value`. */
 typedef struct {
     float value;
     int32_t n;
 } stretch;
 
+/* Stretches of a signal, one behind the other. Near-constant neighbours are merged when there is no room, so a trace is bounded
+ * however long a wheel stands, and keeps its detail where the wheel moves. */
 typedef struct {
     int count;
     int lead;      /* points before the wheel came, each of one sample; 0 where they were merged */
     double step;   /* by how much the last that were merged differed */
     int64_t start; /* scan of the first sample */
     int64_t length;
-    stretch points[TRACE_POINTS];
+    float value[TRACE_POINTS];
+    int32_t n[TRACE_POINTS];
 } trace;
 
 void trace_begin(trace *t, int64_t scan);

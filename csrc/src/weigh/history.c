@@ -1,11 +1,12 @@
 /* Frames without copies, and their least, most and sum. See history.h. */
 #include "history.h"
+#include "wide.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const double FRAME_S = 0.0096; /* a frame is the power of two of scans next above this, at least */
-enum { LEAST_SHIFT = 3, MOST_SHIFT = 12, ROWS = 8 };
+enum { LEAST_SHIFT = 3, MOST_SHIFT = 12, ROWS = 8, VECTOR = 8 /* samples that a vector has at least */ };
 
 bool history_init(history *h, int channels, double rate_hz)
 {
@@ -79,7 +80,7 @@ static inline int16_t most16(int16_t a, int16_t b)
 
 /* Eight rows of `n` samples: the least, most and sum modulo 65536 of each column. A plain loop over int16, which a compiler
  * turns into vectors on any machine, with the same result. */
-static void take_rows(const int16_t *restrict s, int n, int16_t *restrict lo, int16_t *restrict hi, uint16_t *restrict sum)
+static inline void take_rows(const int16_t *restrict s, int n, int16_t *restrict lo, int16_t *restrict hi, uint16_t *restrict sum)
 {
     const int16_t *restrict s1 = s + n, *restrict s2 = s1 + n, *restrict s3 = s2 + n;
     const int16_t *restrict s4 = s3 + n, *restrict s5 = s4 + n, *restrict s6 = s5 + n, *restrict s7 = s6 + n;
@@ -92,8 +93,8 @@ static void take_rows(const int16_t *restrict s, int n, int16_t *restrict lo, in
 }
 
 /* One row of such into another. */
-static void combine(int16_t *restrict lo0, int16_t *restrict hi0, uint16_t *restrict sum0, const int16_t *restrict lo1,
-                    const int16_t *restrict hi1, const uint16_t *restrict sum1, int n)
+static inline void combine(int16_t *restrict lo0, int16_t *restrict hi0, uint16_t *restrict sum0, const int16_t *restrict lo1,
+                           const int16_t *restrict hi1, const uint16_t *restrict sum1, int n)
 {
     for (int i = 0; i < n; ++i) {
         lo0[i] = least16(lo0[i], lo1[i]);
@@ -102,8 +103,40 @@ static void combine(int16_t *restrict lo0, int16_t *restrict hi0, uint16_t *rest
     }
 }
 
+/* The second half of a row into the first, a vector at a time; the last one may take in what lies behind, which is nobody's. */
+static inline void fold(frame_ranges *r, int half)
+{
+    for (int from = 0; from < half; from += VECTOR) {
+        int16_t lo[VECTOR], hi[VECTOR];
+        uint16_t sum[VECTOR];
+        for (int i = 0; i < VECTOR; ++i) lo[i] = least16(r->lo[from + i], r->lo[half + from + i]);
+        for (int i = 0; i < VECTOR; ++i) hi[i] = most16(r->hi[from + i], r->hi[half + from + i]);
+        for (int i = 0; i < VECTOR; ++i) sum[i] = (uint16_t)(r->low_bits[from + i] + r->low_bits[half + from + i]);
+        memcpy(r->lo + from, lo, sizeof lo);
+        memcpy(r->hi + from, hi, sizeof hi);
+        memcpy(r->low_bits + from, sum, sizeof sum);
+    }
+}
+
+/* What is left of a row that is too short for vectors: sample by sample, which does not wait for what was just written. */
+static inline void add_up(frame_ranges *r, int row, int channels)
+{
+    for (int k = 0; k < channels; ++k) {
+        int16_t lo = r->lo[k], hi = r->hi[k];
+        uint16_t sum = r->low_bits[k];
+        for (int i = k + channels; i < row; i += channels) {
+            lo = least16(lo, r->lo[i]);
+            hi = most16(hi, r->hi[i]);
+            sum = (uint16_t)(sum + r->low_bits[i]);
+        }
+        r->lo[k] = lo;
+        r->hi[k] = hi;
+        r->low_bits[k] = sum;
+    }
+}
+
 /* Some scans side by side are one long row, so that the length of the vectors does not depend on the number of channels. */
-void history_ranges(const history *h, int64_t frame, frame_ranges *r)
+WIDE_VECTORS void history_ranges(const history *h, int64_t frame, frame_ranges *r)
 {
     const int16_t *s = h->at[frame & (HISTORY_FRAMES - 1)];
     const int n = h->frame_scans, channels = h->channels, part = n < ROWS * FOLDED ? n / ROWS : FOLDED, row = part * channels;
@@ -113,8 +146,9 @@ void history_ranges(const history *h, int64_t frame, frame_ranges *r)
         take_rows(s + (size_t)from * (size_t)channels, row, more.lo, more.hi, more.low_bits);
         combine(r->lo, r->hi, r->low_bits, more.lo, more.hi, more.low_bits, row);
     }
-    for (int half = row / 2; half >= channels; half /= 2)
-        combine(r->lo, r->hi, r->low_bits, r->lo + half, r->hi + half, r->low_bits + half, half);
+    int left = row;
+    for (int half = row / 2; half >= channels && half >= VECTOR; left = half, half /= 2) fold(r, half);
+    if (left > channels) add_up(r, left, channels);
 }
 
 int32_t history_add(const history *h, int64_t frame, int channel)

@@ -81,12 +81,12 @@ static int make_blocks(const trace *t, double foot0, double foot1, double rate_h
     block b = {0};
     int count = 0;
     for (int i = 0; i < t->count && count < most; ++i) {
-        const double k = t->points[i].n, at = scan + 0.5 * k - 0.5;
+        const double k = t->n[i], at = scan + 0.5 * k - 0.5;
         const bool use = k <= 2.0 * size + 1.0 && ((at <= foot0 && at > foot0 - near) || (at >= foot1 && at < foot1 + near));
         scan += k;
         if (use) {
             b.at += k * at;
-            b.value += k * (double)t->points[i].value;
+            b.value += k * (double)t->value[i];
             b.n += k;
         }
         if (b.n > 0.0 && (!use || b.n + 1.0 > size)) {
@@ -240,8 +240,8 @@ void hum_take_out(const hum *h, trace *t, double from, double to)
     waves w;
     waves_begin(&w, h->step);
     for (int i = 0; i < t->count; ++i) {
-        const double k = t->points[i].n, at = scan + 0.5 * k - 0.5;
+        const double k = t->n[i], at = scan + 0.5 * k - 0.5;
         scan += k;
-        if (at >= from && at < to && fabs(at - h->at) <= h->reach) t->points[i].value -= (float)mean_by(h, &w, at - h->at, k);
+        if (at >= from && at < to && fabs(at - h->at) <= h->reach) t->value[i] -= (float)mean_by(h, &w, at - h->at, k);
     }
 }

@@ -70,14 +70,14 @@ static reading trace_mean(const trace *t, double from, double to)
     const int first = index_of(from, t->start, single), end = index_of(floor(to) + 1.0, t->start, single);
     double sums[4] = {0.0}, n = end > first ? end - first : 0.0; /* four sums do not wait for each other */
     for (int i = first; i + 4 <= end; i += 4)
-        for (int k = 0; k < 4; ++k) sums[k] += (double)t->points[i + k].value;
-    for (int i = end - (end - first) % 4; i < end; ++i) sums[0] += (double)t->points[i].value;
+        for (int k = 0; k < 4; ++k) sums[k] += (double)t->value[i + k];
+    for (int i = end - (end - first) % 4; i < end; ++i) sums[0] += (double)t->value[i];
     double sum = sums[0] + sums[1] + (sums[2] + sums[3]), moment = n * ((double)t->start + 0.5 * (first + end - 1));
     double scan = (double)(t->start + single);
     for (int i = single; i < t->count && scan <= to + 1.0; ++i) {
-        const double k = t->points[i].n, middle = scan + 0.5 * k - 0.5;
+        const double k = t->n[i], middle = scan + 0.5 * k - 0.5;
         if (middle >= from && middle <= to) {
-            sum += (double)t->points[i].value * k;
+            sum += (double)t->value[i] * k;
             moment += middle * k;
             n += k;
         }

@@ -54,16 +54,46 @@ static void find_suspects(frame_samples *s, int half, int limit)
     s->suspects = any != 0;
 }
 
+enum { BLOCK = 1 << 3 }; /* samples that are looked at together; a frame has that many at least */
+
 /* Of what stands out, most lies on a flank: below what comes before and above what comes after, or the other way round. Then
  * it is the median of all, or near to it: no more than half of the window lie far off on one side. */
-static bool on_flank(const int32_t *raw, int half, int limit)
+static inline void clear_by(const int32_t *restrict raw, const int half, int limit, int32_t *restrict suspect)
 {
-    int lower = 0, higher = 0;
-    for (int k = -half; k <= half; ++k) {
-        lower += raw[k] < raw[0] - limit;
-        higher += raw[k] > raw[0] + limit;
+    int32_t lower[BLOCK] = {0}, higher[BLOCK] = {0};
+    for (int k = -half; k <= half; ++k)
+        for (int i = 0; i < BLOCK; ++i) {
+            lower[i] += raw[i + k] < raw[i] - limit;
+            higher[i] += raw[i + k] > raw[i] + limit;
+        }
+    for (int i = 0; i < BLOCK; ++i) suspect[i] &= (lower[i] > half) | (higher[i] > half);
+}
+
+static void clear_flanks(const int32_t *raw, int half, int limit, int32_t *suspect)
+{
+    _Static_assert(SPIKE_MOST == 3, "each width is unrolled");
+    if (half == 3) clear_by(raw, 3, limit, suspect);
+    else if (half == 2) clear_by(raw, 2, limit, suspect);
+    else clear_by(raw, 1, limit, suspect);
+}
+
+/* One channel's samples of a frame, of a multiple of four. */
+static void take_column(int32_t *restrict raw, const int16_t *restrict column, int n, size_t stride, int sign)
+{
+    for (int i = 0; i < n; i += 4, column += 4 * stride) {
+        raw[i] = column[0];
+        raw[i + 1] = column[stride];
+        raw[i + 2] = column[2 * stride];
+        raw[i + 3] = column[3 * stride];
     }
-    return lower <= half && higher <= half;
+    for (int i = 0; sign < 0 && i < n; ++i) raw[i] = -raw[i];
+}
+
+static bool any_of(const int32_t *suspect)
+{
+    int32_t any = 0;
+    for (int i = 0; i < BLOCK; ++i) any |= suspect[i];
+    return any != 0;
 }
 
 void samples_load(frame_samples *s, const history *h, int64_t frame, sample_source from, const baseline *b)
@@ -74,8 +104,7 @@ void samples_load(frame_samples *s, const history *h, int64_t frame, sample_sour
     s->start = frame * n;
     s->n = n;
     s->raw = s->room + SPIKE_MOST;
-    const size_t stride = (size_t)h->channels;
-    for (int i = 0; i < n; ++i, column += stride) s->raw[i] = from.sign * *column;
+    take_column(s->raw, column, n, (size_t)h->channels, from.sign);
     for (int i = 1; i <= SPIKE_MOST; ++i) {
         const int64_t before = s->start - i, after = s->start + n - 1 + i;
         s->raw[-i] = sample_at(h, before < first ? first : before, from);
@@ -85,8 +114,8 @@ void samples_load(frame_samples *s, const history *h, int64_t frame, sample_sour
     if (half == 0) return;
     const int limit = (int)(b->range + SPIKE_COUNTS);
     find_suspects(s, half, limit);
-    for (int i = 0; s->suspects && i < n; ++i)
-        if (s->suspect[i] && on_flank(s->raw + i, half, limit)) s->suspect[i] = 0;
+    for (int i = 0; s->suspects && i < n; i += BLOCK)
+        if (any_of(s->suspect + i)) clear_flanks(s->raw + i, half, limit, s->suspect + i);
     /* Where one side is not there. */
     for (int i = 0; i < half && i < n; ++i) {
         const bool begins = s->start + i - half < first, ends = s->start + n - 1 - i + half > last;

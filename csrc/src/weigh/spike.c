@@ -17,37 +17,37 @@ static double reached(const trace *t, double base, double n)
         const double middle = 0.5 * (lo + hi);
         double above = 0.0;
         for (int i = 0; i < t->count; ++i)
-            if ((double)t->points[i].value - base > middle) above += t->points[i].n;
+            if ((double)t->value[i] - base > middle) above += t->n[i];
         if (above >= n) lo = middle;
         else hi = middle;
     }
     return lo;
 }
 
-static double mean3(const stretch *p, int from)
+static double mean3(const float *p, int from)
 {
-    return ((double)p[from].value + (double)p[from + 1].value + (double)p[from + 2].value) / 3.0;
+    return ((double)p[from] + (double)p[from + 1] + (double)p[from + 2]) / 3.0;
 }
 
-static bool single(const stretch *p, int from, int to)
+static bool single(const trace *t, int from, int to)
 {
     for (int i = from; i < to; ++i)
-        if (p[i].n != 1) return false;
+        if (t->n[i] != 1) return false;
     return true;
 }
 
 int spikes_take_out(trace *t, double rate_hz, double base, double noise, double top, double steepest)
 {
-    stretch *p = t->points;
+    float *p = t->value;
     const int longest = (int)(TAILS_S[0] * rate_hz);
     int found = 0;
     double height = -1.0;
     if (rate_hz < LEAST_RATE_HZ || steepest < 0.2 * FRONT * top || steepest < CLEAR * noise) return 0; /* the usual case */
     for (int i = 3; i + longest + 3 < t->count; ++i) {
-        const double front = (double)p[i + 1].value - (double)p[i - 1].value;
+        const double front = (double)p[i + 1] - (double)p[i - 1];
         if (fabs(front) < CLEAR * noise) continue;
         if (height < 0.0) height = reached(t, base, WHEEL_S * rate_hz);
-        if (fabs(front) < FRONT * height || !single(p, i - 3, i + longest + 3)) continue;
+        if (fabs(front) < FRONT * height || !single(t, i - 3, i + longest + 3)) continue;
         const double before = mean3(p, i - 3);
         int tail = 0;
         for (int k = 0; k < 3 && tail == 0; ++k) {
@@ -56,9 +56,9 @@ int spikes_take_out(trace *t, double rate_hz, double base, double noise, double 
         }
         if (tail == 0) continue; /* it stays: a cable, or a saturated wheel */
         int end = i + 2;
-        while (end < i + tail && fabs((double)p[end].value - before) > 3.0 * noise) ++end;
+        while (end < i + tail && fabs((double)p[end] - before) > 3.0 * noise) ++end;
         const double last = mean3(p, end);
-        for (int k = i; k < end; ++k) p[k].value = (float)(before + (last - before) * (k - i + 1) / (end - i + 1));
+        for (int k = i; k < end; ++k) p[k] = (float)(before + (last - before) * (k - i + 1) / (end - i + 1));
         ++found;
         i = end;
     }

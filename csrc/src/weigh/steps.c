@@ -106,17 +106,17 @@ void steps_find(stair *s, const trace *t, double base, double noise)
     r.at[0] = scan;
     r.sum[0] = 0.0;
     for (int i = 0; i < t->count; ++i) {
-        r.at[i + 1] = r.at[i] + t->points[i].n;
-        r.sum[i + 1] = r.sum[i] + (double)t->points[i].value * t->points[i].n;
+        r.at[i + 1] = r.at[i] + t->n[i];
+        r.sum[i + 1] = r.sum[i] + (double)t->value[i] * t->n[i];
     }
     for (int i = 0; i < t->count; ++i)
-        if ((double)t->points[i].value - base > top) top = (double)t->points[i].value - base;
+        if ((double)t->value[i] - base > top) top = (double)t->value[i] - base;
     for (int i = 0; i < t->count; ++i) {
-        if ((double)t->points[i].value - base > 0.1 * top) {
+        if ((double)t->value[i] - base > 0.1 * top) {
             if (from == 0.0) from = scan;
-            to = scan + t->points[i].n;
+            to = scan + t->n[i];
         }
-        scan += t->points[i].n;
+        scan += t->n[i];
     }
     const double least = LEAST * top > 6.0 * noise ? LEAST * top : 6.0 * noise;
     for (int parts = COARSEST; parts <= FINEST; parts *= 2) {
@@ -132,8 +132,8 @@ void steps_find(stair *s, const trace *t, double base, double noise)
 static void add(trace *out, double value, int32_t n)
 {
     if (n <= 0 || out->count == TRACE_POINTS) return;
-    out->points[out->count].value = (float)value;
-    out->points[out->count++].n = n;
+    out->value[out->count] = (float)value;
+    out->n[out->count++] = n;
     out->length += n;
 }
 
@@ -143,12 +143,12 @@ void steps_alone(const stair *s, const trace *t, int which, double base, trace *
     double scan = (double)t->start;
     trace_begin(out, t->start);
     for (int i = 0; i < t->count; ++i) {
-        const double middle = scan + 0.5 * t->points[i].n, value = t->points[i].value;
-        scan += t->points[i].n;
+        const double middle = scan + 0.5 * t->n[i], value = t->value[i];
+        scan += t->n[i];
         double alone = base;
         if (middle >= edge[0] && middle < edge[1]) alone = base + value - s->before[which];
         else if (middle >= edge[1] && middle < edge[2]) alone = base + s->load[which];
         else if (middle >= edge[2] && middle < edge[3]) alone = base + value - s->after[which];
-        add(out, alone, t->points[i].n);
+        add(out, alone, t->n[i]);
     }
 }

@@ -273,12 +273,12 @@ static void join_train(axle_stage *w, axle_seen *a)
     w->train->changed = true;
 }
 
-/* Whether the passes are to be looked at: there are new ones, or time may have decided. */
-static bool to_look(const axle_stage *w, bool tick, bool at_end)
+/* Whether any passes are there to be looked at. */
+static bool any_pending(const axle_stage *w)
 {
-    bool any = false;
-    for (int j = 0; j < w->array->line_count; ++j) any = any || w->pending_count[j] > 0;
-    return any && (w->pending_changed || at_end || tick);
+    for (int j = 0; j < w->array->line_count; ++j)
+        if (w->pending_count[j] > 0) return true;
+    return false;
 }
 
 /* How many passes of each line are complete. */
@@ -309,8 +309,9 @@ static bool let_go(axle_stage *w, axle_seen *axles, int n, int commit, double st
 
 bool train_update(axle_stage *w, bool at_end)
 {
-    const bool tick = ((w->stream->now / w->stream->frame_scans) & 7) == 0 && !wheel_on(w);
-    if (!to_look(w, tick, at_end)) return false;
+    if (!any_pending(w)) return false;
+    const bool tick = (w->stream->done & 7) == 0 && !wheel_on(w); /* time may have decided */
+    if (!w->pending_changed && !at_end && !tick) return false;
     if (tick) drop_weak(w);
     int finished[BF_MAX_LINES], last;
     find_finished(w, finished, at_end);
