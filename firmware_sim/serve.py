@@ -342,6 +342,7 @@ async def serve(scenario: Scenario, world: World, settings: Settings) -> int:
         links = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="borderflow-sim-")))
         lines = sys.stdout
         if settings.truth is not None:
+            settings.truth.parent.mkdir(parents=True, exist_ok=True)
             lines = stack.enter_context(settings.truth.open("w", encoding="utf-8"))
         try:
             server = Server(scenario, world, settings, lines, links)

@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         print(
             f"borderflow calibrate: written to {args.config}; "
             f"{'sign it again, for its signature no longer fits; then ' if signed else ''}"
-            "the daemon takes it at its next start",
+            "`borderflow reload` (systemctl reload borderflow) gives it to the daemon",
             file=sys.stderr,
         )
     else:

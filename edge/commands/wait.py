@@ -7,7 +7,6 @@ import gc
 import sys
 from pathlib import Path
 
-from edge.config import ConfigError
 from edge.config.file import load
 from edge.exit_codes import EXIT_CANNOT_WRITE, EXIT_DATA
 from edge.messages import encode
@@ -30,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     config = load(args.config, sensors=False)
     if not config.point:
-        raise ConfigError([f"{args.config}: point: there is none; name the points in the order of passing"])
+        _complain(f"{args.config}: point: there is none, so no wait can be told; name them in the order of passing")
     gc.freeze()  # what was loaded stays, and hardly anything else refers in a circle: the default looks too often
     gc.set_threshold(50_000, 20, 50)
     report = None

@@ -361,8 +361,14 @@ def _check_live(config: Config, faults: Faults) -> None:
     else:
         _check_file(config.identity.key_file, "identity.key_file", faults, remedy="borderflow key FILE makes one")
     check_devices(config, faults)
-    if not config.point and config.device:
+    if not config.point and any(_named_points(device) for device in config.device):
         faults.add("point", "there is none; name the points in the order in which a vehicle passes them")
+    elif not config.point and config.device:
+        faults.note("point", "there is none, so no wait is told; name the points in the order of passing")
+
+
+def _named_points(device: Device) -> list[str]:
+    return [name for name in (device.point, *(item.point for item in device.input)) if name is not None]
 
 
 def _check_file(file: str, key: str, faults: Faults, remedy: str = "name an existing file") -> None:

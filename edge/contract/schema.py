@@ -161,7 +161,8 @@ def messages_page() -> str:
         if name in kinds:
             lines += ["", "For example:", "", "```json", _example(kinds[name]), "```"]
         if name == "Vehicle":
-            lines += _table("Flags", ("flag", "meaning"), [(f"`{flag}`", text) for flag, text in FLAGS.items()])
+            flags = [(f"`{flag}`", *meaning) for flag, meaning in FLAGS.items()]
+            lines += _table("Flags", ("flag", "meaning", "the weight, and what to do"), flags)
         if name == "Alarm":
             codes = [(f"`{code}`", *meaning) for code, meaning in ALARM_CODES.items()]
             lines += _table("Codes", ("code", "the data while it lasts", "look first at"), codes)

@@ -22,18 +22,53 @@ COMMON: Final = {
     "calibration": "short digest of the calibration that the measurement was made with",
 }
 
-FLAGS: Final[dict[Flag, str]] = {
-    "stopped_on_sensor": "it stood on the array; what loads lost in certainty is in their sigma",
-    "reversed": "it rolled back over a line on the way",
-    "partial": "a part of it missed the sensors, or was over them while nothing was measured",
-    "off_lane": "wheels at the edge of the lane or beyond it",
-    "unequal_lines": "lines disagree by more than their noise and the road explain",
-    "saturated": "a sensor was at the end of its range",
-    "sensor_fault": "a channel was out of order; it was weighed with the others",
-    "speed_change": "it braked or accelerated much over the array",
-    "tailgating": "it followed the vehicle before it within about a metre or a second, or the loop stayed busy",
-    "cut_uncertain": "where it begins or ends could not be told for sure from its neighbours",
-    "spacing_uncertain": "it may have stood with no wheel on the array: a `position_sigma_m` above 0.5 m",
+# Of each flag what it means, and what the weight is good for and what to do.
+FLAGS: Final[dict[Flag, tuple[str, str]]] = {
+    "stopped_on_sensor": (
+        "it stood on the array; what loads lost in certainty is in their sigma",
+        "good within its sigma; nothing to do",
+    ),
+    "reversed": (
+        "it rolled back over a line on the way",
+        "good within its sigma; a few in a hundred have an axle too many or too few",
+    ),
+    "partial": (
+        "a part of it missed the sensors, or was over them while nothing was measured",
+        "not the whole vehicle: no use for enforcement. On all: a silent half, a wrong `y_m`, lines in the wrong order",
+    ),
+    "off_lane": (
+        "wheels at the edge of the lane or beyond it",
+        "may be too low, within its sigma. On all: a silent half, a wrong `y_m`",
+    ),
+    "unequal_lines": (
+        "lines disagree by more than their noise and the road explain",
+        "good within its sigma. On many: a gain is off; the alarm `line_drift` names the line, then calibrate",
+    ),
+    "saturated": (
+        "a sensor was at the end of its range",
+        "weighed with the other sensors. On many: range of the digitiser, gain of the amplifier",
+    ),
+    "sensor_fault": (
+        "a channel was out of order; it was weighed with the others",
+        "good within its sigma, which is wider; the alarm of that name names the channel",
+    ),
+    "speed_change": (
+        "it braked or accelerated much over the array",
+        "gross weight is good, single axles within their sigma; nothing to do",
+    ),
+    "tailgating": (
+        "it followed the vehicle before it within about a metre or a second, or the loop stayed busy",
+        "good, where `cut_uncertain` does not stand beside it; nothing to do",
+    ),
+    "cut_uncertain": (
+        "where it begins or ends could not be told for sure from its neighbours",
+        "axles good; gross weight and class may be of two vehicles, or of a part of one: no use for enforcement. "
+        "On many that drove alone: `x_m` of a line is wrong",
+    ),
+    "spacing_uncertain": (
+        "it may have stood with no wheel on the array: a `position_sigma_m` above 0.5 m",
+        "loads good; `wheelbase_m`, class and bridge formula less certain, `length_m` null",
+    ),
 }
 
 MEANINGS: Final[dict[str, dict[str, str]]] = {
@@ -113,15 +148,21 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "low_s": "lower end of the 80 % interval of `expected_s`; null where not known",
         "high_s": "upper end of the 80 % interval of `expected_s`; null where not known",
         "queue_vehicles": "vehicles between the two points; null where not known",
-        "throughput_per_h": "vehicles served in an hour; null where not known",
+        "throughput_per_h": "rate at which vehicles were served in the last 15 minutes; null where not known",
         "lower_bound": "true when the queue reaches beyond `from_point`, so that the true wait is longer",
         "method": (
-            "from matched identities, from counts, or from both; `no_point`, `one_point`, `side_road`: why no wait can "
-            "be told at this place; null where nothing is known yet, or at present"
+            "`matched`: from identities; `counted`: from counts, none was read in the last hour; `fused`: from both. "
+            "`no_point`, `one_point`, `side_road`: why no wait can be told at this place; null where nothing is known "
+            "yet, or at present"
         ),
-        "match_rate": "share of the arrivals whose identity was matched, 0 to 1; null where not known",
-        "reference_s": "baseline of the authority; null where none is set",
-        "change": "change of the median against the baseline in per cent, -25.0 for a quarter shorter, or null",
+        "match_rate": (
+            "share of the last 100 arrivals with an identity that were matched, 0 to 1; null where none was read"
+        ),
+        "reference_s": "baseline of the authority for that program (`[wait] baseline`); null where none is set",
+        "change": (
+            "`experienced.median_s` against `reference_s` in per cent, -25.0 for a quarter shorter; null where not "
+            "known"
+        ),
         "bottleneck": "pair of points with the largest delay; null where not known",
         "one_more_booth_s": (
             "what `expected_s` would be if one more booth opened at `time`; for a program and the crossing, in the "

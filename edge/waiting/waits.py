@@ -235,6 +235,8 @@ class CrossingWaits:
     def advance(self, now_ns: int) -> list[Wait]:
         """It is `now_ns`; returns the messages of the intervals that are complete by now."""
         self._timeline.clock(now_ns)
+        if self._next_ns is None and not self._config.point:  # no sighting is ever going to begin them
+            self._begin_at(now_ns)
         self._run()
         return self.take()
 

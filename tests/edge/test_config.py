@@ -192,3 +192,14 @@ def test_what_follows_from_a_faulty_lane_is_not_told_as_well(tmp_path: Path) -> 
     told = faults(tmp_path, GOOD.replace('traffic = "commercial"\n', "") + device.format("C0"))
     assert len(told) == 2
     assert "no [[lane]] with id 'C0'" in told[1]
+
+
+def test_a_site_that_only_weighs_needs_no_points(tmp_path: Path) -> None:
+    weighs = GOOD[: GOOD.index("[[point]]")].replace("[lane.wim]", '[lane.wim]\ndevice = "daq"', 1)
+    device = (
+        '[[device]]\nname = "daq"\ndriver = "labjack_t7"\nurl = "tcp://127.0.0.1:502"\nlane = "C03"\n'
+        '[device.options]\nscan_list = ["AIN0", "AIN1"]\nscan_rate_hz = 5000.0\n'
+    )
+    assert not read(tmp_path, weighs + device, live=True).point
+    named = device.replace("[device.options]", 'point = "wim"\n[device.options]')
+    assert any("point: there is none" in fault for fault in faults(tmp_path, weighs + named, live=True))

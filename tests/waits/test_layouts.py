@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 import statistics
@@ -130,5 +131,30 @@ def test_one_point_or_none_says_why_there_is_no_wait(points: tuple[str, ...], me
         assert wait.queue_vehicles is None
         assert wait.experienced.median_s is None
         assert wait.method == method
+    assert waits
     if points == ("booth",):
         assert waits[-1].throughput_per_h == pytest.approx(54.0, abs=15.0)
+
+
+def test_without_points_the_clock_alone_makes_intervals() -> None:
+    """A site that only weighs: nothing is ever seen at a point."""
+    crossing = CrossingWaits(_config("A", points=()))
+    waits = [wait for second in range(200) for wait in crossing.advance(1_764_000_000_000_000_000 + second * 10**9)]
+    assert [wait.method for wait in waits if wait.lane == "A"] == ["no_point"] * 3
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+@pytest.mark.parametrize("tags", [0.0, 0.6])
+def test_two_queues_before_one_reader_as_one_lane(tags: float, in_turn: bool) -> None:
+    """One reader and one loop at the booth for both queues: whoever arrives belongs to one lane."""
+    rng = random.Random(8)
+    queues = [arrivals(rng, lane, 13.0, lambda hour: 0.5 * _peaks(hour), 60.0) for lane in "AB"]
+    if in_turn:
+        alternate(rng, queues, 60.0)
+    else:
+        serve(rng, [vehicle for queue in queues for vehicle in queue], lambda _: 60.0)
+    vehicles = [dataclasses.replace(vehicle, lane="A") for queue in queues for vehicle in queue]
+    found = errors(vehicles, _waits(_config("A"), seen(rng, vehicles, tags=tags)), "A")
+    assert found.known > 0.9
+    assert found.ours_s < 0.7 * found.last_s
+    assert found.inside > 0.65
