@@ -22,7 +22,7 @@ from edge.config.file import load
 from edge.core import CoreError
 from edge.exit_codes import EXIT_DATA
 from edge.messages import Vehicle, encode, utc_text
-from edge.weighing.lane import LanePipeline, constant_blocks
+from edge.weighing.lane import BRIDGED_S, LanePipeline, constant_blocks
 from edge.weighing.recording import Recording, RecordingError, Stretch, blocks, open_recording
 
 _SAME_RATE = 1e-3  # relative difference up to which the configured and the recorded rate count as one
@@ -71,6 +71,11 @@ def _lane_of(recording: Recording, config: cfg.Config) -> cfg.Lane:
             f"{recording.meta_path}: is from one of the lanes {', '.join(lane.id for lane in lanes)}, but which? "
             'name the file LANE-….sigmf-meta, or write "borderflow:lane" into its global object'
         )
+    if recording.lane is not None and not said:
+        _warn(
+            f"{recording.meta_path}: says that it is from lane {recording.lane!r}, which the configuration has not; "
+            f"the sensors of {chosen[0].id} are used"
+        )
     return chosen[0]
 
 
@@ -116,6 +121,7 @@ class _Run:
     lane: cfg.Lane
     pipeline: LanePipeline | None = None
     rate_hz: float = 0.0
+    channels: int = 0
     end_ns: int = 0
     stream: int = 0
     channel_states: dict[tuple[str, str], int] = field(default_factory=dict)  # when a channel was first in that state
@@ -136,12 +142,14 @@ class _Run:
                 "the recording's rate is used"
             )
         current: Stretch | None = None
-        done = 0
+        done = bridged = 0
         for stretch, samples in blocks(recording):
             if stretch is not current:
-                if stretch.why is not None:
+                if self._bridges(stretch, rate_hz):
+                    bridged += 1
+                elif stretch.why is not None:
                     _warn(f"{recording.meta_path}: {stretch.why}; vehicles over the array there are marked partial")
-                yield from self._begin(stretch, rate_hz, recording)
+                yield from self._begin(stretch, recording)
                 current, done = stretch, 0
             assert self.pipeline is not None
             yield from self.pipeline.samples(
@@ -153,8 +161,17 @@ class _Run:
                 if channel.state != "ok":
                     self.channel_states.setdefault((channel.name, channel.state), self.end_ns)
 
-    def _begin(self, stretch: Stretch, rate_hz: float, recording: Recording) -> Iterator[Vehicle]:
+        if bridged:
+            _warn(
+                f"{recording.meta_path}: {bridged} gaps of up to {BRIDGED_S * 1e3:g} ms were bridged by straight lines"
+            )
+
+    def _bridges(self, stretch: Stretch, rate_hz: float) -> bool:
+        return self.pipeline is not None and 0.5 / rate_hz < (stretch.time_ns - self.end_ns) / 1e9 <= BRIDGED_S
+
+    def _begin(self, stretch: Stretch, recording: Recording) -> Iterator[Vehicle]:
         """Go on with the running stream, over a gap too, if this one is not long after it; else begin anew."""
+        rate_hz = recording.rate_hz
         if self.pipeline is not None:
             gap_ns = stretch.time_ns - self.end_ns
             if gap_ns < -round(1e9 / rate_hz):
@@ -162,14 +179,14 @@ class _Run:
                     f"{recording.meta_path}: from scan {stretch.first_scan} on ({utc_text(stretch.time_ns)}) time goes "
                     f"back: what is ahead of it ends at {utc_text(self.end_ns)}; mend core:datetime, or replay it alone"
                 )
-            if gap_ns < _MOST_GAP_NS and rate_hz == self.rate_hz:
+            if gap_ns < _MOST_GAP_NS and (rate_hz, recording.channels) == (self.rate_hz, self.channels):
                 self.stream += 1
                 return
             yield from self.finish()
         assert self.lane.wim is not None
         wim = msgspec.structs.replace(self.lane.wim, sample_rate_hz=rate_hz)
         lane = msgspec.structs.replace(self.lane, wim=wim)
-        self.rate_hz = rate_hz
+        self.rate_hz, self.channels = rate_hz, recording.channels
         self.pipeline = LanePipeline(self.config, lane, source=self.config.site.source or "replay")
 
     def finish(self) -> Iterator[Vehicle]:

@@ -123,6 +123,8 @@ def _captures(value: Any, scans: int, path: Path) -> tuple[Capture, ...]:
         first, when = capture.get("core:sample_start", 0), capture.get("core:datetime")
         if not isinstance(first, int) or first < 0:
             raise RecordingError(f"{path}: captures[{i}] core:sample_start is {first!r}; it must be a scan number")
+        if capture.get("core:header_bytes"):
+            raise RecordingError(f"{path}: captures[{i}] has core:header_bytes; only plain samples can be read")
         try:
             time_ns = parse_utc(str(when))
             if time_ns > _LATEST_NS:

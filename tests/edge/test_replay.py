@@ -137,6 +137,7 @@ def change_captures(base: Path, **entries: Any) -> None:
     [
         ({"sample_start": 1 << 40}, "captures[0] begins after"),
         ({"datetime": "9999-12-31T23:59:59Z"}, "write the start as"),
+        ({"header_bytes": 18}, "only plain samples"),
     ],
 )
 def test_a_start_that_cannot_be_is_named(
@@ -292,6 +293,49 @@ def test_a_gap_is_named_and_marks_what_was_over_the_array(
     axles = [len(json.loads(line)["axles"]) for line in whole]
     assert len(clean) < len(whole)
     assert len(lines) >= len(axles) - 1
+
+
+def test_some_lost_scans_are_bridged_and_told_once(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Two scans in each half second."""
+    scans = open_recording(crossing / "C01").scans
+    base = damaged(crossing, tmp_path, [(at, min(at + 2500, scans)) for at in range(0, scans, 2502)], gap_scans=2)
+    code, lines, err = replay(capfdbinary, "--config", crossing / "borderflow.toml", base)
+    assert code == 0
+    assert err.count("captures[") == 0
+    assert f"{-(-scans // 2502) - 1} gaps of up to 2 ms were bridged" in err
+    whole = [
+        json.loads(line) for line in replay(capfdbinary, "--config", crossing / "borderflow.toml", crossing / "C01")[1]
+    ]
+    found = [json.loads(line) for line in lines]
+    assert [len(vehicle["axles"]) for vehicle in found] == [len(vehicle["axles"]) for vehicle in whole]
+    for vehicle, complete in zip(found, whole, strict=True):
+        assert vehicle["gross_kg"] == pytest.approx(complete["gross_kg"], rel=0.01)
+        assert "partial" not in vehicle.get("flags", ()) or "partial" in complete["flags"]
+
+
+def test_a_recording_with_other_channels_goes_on_anew(
+    crossing: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    recording = open_recording(crossing / "C01")
+    samples = np.concatenate([block for _, block in blocks(recording)])
+    half, start_ns = len(samples) // 2, recording.captures[0].time_ns
+    for name, first, part in (
+        ("C01-a", 0, samples[:half]),
+        ("C01-b", half, np.pad(samples[half:], ((0, 0), (0, 7)))),
+    ):
+        writer = Writer(tmp_path / name, channels=part.shape[1], rate_hz=recording.rate_hz, lane="C77")
+        writer.capture(start_ns + round(first / recording.rate_hz * 1e9))
+        writer.write(part)
+        writer.close()
+    code, lines, err = replay(
+        capfdbinary, "--config", crossing / "borderflow.toml", tmp_path / "C01-a", tmp_path / "C01-b"
+    )
+    assert code == 0
+    assert err.count("is from lane 'C77', which the configuration has not; the sensors of C01 are used") == 2
+    whole = replay(capfdbinary, "--config", crossing / "borderflow.toml", crossing / "C01")[1]
+    assert len(lines) >= len(whole) - 1
 
 
 @pytest.mark.parametrize("copied", [300, 2000])
