@@ -28,6 +28,7 @@ _MOST_APART_M = 10.0  # lines farther apart see different vehicles
 _LOOP_NEAR_M = 5.0  # a car that is over the loop is still, or already, over the array
 _MOST_POINTS_M = 100_000.0
 _SAME_PLACE_M = 0.02  # two sensors nearer than this along the lane stand on one line
+_LINES_APART_M = 0.3  # lines that are meant to be two are further apart: nearer ones tell no speed
 _LEAST_GAIN_N, _MOST_GAIN_N = 1e-4, 1e4  # a lorry's wheel, 50 kN, is 5 counts at least and 5e8 at most
 _LEAST_TAU_S = 0.01  # an amplifier that forgets sooner passes no wheel
 _LEAST_COUNT, _MOST_COUNT = -32768, 32767
@@ -202,6 +203,11 @@ def _check_wim(wim: Wim, key: str, faults: Faults) -> None:
                     f"stands at the same place as {first.name!r} (x_m {first.x_m} and {second.x_m}, y_m overlap); "
                     "give halves of one line different y_m, or lines different x_m",
                 )
+            elif _halves_astray(first, second):
+                faults.note(
+                    f"{key}.sensor[{second.name}].x_m",
+                    f"{second.x_m}, and {first.x_m} of {first.name!r}: halves of one line have one x_m, these are two",
+                )
     lines = {round(sensor.x_m / _SAME_PLACE_M) for sensor in scales if sensor.type == "strip"}
     if not scales:
         faults.add(f"{key}.sensor", "there is no strip and no plate; nothing can be weighed")
@@ -265,6 +271,13 @@ def _overlap(first: Sensor, second: Sensor) -> bool:
     if first.y_m is None or second.y_m is None:
         return True
     return max(first.y_m[0], second.y_m[0]) < min(first.y_m[1], second.y_m[1]) - 1e-9
+
+
+def _halves_astray(first: Sensor, second: Sensor) -> bool:
+    """Whether two strips beside each other stand as no halves do, and no lines: a slip, or they were laid so."""
+    straight = first.type == second.type == "strip" and first.angle_deg == second.angle_deg == 0.0
+    apart_m = abs(first.x_m - second.x_m)
+    return straight and _SAME_PLACE_M < apart_m < _LINES_APART_M and not _overlap(first, second)
 
 
 def _check_sensor(sensor: Sensor, key: str, faults: Faults) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config import Config, ConfigError
-from edge.config.file import load
+from edge.config.file import load, load_trusted
 
 GOOD = """
 [site]
@@ -203,3 +203,14 @@ def test_a_site_that_only_weighs_needs_no_points(tmp_path: Path) -> None:
     assert not read(tmp_path, weighs + device, live=True).point
     named = device.replace("[device.options]", 'point = "wim"\n[device.options]')
     assert any("point: there is none" in fault for fault in faults(tmp_path, weighs + named, live=True))
+
+
+def test_halves_that_a_slip_put_on_two_lines_are_told(tmp_path: Path) -> None:
+    left, right = "x_m = 0.0\ny_m = [0.0, 1.75]\n", "x_m = 0.05\ny_m = [1.75, 3.5]\n"
+    halves = GOOD.replace("x_m = 0.0\n", left).replace("x_m = 1.0\n", right)
+    path = tmp_path / "lane.toml"
+    path.write_text(halves)
+    assert any(
+        "lane[C03].wim.sensor[line2].x_m: 0.05, and 0.0 of 'line1'" in note
+        for note in load_trusted(path, None)[2].notes
+    )
