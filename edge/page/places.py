@@ -3,8 +3,8 @@
 Called by the scope. The motion that weighs a vehicle may bend, and so hides a wrong distance. Here a vehicle has one
 acceleration, and all its axles pass all sensors with it: x_j + d_j = a + b t + c t² - p_k for axle k over sensor j.
 What is of the vehicle (a, b, c, p) is eliminated, what is of the array (d) is summed over vehicles (least squares by
-blocks). The d are known up to a shift and a stretch of the whole array: of all these that one is told with most
-sensors right.
+blocks). The d are known up to a shift and a stretch of the whole array (one that shrinks it to a point would fit any
+motion), so these are left out of the fit; of all that differ by them that one is told with most sensors right.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edge.page.footprints import Print
 
 _NEAR_M = 0.35  # an excursion this near to where an axle should be is its own: less than half a wheelbase of a group
 _UNEVEN_M = 0.02  # a vehicle that fits worse than this did not have one acceleration
-_LEAST_VEHICLES = 3
+_LEAST_VEHICLES = 5  # simulated with motions that swing: with 3 in 60 arrays one was told wrong, with 5 none
 _LEAST_PLACES = 4  # with three, nothing tells which of them is wrong
 _FLOOR_M = 0.003  # no vehicle is believed more than this
 
@@ -49,8 +49,9 @@ class Places:
     def vehicle(self, passages: Sequence[Passage], rate_hz: float) -> None:
         """One vehicle that was wholly seen and went one way."""
         axles = sorted({axle for _, axle, _ in passages})
-        free = len(passages) - 3 - (len(axles) - 1) - len({sensor for sensor, _, _ in passages})
-        if free < 1:
+        seen = np.unique([sensor for sensor, _, _ in passages])
+        free = len(passages) - 3 - (len(axles) - 1) - (len(seen) - 2)
+        if free < 1 or len(np.unique(self._x[seen])) < 3:
             return
         sensors = np.array([sensor for sensor, _, _ in passages])
         seconds = np.array([scan for _, _, scan in passages]) / rate_hz
@@ -64,8 +65,9 @@ class Places:
 
         design = without(np.eye(len(self._x))[sensors])
         place = without(self._x[sensors])
-        alone, *_ = np.linalg.lstsq(design, -place, rcond=1e-6)
-        uneven = float(np.sqrt(np.sum((place + design @ alone) ** 2) / free))
+        bent = design[:, seen] @ _bends(self._x[seen])
+        alone, *_ = np.linalg.lstsq(bent, -place, rcond=1e-6)
+        uneven = float(np.sqrt(np.sum((place + bent @ alone) ** 2) / free))
         if uneven > _UNEVEN_M:
             return
         weight = 1.0 / (uneven**2 + _FLOOR_M**2)
@@ -78,11 +80,18 @@ class Places:
         known = np.flatnonzero(np.diag(self._normal) > 0)
         if self.vehicles < _LEAST_VEHICLES or len(np.unique(self._x[known])) < _LEAST_PLACES:
             return [None] * len(self._x)
-        normal = self._normal[np.ix_(known, known)]
-        found = np.linalg.pinv(normal, rcond=1e-4, hermitian=True) @ self._right[known]
+        bends = _bends(self._x[known])
+        normal = bends.T @ self._normal[np.ix_(known, known)] @ bends
+        found = bends @ (np.linalg.pinv(normal, rcond=1e-4, hermitian=True) @ (bends.T @ self._right[known]))
         off = _least(found, self._x[known])
         by_sensor = dict(zip(known.tolist(), off.tolist(), strict=True))
         return [by_sensor.get(sensor) for sensor in range(len(self._x))]
+
+
+def _bends(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """A basis of all displacements of sensors at `x` but a shift and a stretch of all."""
+    whole, _ = np.linalg.qr(np.column_stack([np.ones_like(x), x - x.mean()]), mode="complete")
+    return np.asarray(whole[:, 2:])
 
 
 def _least(off: npt.NDArray[np.float64], x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """`make accuracy`: simulated vehicles through the weighing core, and a table of the errors against their static loads.
 
-    python tests/accuracy/sweep.py [--vehicles N] [--seed N] [--only TEXT] [--factors] [--json]
+    python -m tests.accuracy.sweep [--vehicles N] [--seed N] [--only TEXT] [--factors] [--json]
 
 Per regime: vehicles found and invented, axle counts right and wrong without a flag, the error that 95 % of gross
 weights, axle loads, axle spacings and lengths stay within, and the share of truths within two sigma. Rows from

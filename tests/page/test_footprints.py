@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from itertools import pairwise
 from typing import Any
 
@@ -81,7 +82,7 @@ def off_m(places_m: tuple[float, ...], motions: list[tuple[float, float]]) -> li
     return places.off_m()
 
 
-MOTIONS = [(2.0, 0.0), (3.0, 0.4), (4.0, -0.2), (2.5, 0.1)]
+MOTIONS = [(2.0, 0.0), (3.0, 0.4), (4.0, -0.2), (2.5, 0.1), (3.5, 0.0)]
 
 
 @pytest.mark.parametrize(("line", "by_m"), [(0, 0.1), (1, -0.06), (2, 0.12), (3, 0.2)])
@@ -116,3 +117,19 @@ def test_rolling_back_passes_a_place_three_times() -> None:
     scans, steps = zip(*way.passes(0.0, 0.5), strict=True)
     assert scans == pytest.approx((50.0, 150.0, 225.0))
     assert steps == pytest.approx((0.01, -0.01, 0.02))
+
+
+def test_a_wrong_distance_shows_where_vehicles_do_not_keep_one_acceleration() -> None:
+    """An array that shrank to a point would fit any motion: what is said is of the array as it stands."""
+    rng = np.random.default_rng(5)
+    places = Places([0.0, 1.1, 2.95, 4.1])
+    for speed_mps, swing_m in itertools.product((1.0, 1.5, 2.0, 3.0), (0.0, 0.02, 0.1)):
+        seconds = np.linspace(0.0, 20.0, 20001)
+        way_m = speed_mps * seconds + swing_m * np.sin(1.5 * seconds + rng.uniform(0.0, 6.0))
+        passages = [
+            (sensor, axle, float(np.interp(x_m + behind_m + rng.normal(0.0, 0.004), way_m, seconds)) * RATE_HZ)
+            for axle, behind_m in enumerate((0.0, 4.6, 5.9))
+            for sensor, x_m in enumerate((0.0, 1.1, 2.9, 4.1))
+        ]
+        places.vehicle(passages, RATE_HZ)
+    assert places.off_m() == pytest.approx([0.0, 0.0, -0.05, 0.0], abs=0.02)

@@ -9,6 +9,7 @@ misread plates come from tests/waits/traffic.py; matches are held against its tr
 from __future__ import annotations
 
 import bisect
+import dataclasses
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -201,7 +202,7 @@ def main() -> None:
     for seed in [int(word) for word in sys.argv[1:]] or [1, 2, 3]:
         world = simulate(Scenario(seed=seed))
         for error in (0.0, 0.08, 0.2):
-            lines = sightings(world, replace(PLATES, plate_error=error), seed=7)
+            lines = sightings(world, dataclasses.replace(PLATES, plate_error=error), seed=7)
             print(f"seed {seed}, misread {error:.0%}")
             keys = ExchangeKeys(b"k" * 32, DAY_NS)
             print("  in clear      ", run(world, lines, in_clear).text())
