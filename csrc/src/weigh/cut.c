@@ -1,6 +1,7 @@
 /* Axles to vehicles: where one vehicle ends and the next begins, by the loop where there is one, and by geometry. */
 #include "cut.h"
 #include "apart.h"
+#include "boundary.h"
 #include "crossings.h"
 #include "pattern.h"
 
@@ -12,64 +13,6 @@ static const double CERTAIN = 10.0;    /* doubt of a cut that something else tha
 static const double STANDING_S = 2.0; /* on a line, longer than a wheel that rolls */
 static const double CREEPS = 4.0;     /* times as long on one line as on another: not by creeping alone */
 static const double LEAST_STOPS = 0.05; /* share of vehicles */
-
-/* Two that drive follow each other in time: so near behind nobody drives, in seconds from bumper to bumper. */
-static double headway_cost(const spacing *s, double v)
-{
-    static const double OVERHANGS_M = 2.2, USUAL_S = 0.8, SPREAD_S = 0.2, SLOW_MPS = 4.0, FAST_MPS = 7.0;
-    if (!(v > SLOW_MPS)) return 0.0;
-    const double behind_s = (s->hi - OVERHANGS_M) / v, r = (USUAL_S - behind_s) / SPREAD_S;
-    const double cost = r > 0.0 ? (r < 4.5 ? 0.5 * r * r : 10.0) : 0.0;
-    return v < FAST_MPS ? cost * (v - SLOW_MPS) / (FAST_MPS - SLOW_MPS) : cost;
-}
-
-/* From the last axle of a vehicle to the first of the next are both overhangs and the gap: so far where they queue. */
-static const double QUEUED_M = 8.0;
-
-/* How much nearer than between two lorries: cars and motorcycles end sooner behind their wheels, and begin later before them. */
-static double shorter(double kg, double car_m, double bike_m)
-{
-    static const double CAR_KG = 2000.0, BIKE_KG = 280.0;
-    return kg > CAR_KG ? 0.0 : (kg > BIKE_KG ? car_m : bike_m);
-}
-
-static double shorter_behind(const axle_seen *last)
-{
-    return shorter(last->kg, 0.8, 1.3);
-}
-
-static double shorter_before(const axle_seen *first)
-{
-    return shorter(first->kg, 0.45, 0.95);
-}
-
-/* Density of what was seen before axle k, if it is the first of a vehicle that follows at a queue's distance. */
-static double follows(const cutter *w, int k)
-{
-    static const double ODD = 0.2, ODD_FROM_M = 1.0, ODD_TO_M = 13.0, REACHES = 4.0;
-    const lane_habits *h = &w->habits;
-    const distances *r = &w->reaches[k];
-    const double mean = h->close_m - shorter_behind(&w->train->at[k - 1]) - shorter_before(&w->train->at[k]);
-    const double sigma = sqrt(h->close_var);
-    double sum = 0.0;
-    for (int i = 0; i < CELLS; ++i) {
-        const double z = (NEAREST_M + CELL_M * (i + 0.5) - mean) / sigma;
-        if (z < -REACHES) continue;
-        if (z > REACHES) break;
-        sum += exp(-0.5 * z * z) * (double)(r->upto[i + 1] - r->upto[i]);
-    }
-    return (1.0 - ODD) * sum / (2.5066283 * sigma) + ODD * reach_within(r, ODD_FROM_M, ODD_TO_M) / (ODD_TO_M - ODD_FROM_M);
-}
-
-/* Cost of a boundary before axle k: near, as often as this lane's vehicles follow each other like that, or far, or with a motion
- * of its own. */
-static double boundary_cost(const cutter *w, int k)
-{
-    static const double FAR_M = 20.0, FAR_TO_M = 17.0, OWN = 0.01;
-    const double share = w->habits.close_share;
-    const double far = (reach_within(&w->reaches[k], QUEUED_M, FAR_TO_M) + (double)w->reaches[k].beyond) / FAR_M;
-    return -log(share * follows(w, k) + (1.0 - share) * far + OWN) + headway_cost(&w->apart[k], w->train->at[k].entry.v);
-}
 
 /* What the loop did between axles k - 1 and k. */
 static loop_sign sign_of(const cutter *w, int k)
@@ -106,7 +49,7 @@ static double loop_cost(const cutter *w, loop_sign sign, int k)
 }
 
 /* Learns what the loop does between vehicles and within one, from cuts that were sure. */
-static void note_signs(cutter *w, int count)
+static void note_signs(cutter *w, int count, double weight)
 {
     static const double RATE = 0.04, WITHIN_RATE = 0.01, LEAST[LOOP_SIGNS] = {[LOOP_HELD] = 0.002, [LOOP_DIPPED] = 0.002, [LOOP_FREE] = 1e-6};
     lane_habits *h = &w->habits;
@@ -114,7 +57,7 @@ static void note_signs(cutter *w, int count)
         const loop_sign sign = sign_of(w, k);
         if (sign == LOOP_SILENT) continue;
         double *share = k == count ? h->cut_sign : h->whole_sign;
-        const double rate = k == count ? RATE : WITHIN_RATE;
+        const double rate = weight * (k == count ? RATE : WITHIN_RATE);
         for (int i = 0; i < LOOP_SIGNS; ++i) {
             share[i] += rate * ((i == (int)sign ? 1.0 : 0.0) - share[i]);
             if (share[i] < LEAST[i]) share[i] = LEAST[i];
@@ -160,7 +103,7 @@ static void find_links(const cutter *w, links *l)
     for (int k = 1; k < l->count; ++k) {
         const spacing *s = &w->apart[k];
         l->apart[k] = s->lo > longest && spacing_cost(s, 0.0, longest) >= IMPOSSIBLE;
-        l->cut[k] = l->apart[k] ? 0.0 : boundary_cost(w, k) + loop_cost(w, sign_of(w, k), k);
+        l->cut[k] = l->apart[k] ? 0.0 : boundary_cost(&l->row, k) + loop_cost(w, sign_of(w, k), k);
     }
 }
 
@@ -355,25 +298,6 @@ static bool close_behind(const cutter *w)
     return (s.hi - s.lo < 2.0 && 0.5 * (s.lo + s.hi) < NEAR_M) || (b->entry.v > DRIVING_MPS && b->entry.t - a->entry.t < BRIEF_S);
 }
 
-/* Learns how often vehicles follow at a queue's distance, and at which, from two cuts that were sure. */
-static void note_distance(cutter *w, double doubt)
-{
-    static const double RATE = 0.04, LEAST = 0.03, VAGUE_M = 6.0, LONG_S = 120.0, SURE = 4.0, EXACT_M = 2.0, LEAST_M = 0.7;
-    const axle_seen *a = &w->left, *b = &w->train->at[0];
-    lane_habits *h = &w->habits;
-    if (a->seen == 0 || fmin(doubt, w->last_doubt) < SURE) return;
-    const spacing s = spacing_of(w->array, w->habits.stop_share, a, b);
-    const bool close = s.hi < QUEUED_M + 1.0, far = s.lo > QUEUED_M || b->entry.t - a->exit.t > LONG_S;
-    if (!far && !(close && s.hi - s.lo < VAGUE_M)) return;
-    h->close_share += RATE * ((close ? 1.0 : 0.0) - h->close_share);
-    h->close_share = fmin(fmax(h->close_share, LEAST), 1.0 - LEAST);
-    if (far || s.hi - s.lo > EXACT_M) return;
-    const double off = 0.5 * (s.lo + s.hi) + shorter_behind(a) + shorter_before(b) - h->close_m;
-    h->close_m += RATE * off;
-    h->close_var += RATE * (fmin(off * off, 9.0 * h->close_var) - h->close_var);
-    h->close_var = fmax(h->close_var, LEAST_M * LEAST_M);
-}
-
 /* Learns how often vehicles stand while they are over the array. */
 static void note_stop(cutter *w, int count)
 {
@@ -560,17 +484,33 @@ static completeness complete(const cutter *w)
     return (double)w->stream->now / w->array->rate - a->exit.t > LONGEST_S ? YES : BY_GEOMETRY;
 }
 
-/* What the lane learns of the first vehicle where it is sure that it is one, and that the one before it was. */
-static void learn(cutter *w, const links *l, const parsing *p, double doubt)
+/* Learns how the vehicle that is first follows the one that left last, where nothing was behind that when it left. */
+static void learn_gap(cutter *w, double weight)
 {
-    static const double SURE = 4.5;
-    note_distance(w, doubt);
-    if (p->headless || p->doubt < SURE) return;
-    mix_learn(&w->mix, &l->row, p->first);
-    if (w->last_doubt < SURE) return;
-    lean_learn(&w->habits, &l->row, p->first);
-    print_learn(&w->habits, &l->row, p->first);
-    note_signs(w, p->first);
+    if (w->left.seen == 0 || !w->left_alone) return;
+    const axle_seen *first = &w->train->at[0];
+    const spacing s = spacing_of(w->array, w->habits.stop_share, &w->left, first);
+    boundary_learn(&w->habits, &w->left, first, &s, weight);
+}
+
+/* What the lane learns of the first vehicle, and of where it ends: from each reading with its probability, as those that are sure
+ * are not like the others. `all`: no further axles come. */
+static void learn(cutter *w, const links *l, bool all)
+{
+    static const double LEAST = 0.02;
+    const double begins = 1.0 / (1.0 + exp(-w->last_doubt));
+    double sum = HUGE_VAL;
+    for (int e = 1; e <= l->count && e <= BF_MAX_AXLES; ++e) sum = both_of(sum, run_cost(l, 0, e) + l->behind[e]);
+    learn_gap(w, begins);
+    for (int e = 1; e <= l->count && e <= BF_MAX_AXLES; ++e) {
+        const double weight = begins * exp(sum - l->whole[0][e - 1] - l->behind[e]);
+        if (!(weight > LEAST) || (e == l->count && !all)) continue;
+        mix_learn(&w->mix, &l->row, e, weight);
+        lean_learn(&w->habits, &l->row, e, weight);
+        print_learn(&w->habits, &l->row, e, weight);
+        note_signs(w, e, weight);
+        if (e < l->count) boundary_learn(&w->habits, &w->train->at[e - 1], &w->train->at[e], &w->apart[e], weight);
+    }
 }
 
 /* Whether the best reading is a poor one: a vehicle that is built has a density that grows with its axles. */
@@ -581,14 +521,15 @@ static bool odd(const links *l, const parsing *p)
 }
 
 /* Lets the first vehicle of the train go. */
-static void let_go(cutter *w, const links *l, const parsing *p, double given_up)
+static void let_go(cutter *w, const links *l, const parsing *p, double given_up, bool all)
 {
     static const double DOUBTED = 4.0;
     const double before = w->last_doubt, doubt = p->certain ? CERTAIN : fmin(p->doubt, given_up);
     /* Either end of it may be in doubt. */
     uint32_t flags = fmin(doubt, before) < DOUBTED || odd(l, p) ? BF_CUT_UNCERTAIN : 0;
     if (p->headless) flags |= w->gap_at >= 0 ? BF_PARTIAL : BF_CUT_UNCERTAIN;
-    learn(w, l, p, doubt);
+    learn(w, l, all);
+    w->left_alone = p->first == w->train->count;
     w->last_doubt = doubt;
     if (!emit(w, p->first, flags, 1.0 / (1.0 + exp(-doubt)) / (1.0 + exp(-before)))) w->last_doubt = before;
 }
@@ -618,7 +559,7 @@ void cut_update(cutter *w, bool at_end)
         const int behind = w->train->count - p.first;
         const bool settled = p.certain || behind >= ENOUGH || (behind > 0 && p.doubt > SETTLED);
         if (!all && !settled && p.first < BF_MAX_AXLES) return;
-        let_go(w, &l, &p, given_up);
+        let_go(w, &l, &p, given_up, all);
     }
 }
 

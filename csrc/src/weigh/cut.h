@@ -36,6 +36,7 @@ typedef struct {
     spacing apart[TRAIN + 1]; /* of each axle behind the one before it */
     distances reaches[TRAIN + 1];
     run_costs costs;
+    bool left_alone; /* nothing was behind the vehicle that left last */
     axle_seen left; /* the last axle of the vehicle that left last; its footprints are gone */
     lane_habits habits;
     lane_mix mix;

@@ -170,7 +170,7 @@ static double by_grammar(const char *groups, const distances *const *link, int c
 }
 
 static const double BY_GRAMMAR = 0.25;  /* share of vehicles that no row says */
-static const double BELIEF_N = 60.0, MEMORY_N = 600.0; /* vehicles that the first shares count for, and that are kept */
+static const double BELIEF_N = 25.0, MEMORY_N = 600.0; /* vehicles that the first shares count for, and that are kept */
 
 /* Share of a row in this lane's traffic. */
 static double share_of(const lane_mix *m, int row)
@@ -368,9 +368,9 @@ double lean_cost(const axle_row *r, int i, int j)
     return f.count == 0 ? 0.0 : -log((1.0 - ODD) * factor_density(&f) + ODD * any + 1e-30);
 }
 
-void lean_learn(lane_habits *h, const axle_row *r, int count)
+void lean_learn(lane_habits *h, const axle_row *r, int count, double weight)
 {
-    static const double RATE = 0.03, ODD = 0.06, LEAST = 0.004;
+    static const double FIRST = 10.0, ODD = 0.06, LEAST = 0.004;
     double sum = 0.0, square = 0.0, n = 0.0;
     for (int k = 0; k < count; ++k) {
         const axle_seen *a = &r->axles[k];
@@ -380,11 +380,12 @@ void lean_learn(lane_habits *h, const axle_row *r, int count)
         n += 1.0;
     }
     if (n < 2.0) return;
+    const double rate = habit_rate(&h->lean_n, weight, FIRST);
     const double mean = sum / n, within = (square - sum * mean) / (n - 1.0), off = mean - h->left;
-    h->left_within += RATE * (fmin(within, 9.0 * h->left_within) - h->left_within);
+    h->left_within += rate * (fmin(within, 9.0 * h->left_within) - h->left_within);
     const double between = off * off - h->left_within / n;
-    h->left += RATE * off;
-    h->left_between += RATE * (between - h->left_between);
+    h->left += rate * off;
+    h->left_between += rate * (between - h->left_between);
     h->left_within = fmax(h->left_within, LEAST * LEAST);
     h->left_between = fmax(h->left_between, LEAST * LEAST);
 }
@@ -406,9 +407,9 @@ static double print_cost(const axle_row *r, int i, int j, bool light)
     return cost;
 }
 
-void print_learn(lane_habits *h, const axle_row *r, int count)
+void print_learn(lane_habits *h, const axle_row *r, int count, double weight)
 {
-    static const double RATE = 0.04, FIRST_VAR = 0.2 * 0.2, LEAST_VAR = 0.05 * 0.05;
+    static const double FIRST = 2.0, FIRST_VAR = 0.2 * 0.2, LEAST_VAR = 0.05 * 0.05;
     if (count < 2 || heaviest_of(r->axles, 0, count - 1) < LIGHT_KG) return;
     for (int k = 0; k < count; ++k) {
         const double print = r->axles[k].print;
@@ -418,7 +419,7 @@ void print_learn(lane_habits *h, const axle_row *r, int count)
             h->steered[1] = h->other[1] = FIRST_VAR;
         }
         double *usual = k == 0 ? h->steered : h->other;
-        const double off = print - usual[0], rate = k == 0 ? RATE : 0.5 * RATE;
+        const double off = print - usual[0], rate = habit_rate(k == 0 ? &h->steered_n : &h->other_n, weight, FIRST);
         usual[0] += rate * off;
         usual[1] += rate * (fmin(off * off, 9.0 * usual[1]) - usual[1]);
         usual[1] = fmax(usual[1], LEAST_VAR);
@@ -516,7 +517,7 @@ double link_density(const link_shares *l, double d)
     return sum;
 }
 
-void mix_learn(lane_mix *m, const axle_row *r, int count)
+void mix_learn(lane_mix *m, const axle_row *r, int count, double weight)
 {
     if (count < 2) return;
     grouping g;
@@ -528,8 +529,8 @@ void mix_learn(lane_mix *m, const axle_row *r, int count)
     for (int c = 0; c < CONFIGURATIONS; ++c) each[c] = (1.0 - BY_GRAMMAR) * share_of(m, c) * loads * row_likelihood(c, &g, false);
     for (int c = 0; c < 3; ++c) each[CAR + c] = light_share(m, CAR + c) * light[c];
     for (int c = 0; c < LIGHT_END; ++c) sum += each[c];
-    for (int c = 0; c < LIGHT_END; ++c) m->seen[c] += each[c] / sum;
-    m->vehicles += 1.0;
+    for (int c = 0; c < LIGHT_END; ++c) m->seen[c] += weight * each[c] / sum;
+    m->vehicles += weight;
     if (m->vehicles < MEMORY_N) return;
     for (int c = 0; c < LIGHT_END; ++c) m->seen[c] *= 0.5;
     m->vehicles *= 0.5;

@@ -37,12 +37,12 @@ void pattern_link(const axle_row *r, int count, int k, link_shares *out);
 double link_density(const link_shares *l, double d);
 
 /* A vehicle that was surely told apart: its configuration is seen more often here. */
-void mix_learn(lane_mix *m, const axle_row *r, int count);
+void mix_learn(lane_mix *m, const axle_row *r, int count, double weight);
 
 /* Minus log density of the left shares of axles i .. j as those of one vehicle. */
 double lean_cost(const axle_row *r, int i, int j);
-void lean_learn(lane_habits *h, const axle_row *r, int count);
-void print_learn(lane_habits *h, const axle_row *r, int count);
+void lean_learn(lane_habits *h, const axle_row *r, int count, double weight);
+void print_learn(lane_habits *h, const axle_row *r, int count, double weight);
 
 /* The largest distance that two neighbouring axles of one vehicle may have. */
 double longest_spacing(const axle_seen *axles, int count);
