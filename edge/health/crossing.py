@@ -78,6 +78,7 @@ class _Loop:
         self.chatter = ChatterWatch(where)
         self.stuck = StuckLoopWatch(where, "identities", while_on=_READS_WHILE_ON, while_off=_READS_WHILE_OFF)
         self.last_identity = ""
+        self.blind = False  # its device does not speak, so nobody knows how it stands
 
 
 class _WimLoop:
@@ -296,6 +297,9 @@ class Health:
         reader = self._readers.get(state.device)
         if reader is not None and state.state is not LinkState.ONLINE:
             reader.silent.forgive()
+        if state.state in (LinkState.DOWN, LinkState.SILENT):
+            for (device, _), loop in self._loops.items():
+                loop.blind = loop.blind or device == state.device
 
     def read(
         self, device: str, time_ns: int, identifier: str, confidence: float | None, reader_ns: int | None = None
@@ -317,7 +321,7 @@ class Health:
             self._readers[other].twice.read(device)
         place = self._place_of(device)
         for loop in self._loops_at.get(place, ()):
-            if loop.last_identity != identifier:
+            if loop.last_identity != identifier and not loop.blind:
                 loop.last_identity = identifier
                 loop.stuck.passed()
 
@@ -327,8 +331,9 @@ class Health:
         if loop is None:
             return
         time_ns = self._steady(time_ns)
+        seen_again, loop.blind = loop.blind, False  # what it counted meanwhile it did not count just now
         loop.stuck.state(on, changed=not first)
-        if first:
+        if first or seen_again:
             return
         loop.chatter.changes(time_ns, max(1, 2 * pulses - 1))
         if loop.chatter.holds(time_ns):

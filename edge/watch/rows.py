@@ -50,13 +50,13 @@ class Sheet:
 
 
 def alarms(view: CrossingView, words: Words, now_s: float) -> Sheet:
-    """What holds: the worst first, of those the newest."""
+    """Computers that are offline, then what holds: the worst first, of those the newest."""
 
     def order(item: tuple[tuple[str, ...], dict[str, Any]]) -> tuple[int, float]:
         since = seconds_since(_began(item[1]), now_s)
         return _RANK.get(item[1]["severity"], 3), since if since is not None else 1e12
 
-    rows = []
+    rows = [_offline(topic, status, words, now_s) for topic, status in sorted(view.statuses.items()) if _gone(status)]
     for (topic, *_), alarm in sorted(view.alarms.items(), key=order):
         crossing, computer, lane = place(topic)
 
@@ -74,6 +74,27 @@ def alarms(view: CrossingView, words: Words, now_s: float) -> Sheet:
         rows.append(Row(_found(topic, alarm["code"], alarm.get("device"), alarm["severity"], alarm["text"]), cells))
     columns = ("severity", "age", "crossing", "computer", "lane", "code", "text")
     return Sheet(columns, frozenset({"age"}), tuple(rows), words["no_alarm"])
+
+
+def _gone(status: dict[str, Any]) -> bool:
+    return status.get("online") is False
+
+
+def _offline(topic: str, status: dict[str, Any], words: Words, now_s: float) -> Row:
+    """In no alarm, as nobody is there to give one; and the alarms of such a computer are those of then."""
+    crossing, computer, _ = place(topic)
+    cause = status.get("cause") or ""
+
+    def cells() -> tuple[Text, ...]:
+        return (
+            _cell(words.of("severity", "critical"), _STYLE["critical"]),
+            _cell(words.age(seconds_since(status.get("since") or status.get("time"), now_s))),
+            _cell(crossing), _cell(computer), _lane("_", words),
+            _cell(words.of("state", "offline"), _STYLE["critical"]),
+            _cell(f"{cause}: {words['offline']}" if cause else words["offline"]),
+        )  # fmt: skip
+
+    return Row(_found(topic, "offline", "critical", cause), cells)
 
 
 def sheet(name: str, view: CrossingView, words: Words, now_s: float) -> Sheet:

@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from world_events import alarms
 
+from drivers.events import DeviceState, LinkState
 from drivers.remedies import Connection
 from edge.alarms.texts import text_of
+from edge.config.file import load as load_config
 from edge.core import ChannelHealth
+from edge.health.crossing import Health
 from edge.health.links import LostScansWatch, RejectWatch, SampleRateWatch
 from edge.health.loops import ChatterWatch, LoopSignal, StuckLoopWatch
 from edge.health.readers import (
@@ -506,3 +509,42 @@ def test_a_fault_is_an_alarm_that_begins_and_ends(
 
 def began(alarm: Alarm, start_ns: int) -> float:
     return (parse_utc(alarm.time) - start_ns) / 1e9
+
+
+def test_loops_of_a_device_that_is_gone_are_not_at_fault(tmp_path: Path) -> None:
+    """Vehicles that pass meanwhile say nothing of them, nor what their counters ran ahead by when it is back."""
+    path = tmp_path / "lane.toml"
+    path.write_text("""
+site = { country = "CA", port = "0453" }
+lane = [{ id = "C01", traffic = "commercial" }]
+point = [{ name = "approach" }, { name = "booth" }]
+[[device]]
+name = "io"
+driver = "moxa_e1200"
+url = "tcp://127.0.0.1:502"
+lane = "C01"
+input = [{ name = "loop", point = "booth" }]
+options = { inputs = ["loop"] }
+[[device]]
+name = "tags"
+driver = "transcore_encompass"
+url = "tcp://127.0.0.1:10001"
+lane = "C01"
+point = "booth"
+""")
+    health = Health(load_config(path))
+
+    def found(seconds: float) -> set[str]:
+        return {each.condition.code for each in health.judge(at(seconds)) if each.holds}
+
+    health.input("io", "loop", at(1), on=True, pulses=0, first=True)
+    health.state(DeviceState("io", at(2), LinkState.DOWN, "Connection refused"))
+    for k in range(9):
+        health.read("tags", at(10 + 10 * k), f"TAG {k}", 1.0)
+    assert "loop_stuck" not in found(100)
+    health.state(DeviceState("io", at(100), LinkState.ONLINE, "in order"))
+    health.input("io", "loop", at(100), on=True, pulses=9, first=False)
+    assert "loop_chatter" not in found(101)
+    for k in range(9):
+        health.read("tags", at(110 + 10 * k), f"TAG B{k}", 1.0)
+    assert "loop_stuck" in found(200)

@@ -91,6 +91,16 @@ async def test_alarms_stand_above_and_everything_has_its_age_and_place(inbox: In
         assert "online" in await drawn(pilot)
 
 
+async def test_a_computer_that_is_offline_stands_above_all_alarms(inbox: Inbox) -> None:
+    put(inbox, wait(), alarm(), status(False))
+    async with WatchApp(inbox, CrossingView()).run_test(size=SIZE) as pilot:
+        lines = (await drawn(pilot)).splitlines()
+        gone, held = [line for line in lines if line.startswith(("warning", "critical"))]
+        assert "device_down" in held
+        for word in ("CA/0453", SOURCE, "offline", "it says nothing"):
+            assert word in gone
+
+
 async def test_nothing_is_empty_without_a_word(inbox: Inbox) -> None:
     async with WatchApp(inbox, CrossingView()).run_test(size=SIZE) as pilot:
         shown = await drawn(pilot)
