@@ -38,6 +38,7 @@ class WaitReport:
         self._config = config
         self._public = public
         self._zone = ZoneInfo(config.site.timezone)
+        self._clock = "%H:%M:%S" if config.wait.interval_s % 60 else "%H:%M"
         self._rows: dict[_Row, list[Wait]] = defaultdict(list)
 
     def take(self, wait: Wait) -> None:
@@ -68,9 +69,9 @@ class WaitReport:
     def _span(self, waits: Sequence[Wait]) -> str:
         from_point, to_point = escape(waits[-1].from_point), escape(waits[-1].to_point)
         first, last = (self._local(parse_utc(wait.time) / 1e9) for wait in (waits[0], waits[-1]))
-        until = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%-d %B %Y, %H:%M}"
+        until = f"{last:{self._clock}}" if first.date() == last.date() else f"{last:%-d %B %Y, {self._clock}}"
         return (
-            f"{first:%-d %B %Y, %H:%M} to {until}, intervals of {waits[-1].interval_s} s. All times are local "
+            f"{first:%-d %B %Y, {self._clock}} to {until}, intervals of {waits[-1].interval_s} s. All times are local "
             f"({escape(self._config.site.timezone)}). Wait from <em>{from_point}</em> to <em>{to_point}</em>, free "
             "travel included."
         )
@@ -109,6 +110,7 @@ class WaitReport:
         queue = [(b.at, None if self._public and (b.queue or 0.0) < FEW else b.queue) for b in bins]
         drawn = [y for _, y in [*dots, *line] if y is not None]
         known = [n for _, n in queue if n is not None]
+        hidden = any(b.queue is not None and shown is None for b, (_, shown) in zip(bins, queue, strict=True))
         words, plots = [], []
         if _moves(drawn):
             curves = [Curve(dots, dots=True), Curve(line, second=True)]
@@ -123,7 +125,11 @@ class WaitReport:
                 over_time("queue, vehicles", [Curve(queue, second=True)], zone=self._zone, half=half, most=most)
             )
         else:
-            words.append(_constant("queue", known, "vehicles"))
+            words.append(
+                f"queue: fewer than {FEW} vehicles{', or not known' if None in [b.queue for b in bins] else ''}"
+                if hidden and not known
+                else _constant("queue", known, "vehicles") + (f", or fewer than {FEW}" if hidden else "")
+            )
         out = [f"<figure>{''.join(plots)}{self._behind(bins)}</figure>"] if plots else []
         return [*(f"<p>{text}</p>" for text in words), *out]
 
@@ -134,7 +140,7 @@ class WaitReport:
         for at in range(0, len(bins), step):
             some = Bin.of(bins[at : at + step])
             lines.append([
-                f"{self._local(some.at):%d %b %H:%M}", _count(some.vehicles, self._public),
+                f"{self._local(some.at):%d %b {self._clock}}", _count(some.vehicles, self._public),
                 _text(some.experienced_min), _text(some.expected_min),
                 "–" if some.low_min is None else f"{_text(some.low_min)} – {_text(some.high_min)}",
                 _count(some.queue, self._public) if some.queue is not None else "–",
@@ -171,7 +177,9 @@ class WaitReport:
             if not self._public and _moves([y for _, y in share if y is not None]):  # an interval may be one vehicle
                 plot = over_time("its share of the whole delay, %", [Curve(share)], zone=self._zone)
                 known = [(t, y) for t, y in share if y is not None]
-                lines = [[f"{self._local(t):%d %b %H:%M}", f"{y:.0f}"] for t, y in known[:: -(-len(known) // 100)]]
+                lines = [
+                    [f"{self._local(t):%d %b {self._clock}}", f"{y:.0f}"] for t, y in known[:: -(-len(known) // 100)]
+                ]
                 out.append(f"<figure>{plot}{_figures(('at', 'share, %'), lines)}</figure>")
         return out
 

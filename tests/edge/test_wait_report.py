@@ -169,6 +169,13 @@ def test_a_page_for_the_public_shows_nothing_of_few_vehicles() -> None:
     assert len(str(line.get("d")).split(" L")) <= 8
 
 
+def test_a_short_queue_is_told_to_the_public_as_short_and_not_as_unknown() -> None:
+    report = WaitReport(config_of(), public=True)
+    for n in range(40):
+        report.take(wait(n, experienced=experienced(600.0, 2), expected_s=600.0, queue_vehicles=3.0))
+    assert "queue: fewer than 5 vehicles<" in report.page()
+
+
 @pytest.mark.parametrize(("public", "told"), [(True, ["approach"]), (False, ["approach", "wim"])])
 def test_a_delay_of_few_vehicles_is_told_to_operators_alone(public: bool, told: list[str]) -> None:
     report = WaitReport(config_of(), public=public)
