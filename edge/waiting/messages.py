@@ -21,6 +21,7 @@ from edge.waiting.series import Series
 
 _OPEN, _OPEN_S = 0.05, 30.0  # a median that may be off by more, as likely as not, is none
 _NOBODY = Experienced(count=0, median_s=None, p10_s=None, p90_s=None, p95_s=None)
+_LEAST_OBSERVED_S = 30.0  # one vehicle in the seconds after a start made a rate of hundreds
 _UNTRIED = 30  # forecasts that are kept until the next vehicle comes
 
 Stream = tuple[str, Traffic]
@@ -189,4 +190,6 @@ def _experienced(waits_s: list[float]) -> Experienced:
 
 
 def _throughput_per_h(facts: Facts, moment: Moment) -> float | None:
-    return round(facts.departures_n * 3600.0 / moment.observed_s, 1) if facts.departed else None
+    if not facts.departed or moment.observed_s < _LEAST_OBSERVED_S:
+        return None
+    return round(facts.departures_n * 3600.0 / moment.observed_s, 1)

@@ -396,3 +396,13 @@ def test_started_in_a_queue_without_identities_it_waits_for_an_idle_booth() -> N
     _, _, waits = _from_the_middle(Readers())
     assert all(wait.expected_s is None for wait in waits[:20])
     assert any(wait.expected_s is not None for wait in waits)
+
+
+def test_one_vehicle_in_the_first_seconds_makes_no_rate() -> None:
+    early = [LoopCount(T0 + 55 * S, "L0", "approach"), LoopCount(T0 + 57 * S, "L0", "booth")]
+    crossing = CrossingWaits(_config())
+    for sighting in early:
+        crossing.feed(sighting)
+    first, second = (_lane(crossing.advance(T0 + end_s * S))[-1] for end_s in (80, 140))
+    assert first.throughput_per_h is None
+    assert second.throughput_per_h is not None
