@@ -94,7 +94,14 @@ static axle_row row_of(const cutter *w)
     return row;
 }
 
-static void find_links(const cutter *w, links *l)
+static double known_boundary(run_costs *known, const axle_row *row, int k)
+{
+    double *cost = &known->boundary[k];
+    if (isnan(*cost)) *cost = boundary_cost(row, k);
+    return *cost;
+}
+
+static void find_links(cutter *w, links *l)
 {
     const double longest = longest_spacing(w->train->at, w->train->count);
     l->row = row_of(w);
@@ -103,7 +110,7 @@ static void find_links(const cutter *w, links *l)
     for (int k = 1; k < l->count; ++k) {
         const spacing *s = &w->apart[k];
         l->apart[k] = s->lo > longest && spacing_cost(s, 0.0, longest) >= IMPOSSIBLE;
-        l->cut[k] = l->apart[k] ? 0.0 : boundary_cost(&l->row, k) + loop_cost(w, sign_of(w, k), k);
+        l->cut[k] = l->apart[k] ? 0.0 : known_boundary(&w->costs, &l->row, k) + loop_cost(w, sign_of(w, k), k);
     }
 }
 
@@ -134,6 +141,7 @@ static double headless_cost(run_costs *known, const axle_row *row, int n, bool o
 /* The first `count` axles of the train are other ones now, or the lane has learned. */
 static void forget_costs(run_costs *known, int count)
 {
+    for (int b = 0; b < count; ++b) known->boundary[b] = (double)NAN;
     for (int open = 0; open < 2; ++open)
         for (int n = 0; n < BF_MAX_AXLES; ++n) {
             known->headless[open][n] = (double)NAN;

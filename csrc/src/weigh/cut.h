@@ -15,10 +15,11 @@ typedef struct {
     int head, count;
 } vehicle_ring;
 
-/* What runs of axles of the train cost as vehicles, by [first axle][axles - 1] and by whether more may come, and those at its
- * front without a head: axles that have come do not change, so each is asked once, until some leave. NaN: not asked. */
+/* What runs of axles of the train cost as vehicles, by [first axle][axles - 1] and by whether more may come, those at its front
+ * without a head, and boundaries before axles: axles that have come do not change, so each is asked once, until some leave. NaN:
+ * not asked. */
 typedef struct {
-    double as_vehicle[2][TRAIN + 1][BF_MAX_AXLES], headless[2][BF_MAX_AXLES];
+    double as_vehicle[2][TRAIN + 1][BF_MAX_AXLES], headless[2][BF_MAX_AXLES], boundary[TRAIN + 1];
 } run_costs;
 
 /* How the axles of the train are cut into vehicles. */

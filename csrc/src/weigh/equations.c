@@ -1,5 +1,6 @@
 /* Crossings, steps and penalties to normal equations, and their solution. See equations.h. */
 #include "equations.h"
+#include "wide.h"
 
 #include <math.h>
 #include <string.h>
@@ -215,59 +216,81 @@ double penalty_logdet(const penalty *p, int coeffs)
     return logdet;
 }
 
-/* In place. */
-static bool cholesky(envelope *m)
+/* The equations with a penalty, transposed, for the factor to be made of it in place; `right`: their right side. */
+static void take_equations(upper_factor *u, const equations *e, int coeffs, double w, double *right)
 {
-    const int n = m->n;
+    static const double FREE = 1e-6; /* the place as a whole */
+    const int n = u->n = e->data.n;
+    for (int i = 0; i < n; ++i) u->last[i] = i;
     for (int i = 0; i < n; ++i) {
-        double *ai = m->a + i * n;
-        for (int j = m->first[i]; j <= i; ++j) {
-            const double *aj = m->a + j * n;
-            double s = ai[j];
-            for (int k = m->first[i] > m->first[j] ? m->first[i] : m->first[j]; k < j; ++k) s -= ai[k] * aj[k];
-            if (j < i) {
-                ai[j] = s / aj[j];
-            } else {
-                if (!(s > 0.0)) return false;
-                ai[i] = sqrt(s);
-            }
+        const int first = u->first[i] = e->data.first[i];
+        if (i > u->last[first]) u->last[first] = i;
+    }
+    for (int i = 0; i < n; ++i) {
+        if (i > 0 && u->last[i] < u->last[i - 1]) u->last[i] = u->last[i - 1];
+        memset(u->a + i * n + i, 0, sizeof(double) * (size_t)(u->last[i] + 1 - i));
+    }
+    for (int i = 0; i < n; ++i) {
+        double *column = u->a + i;
+        for (int j = u->first[i]; j <= i; ++j) column[j * n] = e->data.a[i * n + j];
+        column[i * n] += FREE;
+        right[i] = e->right[i];
+        if (i >= coeffs) continue;
+        for (int d = 0; d < BAND && d <= i; ++d) column[(i - d) * n] += w * e->penalty.a[i][d];
+        right[i] += w * e->penalty.right[i];
+    }
+}
+
+/* In place. Each row is taken from all behind it as soon as it is known, so that neighbours do not wait for each other; each number
+ * loses its products in the order of the rows, as if they were summed. */
+WIDE_VECTORS static bool make_factor(upper_factor *u)
+{
+    const int n = u->n;
+    for (int k = 0; k < n; ++k) {
+        double *restrict row = u->a + k * n;
+        const int end = u->last[k] + 1;
+        if (!(row[k] > 0.0)) return false;
+        const double root = row[k] = sqrt(row[k]);
+        for (int j = k + 1; j < end; ++j) row[j] /= root;
+        for (int i = k + 1; i < end; ++i) {
+            double *restrict to = u->a + i * n;
+            const double f = row[i];
+            if (f == 0.0) continue;
+            for (int j = i; j < end; ++j) to[j] -= f * row[j];
         }
     }
     return true;
 }
 
-static void substitute(const envelope *m, double *b)
+/* Solves L d = f in place, from unknown `begin` on, before which f is 0. */
+static inline void forwards(const upper_factor *u, int begin, double *restrict d)
 {
-    const int n = m->n;
-    for (int i = 0; i < n; ++i) {
-        double s = b[i];
-        for (int k = m->first[i]; k < i; ++k) s -= m->a[i * n + k] * b[k];
-        b[i] = s / m->a[i * n + i];
-    }
-    for (int i = n - 1; i >= 0; --i) {
-        b[i] /= m->a[i * n + i];
-        for (int k = m->first[i]; k < i; ++k) b[k] -= m->a[i * n + k] * b[i];
+    const int n = u->n;
+    for (int k = begin; k < n; ++k) {
+        const double *restrict row = u->a + k * n;
+        const double found = d[k] = d[k] / row[k];
+        for (int i = k + 1; i <= u->last[k]; ++i) d[i] -= row[i] * found;
     }
 }
 
-double equations_solve(const equations *e, int coeffs, double density, envelope *factor, double *c)
+WIDE_VECTORS static void substitute(const upper_factor *u, double *restrict b)
 {
-    static const double FREE = 1e-6; /* the place as a whole */
+    const int n = u->n;
+    forwards(u, 0, b);
+    for (int i = n - 1; i >= 0; --i) {
+        const double *restrict column = u->a + i;
+        const double found = b[i] = b[i] / column[i * n];
+        for (int k = u->first[i]; k < i; ++k) b[k] -= column[k * n] * found;
+    }
+}
+
+double equations_solve(const equations *e, int coeffs, double density, upper_factor *factor, double *c)
+{
     const int n = e->data.n;
     const double w = 1.0 / density;
     double right[UNKNOWNS_MAX];
-    factor->n = n;
-    for (int i = 0; i < n; ++i) {
-        const int first = e->data.first[i];
-        factor->first[i] = first;
-        memcpy(factor->a + i * n + first, e->data.a + i * n + first, sizeof(double) * (size_t)(i + 1 - first));
-        factor->a[i * n + i] += FREE;
-        right[i] = e->right[i];
-        if (i >= coeffs) continue;
-        for (int d = 0; d < BAND && d <= i; ++d) factor->a[i * n + i - d] += w * e->penalty.a[i][d];
-        right[i] += w * e->penalty.right[i];
-    }
-    if (!cholesky(factor)) return HUGE_VAL;
+    take_equations(factor, e, coeffs, w, right);
+    if (!make_factor(factor)) return HUGE_VAL;
     memcpy(c, right, sizeof(double) * (size_t)n);
     substitute(factor, c);
     double cost = w * e->penalty.constant;
@@ -320,16 +343,13 @@ void equations_residuals(const double *c, int coeffs, crossing_at *o, int count)
     }
 }
 
-double envelope_sigma(const envelope *factor, const double *f, int begin, int end)
+WIDE_VECTORS double factor_sigma(const upper_factor *factor, const double *f, int begin, int end)
 {
     const int n = factor->n;
     double d[UNKNOWNS_MAX], var = 0.0;
     while (begin < end && f[begin] == 0.0) ++begin;
-    for (int i = begin; i < n; ++i) {
-        double s = i < end ? f[i] : 0.0;
-        for (int k = begin > factor->first[i] ? begin : factor->first[i]; k < i; ++k) s -= factor->a[i * n + k] * d[k];
-        d[i] = s / factor->a[i * n + i];
-        var += d[i] * d[i];
-    }
+    for (int i = begin; i < n; ++i) d[i] = i < end ? f[i] : 0.0;
+    forwards(factor, begin, d);
+    for (int i = begin; i < n; ++i) var += d[i] * d[i];
     return sqrt(var);
 }

@@ -39,6 +39,13 @@ typedef struct {
     double a[UNKNOWNS_MAX * UNKNOWNS_MAX];
 } envelope;
 
+/* The transpose of the factor L of such a matrix; row i has nothing behind column last[i], column i nothing before row first[i]. */
+typedef struct {
+    int n;
+    int first[UNKNOWNS_MAX], last[UNKNOWNS_MAX];
+    double a[UNKNOWNS_MAX * UNKNOWNS_MAX];
+} upper_factor;
+
 /* Over the spline's coefficients: the same with four entries in a row, [0] on the diagonal. */
 typedef struct {
     double a[SPLINE_MAX_COEFFS][BAND];
@@ -66,12 +73,12 @@ double penalty_logdet(const penalty *p, int coeffs);
 
 /* Solves data + penalty / density into `c`, leaving the factor; returns minus twice the log evidence, but for the penalty's
  * determinant and constants of the data. HUGE_VAL where it cannot be solved. */
-double equations_solve(const equations *e, int coeffs, double density, envelope *factor, double *c);
+double equations_solve(const equations *e, int coeffs, double density, upper_factor *factor, double *c);
 
 /* Residuals against each group's own offsets. */
 void equations_residuals(const double *c, int coeffs, crossing_at *o, int count);
 
 /* Standard deviation of sum f * c, of the unknowns from `begin` on to `end`. */
-double envelope_sigma(const envelope *factor, const double *f, int begin, int end);
+double factor_sigma(const upper_factor *factor, const double *f, int begin, int end);
 
 #endif

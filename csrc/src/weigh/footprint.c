@@ -1,5 +1,6 @@
 /* Force traces of bounded size, and the measures of a footprint: flanks, centroid, peak, area. See footprint.h. */
 #include "footprint.h"
+#include "wide.h"
 
 #include <math.h>
 #include <string.h>
@@ -19,7 +20,7 @@ void trace_begin(trace *t, int64_t scan)
 /* Merges neighbours that differ less than `tolerance`; a stretch takes in at most one neighbour in a pass, so that
  * slopes are not flattened. Returns the new count. Which ones are alike, and what each makes with the next one, is found for
  * all first: whether noise lets two merge is nothing that a processor could foresee. */
-static int merge_pass(float *restrict value, int32_t *restrict n, int count, double tolerance, int at_least)
+WIDE_VECTORS static int merge_pass(float *restrict value, int32_t *restrict n, int count, double tolerance, int at_least)
 {
     static const int32_t MOST = INT32_MAX / 4;
     unsigned char alike[TRACE_POINTS];
@@ -185,7 +186,7 @@ static void find_plateau(footprint *f, const levelled *l)
 
 /* Takes the line between the baselines off. What lies further before the wheel than it was on the sensor is none of its
  * flanks, and is left out. */
-static void take_level(levelled *l, const trace *t, const footprint_base *base)
+WIDE_VECTORS static void take_level(levelled *l, const trace *t, const footprint_base *base)
 {
     const double at0 = base->at[0], base0 = base->value[0], at1 = base->at[1], base1 = base->value[1];
     const int skip = 2 * t->lead > t->count ? 2 * t->lead - t->count : 0;
@@ -261,8 +262,39 @@ static double highest_mean(const levelled *l, double window, double top, int *at
 
 enum { BLOCK = 16 }; /* values that are looked at together */
 
+static bool any_from(const float *v, float level)
+{
+    int any = 0;
+    for (int k = 0; k < BLOCK; ++k) any |= v[k] >= level;
+    return any != 0;
+}
+
+/* The same for all values that are floats: the least of them that is not below `level`. */
+static float float_from(double level)
+{
+    const float near = (float)level;
+    return (double)near < level ? nextafterf(near, HUGE_VALF) : near;
+}
+
+/* Index of the first value from `i` on that is at least `level`, or `end`; of the last one from `i` down. */
+static int first_from(const float *v, int i, int end, double level)
+{
+    const float least = float_from(level);
+    while (i + BLOCK <= end && !any_from(v + i, least)) i += BLOCK;
+    while (i < end && v[i] < least) ++i;
+    return i;
+}
+
+static int last_to(const float *v, int i, int end, double level)
+{
+    const float least = float_from(level);
+    while (i - BLOCK >= end && !any_from(v + i - BLOCK + 1, least)) i -= BLOCK;
+    while (i > end && v[i] < least) --i;
+    return i;
+}
+
 /* Index of the first of the highest values, 0 where none is above 0. */
-static int highest_at(const float *v, int count)
+WIDE_VECTORS static int highest_at(const float *v, int count)
 {
     float most[BLOCK] = {0.0f}, top = 0.0f;
     int i = 0;
@@ -270,30 +302,7 @@ static int highest_at(const float *v, int count)
         for (int k = 0; k < BLOCK; ++k) most[k] = v[i + k] > most[k] ? v[i + k] : most[k];
     for (; i < count; ++i) top = v[i] > top ? v[i] : top;
     for (int k = 0; k < BLOCK; ++k) top = most[k] > top ? most[k] : top;
-    for (i = 0; top > 0.0f && v[i] < top;) ++i;
-    return i;
-}
-
-static bool any_from(const float *v, double level)
-{
-    int any = 0;
-    for (int k = 0; k < BLOCK; ++k) any |= (double)v[k] >= level;
-    return any != 0;
-}
-
-/* Index of the first value from `i` on that is at least `level`, or `end`; of the last one from `i` down. */
-static int first_from(const float *v, int i, int end, double level)
-{
-    while (i + BLOCK <= end && !any_from(v + i, level)) i += BLOCK;
-    while (i < end && (double)v[i] < level) ++i;
-    return i;
-}
-
-static int last_to(const float *v, int i, int end, double level)
-{
-    while (i - BLOCK >= end && !any_from(v + i - BLOCK + 1, level)) i -= BLOCK;
-    while (i > end && (double)v[i] < level) --i;
-    return i;
+    return top > 0.0f ? first_from(v, 0, count, (double)top) : 0;
 }
 
 /* The peak: the highest mean over about a tenth of the time spent above half of the highest point. Returns where it is, or -1

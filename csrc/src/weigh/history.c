@@ -135,11 +135,26 @@ static inline void add_up(frame_ranges *r, int row, int channels)
     }
 }
 
+/* Asks for what lies some frames behind, before it is needed: a recording is read through faster than memory gives it of itself
+ * (a tenth of the time of traffic). Small frames are in the cache. An address behind the block is never looked at. */
+static inline void ask_ahead(const int16_t *frame, int samples)
+{
+#if defined(__GNUC__)
+    enum { FRAMES = 4, LINE = 64, LEAST = 512 }; /* bytes */
+    const int bytes = samples * (int)sizeof *frame;
+    const uintptr_t from = (uintptr_t)frame + FRAMES * (uintptr_t)bytes;
+    for (int i = 0; bytes >= LEAST && i < bytes; i += LINE) __builtin_prefetch((const void *)(from + (uintptr_t)i));
+#else
+    (void)frame, (void)samples;
+#endif
+}
+
 /* Some scans side by side are one long row, so that the length of the vectors does not depend on the number of channels. */
 WIDE_VECTORS void history_ranges(const history *h, int64_t frame, frame_ranges *r)
 {
     const int16_t *s = h->at[frame & (HISTORY_FRAMES - 1)];
     const int n = h->frame_scans, channels = h->channels, part = n < ROWS * FOLDED ? n / ROWS : FOLDED, row = part * channels;
+    ask_ahead(s, n * channels);
     take_rows(s, row, r->lo, r->hi, r->low_bits);
     for (int from = ROWS * part; from < n; from += ROWS * part) {
         frame_ranges more;

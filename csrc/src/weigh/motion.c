@@ -397,7 +397,7 @@ static double sigma_of(const motion *m, const double *f, int begin, int end)
 {
     /* A driver who creeps is no linear process: speeds have a floor, and bursts above it. Measured over simulated ones. */
     static const double WANDER_DOUBT = 1.2;
-    const double sd = envelope_sigma(&m->factor, f, begin, end);
+    const double sd = factor_sigma(&m->factor, f, begin, end);
     double var = sd * sd;
     for (int i = 0; i < m->ways; ++i) {
         double off = 0.0;

@@ -30,7 +30,7 @@ typedef struct {
     spline grid;
     double c[UNKNOWNS_MAX];            /* of the spline, and how far to the side it runs behind them */
     double poly[MOTION_MAX_COEFFS][4]; /* of each interval, in powers of the time since its knot */
-    envelope factor;                   /* of the precision of c */
+    upper_factor factor;               /* of the precision of c */
     int ways;                          /* choices of the prior that deviate from c, times the root of their share: */
     double way[MOTION_MAX_WAYS][UNKNOWNS_MAX];
     double scale; /* residuals as a multiple of their sigmas */

@@ -1,5 +1,6 @@
 /* A channel's samples without spikes and droop. See samples.h. */
 #include "samples.h"
+#include "wide.h"
 
 #include <stdlib.h>
 
@@ -60,16 +61,17 @@ enum { BLOCK = 1 << 3 }; /* samples that are looked at together; a frame has tha
  * it is the median of all, or near to it: no more than half of the window lie far off on one side. */
 static inline void clear_by(const int32_t *restrict raw, const int half, int limit, int32_t *restrict suspect)
 {
-    int32_t lower[BLOCK] = {0}, higher[BLOCK] = {0};
-    for (int k = -half; k <= half; ++k)
-        for (int i = 0; i < BLOCK; ++i) {
-            lower[i] += raw[i + k] < raw[i] - limit;
-            higher[i] += raw[i + k] > raw[i] + limit;
+    for (int i = 0; i < BLOCK; ++i) {
+        int32_t lower = 0, higher = 0;
+        for (int k = -half; k <= half; ++k) {
+            lower += raw[i + k] < raw[i] - limit;
+            higher += raw[i + k] > raw[i] + limit;
         }
-    for (int i = 0; i < BLOCK; ++i) suspect[i] &= (lower[i] > half) | (higher[i] > half);
+        suspect[i] &= (lower > half) | (higher > half);
+    }
 }
 
-static void clear_flanks(const int32_t *raw, int half, int limit, int32_t *suspect)
+WIDE_VECTORS static void clear_flanks(const int32_t *raw, int half, int limit, int32_t *suspect)
 {
     _Static_assert(SPIKE_MOST == 3, "each width is unrolled");
     if (half == 3) clear_by(raw, 3, limit, suspect);
@@ -96,7 +98,7 @@ static bool any_of(const int32_t *suspect)
     return any != 0;
 }
 
-void samples_load(frame_samples *s, const history *h, int64_t frame, sample_source from, const baseline *b)
+WIDE_VECTORS void samples_load(frame_samples *s, const history *h, int64_t frame, sample_source from, const baseline *b)
 {
     const int n = h->frame_scans, half = from.spike_width;
     const int64_t first = history_first(h), last = history_last(h);
@@ -132,7 +134,7 @@ static void take_spike_out(frame_samples *s, const history *h, int i, sample_sou
     s->x[i] = clean;
 }
 
-void samples_condition(frame_samples *s, const history *h, int first, sample_source from, const baseline *b, double integral)
+WIDE_VECTORS void samples_condition(frame_samples *s, const history *h, int first, sample_source from, const baseline *b, double integral)
 {
     for (int i = first; i < s->n; ++i) s->x[i] = s->raw[i];
     if (!(b->tau_k > 0.0)) {

@@ -1,5 +1,6 @@
 /* Records a wheel until it has gone. See wheel.h. */
 #include "wheel.h"
+#include "wide.h"
 
 #include <stdlib.h>
 
@@ -22,7 +23,7 @@ void wheel_begin(wheel *w, int64_t scan)
     w->steepest = 0;
 }
 
-void wheel_lead(wheel *w, const double *y, int n, double base, float tolerance)
+WIDE_VECTORS void wheel_lead(wheel *w, const double *y, int n, double base, float tolerance)
 {
     double top = w->top;
     for (int i = 0; i < n; ++i)
@@ -31,7 +32,7 @@ void wheel_lead(wheel *w, const double *y, int n, double base, float tolerance)
     trace_add(&w->t, y, n, tolerance);
 }
 
-void wheel_steepness(wheel *w, const int32_t *raw, int n)
+WIDE_VECTORS void wheel_steepness(wheel *w, const int32_t *raw, int n)
 {
     int32_t most = w->steepest;
     for (int i = 0; i < n; ++i) {
