@@ -97,6 +97,15 @@ def test_a_queue_that_stands_is_not_taken_for_gone(booths: int, seed: int) -> No
     assert forecast.queue_n == pytest.approx(inside_n, rel=0.4)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_many_booths_that_are_slower_than_thought_do_not_hide_their_queue(seed: int) -> None:
+    """Eight booths take a quarter longer than usual: no departure tells that from booths that are idle at times."""
+    day = _day(random.Random(seed), [0.4, 0.5, 1.3, 1.2, 1.1], 8, 75.0, leaves=0.05)
+    inside_n = day.inside_n(5 * 3600.0)
+    assert inside_n > 60
+    assert _fed(day, 5 * 3600.0, 8).predict(T0 + 5 * 3600 * S).queue_n == pytest.approx(inside_n, rel=0.6)
+
+
 def test_in_dense_traffic_those_close_behind_another_are_vehicles() -> None:
     """Every second comes 2.5 s behind another, and is served like all others, though hardly any of them is read."""
     rng = random.Random(4)

@@ -22,6 +22,7 @@ static const double JUMP = 2e-4;          /* the head moves on by any number: a 
 static const double JUMP_SPAN = 128.0;
 static const double LEAP = 2e-3;          /* more have left than is known, by any number with this mean: */
 static const double LEAP_LEAST = 2.0, LEAP_SHARE = 0.08; /* so many, and of those that came since nobody was left */
+static const double WEIGH_A_CYCLE = 2.0, BALANCE_KNOWN = 30.0; /* departures; passages */
 static const double BACK = 2e-3;          /* the head was too far ahead and moves back */
 static const double OVERTAKE = 0.01;
 static const double LATE = 0.005;
@@ -102,6 +103,22 @@ static void free_at(const free_journey *free, double travel, double *pdf, double
     }
 }
 
+/* How far the times of a lane of several booths are to be believed when there is nothing else. All departures of a cycle lean on
+ * one guess of the pace and of the free journey: what is wrong with it is in each of them, so that a slightly false pace, believed
+ * as if they were independent, proves an empty queue within an hour. A power of the likelihood below 1 holds that back (P. Gruenwald
+ * and T. van Ommen, Bayesian Analysis 12 (2017), 1069): those of one cycle weigh no more than so many. */
+static double belief_of(const bf_queue *q)
+{
+    double speed = 1.0, booths = (double)queue_booths_of(q, &speed);
+    int counted = queue_counted(q) && q->balance.listed > BALANCE_KNOWN;
+    return counted && booths > WEIGH_A_CYCLE ? WEIGH_A_CYCLE / booths : 1.0;
+}
+
+static double believed(const queue_step *s, double density)
+{
+    return s->belief < 1.0 ? pow(density, s->belief) : density;
+}
+
 /* How many more than is known have left in the mean, since it was last sure that nobody was left: the share of them changes
  * with the hour, so that it is off by as much of a long time as of a short one. */
 static double leap_of(const bf_queue *q)
@@ -143,6 +160,13 @@ static void in_order(bf_queue *q, queue_step *s, const free_journey *free)
         if (!(joint > 0.0)) {
             continue;
         }
+        if (s->belief < 1.0) {
+            double part = believed(s, joint / scale) * scale / joint;
+            busy *= part;
+            odd *= part;
+            idle *= part;
+            joint *= part;
+        }
         q->fresh[queue_slot(q, k + 1)] += joint;
         q->share[i] = joint;
         s->listed += joint;
@@ -161,11 +185,11 @@ static void in_order(bf_queue *q, queue_step *s, const free_journey *free)
 /* It is none of the passages: unseen upstream (takes a booth cycle), counted twice (takes no time), from elsewhere. */
 static void none_of_them(const bf_queue *q, queue_step *s, double elsewhere)
 {
-    double time = s->busy_pdf + chaos();
+    double time = believed(s, s->busy_pdf + chaos());
     /* A second count of one vehicle comes within seconds, as a rule. */
     double twice = 0.3 / CHAOS_SPAN_S + (s->gap < TWICE_SPAN_S ? 0.7 / TWICE_SPAN_S : 0.0);
     s->unlisted = q->unlisted * time;
-    s->phantom = q->phantom * (s->gap < 0.0 ? 1.0 : twice);
+    s->phantom = q->phantom * (s->gap < 0.0 ? 1.0 : believed(s, twice));
     s->away = LATE * elsewhere * time;
 }
 
@@ -178,13 +202,13 @@ static int64_t out_of_order(bf_queue *q, queue_step *s, strong_list *list, const
         int64_t k = c->pos;
         double ff = 0.0, cf = 0.0, below = 0.0, above = 0.0; /* weight of heads before and after k */
         free_at(free, s->t - q->entered[queue_slot(q, k)], &ff, &cf);
-        double time = cf * (s->busy_pdf + chaos()) + ff * s->free_cdf;
+        double time = believed(s, cf * (s->busy_pdf + chaos()) + ff * s->free_cdf);
         for (int64_t h = q->lo; h <= q->next; h++) {
             below += h < k ? q->w[queue_slot(q, h)] : 0.0;
             above += h > k ? q->w[queue_slot(q, h)] : 0.0;
         }
         c->ahead = OVERTAKE / (room > 1.0 ? room : 1.0) * time * c->ratio;
-        c->behind = LATE / 16.0 * cf * (s->busy_pdf + chaos()) * c->ratio;
+        c->behind = LATE / 16.0 * believed(s, cf * (s->busy_pdf + chaos())) * c->ratio;
         double back = above * BACK / 16.0 * time * c->ratio;
         double total = below * c->ahead + above * c->behind + back;
         s->out_of_order += total;
@@ -209,7 +233,7 @@ static int64_t out_of_order(bf_queue *q, queue_step *s, strong_list *list, const
 /* The heads that stay where they are, because it was none of the passages or one out of order. */
 static void stay(bf_queue *q, queue_step *s, const strong_list *list)
 {
-    double none = s->unlisted + s->phantom + s->away, time = s->busy_pdf + chaos();
+    double none = s->unlisted + s->phantom + s->away, time = believed(s, s->busy_pdf + chaos());
     for (int64_t h = q->lo; h <= q->next; h++) {
         /* Before the next one listed come some that nobody saw upstream, while the counter there is dead. */
         double hidden = h < q->next ? q->hidden[queue_slot(q, h)] : 1.0 - q->seen_up;
@@ -304,6 +328,7 @@ bf_status bf_queue_depart(bf_queue *q, int64_t t_ns, const int64_t *pos, const f
     s.gap = s.t - q->t_last;
     s.old_lo = q->lo;
     queue_cycle_at(q, s.t, &s.busy_pdf, &s.free_cdf, &s.all_busy);
+    s.belief = belief_of(q);
     strong_list list;
     gather(q, pos, llr, n, &list);
     weigh_identities(q, by_mask, pos, llr, n);

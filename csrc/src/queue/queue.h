@@ -62,6 +62,7 @@ typedef struct {
     double busy_pdf;        /* density that a booth that was waited for becomes free now */
     double free_cdf;        /* chance that a booth is free by now */
     double all_busy;        /* chance that none was at the departure before */
+    double belief;          /* power of the densities of times: how far they are believed */
     double listed;          /* it is one of the passages, in order */
     double busy, odd, idle; /* of these: it waited for the booth; no booth cycle explains it; the booth waited for it */
     double wait1, wait2;    /* of these: moments of the wait */
