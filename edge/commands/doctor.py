@@ -209,8 +209,12 @@ def _disk(store: Path) -> tuple[str, Result, str]:
     except OSError as error:
         return f"disk {store}", "fails", f"{error.strerror}; give the daemon's user this directory, or mend the disk"
     text = f"{usage.free / 1e9:.1f} GB free, a durable write takes {1000 * sync_s:.0f} ms"
-    good = usage.free > _LEAST_FREE * usage.total and sync_s < _SLOW_SYNC_S
-    return f"disk {store}", "good" if good else "fails", text
+    wrong = []
+    if usage.free <= _LEAST_FREE * usage.total:
+        wrong.append(f"less than {100 * _LEAST_FREE:.0f} % is free: make room")
+    if sync_s >= _SLOW_SYNC_S:
+        wrong.append("that is too slow for a journal: mend or change the disk, or take load off it")
+    return f"disk {store}", "fails" if wrong else "good", "; ".join([text, *wrong])
 
 
 def _identity(config: cfg.Config) -> list[tuple[str, Result, str]]:

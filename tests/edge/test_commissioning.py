@@ -19,7 +19,7 @@ from drivers import registry
 from drivers.base import Offer
 from drivers.events import InputChange, SampleBlock
 from edge.cli import main
-from edge.commands.doctor import _Heard
+from edge.commands.doctor import _disk, _Heard
 from edge.config.file import load
 from edge.config.lines import Lines, label
 from edge.crossing import Crossing
@@ -77,6 +77,17 @@ def test_a_journal_that_its_disk_cannot_hold_is_told(
     status, said = check(site, capsys)
     assert status == exit_code
     assert ("store.max_bytes" in said and f"give at most {disk_bytes * 9 // 10}" in said) == (disk_bytes < most_bytes)
+
+
+@pytest.mark.parametrize(("free", "result", "remedy"), [(30, "good", "ms"), (4, "fails", "make room")])
+def test_doctor_says_what_is_wrong_with_a_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, result: str, remedy: str
+) -> None:
+    monkeypatch.setattr("edge.commands.doctor._SLOW_SYNC_S", 60.0)
+    monkeypatch.setattr("edge.commands.doctor.shutil.disk_usage", lambda path: SimpleNamespace(total=100, free=free))
+    _, said, text = _disk(tmp_path)
+    assert said == result
+    assert text.endswith(remedy)
 
 
 def test_the_disk_of_another_computer_is_not_asked_for(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
