@@ -81,9 +81,8 @@ def _wait(state: dict[str, Any], lane: str) -> str:
     found = next((wait for wait in state["waits"] if wait["lane"] == lane), None)
     if found is None or found["expected_s"] is None:
         return "; wait not known"
-    least = "at least " if found["lower_bound"] else ""
-    band = f" ({minutes(found['low_s'])} to {minutes(found['high_s'])})"
-    return f"; wait {least}{minutes(found['expected_s'])}{band}"
+    more = ", and more before the first point, which the queue reaches" if found["lower_bound"] else ""
+    return f"; wait {minutes(found['expected_s'])} ({minutes(found['low_s'])} to {minutes(found['high_s'])}){more}"
 
 
 def _devices(state: dict[str, Any]) -> list[str]:
