@@ -326,6 +326,7 @@ PLATE_ROW: int = lib.BF_PLATE_ROW
 AXLE_FEATURES: int = lib.BF_AXLE_FEATURES
 AXLE_MOST: int = lib.BF_AXLE_MOST
 TOGETHER_NS: int = lib.BF_TOGETHER_NS
+FAR_NS: int = lib.BF_FAR_NS
 TAG, PLATE, AXLES = 1, 2, 4  # what was read of a passage, as a bit mask
 _SAMPLES = 200  # of a forecast where nobody wants them
 _NEVER_NS = -(1 << 62)

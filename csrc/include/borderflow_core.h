@@ -241,6 +241,7 @@ typedef enum {
 } bf_kind;
 #define BF_TOKEN_CHARACTERS 15
 #define BF_TOGETHER_NS 3000000000 /* sightings of one vehicle at one point lie closer than this */
+#define BF_FAR_NS 900000000000 /* a sighting so far ahead of the newest needs others that agree; so far behind it is of no use */
 
 bf_order *bf_order_create(void);
 void bf_order_free(bf_order *order);

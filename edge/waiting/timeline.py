@@ -13,18 +13,16 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 
-from edge.core import Order
+from edge.core import FAR_NS, Order
 from edge.waiting.sightings import Sighting
 
 REORDER_NS = 10_000_000_000  # of files that were put together from several sources
 LIVE_REORDER_NS = 2_000_000_000  # of this computer's own devices; what comes later is still used, as far as it can be
-_AHEAD_NS = 900_000_000_000  # further ahead than this needs others that agree
 _AGREE = 3  # different sightings of two devices or more
 _AGREE_ALONE, _ALONE_NS = 10, 60_000_000_000  # of one device, where there is only one: so many, over so long
 _BACK = 6  # different sightings of two devices or more that go on at an earlier time
 _BACK_NS = 3 * 3600 * 1_000_000_000  # a clock is set back by no more than this; older records are just late
 _HELD_MOST = 1024
-_LATE_NS = 900_000_000_000  # what comes later than this cannot be used any more
 _CLOCK_NS = 60_000_000_000  # a sighting may be this much ahead of the clock
 
 
@@ -55,7 +53,7 @@ class Timeline:
             if time_ns > self._clock_ns + _CLOCK_NS:
                 self._counters["future"] += 1
                 return
-        elif self.newest_ns is None or time_ns > self.newest_ns + _AHEAD_NS:
+        elif self.newest_ns is None or time_ns > self.newest_ns + FAR_NS:
             self._hold(sighting)
             return
         elif self._held:
@@ -92,7 +90,7 @@ class Timeline:
 
     def _accept(self, sighting: Sighting) -> None:
         time_ns = sighting.time_ns
-        if self.newest_ns is not None and time_ns < self.newest_ns - _LATE_NS:
+        if self.newest_ns is not None and time_ns < self.newest_ns - FAR_NS:
             self._counters["too_late"] += 1
             if self._clock_ns is None:
                 self._look_back(sighting)
@@ -113,7 +111,7 @@ class Timeline:
     def _look_back(self, sighting: Sighting) -> None:
         assert self.newest_ns is not None
         time_ns, leap_ns = sighting.time_ns, self._before_leap_ns
-        near_leap = leap_ns is not None and abs(time_ns - leap_ns) < 4 * _AHEAD_NS
+        near_leap = leap_ns is not None and abs(time_ns - leap_ns) < 4 * FAR_NS
         if not near_leap and time_ns < self.newest_ns - _BACK_NS:
             return
         behind = self._behind
@@ -136,7 +134,7 @@ class Timeline:
             self._counters["future"] += 1
         held = sorted(self._held, key=lambda item: item.time_ns)
         first_ns = held[0].time_ns
-        near = [item for item in held if item.time_ns <= first_ns + 4 * _AHEAD_NS]
+        near = [item for item in held if item.time_ns <= first_ns + 4 * FAR_NS]
         if not _agree(near, _AGREE):
             return
         self._before_leap_ns = self.newest_ns
@@ -147,7 +145,7 @@ class Timeline:
     def _settle_held(self, time_ns: int) -> None:
         """A line near the others has come: what is held was from the future, unless it is near by now."""
         for item in self._held:
-            if item.time_ns > time_ns + _AHEAD_NS:
+            if item.time_ns > time_ns + FAR_NS:
                 self._counters["future"] += 1
             else:
                 self._accept(item)
@@ -156,7 +154,7 @@ class Timeline:
     def end(self) -> None:
         """Nothing more will come: what is held goes in, unless it is from a future too far away."""
         for item in sorted(self._held, key=lambda held: held.time_ns):
-            if self.newest_ns is None or item.time_ns <= self.newest_ns + 24 * _AHEAD_NS:
+            if self.newest_ns is None or item.time_ns <= self.newest_ns + 24 * FAR_NS:
                 self._accept(item)
             else:
                 self._counters["future"] += 1

@@ -17,7 +17,6 @@
 #define GAP_NS INT64_C(900000000000) /* without a sighting at any point */
 #define MOST_SAME 256                /* sightings of one very time that are compared */
 #define BOUND (1 << 16)              /* sightings that wait for others out of order */
-#define AHEAD_NS INT64_C(900000000000)  /* as in edge/waiting/timeline.py: further from the newest needs a look */
 
 /* A vehicle downstream, to be completed by what is read of it; or what was said of a booth, in the same order of time. */
 typedef struct {
@@ -468,7 +467,7 @@ static bf_status run_lines(bf_match *m, bf_order *order, const uint8_t *data, in
         out->run->why = BF_STOP_LINE;
         int32_t taken = line_read(data + pace->used, size - pace->used, &line);
         int32_t place = taken > 0 ? place_of(m, line.where) : -1;
-        if (place < 0 || line.time_ns > pace->newest_ns + AHEAD_NS || line.time_ns < pace->newest_ns - AHEAD_NS) {
+        if (place < 0 || line.time_ns > pace->newest_ns + BF_FAR_NS || line.time_ns < pace->newest_ns - BF_FAR_NS) {
             return BF_OK;
         }
         int64_t number = 0;
