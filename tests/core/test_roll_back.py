@@ -11,8 +11,13 @@ from tests.core.test_angles import strips
 from tests.core.world import Scene, Vehicle
 
 LINES = (0.0, 1.2, 2.9, 4.1)
-VAN, TRUCK, LORRY = (0.0, 3.7), (0.0, 4.37), (0.0, 4.2, 5.45)
-LOADS_KG = {VAN: (1200.0, 1500.0), TRUCK: (4000.0, 6550.0), LORRY: (6730.0, 8430.0, 7950.0)}
+VAN, TRUCK, LORRY, BUS = (0.0, 3.7), (0.0, 4.37), (0.0, 4.2, 5.45), (0.0, 5.7, 6.96)
+LOADS_KG = {
+    VAN: (1200.0, 1500.0),
+    TRUCK: (4000.0, 6550.0),
+    LORRY: (6730.0, 8430.0, 7950.0),
+    BUS: (4980.0, 4390.0, 4170.0),
+}
 
 
 def move(way_m: float, most_mps: float, pull: float) -> npt.NDArray[np.float64]:
@@ -60,6 +65,10 @@ def make(positions_m: tuple[float, ...], stops_m: float, back_m: float, rate_hz:
         (LORRY, 5.63, 0.39),
         (LORRY, 5.62, 0.13),
         (TRUCK, 7.3, 0.2),
+        # two axles stand on two lines: the one on the last may have come onto it from behind, and turned there
+        (BUS, 9.93, 0.47),
+        (BUS, 9.94, 0.48),
+        (BUS, 9.94, 0.49),
     ],
 )
 def test_a_roll_back_leaves_one_vehicle_with_its_axles_and_loads(

@@ -545,6 +545,24 @@ static const walk *best_closed(axle_stage *w, const event *list, int n, readings
     return best;
 }
 
+/* The cheapest reading of a roll-back that is still going on, with what its motion costs, if it costs less than `most`; else
+ * infinite. One that costs as much as a reading of less is told from it by its motion alone. */
+static double best_open(axle_stage *w, const event *list, int n, const readings *r, double most)
+{
+    enum { LOOKS = 6 };
+    double least = HUGE_VAL;
+    bool seen[BEAM] = {false};
+    for (int look = 0; look < LOOKS; ++look) {
+        int next = -1;
+        for (int i = 0; i < r->count; ++i)
+            if (!seen[i] && r->beam[i].odd > 0 && !is_closed(&r->beam[i], list, n) && (next < 0 || r->beam[i].cost < r->beam[next].cost)) next = i;
+        if (next < 0 || !(r->beam[next].cost < fmin(most, least))) break;
+        seen[next] = true;
+        least = fmin(least, r->beam[next].cost + rigid_cost(w, list, n, &r->beam[next]));
+    }
+    return least < most ? least : HUGE_VAL;
+}
+
 /* Whether a reading that is not the cheapest may still turn out to be right. */
 static bool may_turn(const readings *r, const walk *best, int n)
 {
@@ -616,9 +634,9 @@ static bool read_events(axle_stage *w, const event *list, int n, int *finished, 
             plainly = plain.cost;
             cost = closed->cost;
         }
-        const bool open = best->odd > 0 && !is_closed(best, list, n);
-        if (open && !at_end && best->cost + rigid_cost(w, list, n, best) < fmin(cost, plainly)) return true;
-        if (plainly < cost) return may_turn(&r, best, n);
+        const double going_on = at_end ? HUGE_VAL : best_open(w, list, n, &r, fmin(cost, plainly + SURE));
+        if (going_on < fmin(cost, plainly)) return true;
+        if (plainly < cost) return going_on < HUGE_VAL || may_turn(&r, best, n);
         if (plainly < cost + SURE && !at_end) return true;
     }
     mark_all(w, list, n, closed);
