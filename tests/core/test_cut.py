@@ -62,3 +62,45 @@ def test_a_stop_between_lines_does_not_move_an_axle_to_another_presence(seed: in
     end = max(vehicle.start + len(vehicle.x) for vehicle in vehicles)
     found = regimes.measure(Scene(wim, vehicles, round(end + rate), seed=seed, loop="presence"))
     assert [len(v.axles) for v in found] == [len(v.loads_kg) for v in vehicles]
+
+
+@pytest.mark.parametrize("period_ms", [20, 100])
+def test_a_loop_that_lets_go_for_a_moment_cuts_nobody_in_two(period_ms: int) -> None:
+    rng = np.random.default_rng(5)
+    wim = world.array(rng, 4, loop=(1.5, 2.0), mode="loop")
+    vehicles, scans = regimes.free_flow(rng, wim, 12, (20, 50))
+    samples = Scene(wim, vehicles, scans, dynamics=0.004).render()
+    period = int(period_ms * 1e-3 * wim.sample_rate_hz)
+    loop = next(s.channel for s in wim.sensor if s.type == "loop")
+    samples[np.arange(scans) // period % 2 == 0, loop] = 0
+    core = Wim(wim)
+    found = core.push(samples) + core.finish()
+    assert [len(v.axles) for v in found] == [len(v.loads_kg) for v in vehicles]
+    assert not any("cut_uncertain" in v.flags for v in found)
+
+
+@pytest.mark.parametrize("loop", ["coverage", "presence"])
+def test_a_length_is_that_of_the_vehicle_from_the_first_one_on(loop: str) -> None:
+    rng = np.random.default_rng(5)
+    wim = world.array(rng, 4, loop=(1.5, 2.0), mode="loop")
+    vehicles, scans = regimes.free_flow(rng, wim, 12, (20, 50))
+    found = regimes.measure(Scene(wim, vehicles, scans, dynamics=0.004, loop=loop))
+    off_m = [v.length_m - t.length_m for v, t in zip(found, vehicles, strict=True) if v.length_m is not None]
+    assert len(off_m) >= 9
+    assert max(map(abs, off_m)) < 0.25
+
+
+def test_two_over_a_loop_that_held_have_no_length() -> None:
+    rng = np.random.default_rng(5)
+    wim = world.array(rng, 4, loop=(1.5, 2.0), mode="loop")
+    vehicles, scans = regimes.free_flow(rng, wim, 4, (20, 50))
+    samples = Scene(wim, vehicles, scans, dynamics=0.004).render()
+    loop = next(s.channel for s in wim.sensor if s.type == "loop")
+    on = np.flatnonzero(samples[:, loop] > 200)
+    second, third = (int(regimes.truth_scan(v)) for v in vehicles[1:3])
+    samples[second : on[on > third][0] + 500, loop] = samples[:, loop].max()  # holds from the second one to the third
+    core = Wim(wim)
+    found = core.push(samples) + core.finish()
+    wheelbases_m = [v.wheelbase_m for v in found]
+    assert all(v.length_m is None or v.wheelbase_m < v.length_m < v.wheelbase_m + 10.0 for v in found), wheelbases_m
+    assert sum(v.length_m is None for v in found) >= 2

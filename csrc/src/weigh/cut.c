@@ -14,6 +14,19 @@ static const double STANDING_S = 2.0; /* on a line, longer than a wheel that rol
 static const double CREEPS = 4.0;     /* times as long on one line as on another: not by creeping alone */
 static const double LEAST_STOPS = 0.05; /* share of vehicles */
 
+static const double FREE_BY_FAULT = 1e-6; /* chance that a loop is free where it cannot be: its cable, its detector */
+
+/* Whether the loop was free after presence i, of a vehicle that drove at `v`: for some time, and while it went some way. A cable or a
+ * detector that lets go for a moment is no gap between two vehicles, nor is a dip. */
+static bool was_free(const cutter *w, const loop_state *l, int i, double v)
+{
+    static const double BRIEF_S = 0.1, BRIEF_M = 0.3, CREEP_MPS = 0.3;
+    if (l->marks[i].shared) return false;
+    if (l->marks[i].lost || i + 1 >= l->count) return true;
+    const double free_s = (l->marks[i + 1].on - l->marks[i].off) / w->array->rate;
+    return free_s > BRIEF_S && free_s * fmax(v, CREEP_MPS) > BRIEF_M;
+}
+
 /* What the loop did between axles k - 1 and k. */
 static loop_sign sign_of(const cutter *w, int k)
 {
@@ -22,7 +35,7 @@ static loop_sign sign_of(const cutter *w, int k)
     const int pa = presence_of(w->array, l, &w->train->at[k - 1]), pb = presence_of(w->array, l, &w->train->at[k]);
     if (pa < 0 || pb < 0) return LOOP_SILENT;
     for (int i = pa; i < pb; ++i)
-        if (!l->marks[i].shared) return LOOP_FREE;
+        if (was_free(w, l, i, w->train->at[k].entry.v)) return LOOP_FREE;
     return pa == pb ? LOOP_HELD : LOOP_DIPPED;
 }
 
@@ -45,13 +58,14 @@ static double loop_cost(const cutter *w, loop_sign sign, int k)
     if (sign == LOOP_SILENT) return 0.0;
     const double holds = holds_over(w, &w->apart[k]), share = cut[LOOP_DIPPED] / (cut[LOOP_DIPPED] + cut[LOOP_FREE]);
     const double at_cut = sign == LOOP_HELD ? holds : (1.0 - holds) * (sign == LOOP_DIPPED ? share : 1.0 - share);
-    return log(whole[sign]) - log(at_cut > 1e-4 ? at_cut : 1e-4);
+    const double fault = sign == LOOP_FREE ? FREE_BY_FAULT : 1e-4; /* free between two axles that are nearer than the loop is long */
+    return log(whole[sign]) - log(at_cut > fault ? at_cut : fault);
 }
 
 /* Learns what the loop does between vehicles and within one, from cuts that were sure. */
 static void note_signs(cutter *w, int count, double weight)
 {
-    static const double RATE = 0.04, WITHIN_RATE = 0.01, LEAST[LOOP_SIGNS] = {[LOOP_HELD] = 0.002, [LOOP_DIPPED] = 0.002, [LOOP_FREE] = 1e-6};
+    static const double RATE = 0.04, WITHIN_RATE = 0.01, LEAST[LOOP_SIGNS] = {[LOOP_HELD] = 0.002, [LOOP_DIPPED] = 0.002, [LOOP_FREE] = FREE_BY_FAULT};
     lane_habits *h = &w->habits;
     for (int k = 1; k <= count && k < w->train->count; ++k) {
         const loop_sign sign = sign_of(w, k);
@@ -408,14 +422,21 @@ static void weigh_first(const cutter *w, int count, bf_vehicle *v)
     weigh(w->weigher, w->train->at, count, v);
 }
 
-/* Its length, where all its axles were over the loop in one presence. */
-static double length_of(const cutter *w, int count)
+/* Its length, where all its axles were over the loop in one presence, nobody else's were, and it is longer than from its first axle to
+ * its last by what stands out at both ends. */
+static double length_of(const cutter *w, int count, const bf_vehicle *v)
 {
+    static const double STANDS_OUT_M = 10.0;
     const loop_state *l = main_loop(w->loops);
     if (!l || !w->fit->motion_fitted) return (double)NAN;
     const int first = presence_of(w->array, l, &w->train->at[0]), last = presence_of(w->array, l, &w->train->at[count - 1]);
+    const axle_seen *before = w->left.seen ? &w->left : NULL, *behind = count < w->train->count ? &w->train->at[count] : NULL;
     if (first < 0 || first != last) return (double)NAN;
-    return length_by_loop(w->weigher, &w->array->sensors[l->sensor].s, &l->marks[first]);
+    if (before && presence_of(w->array, l, before) == first) return (double)NAN;
+    if (behind && presence_of(w->array, l, behind) == first) return (double)NAN;
+    const double length_m = length_by_loop(w->weigher, &w->array->sensors[l->sensor].s, &l->marks[first]);
+    const double between_m = v->axles[v->axle_count - 1].position_m;
+    return length_m > between_m && length_m < between_m + STANDS_OUT_M ? length_m : (double)NAN;
 }
 
 /* What its axles, the vehicle before it and the sensors say of it. */
@@ -448,9 +469,9 @@ static bool emit(cutter *w, int count, uint32_t flags, double whole)
         weigh_first(w, count, v);
     }
     v->flags |= flags | flags_of(w, count);
+    v->length_m = length_of(w, count, v);
     w->left = w->train->at[count - 1];
     note_stop(w, count);
-    v->length_m = length_of(w, count);
     const axle_row row = row_of(w);
     apart_settle(&row, v);
     if (v->flags & BF_SPACING_UNCERTAIN) v->length_m = (double)NAN; /* it may have stood: so may its end have */
@@ -479,7 +500,7 @@ static completeness complete(const cutter *w)
     if (l) {
         int p = presence_of(w->array, l, a);
         if (p >= 0) {
-            while (l->marks[p].shared && p + 1 < l->count) ++p; /* a dip lets nobody go */
+            while (p + 1 < l->count && !was_free(w, l, p, a->exit.v)) ++p; /* a dip lets nobody go */
             const double off = l->marks[p].off;
             if (!(off < HUGE_VAL)) return NO;
             /* A wheel that was behind the loop when it became free must have come by. */
@@ -580,6 +601,6 @@ void cut_init(cutter *w)
         .left = 0.5, .left_between = 0.016 * 0.016, .left_within = 0.01 * 0.01, .steered = {(double)NAN}, .other = {(double)NAN},
         .close_m = 5.0, .close_var = 1.5 * 1.5, .close_share = 0.4, .stop_share = 0.3,
         .cut_sign = {[LOOP_HELD] = 0.002, [LOOP_DIPPED] = 0.3, [LOOP_FREE] = 0.7},
-        .whole_sign = {[LOOP_HELD] = 0.9, [LOOP_DIPPED] = 0.1, [LOOP_FREE] = 1e-6},
+        .whole_sign = {[LOOP_HELD] = 0.9, [LOOP_DIPPED] = 0.1, [LOOP_FREE] = FREE_BY_FAULT},
     };
 }

@@ -10,12 +10,7 @@ static void mark_on(loop_state *l, double at, bool split)
         memmove(l->marks, l->marks + 1, sizeof(presence) * (LOOP_MARKS - 1));
         l->count--;
     }
-    l->marks[l->count].on = at;
-    l->marks[l->count].off = HUGE_VAL;
-    l->marks[l->count].split = split;
-    l->marks[l->count].shared = false;
-    l->marks[l->count].covered = 0.0;
-    l->count++;
+    l->marks[l->count++] = (presence){.on = at, .off = HUGE_VAL, .split = split};
 }
 
 /* It comes or lets go when that has held for a while. */
@@ -40,15 +35,25 @@ static void take_sample(loop_state *l, int64_t at, double v, int64_t settle)
     }
 }
 
+/* Whether the amplitude is neither low nor full for longer than a switch takes, which may fall into one frame but not into two. */
+static void look_for_flanks(loop_state *l, double part)
+{
+    static const double LITTLE = 0.3, MUCH = 0.7, FULL = 0.9;
+    static const int TWICE = 6; /* two in a row say more than as many switches */
+    const bool middling = part > LITTLE && part < MUCH;
+    if (middling) l->between += l->middling ? TWICE : 1;
+    else if (part >= FULL) l->full++;
+    l->middling = middling;
+    l->varies = l->between > 10 && l->between * 2000 > l->full;
+}
+
 /* Dips of the amplitude: a gap between two vehicles that is shorter than the loop. `middle`: scan in the middle of the frame. */
 static void look_for_dips(loop_state *l, double mean, int64_t middle)
 {
-    static const double DIP = 0.25, LITTLE = 0.3, MUCH = 0.7, FULL = 0.9; /* of the height of the amplitude */
+    static const double DIP = 0.25; /* of the height of the amplitude */
     const double height = l->top - l->level;
     if (mean > l->top) l->top = mean;
-    if (mean > l->level + LITTLE * height && mean < l->level + MUCH * height) l->between++;
-    else if (mean >= l->level + FULL * height) l->full++;
-    l->varies = l->between > 10 && l->between * 2000 > l->full;
+    if (height > 0.0) look_for_flanks(l, (mean - l->level) / height);
     const bool falls = !l->falling && height > 0.0 && mean < l->top - DIP * height;
     if (falls || (l->falling && mean < l->valley)) {
         l->falling = true;
@@ -85,7 +90,10 @@ void loops_close(presences *loops, int64_t now)
 {
     for (int i = 0; i < loops->count; ++i) {
         loop_state *l = &loops->at[i];
-        if (l->present && l->count > 0) l->marks[l->count - 1].off = (double)now;
+        if (l->present && l->count > 0) {
+            l->marks[l->count - 1].off = (double)now;
+            l->marks[l->count - 1].lost = true;
+        }
         l->present = l->pending = l->falling = false;
     }
 }

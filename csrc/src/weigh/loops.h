@@ -12,6 +12,7 @@ typedef struct {
     double on, off; /* scans; off is infinite while it lasts */
     bool split;     /* begins at a dip of the amplitude, not with the loop free */
     bool shared;    /* ends at such a dip */
+    bool lost;      /* ends where the samples do */
     double covered; /* share of the loop that is covered where the threshold is crossed */
 } presence;
 
@@ -23,6 +24,7 @@ typedef struct {
     double top, valley; /* of the amplitude in this presence */
     int64_t valley_at;
     bool falling, varies; /* varies: the amplitude tells how much of the loop is covered */
+    bool middling; /* the amplitude was neither low nor full in the last frame */
     int64_t between, full; /* frames at middling and at full amplitude */
     presence marks[LOOP_MARKS];
     int count;
