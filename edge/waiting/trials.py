@@ -44,6 +44,8 @@ class Trials:
         wait_s, sd_s = (match.wait_s, 0.0) if match.by_identity else (match.rough_s, match.sd_s)
         if match.detour or match.phantom or wait_s is None:
             return
+        if not lane.matched_n:
+            sd_s = 0.0  # by counts alone it allows for more that have left than mostly do: it would only widen
         for honesty, forecasts in tests:
             for told in forecasts:
                 honesty.observe(told, _truths(lane.before, match, wait_s, told.at_ns), sd_s)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import random
 import statistics
-from collections import deque
+from collections import Counter, deque
 
 import pytest
 
+from edge.config import Lane
 from edge.waiting.honest import Factors, Honesty, Interval, Told
+from edge.waiting.lane import LaneState
+from edge.waiting.match import Match
+from edge.waiting.trials import Trials
 
 _SD_S = 100.0
 _LONG = 20.0  # booth cycles: well inside one kind of waits
@@ -64,3 +68,20 @@ def test_a_lane_begins_with_what_lanes_like_it_have_learned() -> None:
 def test_nothing_is_told_below_the_free_journey() -> None:
     raw = Interval(90.0, 100.0, 130.0, cycle_s=40.0, cycles_n=0.2, least_s=95.0)
     assert Honesty().tell(0, raw).low_s == 95.0
+
+
+@pytest.mark.parametrize("matched_n", [0, 5])
+def test_by_counts_alone_the_best_guess_of_a_wait_is_what_counts(matched_n: int) -> None:
+    """It lies well inside; only where identities bound who it was does its deviation say it was perhaps outside."""
+    lane = LaneState(Lane(id="L0", traffic="commercial"), Counter())
+    lane.matched_n = matched_n
+    trials, before = Trials(), lane.series.honesty.tell(0, _forecast(100.0))
+    lane.series.forecasts.append(before)
+    trials.entered((0, 1), [lane.series])
+    guess = Match(
+        10**12, (0, 1), 0, None, 1000.0, 500.0, 0.3,
+        sure=False, by_identity=False, phantom=False, detour=False, readable=False, busy=True,
+    )  # fmt: skip
+    trials.arrived(lane, guess)
+    after = lane.series.honesty.tell(1, _forecast(100.0))
+    assert (after.high_s - after.low_s < before.high_s - before.low_s) == (matched_n == 0)
