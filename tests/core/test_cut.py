@@ -104,3 +104,21 @@ def test_two_over_a_loop_that_held_have_no_length() -> None:
     wheelbases_m = [v.wheelbase_m for v in found]
     assert all(v.length_m is None or v.wheelbase_m < v.length_m < v.wheelbase_m + 10.0 for v in found), wheelbases_m
     assert sum(v.length_m is None for v in found) >= 2
+
+
+@pytest.mark.parametrize("speed_mps", [2.0, 3.7, 9.0])
+@pytest.mark.parametrize("loop", [None, (1.5, 2.0)])
+def test_a_heavy_haul_is_not_cut_inside_a_bogie(loop: tuple[float, float] | None, speed_mps: float) -> None:
+    """Tractor, jeep, trailer, booster: up to 10 m between their bogies, and inside them room for no two bumpers."""
+    rng = np.random.default_rng(3)
+    wim = world.array(rng, 4, loop=loop, mode="loop" if loop else "gap")
+    spacings_m = np.array([4.26, 1.32, 1.37, 5.66, 1.35, 9.93, 1.31, 1.46, 4.19, 1.54])
+    haul = world.make_vehicle(rng, "truck2")
+    haul.positions_m = np.concatenate([[0.0], np.cumsum(spacings_m)])
+    haul.loads_kg = np.array([5200.0, 8000, 7200, 9500, 8400, 8800, 9400, 7200, 7900, 8500, 7300])
+    haul.left_share, haul.contact_m = np.full(11, 0.5), np.full(11, 0.22)
+    haul.x = np.arange(-6.0, 48.0, speed_mps / wim.sample_rate_hz)
+    haul.start = 5000
+    counts = [len(v.axles) for v in regimes.measure(Scene(wim, [haul], len(haul.x) + 20_000, dynamics=0.003))]
+    assert sum(counts) == 11
+    assert all(spacings_m[n - 1] > 2.0 for n in np.cumsum(counts)[:-1])

@@ -33,10 +33,18 @@ static double shorter_before(const axle_seen *first)
     return shorter(first->kg, 0.45, 0.95);
 }
 
+/* Nearer than this no two vehicles can be with their axles: what stands out behind a last and before a first one does not fold. */
+static double nearest_m(const axle_row *r, int k)
+{
+    static const double LORRIES_M = 2.2, ANY_M = 0.3;
+    return fmax(LORRIES_M - shorter_behind(&r->axles[k - 1]) - shorter_before(&r->axles[k]), ANY_M);
+}
+
 /* Density of what was seen before axle k, if it is the first of a vehicle that follows at a queue's distance. */
 static double follows(const axle_row *r, int k)
 {
-    static const double ODD = 0.2, ODD_FROM_M = 1.0, ODD_TO_M = 13.0, REACHES = 4.0;
+    static const double ODD = 0.2, ODD_TO_M = 13.0, REACHES = 4.0;
+    const double from_m = nearest_m(r, k);
     const lane_habits *h = r->habits;
     const distances *reach = &r->reaches[k];
     const double mean = h->close_m - shorter_behind(&r->axles[k - 1]) - shorter_before(&r->axles[k]);
@@ -48,17 +56,18 @@ static double follows(const axle_row *r, int k)
         if (z > REACHES) break;
         sum += exp(-0.5 * z * z) * (double)(reach->upto[i + 1] - reach->upto[i]);
     }
-    return (1.0 - ODD) * sum / (2.5066283 * sigma) + ODD * reach_within(reach, ODD_FROM_M, ODD_TO_M) / (ODD_TO_M - ODD_FROM_M);
+    return (1.0 - ODD) * sum / (2.5066283 * sigma) + ODD * reach_within(reach, from_m, ODD_TO_M) / (ODD_TO_M - from_m);
 }
 
 /* Cost of a boundary before axle k: near, as often as this lane's vehicles follow each other like that, or far, or with a motion
  * of its own. */
 double boundary_cost(const axle_row *r, int k)
 {
-    static const double FAR_M = 20.0, FAR_TO_M = 17.0, OWN = 0.01;
+    static const double FAR_M = 20.0, FAR_TO_M = 17.0, OWN = 0.01, FOLDED = 6.0; /* as seldom is a distance so wrong */
     const double share = r->habits->close_share;
     const double far = (reach_within(&r->reaches[k], QUEUED_M, FAR_TO_M) + (double)r->reaches[k].beyond) / FAR_M;
-    return -log(share * follows(r, k) + (1.0 - share) * far + OWN) + headway_cost(&r->apart[k], r->axles[k].entry.v);
+    const double folded = r->apart[k].hi < nearest_m(r, k) ? FOLDED : 0.0;
+    return -log(share * follows(r, k) + (1.0 - share) * far + OWN) + folded + headway_cost(&r->apart[k], r->axles[k].entry.v);
 }
 
 void boundary_learn(lane_habits *h, const axle_seen *last, const axle_seen *first, const spacing *s, double weight)
