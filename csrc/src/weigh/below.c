@@ -13,7 +13,7 @@ static const double DEEP = 3.0, DEEP_OF_WHEEL = 0.15;
 /* For so long a level below is held by what is no wheel, and by a wheel that stops. */
 static const double HELD_S = 0.3, WHEEL_HELD_S = 30.0;
 
-static void turn_round(channel *c, int64_t scan)
+void below_turn(channel *c, int64_t scan)
 {
     c->source.sign = -c->source.sign;
     c->clip.known = false;
@@ -24,6 +24,7 @@ static void turn_round(channel *c, int64_t scan)
     c->b.since = scan;
     c->last.peak = 0.0;
     c->below.run = c->missed_run = 0;
+    c->below.run_depth = 0.0;
     for (int i = 0; i < MEAN_RING; ++i) c->b.means[i].idle = false;
 }
 
@@ -34,8 +35,20 @@ void below_over(channel *c, int64_t frame)
     below_baseline *n = &c->below;
     c->phase = CH_IDLE;
     if (n->depth < DEEP * channel_threshold(c) || n->depth < DEEP_OF_WHEEL * c->last.peak) return;
-    if (n->run < MOST_PULSES) n->run++;
-    if (n->run >= REVERSED_PULSES && c->missed_run >= REVERSED_PULSES) turn_round(c, frame * c->b.scans);
+    if (n->run < MOST_PULSES) {
+        n->run++;
+        n->run_depth += n->depth;
+    }
+    if (n->run >= REVERSED_PULSES && c->missed_run >= REVERSED_PULSES) below_turn(c, frame * c->b.scans);
+}
+
+/* Beside a wheel that pulls the signal down the road's bow wave lifts it: that is no wheel the right way round. */
+void below_footprint(channel *c, double peak)
+{
+    below_baseline *n = &c->below;
+    if (n->run > 0 && peak < DEEP_OF_WHEEL * n->run_depth / n->run) return;
+    n->run = 0;
+    n->run_depth = 0.0;
 }
 
 void below_frame(channel *c, int64_t frame, double lo, double mean, double z)

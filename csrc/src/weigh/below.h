@@ -11,4 +11,9 @@ void below_frame(channel *c, int64_t frame, double lo, double mean, double z);
 /* The excursion has ended before frame `frame`. */
 void below_over(channel *c, int64_t frame);
 
+/* Wheels were seen to go below the baseline: from scan `scan` on it is read the other way round. */
+void below_turn(channel *c, int64_t scan);
+/* A wheel of that height came the right way round. */
+void below_footprint(channel *c, double peak);
+
 #endif

@@ -31,6 +31,7 @@ typedef struct {
     double level, jump_value;
     bool jumped;       /* it was there at once and has not moved since */
     int run;           /* pulses of a wheel's size in a row that went below the baseline */
+    double run_depth;  /* their depths' sum, counts */
 } below_baseline;
 
 typedef struct {

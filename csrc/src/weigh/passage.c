@@ -1,5 +1,6 @@
 /* Measures what passed over a sensor. See passage.h. */
 #include "passage.h"
+#include "below.h"
 #include "spike.h"
 #include "steps.h"
 
@@ -316,7 +317,7 @@ void passage_end(channel *c, channel_room *room, int64_t at, bool cut_short)
     if (!good || is_tail(c, &f)) return;
     c->last.tail_until = f.fall[0] + LOBE_FAR0 * pulse_by(&f, f.fall[0] - f.fall[LEVELS - 1]);
     c->saturated_share += 0.25 * ((f.saturated ? 1.0 : 0.0) - c->saturated_share);
-    c->below.run = 0;
+    below_footprint(c, f.peak);
     c->last.peak = f.peak;
     c->last.peak_at = at;
     c->footprints++;

@@ -5,6 +5,7 @@
 #include "cut.h"
 #include "pending.h"
 #include "table.h"
+#include "turned.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -114,6 +115,7 @@ static void run_frame(bf_wim *w, int64_t frame)
 {
     history_ranges(&w->room.past, frame, &w->room.ranges);
     channels_frame(w->channels, w->array.sensor_count, &w->room, frame);
+    turned_look(&w->array, w->channels, frame);
     loops_frame(&w->loops, w->array.rate, &w->room.past, &w->room.ranges, frame);
     w->stream.done = frame + 1;
     w->stream.now = w->stream.done * w->stream.frame_scans;
