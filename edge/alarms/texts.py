@@ -65,7 +65,10 @@ TEXTS: Final[dict[str, str]] = {
         "`channel`, or let the device sample it too"
     ),
     # sensors
-    "sensor_fault.dead": "{where}: gives no signal under wheels that other lines see; check cable and amplifier",
+    "sensor_fault.dead": (
+        "{where}: gives no signal under wheels that other lines see, or none that fits them; check cable, amplifier "
+        "and gain_n"
+    ),
     "sensor_fault.noisy": "{where}: is far noisier than its fellows; check shielding, ground and plugs",
     "sensor_fault.saturated": (
         "{where}: stands at the end of its range, or reaches it under wheels; check its cable, lower the gain"

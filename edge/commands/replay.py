@@ -1,7 +1,7 @@
 """`borderflow replay`: recordings in, `vehicle` messages out, through the same pipeline as the daemon.
 
-One message a line on standard output, in the order of time. Gaps, copied scans and channels that are out of order are
-named on standard error. Exit 65 when a recording cannot be read, or can only be
+One message a line on standard output, in the order of time. Gaps, copied scans and channels at fault are named on
+standard error. Exit 65 when a recording cannot be read, or can only be
 read in part; what could be read has been printed then.
 """
 

@@ -38,7 +38,7 @@ FLAGS: Final[dict[Flag, tuple[str, str]]] = {
     ),
     "off_lane": (
         "wheels at the edge of the lane or beyond it",
-        "may be too low, within its sigma. On all: a silent half, a wrong `y_m`",
+        "may be too low, within its sigma. On all: a silent half (then with `sensor_fault`), a wrong `y_m`",
     ),
     "unequal_lines": (
         "lines disagree by more than their noise and the road explain",
@@ -50,7 +50,8 @@ FLAGS: Final[dict[Flag, tuple[str, str]]] = {
     ),
     "sensor_fault": (
         "a channel was out of order; it was weighed with the others",
-        "good within its sigma, which is wider; the alarm of that name names the channel",
+        "good within its sigma, which is wider; the alarm of that name names the channel. Half the weight with "
+        "`off_lane`, none with an axle above 40 t",
     ),
     "speed_change": (
         "it braked or accelerated much over the array",

@@ -24,6 +24,7 @@ from edge.weighing.classify import Classifier
 from edge.weighing.esal import aashto_flexible
 from edge.weighing.limits import Limits
 from edge.weighing.scanner import ScannerLoop
+from edge.weighing.sensor_doubt import doubted
 
 _IDENTITY_BEFORE_NS = 5_000_000_000  # a tag or plate may be read this long before the first axle crosses x = 0
 _ANCHOR_NS = 1_000  # a device clock that strays less than this from its line needs no new anchor
@@ -253,7 +254,7 @@ class LanePipeline:
             gross_sigma_kg=found.gross_sigma_kg,
             whole=found.whole,
         )
-        return Vehicle(
+        vehicle = Vehicle(
             time=utc_text(time_ns),
             site=self._site,
             lane=self.lane.id,
@@ -280,6 +281,15 @@ class LanePipeline:
             ),
             esal=round(aashto_flexible(loads_kg, groups), 4),
         )
+        return doubted(vehicle, self._scales)
+
+    def _scales(self) -> list[ChannelHealth]:
+        """Health of the channels that weigh."""
+        wim = self.lane.wim
+        assert wim is not None
+        return [
+            health for sensor, health in zip(wim.sensor, self._wim.channels(), strict=True) if sensor.type != "loop"
+        ]
 
     def _height_m(self, first_axle_ns: int, found: WimVehicle) -> float | UnsetType | None:
         if self._scanner is None:

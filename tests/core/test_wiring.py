@@ -1,4 +1,4 @@
-"""An array that is wired the wrong way round as a whole: it is told and read the right way; healthy signals are not."""
+"""Faults that many channels share, or that make a neighbour look bad: who is at fault is named, and nobody else."""
 
 from __future__ import annotations
 
@@ -115,3 +115,43 @@ def test_dips_of_an_empty_lane_turn_nothing(disturb: Callable[[Samples], Samples
     core, found = _weigh(wim, disturb(idle))
     assert "reversed" not in _states(core)
     assert found == []
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.5], ids=["cut off", "amplifier alone"])
+def test_a_half_that_is_dead_at_all_lines_is_a_fault_and_no_way_to_drive(noise: float) -> None:
+    scene = _scene(18, vehicles=24)
+    samples = scene.render()
+    left = samples[:, ::2]
+    left[:] = np.rint(np.random.default_rng(1).normal(0.0, noise, left.shape))
+    core, found = _weigh(scene.wim, samples)
+    assert [i for i, state in enumerate(_states(core)) if state == "dead"] == [0, 2, 4, 6]
+    late = found[len(found) // 2 :]
+    assert late
+    assert all("sensor_fault" in vehicle.flags for vehicle in late)
+
+
+def test_lorries_beside_the_strips_now_and_then_are_no_fault() -> None:
+    scene = _scene(18, vehicles=24)
+    samples = scene.render()
+    first = next(vehicle for vehicle in scene.vehicles if len(vehicle.loads_kg) > 3)
+    span = slice(first.start, first.start + len(first.x))
+    samples[span, ::2] = np.median(samples[:, ::2], axis=0) + np.rint(
+        np.random.default_rng(1).normal(0.0, 1.5, (len(first.x), 4))
+    )
+    core, found = _weigh(scene.wim, samples)
+    assert set(_states(core)) == {"ok"}
+    assert not any("sensor_fault" in vehicle.flags for vehicle in found)
+
+
+def test_the_healthy_half_beside_a_wrong_gain_is_not_blamed() -> None:
+    scene = _scene(19)
+    samples = scene.render().astype(float)
+    samples[:, 2] = np.clip(10.0 * (samples[:, 2] - np.median(samples[:, 2])), -32768, 32767)
+    core = Wim(scene.wim)
+    seen: list[set[str]] = [set() for _ in scene.wim.sensor]
+    for block in np.array_split(np.rint(samples).astype(np.int16), 100):
+        core.push(np.ascontiguousarray(block))
+        for states, state in zip(seen, _states(core), strict=True):
+            states.add(state)
+    assert seen[2] - {"ok"}
+    assert all(states == {"ok"} for i, states in enumerate(seen) if i != 2)

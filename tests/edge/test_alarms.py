@@ -306,7 +306,7 @@ def test_begin_and_end_are_in_the_log_once_with_their_priority(
     assert lines[0].startswith("<2>alarm: device_down begins: lane C03, device camera, at booth: ")
     assert lines[1] == (
         "<4>alarm: sensor_fault begins: lane C03, device daq, sensor line1-left, channel 3: gives no signal under "
-        "wheels that other lines see; check cable and amplifier"
+        "wheels that other lines see, or none that fits them; check cable, amplifier and gain_n"
     )
     assert lines[2].startswith("<6>alarm: sensor_fault ends: ")
 

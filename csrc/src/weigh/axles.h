@@ -55,6 +55,7 @@ typedef struct {
     bool reversing;
     double first_at; /* scan at which the first wheel came after the last gap, and onto which line */
     int first_line;
+    int lone_run[SIDE_FULL]; /* lorries' axles in a row without a wheel on that half of any line */
     double behind[BF_MAX_LINES], before[BF_MAX_LINES]; /* what speaks for it that the passes of a line are of the axles one
                         * behind those that they were taken for; of those one before */
     axle_seen scratch[PENDING + BF_MAX_LINES * 4];

@@ -356,16 +356,22 @@ bool channel_reversed(const channel *c)
     return c->source.sign != c->wired;
 }
 
+bool channel_flat(const channel *c)
+{
+    static const double FLAT_S = 5.0;
+    return !c->plate && c->flat_frames * c->b.frame_scans > FLAT_S * c->rate_hz; /* a scale may show one weight */
+}
+
 static bf_channel_state state_of(const channel *c, int64_t now, double usual_range)
 {
     static const double AT_END_S = 1.0, SATURATED = 0.4, FAR = 32000.0; /* share of the last footprints; counts */
-    static const double DEAD_S = 5.0, STUCK_S = 900.0;
+    static const double STUCK_S = 900.0;
     static const double NOISE_MOST = 2000.0, NOISY = 8.0, NOISY_COUNTS = 40.0; /* counts of range; times its fellows' */
     enum { DEAD_AXLES = 6 };
-    const double flat_s = c->flat_frames * c->b.frame_scans / c->rate_hz, rail_s = c->rail_frames * c->b.frame_scans / c->rate_hz;
+    const double rail_s = c->rail_frames * c->b.frame_scans / c->rate_hz;
     if (rail_s > AT_END_S || fabs(c->b.value) > FAR || c->saturated_share > SATURATED) return BF_CH_SATURATED;
     if (channel_reversed(c)) return BF_CH_REVERSED;
-    if ((flat_s > DEAD_S && !c->plate) || c->missed_run >= DEAD_AXLES) return BF_CH_DEAD; /* a scale may show one weight */
+    if (channel_flat(c) || c->missed_run >= DEAD_AXLES) return BF_CH_DEAD;
     if (c->phase == CH_WHEEL && (double)(now - c->on.began) > STUCK_S * c->rate_hz) return BF_CH_STUCK;
     if (c->b.range > NOISE_MOST || (c->b.range > NOISY_COUNTS && c->b.range > NOISY * usual_range)) return BF_CH_NOISY;
     return BF_CH_OK;

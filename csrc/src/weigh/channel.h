@@ -27,6 +27,8 @@ int64_t channel_on_since(const channel *c);
 void channel_saw(channel *c, bool saw);
 /* Wheels show that it is wired the other way round than the table says. */
 bool channel_reversed(const channel *c);
+/* Without any noise for so long that nothing is connected. */
+bool channel_flat(const channel *c);
 /* How it does at scan `now`; `usual_range` is the middle of those of its fellows. */
 void channel_health(const channel *c, int64_t now, double usual_range, bf_channel_health *out);
 

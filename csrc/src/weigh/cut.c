@@ -442,7 +442,7 @@ static double length_of(const cutter *w, int count, const bf_vehicle *v)
 /* What its axles, the vehicle before it and the sensors say of it. */
 static uint32_t flags_of(const cutter *w, int count)
 {
-    uint32_t flags = (close_behind(w) ? BF_TAILGATING : 0u) | (train_reversed(w->axles) ? BF_SENSOR_FAULT : 0u);
+    uint32_t flags = (close_behind(w) ? BF_TAILGATING : 0u) | (train_at_fault(w->axles) ? BF_SENSOR_FAULT : 0u);
     for (int i = 0; i < count; ++i)
         if (w->train->at[i].came_back) flags |= BF_REVERSED;
     return flags;

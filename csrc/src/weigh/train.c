@@ -66,15 +66,44 @@ static void drop_weak(axle_stage *w)
         }
 }
 
+/* Lorries' axles in a row on one half of the lane alone, that no row of drivers makes: the other half is dead at all lines. */
+enum { LONE_AXLES = 24 };
+
+static void note_lone(axle_stage *w, const axle_seen *a)
+{
+    static const double LORRY_N_M = 60000.0; /* highest force of a wheel for a metre of a strip's width; motorcycles keep below */
+    for (int s = 0; s < SIDE_FULL; ++s) {
+        const double other = a->side_n[SIDE_RIGHT - s];
+        if (a->side_n[s] > 0.0 || a->side_n[SIDE_FULL] > 0.0) w->lone_run[s] = 0;
+        else if (other > LORRY_N_M * w->array->lines[0].width && w->lone_run[s] < LONE_AXLES) w->lone_run[s]++;
+    }
+}
+
+/* Whether a wheel as heavy as this axle's came over a sensor meanwhile: it works, whatever hinders its line. */
+static bool felt(const axle_stage *w, const axle_seen *a, int sensor)
+{
+    static const double ALIKE = 3.0;
+    const channel *c = &w->channels[sensor];
+    const sensor_info *s = &w->array->sensors[sensor];
+    double first = HUGE_VAL;
+    for (int j = 0; j < w->array->line_count; ++j)
+        if (a->seen >> j & 1u) first = fmin(first, a->at[j].begin);
+    const double ratio = c->last.peak * s->newton / a->side_n[s->side];
+    return !c->plate && (double)c->last.peak_at >= first && ratio < ALIKE && ratio > 1.0 / ALIKE;
+}
+
 /* Counts for each sensor of a line the axles that it should have seen: those that its side showed elsewhere. */
 static void note_missed(axle_stage *w, const axle_seen *a, int line)
 {
     for (int i = 0; i < w->array->lines[line].count; ++i) {
         const int sensor = w->array->lines[line].sensors[i];
+        const side half = w->array->sensors[sensor].side;
         bool saw = false;
         if (a->seen & (1u << line))
             for (int k = 0; k < a->at[line].count; ++k) saw = saw || a->at[line].prints[k]->sensor == sensor;
-        if (saw || a->side_n[w->array->sensors[sensor].side] > 0.0) channel_saw(&w->channels[sensor], saw);
+        if (saw) channel_saw(&w->channels[sensor], true);
+        else if (a->side_n[half] > 0.0 ? !felt(w, a, sensor) : half != SIDE_FULL && w->lone_run[half] == LONE_AXLES)
+            channel_saw(&w->channels[sensor], false);
     }
 }
 
@@ -242,6 +271,7 @@ static bool take_passes(axle_stage *w, axle_seen *a)
 /* Which lines saw it and which should have; until when what they still offer is stale. */
 static void note_lines(axle_stage *w, const axle_seen *a, double *stale_before)
 {
+    note_lone(w, a);
     for (int j = 0; j < w->array->line_count; ++j) {
         line_info *l = &w->array->lines[j];
         const bool saw = a->seen >> j & 1u;
@@ -344,11 +374,11 @@ bool train_awaits(const axle_stage *w)
     return false;
 }
 
-bool train_reversed(const axle_stage *w)
+bool train_at_fault(const axle_stage *w)
 {
     for (int i = 0; i < w->array->sensor_count; ++i)
-        if (channel_reversed(&w->channels[i])) return true;
-    return false;
+        if (w->channels[i].used && (channel_reversed(&w->channels[i]) || channel_flat(&w->channels[i]))) return true;
+    return w->lone_run[SIDE_LEFT] == LONE_AXLES || w->lone_run[SIDE_RIGHT] == LONE_AXLES;
 }
 
 int train_first_line(const axle_stage *w)
