@@ -49,7 +49,7 @@ _FLAGS: tuple[tuple[int, str], ...] = (
     (lib.BF_SPACING_UNCERTAIN, "spacing_uncertain"),
 )
 _SENSOR_TYPES = {"strip": lib.BF_STRIP, "plate": lib.BF_PLATE, "loop": lib.BF_LOOP}
-_CHANNEL_STATES = ("ok", "dead", "noisy", "saturated", "stuck", "reversed")
+_CHANNEL_STATES = ("ok", "dead", "noisy", "saturated", "stuck", "reversed", "misplaced")
 _SAME_LINE_M = 0.02  # sensors nearer than this along the lane are parts of one line
 
 
@@ -93,7 +93,7 @@ class ChannelHealth:
 
     name: str
     channel: int
-    state: str  # ok | dead | noisy | saturated | stuck | reversed
+    state: str  # ok | dead | noisy | saturated | stuck | reversed | misplaced
     baseline_counts: float
     noise_counts: float
     footprints: int

@@ -103,7 +103,8 @@ typedef enum {
     BF_CH_NOISY = 2,
     BF_CH_SATURATED = 3,
     BF_CH_STUCK = 4,                 /* above its threshold for longer than any vehicle stands */
-    BF_CH_REVERSED = 5               /* wheels give pulses the wrong way round; it is read reversed meanwhile */
+    BF_CH_REVERSED = 5,              /* wheels give pulses the wrong way round; it is read reversed meanwhile */
+    BF_CH_MISPLACED = 6              /* wheels come to the lines in another order than x_m says */
 } bf_channel_state;
 
 typedef struct {

@@ -77,6 +77,10 @@ TEXTS: Final[dict[str, str]] = {
     "sensor_fault.reversed": (
         "{where}: swings the wrong way under wheels and is read reversed for now; swap its wires, or the sign of gain_n"
     ),
+    "sensor_fault.misplaced": (
+        "{where}: wheels come to the lines in another order than x_m says; exchange the cables, correct x_m or "
+        "`channel`, or look whether traffic runs the other way; until then its vehicles are not to be used"
+    ),
     "channels_swapped": (
         "{where}: axles lean to the other side here than at all other lines; the channels of its halves are most "
         "likely swapped: exchange their plugs, or their `channel` in the configuration"

@@ -155,3 +155,35 @@ def test_the_healthy_half_beside_a_wrong_gain_is_not_blamed() -> None:
             states.add(state)
     assert seen[2] - {"ok"}
     assert all(states == {"ok"} for i, states in enumerate(seen) if i != 2)
+
+
+@pytest.mark.parametrize(
+    ("order", "named"),
+    [((6, 7, 4, 5, 2, 3, 0, 1), range(8)), ((0, 1, 4, 5, 2, 3, 6, 7), range(2, 6))],
+    ids=["all", "two in the middle"],
+)
+def test_lines_in_another_order_than_the_table_says_are_named(order: tuple[int, ...], named: range) -> None:
+    scene = _scene(20, vehicles=16)
+    core, found = _weigh(scene.wim, scene.render()[:, list(order)])
+    assert [i for i, state in enumerate(_states(core)) if state == "misplaced"] == list(named)
+    assert "sensor_fault" in found[-1].flags
+
+
+def test_lines_that_are_put_in_order_again_are_named_no_longer() -> None:
+    scene = _scene(21, vehicles=24)
+    samples = scene.render()
+    half = len(samples) // 2
+    samples[:half, 2:6] = samples[:half, [4, 5, 2, 3]]
+    core, _ = _weigh(scene.wim, samples)
+    assert "misplaced" not in _states(core)
+
+
+@pytest.mark.parametrize("regime", ["free", "slow", "queue", "two", "stops", "rollback", "motorcycle"])
+def test_no_way_to_drive_makes_lines_look_misplaced(regime: str) -> None:
+    make = regimes.REGIMES[regime]
+    for seed in range(3):
+        scene = make(np.random.default_rng(seed))
+        core = Wim(scene.wim)
+        for block in np.array_split(scene.render(), 50):
+            core.push(np.ascontiguousarray(block))
+            assert "misplaced" not in _states(core), seed

@@ -35,6 +35,7 @@ typedef struct {
      * were exchanged mirror what the others see. */
     double xx, xy, yy, shares;
     bool swapped; /* they were, and are read so */
+    bool misplaced; /* wheels come to the lines in another order than the table says; order.c */
     double off, off_var, off_seen; /* relative, from the other lines: mean and variance over the last vehicles, and of how many */
 } line_info;
 

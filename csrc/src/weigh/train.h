@@ -10,7 +10,7 @@ bool train_update(axle_stage *w, bool at_end);
 /* Whether wheels are over the array that are not in the train yet. */
 bool train_awaits(const axle_stage *w);
 
-/* Whether a sensor is wired the other way round than the table says, or dead, whatever was seen of the present axles. */
+/* Whether a sensor is wired the other way round or elsewhere than the table says, or dead, whatever was seen of the present axles. */
 bool train_at_fault(const axle_stage *w);
 
 /* The line onto which the first wheel came after the last gap in the stream. */

@@ -3,6 +3,7 @@
  * those before it, if at all, by their faces. */
 #include "beside.h"
 #include "cut.h"
+#include "order.h"
 #include "pending.h"
 #include "table.h"
 #include "turned.h"
@@ -17,6 +18,7 @@ struct bf_wim {
     sensor_array array;
     channel channels[BF_MAX_SENSORS];
     channel_room room;
+    line_order order;
     presences loops;
     print_slots prints;
     fitter fit;
@@ -31,6 +33,7 @@ static void take_footprint(void *context, const footprint *f)
 {
     bf_wim *w = context;
     footprint whole = *f;
+    order_take(&w->order, &w->array, f);
     beside_measure(&w->array, w->channels, &w->room, &whole);
     pending_take(&w->axles, &whole);
 }
@@ -40,6 +43,7 @@ static void connect(bf_wim *w)
 {
     w->room.sink = take_footprint;
     w->room.context = w;
+    order_init(&w->order);
     w->weigher = (weigher){.array = &w->array, .fit = &w->fit, .ways = lane_unknown(), .tyres = tyres_unknown()};
     w->fit.array = &w->array;
     w->fit.tyres = &w->weigher.tyres;
@@ -165,6 +169,7 @@ static void interrupt(bf_wim *w, uint64_t scans)
     w->stream.scans += scans;
     w->cut.gap_at = w->stream.now;
     w->axles.first_at = HUGE_VAL;
+    w->order.open = false;
     for (int i = 0; i < w->array.sensor_count; ++i) if (w->channels[i].used) channel_restart(&w->channels[i], w->stream.now);
 }
 
@@ -250,6 +255,10 @@ bf_status bf_wim_health(const bf_wim *w, size_t sensor, bf_channel_health *out)
     if (!w || !out || sensor >= (size_t)w->array.sensor_count) return BF_ERR_ARGUMENT;
     memset(out, 0, sizeof *out);
     out->channel = w->array.sensors[sensor].s.channel;
-    if (w->channels[sensor].used) channel_health(&w->channels[sensor], w->stream.now, usual_range(w), out);
+    const channel *c = &w->channels[sensor];
+    if (!c->used) return BF_OK;
+    channel_health(c, w->stream.now, usual_range(w), out);
+    const bool misses = out->state == BF_CH_DEAD && !channel_flat(c); /* its wheels were looked for at another place */
+    if ((out->state == BF_CH_OK || misses) && w->array.lines[w->array.sensors[sensor].line].misplaced) out->state = BF_CH_MISPLACED;
     return BF_OK;
 }
