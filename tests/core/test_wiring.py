@@ -159,8 +159,13 @@ def test_the_healthy_half_beside_a_wrong_gain_is_not_blamed() -> None:
 
 @pytest.mark.parametrize(
     ("order", "named"),
-    [((6, 7, 4, 5, 2, 3, 0, 1), range(8)), ((0, 1, 4, 5, 2, 3, 6, 7), range(2, 6))],
-    ids=["all", "two in the middle"],
+    [
+        ((6, 7, 4, 5, 2, 3, 0, 1), range(8)),
+        ((0, 1, 4, 5, 2, 3, 6, 7), range(2, 6)),
+        ((0, 3, 2, 1, 4, 5, 6, 7), range(4)),
+        ((1, 2, 3, 4, 5, 6, 7, 0), range(8)),
+    ],
+    ids=["all", "two in the middle", "right halves of two", "shifted by one channel"],
 )
 def test_lines_in_another_order_than_the_table_says_are_named(order: tuple[int, ...], named: range) -> None:
     scene = _scene(20, vehicles=16)

@@ -22,6 +22,7 @@ typedef struct {
     double newton; /* for one count, at the present temperature */
     double slope;  /* how much further a strip at an angle lies for a metre to the right; 0 where its y is not known */
     double y_m;    /* of its middle */
+    bool misplaced; /* wheels come to it in another order than the table says; order.c */
 } sensor_info;
 
 typedef struct {
@@ -35,7 +36,6 @@ typedef struct {
      * were exchanged mirror what the others see. */
     double xx, xy, yy, shares;
     bool swapped; /* they were, and are read so */
-    bool misplaced; /* wheels come to the lines in another order than the table says; order.c */
     double off, off_var, off_seen; /* relative, from the other lines: mean and variance over the last vehicles, and of how many */
 } line_info;
 

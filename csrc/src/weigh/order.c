@@ -13,9 +13,12 @@ static const double EMPTY_PASSES = 60.0, EMPTY_S = 1.0;
 /* How far aside of the middle a wheel meets a strip at an angle. */
 static const double ASIDE_M = 2.0;
 
+/* A wheel's print with a strip's width, about; halves of a line that a wheel comes to so far apart are not of one line. */
+static const double PRINT_M = 0.25, APART_M = 0.3;
+
 static void begin(line_order *o)
 {
-    for (int j = 0; j < BF_MAX_LINES; ++j) o->at[j] = -1.0;
+    for (int i = 0; i < BF_MAX_SENSORS; ++i) o->at[i] = -1.0;
     o->open = false;
 }
 
@@ -27,45 +30,51 @@ void order_init(line_order *o)
     o->run = 0;
 }
 
-/* So much of the way between two lines may be due to where across the lane a wheel runs. */
-static double doubt_m(const sensor_array *array, const line_info *a, const line_info *b)
+/* So much of the way between two sensors may be due to where across the lane a wheel runs. */
+static double doubt_m(const sensor_info *a, const sensor_info *b)
 {
-    double slope = 0.0;
-    for (int i = 0; i < a->count; ++i) slope = fmax(slope, fabs(array->sensors[a->sensors[i]].slope));
-    for (int i = 0; i < b->count; ++i) slope = fmax(slope, fabs(array->sensors[b->sensors[i]].slope));
-    return 2.0 * ASIDE_M * slope;
+    return 2.0 * ASIDE_M * fmax(fabs(a->slope), fabs(b->slope));
 }
 
-/* The lines, two neighbours each, that the vehicle came to in the other order; *told: how many such pairs could tell. */
-static unsigned out_of_order(const line_order *o, const sensor_array *array, int *told)
+/* Whether the first wheel came to two sensors as it cannot where the table says that they lie; *told: whether they could tell. */
+static bool contradicts(const line_order *o, const sensor_array *array, int a, int b, bool *told)
 {
-    unsigned wrong = 0;
-    int before = -1;
-    *told = 0;
-    for (int j = 0; j < array->line_count; ++j) {
-        if (o->at[j] < 0.0) continue;
-        const int i = before;
-        before = j;
-        if (i < 0 || array->lines[j].x - array->lines[i].x <= doubt_m(array, &array->lines[i], &array->lines[j])) continue;
-        ++*told;
-        if (o->at[j] < o->at[i]) wrong |= 1u << i | 1u << j;
+    const sensor_info *s = &array->sensors[a], *t = &array->sensors[b];
+    if (s->line < 0 || t->line < 0 || o->at[a] < 0.0 || o->at[b] < 0.0) return false;
+    const double way = t->s.x_m - s->s.x_m, later = o->at[b] - o->at[a];
+    if (s->line == t->line) {
+        const bool apart = fabs(later) * PRINT_M > (APART_M + doubt_m(s, t)) * fmax(o->on[a], o->on[b]);
+        *told = *told || s->side != t->side;
+        return s->side != t->side && apart;
     }
+    if (s->side != t->side || fabs(way) <= doubt_m(s, t)) return false;
+    *told = true;
+    return way * later < 0.0;
+}
+
+/* The sensors that the vehicle came to out of order; *told: whether any could tell. */
+static uint64_t out_of_order(const line_order *o, const sensor_array *array, bool *told)
+{
+    uint64_t wrong = 0;
+    *told = false;
+    for (int a = 0; a < array->sensor_count; ++a)
+        for (int b = a + 1; b < array->sensor_count; ++b)
+            if (contradicts(o, array, a, b, told)) wrong |= UINT64_C(1) << a | UINT64_C(1) << b;
     return wrong;
 }
 
 static void judge(line_order *o, sensor_array *array)
 {
-    int told;
-    const unsigned wrong = out_of_order(o, array, &told);
-    if (told == 0) return;
+    bool told;
+    const uint64_t wrong = out_of_order(o, array, &told);
+    if (!told) return;
     o->wrong = o->run > 0 ? o->wrong & wrong : wrong;
     o->run = o->wrong ? (o->run < MOST_RUN ? o->run + 1 : MOST_RUN) : 0;
-    for (int j = 0; j < array->line_count; ++j) array->lines[j].misplaced = o->run >= VEHICLES && (o->wrong >> j & 1u);
+    for (int i = 0; i < array->sensor_count; ++i) array->sensors[i].misplaced = o->run >= VEHICLES && (o->wrong >> i & 1u);
 }
 
 void order_take(line_order *o, sensor_array *array, const footprint *f)
 {
-    const int line = array->sensors[f->sensor].line;
     const double on = f->fall[1] - f->rise[1], empty = fmax(EMPTY_PASSES * on, EMPTY_S * array->rate);
     if (f->begin > o->last_end + empty) {
         if (o->open) judge(o, array);
@@ -73,5 +82,7 @@ void order_take(line_order *o, sensor_array *array, const footprint *f)
         o->open = true;
     }
     o->last_end = fmax(o->last_end, f->fall[0]);
-    if (o->open && o->at[line] < 0.0) o->at[line] = f->centre;
+    if (!o->open || o->at[f->sensor] >= 0.0) return;
+    o->at[f->sensor] = f->centre;
+    o->on[f->sensor] = on;
 }

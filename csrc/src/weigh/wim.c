@@ -259,6 +259,6 @@ bf_status bf_wim_health(const bf_wim *w, size_t sensor, bf_channel_health *out)
     if (!c->used) return BF_OK;
     channel_health(c, w->stream.now, usual_range(w), out);
     const bool misses = out->state == BF_CH_DEAD && !channel_flat(c); /* its wheels were looked for at another place */
-    if ((out->state == BF_CH_OK || misses) && w->array.lines[w->array.sensors[sensor].line].misplaced) out->state = BF_CH_MISPLACED;
+    if ((out->state == BF_CH_OK || misses) && w->array.sensors[sensor].misplaced) out->state = BF_CH_MISPLACED;
     return BF_OK;
 }
