@@ -105,6 +105,7 @@ class LanePipeline:
         self._calibration_digest = cfg.digest(lane.wim.sensor)
         self._scanner = ScannerLoop(lane.wim) if lane.wim.mode == "scanner" and lane.wim.scanner is not None else None
         table = self._scanner.table if self._scanner is not None else lane.wim
+        self._sensors = table.sensor  # the scanner's is among them
         self._wim = Wim(table)
         self._clock = ScanClock()
         self._classifier = Classifier("fhwa", country=config.site.country)
@@ -285,11 +286,8 @@ class LanePipeline:
 
     def _scales(self) -> list[ChannelHealth]:
         """Health of the channels that weigh."""
-        wim = self.lane.wim
-        assert wim is not None
-        return [
-            health for sensor, health in zip(wim.sensor, self._wim.channels(), strict=True) if sensor.type != "loop"
-        ]
+        told = zip(self._sensors, self._wim.channels(), strict=True)
+        return [health for sensor, health in told if sensor.type != "loop"]
 
     def _height_m(self, first_axle_ns: int, found: WimVehicle) -> float | UnsetType | None:
         if self._scanner is None:
