@@ -127,8 +127,8 @@ class LaneState:
     def _wait(self, match: Match) -> None:
         if match.phantom:
             return
-        if match.sure and match.wait_s is not None and not match.detour:
-            self.waits_s.append(match.wait_s)
+        if (alone_s := match.alone_s) is not None:
+            self.waits_s.append(alone_s)
         wait_s, sd_s = (match.wait_s, 0.0) if match.by_identity else (match.rough_s, match.sd_s)
         if wait_s is None or match.detour:
             fresh = self._typical is not None and match.time_ns - self._typical[0] < 2 * _RATE_WINDOW_NS

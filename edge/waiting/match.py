@@ -38,6 +38,11 @@ class Match(Struct, frozen=True, gc=False):
     readable: bool  # an identity was read downstream
     busy: bool  # it had to wait for the booth
 
+    @property
+    def alone_s(self) -> float | None:
+        """The wait where it can stand alone: of a vehicle that came straight, and well enough known."""
+        return self.wait_s if self.sure and not self.detour else None
+
 
 def match_of(event: core.Event) -> Match:
     """The event `core.MATCHED` as a record."""

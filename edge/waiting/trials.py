@@ -49,8 +49,8 @@ class Trials:
         for honesty, forecasts in tests:
             for told in forecasts:
                 honesty.observe(told, _truths(lane.before, match, wait_s, told.at_ns), sd_s)
-        if match.sure and match.wait_s is not None:
-            lane.before = (match.upstream_ns, match.wait_s)
+        if (alone_s := match.alone_s) is not None:
+            lane.before = (match.upstream_ns, alone_s)
 
 
 def _truths(before: tuple[int, float] | None, match: Match, wait_s: float, at_ns: int) -> tuple[float, float, float]:

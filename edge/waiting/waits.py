@@ -344,8 +344,8 @@ class CrossingWaits:
                 if lane.arrived(match):
                     self._open_booths(lane)
                 self._trials.arrived(lane, match)
-            if match.wait_s is not None and match.sure and not match.detour:
-                self._delay_of[number, way].add(time_ns, match.wait_s)
+            if (alone_s := match.alone_s) is not None:
+                self._delay_of[number, way].add(time_ns, alone_s)
 
     def _after_gap(self, last_ns: int) -> None:
         """Nobody looked since, or the clock was put on: who was in a queue then is not known now."""

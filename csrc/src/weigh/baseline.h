@@ -45,18 +45,36 @@ void baseline_restart(baseline *b, int64_t scan);
 /* Takes one of the first frames; true when there are enough to go by. */
 bool baseline_start(baseline *b, int64_t frame, const frame_range *r, double mean);
 
-/* The range of a frame that is no sure measure of the noise. */
-static inline void baseline_swing(baseline *b, double range, double share)
+#define BASELINE_NOISE 0.02 /* how fast the noise follows */
+
+/* The usual range of a frame after one of `range`, which is no sure measure of the noise. */
+static inline double usual_range_after(double usual, double range, double share)
 {
-    const double most = 2.0 * b->range + 2.0;
-    b->range += share * ((range < most ? range : most) - b->range);
+    const double most = 2.0 * usual + 2.0;
+    return usual + share * ((range < most ? range : most) - usual);
 }
 
-/* An alpha-beta tracker; how fast the drift and the noise follow. */
-#define BASELINE_ALPHA 0.25
-#define BASELINE_BETA 0.01
-#define BASELINE_SLOWLY 0.005
-#define BASELINE_NOISE 0.02
+static inline void baseline_swing(baseline *b, double range, double share)
+{
+    b->range = usual_range_after(b->range, range, share);
+}
+
+/* An alpha-beta tracker takes the mean of a frame of `scans`, a scan being `per_scan` of it; and how fast it drifts. */
+static inline void track_baseline(double *value, double *slope, double *drift, double mean, double scans, double per_scan)
+{
+    static const double ALPHA = 0.25, BETA = 0.01, SLOWLY = 0.005;
+    const double predicted = *value + *slope * scans, off = mean - predicted;
+    *value = predicted + ALPHA * off;
+    *slope += BETA * off * per_scan;
+    *drift += SLOWLY * (fabs(*slope) - *drift);
+}
+
+/* What is beyond it is no noise of that usual range. */
+static inline double threshold_over(double by_range, double usual_range, double least)
+{
+    const double by_noise = by_range * usual_range + 3.0;
+    return by_noise > least ? by_noise : least;
+}
 
 /* The mean of a frame as it was before the high-pass; the high-pass then has it. */
 static inline double baseline_conditioned(baseline *b, double mean)
@@ -71,10 +89,7 @@ static inline double baseline_conditioned(baseline *b, double mean)
  * measure of its noise. */
 static inline void baseline_follow(baseline *b, double mean, int range)
 {
-    const double predicted = b->value + b->slope * b->frame_scans, off = mean - predicted;
-    b->value = predicted + BASELINE_ALPHA * off;
-    b->slope += BASELINE_BETA * off * b->per_scan;
-    b->drift += BASELINE_SLOWLY * (fabs(b->slope) - b->drift);
+    track_baseline(&b->value, &b->slope, &b->drift, mean, b->frame_scans, b->per_scan);
     if (range > 0) baseline_swing(b, range, BASELINE_NOISE);
 }
 
@@ -82,8 +97,7 @@ double baseline_noise(const baseline *b); /* standard deviation of one sample */
 
 static inline double baseline_threshold(const baseline *b)
 {
-    const double by_noise = b->by_range * b->range + 3.0;
-    return by_noise > b->least ? by_noise : b->least;
+    return threshold_over(b->by_range, b->range, b->least);
 }
 
 /* With nothing on the sensor the conditioned signal is at `level`. DC-coupled that is the baseline. AC-coupled the integral
@@ -136,7 +150,7 @@ static inline bool baselines_within(const baseline_pair *p, const int lo[PAIR], 
 {
     int out = 0;
     for (int i = 0; i < PAIR; ++i) {
-        const double by_noise = p->by_range[i] * p->range[i] + 3.0, threshold = by_noise > p->least[i] ? by_noise : p->least[i];
+        const double threshold = threshold_over(p->by_range[i], p->range[i], p->least[i]);
         out |= (hi[i] - p->value[i] >= threshold) | (lo[i] - p->value[i] <= -threshold);
     }
     return out == 0;
@@ -147,12 +161,8 @@ static inline void baselines_follow(baseline_pair *p, const double sum[PAIR], co
 {
     for (int i = 0; i < PAIR; ++i) {
         p->mean[i] = sum[i] * p->per_scan;
-        const double predicted = p->value[i] + p->slope[i] * p->frame_scans, off = p->mean[i] - predicted;
-        p->value[i] = predicted + BASELINE_ALPHA * off;
-        p->slope[i] += BASELINE_BETA * off * p->per_scan;
-        p->drift[i] += BASELINE_SLOWLY * (fabs(p->slope[i]) - p->drift[i]);
-        const double range = hi[i] - lo[i], most = 2.0 * p->range[i] + 2.0;
-        p->range[i] += BASELINE_NOISE * ((range < most ? range : most) - p->range[i]);
+        track_baseline(&p->value[i], &p->slope[i], &p->drift[i], p->mean[i], p->frame_scans, p->per_scan);
+        p->range[i] = usual_range_after(p->range[i], hi[i] - lo[i], BASELINE_NOISE);
     }
 }
 

@@ -377,9 +377,9 @@ bool train_awaits(const axle_stage *w)
 bool train_at_fault(const axle_stage *w)
 {
     for (int i = 0; i < w->array->sensor_count; ++i)
-        if (w->channels[i].used && (channel_reversed(&w->channels[i]) || channel_flat(&w->channels[i]))) return true;
-    for (int i = 0; i < w->array->sensor_count; ++i)
-        if (w->array->sensors[i].misplaced) return true;
+        if (w->array->sensors[i].misplaced ||
+            (w->channels[i].used && (channel_reversed(&w->channels[i]) || channel_flat(&w->channels[i]))))
+            return true;
     return w->lone_run[SIDE_LEFT] == LONE_AXLES || w->lone_run[SIDE_RIGHT] == LONE_AXLES;
 }
 

@@ -1,6 +1,7 @@
 /* Tells that most lines are reversed. See turned.h. */
 #include "turned.h"
 #include "below.h"
+#include "channel.h"
 
 #include <math.h>
 
@@ -45,7 +46,7 @@ static void survey_line(survey *all, const sensor_array *array, const channel *c
         const channel *c = &channels[l->sensors[i]];
         if (!c->used) continue;
         if (last_frame(c) > at) at = last_frame(c);
-        turned = turned || c->source.sign != c->wired;
+        turned = turned || channel_reversed(c);
         if (!is_turned(&array->sensors[l->sensors[i]], c)) continue;
         turned = true;
         all->channels++;
